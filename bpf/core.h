@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * core.h: what every family uses: the maps, the lineage of the current task, sending a record, counting
+ * a loss. Families (process.h, file.h, net.h, tls.h) include it and are compiled together as
+ * polygraph.bpf.c, so the maps exist once.
+ */
+#ifndef POLYGRAPH_CORE_H
+#define POLYGRAPH_CORE_H
+
+#include "kernel.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "wire.h"
+
+#define PG_INLINE static __always_inline
+
+/* Set before load. */
+const volatile __u32 pg_auto = 0;     /* watch --auto: report connects of processes outside any session */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct pg_lineage);
+} lineage SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct pg_session);
+} sessions SEC(".maps");
+
+/* Two rings, so that plaintext cannot crowd out effects. Sizes are set before load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} effects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 32 * 1024 * 1024);
+} plaintext SEC(".maps");
+
+PG_INLINE struct pg_session *pg_session_of(__u64 handle)
+{
+	return bpf_map_lookup_elem(&sessions, &handle);
+}
+
+/* The lineage of a task, or NULL: not ours. `task` must be a trusted pointer. */
+PG_INLINE struct pg_lineage *pg_lineage_of(struct task_struct *task)
+{
+	return bpf_task_storage_get(&lineage, task, 0, 0);
+}
+
+PG_INLINE struct pg_lineage *pg_current(void)
+{
+	return pg_lineage_of(bpf_get_current_task_btf());
+}
+
+PG_INLINE void pg_lose(struct pg_session *session, enum pg_dimension dimension, enum pg_loss cause)
+{
+	if (session && dimension < PG_DIMENSIONS && cause < PG_LOSS_CAUSES)
+		__sync_fetch_and_add(&session->lost[dimension][cause], 1);
+}
+
+/* Fills the header for `task` (its process, not its thread) and takes the session's next seq. */
+PG_INLINE void pg_header(struct pg_hdr *hdr, struct task_struct *task, struct pg_session *session,
+			 __u64 handle, enum pg_type type, __u32 size)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	hdr->size = size;
+	hdr->type = type;
+	hdr->_pad = 0;
+	hdr->ts = bpf_ktime_get_boot_ns();
+	hdr->session = handle;
+	hdr->seq = session ? __sync_fetch_and_add(&session->emitted, 1) + 1 : 0;
+	hdr->start = BPF_CORE_READ(leader, start_boottime);
+	hdr->pid = BPF_CORE_READ(task, tgid);
+	hdr->tid = BPF_CORE_READ(task, pid);
+}
+
+#endif

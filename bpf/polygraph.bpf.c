@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* polygraph.bpf.c: all families in one object, so that they share the lineage map. See bpf/README.md. */
+#include "core.h"
+#include "process.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * wire.h: every record that crosses from the kernel to user space, and every value of a map that user
+ * space reads or writes. The single source: collector/kernel/wire.py mirrors it and tests/collector/
+ * kernel/test_wire.py compares each field's offset and size with the BTF of the built object.
+ *
+ * Rules. Plain fixed-width types only. No implicit padding: `_pad` is written out. A record is a struct
+ * pg_* that begins with struct pg_hdr; variable data follows the struct, its parts in the order of the
+ * *_len fields, without terminating NULs. Strings are bytes the observed process chose: untrusted.
+ */
+#ifndef POLYGRAPH_WIRE_H
+#define POLYGRAPH_WIRE_H
+
+#define PG_WIRE_VERSION 1
+
+#define PG_PATH_MAX 4096
+#define PG_ARGV_MAX 65536 /* bytes of argv that a record carries; longer ones are marked */
+#define PG_TLS_CHUNK 16384 /* plaintext bytes in one tls record; a call is a run of them */
+#define PG_TLS_CALL_MAX (4 * 1024 * 1024) /* bytes of one SSL_read/SSL_write that are copied */
+
+enum pg_type {
+	PG_SESSION_BEGIN = 1, /* a root was enrolled by the kernel side (pg_session_begin) */
+	PG_SESSION_IDLE = 2,  /* the last live process of the session ended (pg_hdr only) */
+	PG_FORK = 3,
+	PG_EXEC = 4,
+	PG_EXEC_FAILED = 5,
+	PG_EXIT = 6,
+	PG_FILE = 7,
+	PG_READ = 8, /* a read touch that lost its slot */
+	PG_MAPPED = 9, /* a file was mapped executable for the first time: may hold a TLS library */
+	PG_NET = 10,
+	PG_FLOW = 11,
+	PG_DNS = 12, /* raw DNS answer */
+	PG_SNI = 13,
+	PG_TLS = 14,
+	PG_TLS_CLOSE = 15,
+	PG_URING = 16,
+	PG_CANDIDATE = 17, /* watch --auto: a process outside any session that may become one */
+};
+
+/* Every record begins with this. Times are CLOCK_BOOTTIME ns, pids those of the initial namespace. */
+struct pg_hdr {
+	__u32 size; /* of the whole record, variable data included */
+	__u16 type; /* enum pg_type */
+	__u16 _pad;
+	__u64 ts;
+	__u64 session; /* handle, see struct pg_session */
+	__u64 seq;     /* per session, from 1, taken before the ring is asked: a gap is a lost record */
+	__u64 start;   /* start time of the process (thread group leader) */
+	__u32 pid;     /* thread group id */
+	__u32 tid;
+};
+
+/* Value of the task-local storage: present on a task exactly when it belongs to a session. */
+struct pg_lineage {
+	__u64 session;
+};
+
+/* Why a record did not reach user space. The table of causes; collector/kernel/wire.py names them. */
+enum pg_loss {
+	PG_LOSS_RING = 0,    /* ring buffer full */
+	PG_LOSS_SCRATCH = 1, /* per-CPU scratch in use: a probe interrupted another one */
+	PG_LOSS_STORAGE = 2, /* task storage refused: a child may have left the lineage */
+	PG_LOSS_MAP = 3,     /* a bookkeeping map was full */
+	PG_LOSS_READ = 4,    /* kernel or user memory could not be read: the record would be empty */
+	PG_LOSS_CAUSES = 5,
+};
+
+/* The dimension that suffers from a loss; same order as polygraph.reasons.DIMENSIONS. */
+enum pg_dimension {
+	PG_DIM_PROCESS = 0,
+	PG_DIM_FILE = 1,
+	PG_DIM_NETWORK = 2,
+	PG_DIM_TLS = 3,
+	PG_DIM_IPC = 4,
+	PG_DIMENSIONS = 5,
+};
+
+/* Map `sessions`, key: handle. Written by user space at enrolment (or by the kernel for --exe). */
+struct pg_session {
+	__s64 live;    /* processes of the lineage that have not exited */
+	__u64 emitted; /* last seq given out */
+	__u64 lost[PG_DIMENSIONS][PG_LOSS_CAUSES];
+	__u64 flags;   /* enum pg_session_flag */
+};
+
+enum pg_session_flag {
+	PG_SESSION_CANARY = 1,  /* polygraph's own probe check */
+	PG_SESSION_NO_TLS = 2,  /* content level off: no plaintext is copied */
+};
+
+struct pg_session_begin {
+	struct pg_hdr hdr;
+	__u32 origin; /* 0 run, 1 watch --pid, 2 --cgroup, 3 --exe, 4 --auto */
+	__u32 tasks;  /* processes that this enrolment found */
+};
+
+struct pg_fork {
+	struct pg_hdr hdr; /* the parent */
+	__u64 child_start;
+	__u32 child_pid;
+	__u32 _pad;
+};
+
+struct pg_exec {
+	struct pg_hdr hdr;
+	__u64 parent_start;
+	__u32 parent_pid;
+	__u32 uid;
+	__u32 gid;
+	__u32 dev;
+	__u64 ino;
+	__u64 cgroup;
+	__u32 ns_mnt, ns_pid, ns_net, ns_user, ns_uts, ns_ipc, ns_cgroup;
+	__u32 argv_total; /* bytes of the whole argv */
+	__u32 argv_len;   /* bytes of it that follow: arguments, each ended by NUL */
+	__u16 path_len;   /* resolved path of the file that runs */
+	__u16 script_len; /* bprm->filename when an interpreter was substituted, else 0 */
+	__u16 cwd_len;
+	__u16 cgroup_len; /* last component of the cgroup's path */
+	__u8 path_truncated;
+	__u8 cwd_truncated;
+	__u8 _pad[6];
+	char comm[16];
+	/* path, script, cwd, cgroup, argv */
+};
+
+struct pg_exec_failed {
+	struct pg_hdr hdr;
+	__s32 error; /* errno, positive */
+	__u16 path_len; /* as passed */
+	__u16 _pad;
+};
+
+struct pg_exit {
+	struct pg_hdr hdr;
+	__u32 code; /* as wait(2) reports it: status << 8 | core << 7 | signal */
+	__u32 _pad;
+};
+
+enum pg_file_op {
+	PG_OP_READ = 0,
+	PG_OP_WRITE = 1,
+	PG_OP_CREATE = 2,
+	PG_OP_TRUNCATE = 3,
+	PG_OP_UNLINK = 4,
+	PG_OP_RMDIR = 5,
+	PG_OP_RENAME = 6,
+	PG_OP_LINK = 7,
+	PG_OP_SYMLINK = 8,
+	PG_OP_MKDIR = 9,
+	PG_OP_CHMOD = 10,
+};
+
+enum pg_file_flag {
+	PG_FILE_RESOLVED = 1,  /* path is that of the opened file */
+	PG_FILE_DELETED = 2,   /* it had no name any more */
+	PG_FILE_MEMFD = 4,
+	PG_FILE_TRUNCATED = 8, /* path longer than PG_PATH_MAX or deeper than the walk */
+	PG_FILE_SENSITIVE = 16,
+	PG_FILE_BASE = 32,     /* base is set: path is relative to it */
+	PG_FILE_BASE2 = 64,
+};
+
+/* Path arguments that the kernel did not keep resolved come as base (directory, resolved) + path (as passed). */
+struct pg_file {
+	struct pg_hdr hdr;
+	__u64 ino;
+	__u32 dev;
+	__u32 flags;      /* enum pg_file_flag */
+	__u32 open_flags; /* O_* or AT_* of the call */
+	__u32 mode;
+	__s32 error;      /* errno, 0: it happened */
+	__u8 op;          /* enum pg_file_op */
+	__u8 rule;        /* sensitive rule, index into data/sensitive_paths.toml */
+	__u16 base_len;
+	__u16 path_len;
+	__u16 base2_len;
+	__u16 path2_len;
+	__u16 _pad;
+	/* base, path, base2, path2 */
+};
+
+/* Map `touched`, key pg_touch_key: later touches of a file already reported. User space flushes it. */
+struct pg_touch_key {
+	__u64 session;
+	__u64 ino;
+	__u32 dev;
+	__u32 op;
+};
+
+struct pg_touch {
+	__u64 count; /* since the last flush */
+	__u64 first_ts;
+	__u64 last_ts;
+	__u64 start; /* the last toucher */
+	__u32 pid;
+	__u32 _pad;
+};
+
+/* Slot of the mmapable array `reads`: direct mapped by (session, dev, ino); a slot that changes hands is
+ * sent as PG_READ first, so nothing is lost uncounted. */
+struct pg_read {
+	__u64 session;
+	__u64 ino;
+	__u64 start;
+	__u64 last_ts;
+	__u32 dev;
+	__u32 pid;
+	__u32 count;
+	__u32 lock;
+};
+
+struct pg_read_evicted {
+	struct pg_hdr hdr; /* of the process that takes the slot */
+	struct pg_read read;
+};
+
+struct pg_mapped {
+	struct pg_hdr hdr;
+	__u64 ino;
+	__u32 dev;
+	__u32 ns_mnt;
+	__u16 path_len;
+	__u8 _pad[6];
+};
+
+enum pg_net_op { PG_NET_CONNECT = 0, PG_NET_ACCEPT = 1, PG_NET_BIND = 2, PG_NET_LISTEN = 3 };
+
+/* An address as the kernel holds it. Ports in host order, addr in network order. */
+struct pg_addr {
+	__u16 family; /* AF_* */
+	__u16 port;
+	__u32 cid; /* vsock: cid, and port in port32 */
+	__u32 port32;
+	__u8 addr[16];
+};
+
+struct pg_net {
+	struct pg_hdr hdr;
+	__u64 cookie; /* socket's identity: its inode number */
+	struct pg_addr remote;
+	struct pg_addr local;
+	__s32 error;
+	__u16 protocol; /* IPPROTO_* */
+	__u8 op;
+	__u8 _pad;
+	__u16 unix_len; /* bytes of the unix path; first byte 0: abstract */
+	__u8 _pad2[6];
+};
+
+struct pg_flow {
+	struct pg_hdr hdr; /* the process that opened it */
+	__u64 cookie;
+	__u64 sent;
+	__u64 received;
+	struct pg_addr remote;
+	struct pg_addr local;
+	__u16 protocol;
+	__u8 established;
+	__u8 closed;
+	__u8 _pad[4];
+};
+
+struct pg_dns {
+	struct pg_hdr hdr;
+	__u16 data_len;
+	__u8 _pad[6];
+};
+
+struct pg_sni {
+	struct pg_hdr hdr;
+	__u64 ssl;
+	__u16 name_len;
+	__u8 _pad[6];
+};
+
+enum pg_tls_direction { PG_TLS_SENT = 0, PG_TLS_RECEIVED = 1 };
+
+struct pg_tls {
+	struct pg_hdr hdr;
+	__u64 ssl;        /* address of the SSL object */
+	__u64 generation; /* counts reuses of that address within the process */
+	__u64 offset;     /* of data within this direction of this connection */
+	__u32 data_len;   /* bytes that follow */
+	__u32 missing;    /* bytes of the call after data that were not copied (beyond PG_TLS_CALL_MAX) */
+	__u8 direction;   /* enum pg_tls_direction */
+	__u8 _pad[7];
+};
+
+struct pg_tls_close {
+	struct pg_hdr hdr;
+	__u64 ssl;
+	__u64 generation;
+};
+
+struct pg_uring {
+	struct pg_hdr hdr;
+	__u32 opcode; /* IORING_OP_*, or ~0 when a ring was made */
+	__u32 _pad;
+};
+
+struct pg_candidate {
+	struct pg_hdr hdr; /* session 0 */
+	struct pg_addr remote;
+};
+
+#endif

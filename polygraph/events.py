@@ -1,0 +1,477 @@
+"""The event model: every record that may enter ``log(events)``.
+
+An event is a fact that a collector observed, either of the kernel (an effect), of the LLM traffic (a
+call, an intent, a claim) or of the observation itself (coverage, loss). Events are immutable, typed and
+ordered by ``(ts, seq)`` within a session. They carry no free text at content level ``metadata``: the
+fields that may hold text (``text``) are ``None`` there.
+
+Times are nanoseconds of CLOCK_BOOTTIME on the host that the session runs on. Paths are absolute, in the
+mount namespace of the process. Bytes of paths and arguments that are not UTF-8 are kept, as private
+characters that :func:`polygraph.text.to_bytes` turns back (see polygraph/text.py).
+
+This module is the single source of the names; docs/events.md is generated from it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from polygraph.reasons import Dimension, ProbeStateWord
+
+SCHEMA_VERSION = 1
+
+ProcessKey = str
+"""``"<pid>:<start>"``: thread group id and start time in ns since boot. Never a bare pid."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
+    """What all events share.
+
+    Attributes:
+        session: id of the session (see :func:`polygraph.ids.session_id`).
+        ts: when the fact became true, ns since boot.
+        seq: position in the session's log, assigned by the collector, dense from 0.
+    """
+
+    session: str
+    ts: int
+    seq: int = 0
+
+    @property
+    def id(self) -> str:
+        """Id of the event inside its session, a function of its position in the log."""
+        return f"{self.session}/{self.seq}"
+
+
+# --- the session -------------------------------------------------------------------------------------
+
+
+class SessionStart(Event, tag="session_start"):
+    """A root process was enrolled."""
+
+    host: str
+    boot: str
+    kernel: str
+    process: ProcessKey
+    argv: tuple[str, ...]
+    cwd: str
+    #: ``run``: enrolled before its first instruction. ``watch``: it existed before us, so effects and
+    #: traffic from before ``ts`` are unknown (reason ``late_enrolment``).
+    origin: Literal["run", "watch"]
+    #: wall clock minus boot clock at ``ts``, ns: turns any ``ts`` into Unix time.
+    wall_offset: int
+    content: Literal["off", "metadata", "redacted", "full"] = "metadata"
+    schema: int = SCHEMA_VERSION
+
+
+class SessionEnd(Event, tag="session_end"):
+    """The session is over for the observer.
+
+    ``live`` processes of the lineage were still running then (0 when the lineage ended by itself).
+    """
+
+    live: int = 0
+
+
+class Tick(Event, tag="tick"):
+    """Everything that happened before ``ts`` is in the log: the watermark of the session's host."""
+
+
+# --- effects: process --------------------------------------------------------------------------------
+
+
+class Fork(Event, tag="fork"):
+    """``process`` made ``child``. Threads are not reported."""
+
+    process: ProcessKey
+    child: ProcessKey
+
+
+class Exec(Event, tag="exec"):
+    """A successful exec, as the kernel resolved it.
+
+    ``path`` is the file that runs (for a script: the interpreter), ``script`` the script file when the
+    kernel ran one through ``#!``. ``argv`` is read from the new memory image; ``argv_bytes`` is its whole
+    size, larger than what ``argv`` holds when ``argv_truncated``.
+    """
+
+    process: ProcessKey
+    parent: ProcessKey
+    path: str
+    argv: tuple[str, ...]
+    cwd: str
+    script: str | None = None
+    argv_bytes: int = 0
+    argv_truncated: bool = False
+    uid: int = 0
+    gid: int = 0
+    comm: str = ""
+    dev: int = 0
+    ino: int = 0
+    cgroup: int = 0
+    container: str | None = None
+    #: inode numbers of the namespaces: mnt, pid, net, user, uts, ipc, cgroup
+    namespaces: dict[str, int] = {}
+    #: keyed digest of the script text of ``sh -c TEXT``: joins with :attr:`Intent.command_digest`.
+    command_digest: str | None = None
+
+
+class ExecFailed(Event, tag="exec_failed"):
+    """An exec that the kernel refused. ``path`` is the argument as passed: nothing was resolved."""
+
+    process: ProcessKey
+    path: str
+    errno: int
+
+
+class Exit(Event, tag="exit"):
+    """The last thread of ``process`` ended: with a status, or by a signal; never both."""
+
+    process: ProcessKey
+    status: int | None = None
+    signal: int | None = None
+    core: bool = False
+
+
+# --- effects: file -----------------------------------------------------------------------------------
+
+FileOp = Literal[
+    "read", "write", "create", "truncate", "unlink", "rmdir", "rename", "link", "symlink", "mkdir", "chmod"
+]
+
+
+class File(Event, tag="file"):
+    """One file operation, or its first occurrence for (session, file, op).
+
+    ``errno`` 0 means that it happened. ``path`` is what the kernel resolved when ``resolved``; else it is
+    the argument, made absolute by the kernel's directory but not followed through symbolic links.
+    ``count`` > 1 on a flush of later touches: then ``ts`` is the time of the *last* one and ``first_ts``
+    that of the first one it covers.
+    """
+
+    process: ProcessKey
+    op: FileOp
+    path: str
+    #: second path of rename, link and symlink (the new name; for symlink ``path`` is the target text)
+    new_path: str | None = None
+    errno: int = 0
+    resolved: bool = True
+    dev: int = 0
+    ino: int = 0
+    flags: int = 0
+    mode: int = 0
+    count: int = 1
+    first_ts: int = 0
+    #: the path matches a rule of data/sensitive_paths.toml; the rule's name
+    sensitive: str | None = None
+    deleted: bool = False
+    memfd: bool = False
+    path_truncated: bool = False
+
+
+class Reads(Event, tag="reads"):
+    """Ordinary files that ``process`` opened for reading, out of the kernel's touch map.
+
+    ``ts`` is the time of the latest of them. Emitted when a slot is reused, when a verdict needs it and at
+    the end. Each item is ``(dev, ino, ts of last open, opens)``.
+    """
+
+    process: ProcessKey
+    files: tuple[tuple[int, int, int, int], ...]
+
+
+class FileState(Event, tag="file_state"):
+    """What a file was when the collector looked, after the result of the intent that should have made it.
+
+    ``matches`` compares with the content that the intent declares (``None``: it declares none, or the file
+    could not be read). ``digest`` is keyed.
+    """
+
+    path: str
+    intent: str
+    exists: bool
+    size: int = 0
+    mtime: int = 0
+    dev: int = 0
+    ino: int = 0
+    digest: str | None = None
+    matches: bool | None = None
+
+
+# --- effects: network --------------------------------------------------------------------------------
+
+
+class Net(Event, tag="net"):
+    """connect, bind, listen or accept, with the address that the kernel used.
+
+    ``errno`` is the call's result; 115 (EINPROGRESS) is neither success nor failure: ``Flow`` tells.
+    ``address`` is ``1.2.3.4``, ``::1``, a path, ``@name`` (abstract) or a vsock cid; ``family`` says which.
+    """
+
+    process: ProcessKey
+    op: Literal["connect", "accept", "bind", "listen"]
+    family: Literal["inet", "inet6", "unix", "vsock", "other"]
+    protocol: Literal["tcp", "udp", "unix", "other"] = "tcp"
+    address: str = ""
+    port: int = 0
+    local_address: str = ""
+    local_port: int = 0
+    errno: int = 0
+    #: kernel cookie of the socket: joins Net, Flow and Tls
+    socket: int = 0
+
+
+class Flow(Event, tag="flow"):
+    """Bytes of a socket so far (``closed`` False) or in all (True). ``established``: a handshake was made."""
+
+    process: ProcessKey
+    socket: int
+    address: str
+    port: int
+    family: Literal["inet", "inet6", "unix", "vsock", "other"]
+    sent: int = 0
+    received: int = 0
+    established: bool = False
+    closed: bool = False
+
+
+class Name(Event, tag="name"):
+    """An address got a name: a DNS answer that the lineage read, or the name given to TLS (SNI)."""
+
+    process: ProcessKey
+    source: Literal["dns", "sni"]
+    name: str
+    addresses: tuple[str, ...] = ()
+
+
+# --- what the agent says -----------------------------------------------------------------------------
+
+Api = Literal["anthropic.messages", "openai.chat", "openai.responses"]
+
+
+class LlmCall(Event, tag="llm_call"):
+    """One request to a model and its response. ``ts`` is when the response was complete (or lost)."""
+
+    call: str
+    process: ProcessKey
+    api: Api
+    host: str
+    request_ts: int
+    status: int = 0
+    streamed: bool = False
+    model: str = ""
+    response_id: str | None = None
+    finish: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    request_bytes: int = 0
+    response_bytes: int = 0
+    #: False: bytes are missing (``gap_bytes`` of them known), so what it said is known only in part
+    complete: bool = True
+    gap_bytes: int = 0
+    traceparent: str | None = None
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A program that a command line should start, after its wrappers were looked through.
+
+    ``program`` is the base name, ``args`` its arguments with credentials removed. ``tool`` is the row of
+    data/tools.toml that recognises it (``pytest``, ``cargo-test``…) or ``None``. ``conditional``: it runs
+    only if something before it went well or badly (``&&``, ``||``, ``if``). ``masked``: the shell does not
+    report its status (not last in a pipeline without pipefail, followed by ``;`` or ``|| true``, background).
+    """
+
+    program: str
+    args: tuple[str, ...] = ()
+    tool: str | None = None
+    purpose: str | None = None
+    cwd: str | None = None
+    conditional: bool = False
+    masked: bool = False
+    background: bool = False
+    builtin: bool = False
+
+
+class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file effect that an intent should have. ``path`` is absolute when the tool said so, else relative."""
+
+    path: str
+    op: Literal["read", "write", "create", "delete", "rename"]
+    new_path: str | None = None
+    #: keyed digest and size of the whole content, when the intent declares it
+    digest: str | None = None
+    size: int | None = None
+
+
+class Intent(Event, tag="intent"):
+    """A tool call that the model asked for. Opens at ``ts``, when the response that carries it was complete."""
+
+    intent: str
+    call: str
+    process: ProcessKey
+    call_id: str
+    tool: str
+    kind: Literal["shell", "read", "write", "edit", "delete", "fetch", "search", "delegate", "other"]
+    digest: str
+    executions: tuple[Execution, ...] = ()
+    files: tuple[ExpectedFile, ...] = ()
+    hosts: tuple[str, ...] = ()
+    #: keyed digest of the whole command text; equals :attr:`Exec.command_digest` of the shell that ran it
+    command_digest: str | None = None
+    #: False: the command could not be parsed whole (``parse_note`` says why), so ``executions`` is a part
+    parsed: bool = True
+    parse_note: str | None = None
+    #: where its effects happen when not in the lineage: docker, systemd, ssh, tmux, remote…
+    hand_off: str | None = None
+    background: bool = False
+    #: the arguments, as JSON; only at content level ``redacted`` or ``full``
+    text: str | None = None
+
+
+class ToolResult(Event, tag="tool_result"):
+    """The result of an intent, as the next request of the session carried it: closes its window."""
+
+    intent: str | None
+    call_id: str
+    call: str
+    process: ProcessKey
+    digest: str
+    size: int = 0
+    is_error: bool = False
+    #: the exit status that the text reports, if it does: a claim, never evidence
+    reported_status: int | None = None
+    text: str | None = None
+
+
+ClaimKind = Literal["occurrence", "outcome", "exhaustive", "absence"]
+
+ClaimTopic = Literal[
+    "tests_run",
+    "tests_passed",
+    "tests_failed",
+    "build",
+    "lint",
+    "typecheck",
+    "install",
+    "commit",
+    "push",
+    "file_created",
+    "file_changed",
+    "file_deleted",
+    "file_read",
+    "server_started",
+    "url_fetched",
+    "deployed",
+    "command_run",
+    "nothing_else_changed",
+]
+
+
+class Claim(Event, tag="claim"):
+    """Something that a tool result or the model says is so. ``ts`` is when the carrying message was complete.
+
+    ``outcome`` is the claimed outcome: ``ok`` (passed, clean, succeeded), ``failed``, or ``None`` where the
+    claim is only that it happened. ``targets`` are files, URLs or hosts named by the claim; ``tool`` the
+    runner that it names. ``hedged`` claims (plans, questions, conditionals, negations that were not certain)
+    are not emitted at all.
+    """
+
+    claim: str
+    source: Literal["tool_result", "model"]
+    kind: ClaimKind
+    topic: ClaimTopic
+    outcome: Literal["ok", "failed"] | None = None
+    process: ProcessKey = ""
+    call: str | None = None
+    intent: str | None = None
+    call_id: str | None = None
+    tool: str | None = None
+    targets: tuple[str, ...] = ()
+    #: counts that the claim states, of passed / failed / skipped / total
+    counts: dict[str, int] = {}
+    digest: str = ""
+    text: str | None = None
+
+
+# --- the observation itself --------------------------------------------------------------------------
+
+
+
+
+class Coverage(Event, tag="coverage"):
+    """State of one dimension from ``ts`` on. Measured: ``canary`` is True only after a known operation was seen."""
+
+    dimension: Dimension
+    state: ProbeStateWord
+    canary: bool = False
+    #: what this dimension cannot show here, by name (docs/coverage.md lists them)
+    blind: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class Loss(Event, tag="loss"):
+    """``count`` records of ``dimension`` did not arrive between ``since`` and ``ts``, for ``cause``."""
+
+    dimension: Dimension
+    cause: str
+    count: int
+    since: int
+
+
+class BlindSpot(Event, tag="blind_spot"):
+    """From ``ts`` on, something of this session cannot be seen: io_uring, a TLS library without probes…"""
+
+    dimension: Dimension
+    name: str
+    process: ProcessKey | None = None
+    detail: str = ""
+
+
+class StreamGap(Event, tag="stream_gap"):
+    """LLM traffic of ``process`` to ``host`` could not be followed: bytes missing, or not understood."""
+
+    process: ProcessKey
+    host: str
+    cause: str
+    missing_bytes: int = 0
+
+
+AnyEvent = (
+    SessionStart
+    | SessionEnd
+    | Tick
+    | Fork
+    | Exec
+    | ExecFailed
+    | Exit
+    | File
+    | Reads
+    | FileState
+    | Net
+    | Flow
+    | Name
+    | LlmCall
+    | Intent
+    | ToolResult
+    | Claim
+    | Coverage
+    | Loss
+    | BlindSpot
+    | StreamGap
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyEvent)
+
+
+def encode(event: Event) -> bytes:
+    """The event as one line of JSON (no newline)."""
+    return _encoder.encode(event)
+
+
+def decode(line: bytes) -> AnyEvent:
+    """The event of a line. Raises msgspec.ValidationError if it is none."""
+    return _decoder.decode(line)
