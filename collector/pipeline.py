@@ -1,0 +1,407 @@
+"""From effects and plaintext to the log: one :class:`SessionPipeline` per session.
+
+Pure: what it needs of the world comes in as arguments. ``look`` reads a file's state for
+:class:`~polygraph.events.FileState`; ids, digests and order are functions of the input.
+
+Order. Events are numbered as they are appended. What the agent says is stamped with the time of the record
+that completed the message, so it sorts among the effects; :meth:`SessionPipeline.tick` closes a round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from collector.claims.model import ClaimDraft
+from collector.claims.results import from_result
+from collector.claims.text import edit_blocks, from_text
+from collector.intents.tools import ExpectedFileDraft, IntentPlan, plan
+from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unreadable
+from collector.llm.model import ToolCall, ToolResultItem
+from collector.redact import redact, redact_argv
+from collector.tls.streams import Chunk, ConnectionKey
+from polygraph.events import (
+    AnyEvent,
+    Claim,
+    Exec,
+    Execution,
+    ExpectedFile,
+    FileState,
+    Intent,
+    LlmCall,
+    ProcessKey,
+    SessionStart,
+    StreamGap,
+    Tick,
+    ToolResult,
+)
+from polygraph.ids import derived_id, keyed_digest
+from polygraph.text import to_bytes
+
+ContentLevel = Literal["off", "metadata", "redacted", "full"]
+
+#: most connections of a session that are followed at once; the oldest is given up beyond it
+MAX_CONNECTIONS = 512
+#: most tool calls of a session whose content is kept for comparison with files
+MAX_PENDING = 4096
+
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
+
+
+class FileLook(NamedTuple):
+    """What a file was when it was looked at. ``content`` is None when it is unreadable or too large."""
+
+    exists: bool
+    size: int = 0
+    mtime: int = 0
+    dev: int = 0
+    ino: int = 0
+    content: bytes | None = None
+
+
+Look = Callable[[ProcessKey, str], FileLook | None]
+"""``look(process, path)``: ``path`` as the process would resolve it; None if it cannot be told."""
+
+
+class _Pending(NamedTuple):
+    intent: Intent
+    plan: IntentPlan
+    files: tuple[ExpectedFileDraft, ...]
+
+
+class SessionPipeline:
+    """Builds the log of one session."""
+
+    def __init__(self, start: SessionStart, key: bytes, look: Look) -> None:
+        self._session = start.session
+        self._level: ContentLevel = start.content
+        self._key = key
+        self._look = look
+        self._connections: dict[ConnectionKey, LlmConnection] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._answered: set[str] = set()
+        self._said: set[str] = set()
+        self._log: list[AnyEvent] = []
+        self._next_seq = 0
+        self._add(start)
+
+    # --- input -----------------------------------------------------------------------------------
+
+    def effect(self, event: AnyEvent) -> None:
+        """An effect, coverage or loss event from the kernel side, its ``session`` set."""
+        if isinstance(event, Exec):
+            event = msgspec.structs.replace(
+                event, command_digest=self._command_digest(event.argv), argv=redact_argv(event.argv)
+            )
+        self._add(event)
+
+    def chunk(self, chunk: Chunk) -> None:
+        """Plaintext of one direction of one connection."""
+        connection = self._connections.get(chunk.connection)
+        if connection is None:
+            connection = self._connections[chunk.connection] = LlmConnection()
+            self._give_up_beyond_limit(chunk.ts)
+        for seen in connection.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
+            self._message(seen, chunk.connection)
+
+    def closed(self, connection: ConnectionKey, ts: int) -> None:
+        """The connection is over: what it still held is complete or lost."""
+        known = self._connections.pop(connection, None)
+        if known is not None:
+            for seen in known.close(ts):
+                self._message(seen, connection)
+
+    def finish(self, ts: int) -> None:
+        """The session is over: closes connections, looks at the files of intents that had no result."""
+        for connection in list(self._connections):
+            self.closed(connection, ts)
+        for pending in list(self._pending.values()):
+            self._file_states(pending, ts)
+        self._pending.clear()
+
+    # --- output ----------------------------------------------------------------------------------
+
+    def tick(self, ts: int) -> list[AnyEvent]:
+        """The round's events in order of time, numbered, and a Tick at ``ts``. Empty if nothing happened."""
+        if not self._log:
+            return []
+        self._log.sort(key=lambda event: event.ts)
+        self._log.append(Tick(session=self._session, ts=max(ts, self._log[-1].ts)))
+        return self._take()
+
+    def _take(self) -> list[AnyEvent]:
+        numbered = [
+            msgspec.structs.replace(event, seq=seq) for seq, event in enumerate(self._log, self._next_seq)
+        ]
+        self._next_seq += len(numbered)
+        self._log = []
+        return numbered
+
+    def _add(self, event: AnyEvent) -> None:
+        self._log.append(event)
+
+    # --- what the agent says ---------------------------------------------------------------------
+
+    def _message(self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey) -> None:
+        if isinstance(seen, RequestSeen):
+            for result in seen.request.tool_results:
+                self._tool_result(result, seen, connection)
+        elif isinstance(seen, ResponseSeen):
+            self._response(seen, connection)
+        else:
+            self._add(
+                StreamGap(
+                    session=self._session,
+                    ts=seen.ts,
+                    process=connection.process,
+                    host=seen.host,
+                    cause=seen.cause,
+                    missing_bytes=seen.missing,
+                )
+            )
+
+    def _call_id(self, connection: ConnectionKey, index: int) -> str:
+        return derived_id(
+            "c",
+            self._session,
+            connection.process,
+            str(connection.ssl),
+            str(connection.generation),
+            str(index),
+        )
+
+    def _response(self, seen: ResponseSeen, connection: ConnectionKey) -> None:
+        call = self._call_id(connection, seen.index)
+        response = seen.response
+        self._add(
+            LlmCall(
+                session=self._session,
+                ts=seen.ts,
+                call=call,
+                process=connection.process,
+                api=seen.api,
+                host=seen.host,
+                request_ts=seen.request_ts,
+                status=seen.status,
+                streamed=seen.streamed,
+                model=response.model if response else "",
+                response_id=response.response_id if response else None,
+                finish=response.finish if response else None,
+                input_tokens=response.usage.input if response else 0,
+                output_tokens=response.usage.output if response else 0,
+                cached_tokens=response.usage.cached if response else 0,
+                request_bytes=seen.request_bytes,
+                response_bytes=seen.response_bytes,
+                complete=seen.complete,
+                gap_bytes=seen.gap_bytes,
+                traceparent=seen.traceparent,
+            )
+        )
+        if not seen.complete:
+            self._add(
+                StreamGap(
+                    session=self._session,
+                    ts=seen.ts,
+                    process=connection.process,
+                    host=seen.host,
+                    cause="response_incomplete",
+                    missing_bytes=seen.gap_bytes,
+                )
+            )
+        if response is None:
+            return
+        for number, tool_call in enumerate(response.tool_calls):
+            self._intent(tool_call, number, call, seen.ts, connection)
+        for number, block in enumerate(edit_blocks(response.text)):
+            self._edit_block(block, number, call, seen.ts, connection)
+        for draft in from_text(response.text):
+            self._claim(draft, "model", call, seen.ts, connection, None)
+
+    def _intent(
+        self, tool_call: ToolCall, number: int, call: str, ts: int, connection: ConnectionKey
+    ) -> None:
+        call_id = tool_call.id or f"{call}#{number}"
+        if call_id in self._pending or call_id in self._answered:
+            return  # the same response seen again (a retry that was answered twice)
+        self._open(plan(tool_call.name, tool_call.arguments), tool_call, call_id, call, ts, connection)
+
+    def _edit_block(
+        self, block: ExpectedFileDraft, number: int, call: str, ts: int, connection: ConnectionKey
+    ) -> None:
+        tool_call = ToolCall(id="", name="edit_block", arguments="", kind="custom")
+        made = IntentPlan(kind="edit", files=(block,))
+        self._open(made, tool_call, f"{call}#edit{number}", call, ts, connection)
+
+    def _open(
+        self,
+        made: IntentPlan,
+        tool_call: ToolCall,
+        call_id: str,
+        call: str,
+        ts: int,
+        connection: ConnectionKey,
+    ) -> None:
+        intent = Intent(
+            session=self._session,
+            ts=ts,
+            intent=derived_id("i", self._session, call, call_id),
+            call=call,
+            process=connection.process,
+            call_id=call_id,
+            tool=tool_call.name,
+            kind=made.kind,
+            digest=keyed_digest(self._key, tool_call.arguments.encode()),
+            executions=tuple(_redacted(execution) for execution in made.executions),
+            files=tuple(self._expected(draft) for draft in made.files),
+            hosts=made.hosts,
+            command_digest=keyed_digest(self._key, made.command.encode()) if made.command else None,
+            parsed=made.parsed,
+            parse_note=made.note,
+            hand_off=made.hand_off,
+            background=made.background,
+            text=self._text(made.command or "") or self._body(tool_call.arguments),
+        )
+        self._add(intent)
+        if len(self._pending) >= MAX_PENDING:
+            self._pending.pop(next(iter(self._pending)))
+        self._pending[call_id] = _Pending(intent, made, made.files)
+
+    def _tool_result(self, result: ToolResultItem, seen: RequestSeen, connection: ConnectionKey) -> None:
+        pending = self._pending.pop(result.call_id, None)
+        if pending is None:
+            # History of before this session, or a result sent again with each request: nothing new is said.
+            return
+        self._answered.add(result.call_id)
+        call = self._call_id(connection, seen.index)
+        read = from_result(pending.plan, result.text, result.is_error)
+        self._add(
+            ToolResult(
+                session=self._session,
+                ts=seen.ts,
+                intent=pending.intent.intent,
+                call_id=result.call_id,
+                call=call,
+                process=connection.process,
+                digest=keyed_digest(self._key, result.text.encode()),
+                size=len(result.text),
+                is_error=result.is_error,
+                reported_status=result.exit_code if result.exit_code is not None else read.reported_status,
+                text=self._body(result.text),
+            )
+        )
+        self._file_states(pending, seen.ts)
+        for draft in read.claims:
+            self._claim(draft, "tool_result", call, seen.ts, connection, pending.intent)
+
+    def _claim(
+        self,
+        draft: ClaimDraft,
+        source: Literal["tool_result", "model"],
+        call: str,
+        ts: int,
+        connection: ConnectionKey,
+        intent: Intent | None,
+    ) -> None:
+        digest = keyed_digest(self._key, draft.text.encode())
+        claim = derived_id(
+            "k", self._session, call, source, intent.intent if intent else "", draft.topic, digest
+        )
+        if claim in self._said:
+            return
+        self._said.add(claim)
+        self._add(
+            Claim(
+                session=self._session,
+                ts=ts,
+                claim=claim,
+                source=source,
+                kind=draft.kind,
+                topic=draft.topic,
+                outcome=draft.outcome,
+                process=connection.process,
+                call=call,
+                intent=intent.intent if intent else None,
+                call_id=intent.call_id if intent else None,
+                tool=draft.tool,
+                targets=tuple(redact(target) for target in draft.targets),
+                counts=draft.counts,
+                digest=digest,
+                text=self._text(draft.text),
+            )
+        )
+
+    # --- helpers ---------------------------------------------------------------------------------
+
+    def _file_states(self, pending: _Pending, ts: int) -> None:
+        for draft in pending.files:
+            path = draft.new_path or draft.path
+            look = self._look(pending.intent.process, path)
+            if look is None:
+                continue
+            self._add(
+                FileState(
+                    session=self._session,
+                    ts=ts,
+                    path=path,
+                    intent=pending.intent.intent,
+                    exists=look.exists,
+                    size=look.size,
+                    mtime=look.mtime,
+                    dev=look.dev,
+                    ino=look.ino,
+                    digest=keyed_digest(self._key, look.content) if look.content is not None else None,
+                    matches=_matches(draft, look),
+                )
+            )
+
+    def _expected(self, draft: ExpectedFileDraft) -> ExpectedFile:
+        content = draft.content
+        return ExpectedFile(
+            path=redact(draft.path),
+            op=draft.op,
+            new_path=draft.new_path,
+            digest=keyed_digest(self._key, content) if content is not None else None,
+            size=len(content) if content is not None else None,
+        )
+
+    def _command_digest(self, argv: Sequence[str]) -> str | None:
+        """Digest of TEXT when argv is ``sh -c TEXT …`` (flags may be joined, as in ``-lc``)."""
+        if len(argv) < 3 or argv[0].rsplit("/", 1)[-1].lstrip("-") not in _SHELLS:
+            return None
+        for position, argument in enumerate(argv[1:-1], 1):
+            if argument.startswith("-") and not argument.startswith("--") and "c" in argument:
+                return keyed_digest(self._key, to_bytes(argv[position + 1]))
+            if not argument.startswith(("-", "+")):
+                return None
+        return None
+
+    def _text(self, text: str) -> str | None:
+        """Sentences and commands: from level ``redacted`` on."""
+        return redact(text) if text and self._level in ("redacted", "full") else None
+
+    def _body(self, text: str) -> str | None:
+        """Arguments and results whole, file contents among them: at level ``full`` only."""
+        return redact(text) if text and self._level == "full" else None
+
+    def _give_up_beyond_limit(self, ts: int) -> None:
+        if len(self._connections) > MAX_CONNECTIONS:
+            self.closed(next(iter(self._connections)), ts)
+
+
+def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
+    if look.content is None:
+        return None
+    if draft.content is not None:
+        # Tools add or drop the last newline; that is no different content.
+        return look.content.rstrip(b"\n") == draft.content.rstrip(b"\n")
+    if draft.fragment is not None:
+        return draft.fragment.strip(b"\n") in look.content
+    return None
+
+
+def _redacted(execution: Execution) -> Execution:
+    return msgspec.structs.replace(execution, args=redact_argv(execution.args))
+
+
