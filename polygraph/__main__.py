@@ -1,0 +1,5 @@
+"""``python -m polygraph``."""
+
+from polygraph.cli import main
+
+main()
