@@ -1,0 +1,165 @@
+"""polygraph.log: what was appended is read again; damage costs the tail and nothing else."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from polygraph.events import AnyEvent, Exit, SessionEnd, SessionStart
+from polygraph.log.segments import SegmentWriter, read_segment
+from polygraph.log.store import Store, StoreError
+from polygraph.verdicts import Subject, Verdict, Window
+
+SESSION = "0123456789abcdef"
+
+
+def start(session: str = SESSION, ts: int = 10) -> SessionStart:
+    return SessionStart(
+        session=session,
+        ts=ts,
+        host="h",
+        boot="b",
+        kernel="6.18",
+        process="7:9",
+        argv=("agent", "it's"),
+        cwd="/w",
+        origin="run",
+        wall_offset=1_000,
+    )
+
+
+def exits(count: int, first: int = 1) -> list[AnyEvent]:
+    return [Exit(session=SESSION, ts=n, seq=n, process=f"{n}:1", status=0) for n in range(first, first + count)]
+
+
+def verdict(name: str, word: str = "verified", session: str = SESSION) -> Verdict:
+    return Verdict(
+        id=name,
+        session=session,
+        ts=5,
+        subject=Subject(kind="intent", id="i"),
+        verdict=word,  # type: ignore[arg-type]
+        reason=None if word == "verified" else "failed",
+        grade=None,
+        declared="",
+        observed="",
+        evidence=(),
+        coverage={},
+        window=Window(open=1, close=2),
+        traceparent=None,
+        rule="r",
+        version=1,
+    )
+
+
+def test_events_and_verdicts_are_read_again_after_a_restart(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([start(), *exits(3)])
+        store.append([*exits(2, first=4), SessionEnd(session=SESSION, ts=9, seq=6)])
+        store.add([verdict("a"), verdict("b", "refuted")])
+        store.finish(SESSION, ended=77, status=3, lost=0)
+    with Store(tmp_path) as store:
+        assert [event.seq for event in store.events(SESSION)] == [0, 1, 2, 3, 4, 5, 6]
+        assert [v.id for v in store.verdicts(SESSION)] == ["a", "b"]
+        (row,) = store.sessions()
+        assert (row.verified, row.refuted, row.unverifiable) == (1, 1, 0)
+        assert (row.started, row.ended, row.status, row.command) == (1_010, 77, 3, ("agent", "it's"))
+
+
+def test_a_verdict_given_twice_is_there_once(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([start()])
+        store.add([verdict("a")])
+        store.add([verdict("a", "refuted")])
+        assert [v.verdict for v in store.verdicts()] == ["refuted"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(cut=st.integers(min_value=0, max_value=2_000), flip=st.booleans())
+def test_a_segment_torn_or_damaged_at_any_byte_gives_whole_appends_only(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, flip: bool
+) -> None:
+    path = tmp_path_factory.mktemp("segment") / "s.zst"
+    writer = SegmentWriter(path)
+    for n in range(5):
+        writer.append(exits(4, first=1 + 4 * n))
+    writer.close()
+    data = bytearray(path.read_bytes())
+    cut %= len(data)
+    if flip:
+        data[cut] ^= 0x55
+    else:
+        del data[cut:]
+    path.write_bytes(data)
+    read = list(read_segment(path))
+    assert len(read) % 4 == 0
+    assert read == exits(20)[: len(read)]
+
+
+def test_a_full_disk_takes_back_the_half_written_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = SegmentWriter(tmp_path / "s.zst")
+    writer.append(exits(2))
+    real = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) > 8:
+            return real(fd, data[:8])
+        raise OSError(errno.ENOSPC, "no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="no space"):
+            # the short write leaves less than 8 bytes at the end only when the frame is longer than that
+            while True:
+                writer.append(exits(1, first=3))
+    writer.append(exits(1, first=3))
+    writer.close()
+    assert [event.seq for event in read_segment(tmp_path / "s.zst")][:2] == [1, 2]
+    assert [event.seq for event in read_segment(tmp_path / "s.zst")][-1] == 3
+
+
+def test_the_store_is_private(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    with Store(root) as store:
+        store.append([start()])
+    assert root.stat().st_mode & 0o077 == 0
+    assert (root / "key").stat().st_mode & 0o077 == 0
+    assert (root / "events" / f"{SESSION}.jsonl.zst").stat().st_mode & 0o077 == 0
+
+
+def test_the_key_stays_the_same(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        key = store.key
+    with Store(tmp_path) as store:
+        assert store.key == key and len(key) == 32
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "", "0123456789ABCDEF", "x" * 16])
+def test_a_session_id_cannot_name_another_file(tmp_path: Path, name: str) -> None:
+    with Store(tmp_path) as store, pytest.raises(StoreError):
+        list(store.events(name))
+
+
+def test_a_store_that_cannot_be_made_says_where_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file/store") as caught:
+        Store(tmp_path / "file" / "store")
+    assert "POLYGRAPH_HOME" in caught.value.advice
+
+
+def test_find_takes_a_prefix_and_refuses_an_ambiguous_one(tmp_path: Path) -> None:
+    other = "0123456789abcdee"
+    with Store(tmp_path) as store:
+        with pytest.raises(StoreError, match="no session yet"):
+            store.find(None)
+        store.append([start()])
+        store.append([start(other, ts=20)])
+        assert store.find(None).id == other
+        assert store.find(SESSION).id == SESSION
+        with pytest.raises(StoreError, match="2 sessions"):
+            store.find("0123")
+        with pytest.raises(StoreError, match="no session"):
+            store.find("ffff")
