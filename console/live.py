@@ -1,0 +1,107 @@
+"""The live view of ``polygraph run``: a line for each verdict as it comes, a summary at the end.
+
+It writes whole lines to one stream (stderr) and nothing else: no cursor movement, no erasing, so that what
+the agent prints on the same terminal stays as it is. Rich is imported only for the summary's table.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TextIO
+
+from console.tables import Terminal, counts_line, more_line, verdict_table
+from console.words import ASCII_GLYPHS, GLYPHS, duration, gaps, in_reading_order, reason_sentence
+from polygraph.text import printable
+from polygraph.verdicts import Verdict
+
+_SGR = {"verified": "32", "refuted": "1;31", "unverifiable": "33", "note": "2"}
+#: characters of one live line's halves
+_LINE = 160
+#: rows of the summary's table
+_ROWS = 40
+
+
+class Summary(NamedTuple):
+    """What the run knows at its end, beside its verdicts. ``took`` in ns; ``report``: path of the page, if written."""
+
+    session: str
+    status: int | None
+    took: int
+    report: str | None = None
+    #: coverage in words beyond what the verdicts carry: "io_uring was used", "3 events did not reach the disk"
+    notes: tuple[str, ...] = ()
+
+
+class LiveView:
+    """Writes to ``stream``; a stream that fails is left alone from then on (``muted``), the run goes on."""
+
+    def __init__(self, stream: TextIO, color: bool | None = None) -> None:
+        """``color`` None: as the stream and NO_COLOR say."""
+        self._stream = stream
+        self._terminal = Terminal.of(stream, color)
+        self._verdicts: dict[str, Verdict] = {}
+        self.muted = False
+
+    def verdict(self, verdict: Verdict) -> None:
+        """Shows a verdict, once for each id (delivery is at least once)."""
+        if verdict.id in self._verdicts:
+            return
+        self._verdicts[verdict.id] = verdict
+        glyphs = GLYPHS if self._terminal.fancy else ASCII_GLYPHS
+        mark = self._paint(f"{glyphs[verdict.verdict]} {verdict.verdict}", verdict.verdict)
+        line = f"{mark}  {printable(verdict.declared, _LINE)}"
+        if verdict.verdict == "refuted":
+            line += f" {self._arrow()} {printable(verdict.observed, _LINE)}"
+        if verdict.reason is not None:
+            line += "  " + self._paint(f"({printable(verdict.reason, 40)})", "note")
+        self._write(f"polygraph {line}\n")
+
+    def note(self, text: str) -> None:
+        """Shows one line that is no verdict: "watching pid 12", "report: …"."""
+        self._write("polygraph " + self._paint(f"{self._bullet()} {printable(text, 1000)}", "note") + "\n")
+
+    def finish(self, summary: Summary) -> None:
+        """Shows the table, the counts, the coverage and where the report is."""
+        rows = in_reading_order(self._verdicts.values())
+        self._write("\n")
+        if rows:
+            self._write(verdict_table(rows[:_ROWS], self._terminal))
+            if len(rows) > _ROWS:
+                self._write(more_line(len(rows) - _ROWS, "verdict"))
+            self._write("\n")
+        took = f"session {printable(summary.session, 40)}, {duration(summary.took)}"
+        ended = "" if summary.status is None else f", exit status {summary.status}"
+        self._write(f"{counts_line(rows) if rows else 'no verdicts'}  ({took}{ended})\n")
+        for reason in sorted({row.reason for row in rows[:_ROWS] if row.reason is not None}):
+            self._write(self._paint(f"  {printable(reason, 40)}: {reason_sentence(reason)}", "note") + "\n")
+        found = {sentence for row in rows for sentence in gaps(row.coverage)}
+        notes = [*sorted(found), *summary.notes]
+        if notes:
+            self._write("not everything could be seen:\n")
+            for sentence in notes[:20]:
+                self._write(f"  {self._bullet()} {printable(sentence, 300)}\n")
+            if len(notes) > 20:
+                self._write(f"  {self._bullet()} and {len(notes) - 20} more in the report\n")
+        elif rows:
+            self._write("coverage was complete for every verdict\n")
+        if summary.report is not None:
+            self._write(f"report: {printable(summary.report, 4096)}\n")
+
+    def _arrow(self) -> str:
+        return "→" if self._terminal.fancy else "->"
+
+    def _bullet(self) -> str:
+        return "·" if self._terminal.fancy else "-"
+
+    def _paint(self, text: str, kind: str) -> str:
+        return f"\x1b[{_SGR[kind]}m{text}\x1b[0m" if self._terminal.color else text
+
+    def _write(self, text: str) -> None:
+        if self.muted:
+            return
+        if not self._terminal.fancy:
+            text = text.encode("ascii", "backslashreplace").decode()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # closed, broken pipe, terminal gone: the agent must not suffer
+            self.muted = True

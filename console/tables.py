@@ -1,0 +1,247 @@
+"""Tables for terminals and pipes: verdicts, sessions, and scenarios side by side.
+
+Each function gives text with a newline at its end. Nothing is cut without an ellipsis, and every string
+that an observed process could influence goes through :func:`polygraph.text.printable` and enters rich as
+``Text``, never as markup.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
+
+from console.words import ASCII_GLYPHS, GLYPHS, command, counted, duration, in_reading_order, reason_sentence
+from polygraph.text import printable
+from polygraph.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+#: columns of a table that goes into a pipe or a file
+PIPE_WIDTH = 100
+_MIN_WIDTH = 40
+_MAX_WIDTH = 240
+_STYLES = {"verified": "green", "refuted": "bold red", "unverifiable": "yellow"}
+#: characters of one cell: a hostile declaration must not fill the terminal
+_CELL = 400
+
+
+class Terminal(NamedTuple):
+    """What a stream can show. ``width`` in columns; ``fancy``: it takes characters beyond ASCII."""
+
+    width: int
+    color: bool
+    fancy: bool
+
+    @classmethod
+    def of(cls, stream: TextIO, color: bool | None = None) -> Terminal:
+        """Asks ``stream``; ``color`` None means: on a terminal, unless NO_COLOR is set (no-color.org) or TERM is dumb."""
+        tty = _is_tty(stream)
+        if color is None:
+            color = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        encoding = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "")
+        return cls(_columns(stream) if tty else PIPE_WIDTH, color, encoding.startswith("utf"))
+
+
+class SessionLike(Protocol):
+    """A row of ``Store.sessions()`` (polygraph/log/store.py); times in Unix ns."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def started(self) -> int: ...
+    @property
+    def ended(self) -> int | None: ...
+    @property
+    def command(self) -> tuple[str, ...]: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def verified(self) -> int: ...
+    @property
+    def refuted(self) -> int: ...
+    @property
+    def unverifiable(self) -> int: ...
+
+
+class ScenarioResult(NamedTuple):
+    """One scenario of the demo: what the agent said, what the kernel saw, and what follows."""
+
+    name: str
+    said: str
+    saw: str
+    verdict: str
+    reason: str | None
+
+
+_PLAIN = Terminal(PIPE_WIDTH, color=False, fancy=True)
+
+
+def verdict_table(verdicts: Iterable[Verdict], terminal: Terminal = _PLAIN) -> str:
+    """Said, saw, verdict and reason of each verdict, the refuted ones first; one line of words if there are none."""
+    rows = in_reading_order(verdicts)
+    if not rows:
+        return "no verdicts\n"
+    table = _table(terminal)
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("said", ratio=5, overflow="fold")
+    table.add_column("the kernel saw", ratio=5, overflow="fold")
+    table.add_column("verdict", min_width=12, no_wrap=True)
+    table.add_column("reason", ratio=4, overflow="fold")
+    for row in rows:
+        style = _STYLES.get(row.verdict, "")
+        table.add_row(
+            _text(_glyph(row.verdict, terminal), style),
+            _text(row.declared),
+            _text(row.observed),
+            _text(row.verdict, style),
+            _text(row.reason or "", "" if row.verdict == "refuted" else "dim"),
+        )
+    return _render(table, terminal)
+
+
+def session_table(rows: Sequence[SessionLike], terminal: Terminal = _PLAIN) -> str:
+    """Sessions with their counts, in the order given; times in UTC."""
+    if not rows:
+        return "no sessions yet: polygraph run -- CMD makes one\n"
+    table = _table(terminal)
+    table.add_column("session", no_wrap=True, min_width=16)
+    table.add_column("started (UTC)", no_wrap=True, min_width=16)
+    table.add_column("took", no_wrap=True, justify="right")
+    for mark, word in (("refuted", "refuted"), ("unverifiable", "unclear"), ("verified", "verified")):
+        table.add_column(f"{_glyph(mark, terminal)} {word}", no_wrap=True, justify="right")
+    table.add_column("exit", no_wrap=True, justify="right")
+    table.add_column("command", ratio=1, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            _text(row.id),
+            _text(_utc(row.started)),
+            _text("running" if row.ended is None else duration(row.ended - row.started), "dim"),
+            _text(str(row.refuted), _STYLES["refuted"] if row.refuted else "dim"),
+            _text(str(row.unverifiable), _STYLES["unverifiable"] if row.unverifiable else "dim"),
+            _text(str(row.verified)),
+            _text("" if row.status is None else str(row.status)),
+            _text(command(row.command, _CELL)),
+        )
+    return _render(table, terminal)
+
+
+def side_by_side(scenarios: Sequence[ScenarioResult], terminal: Terminal = _PLAIN) -> str:
+    """The scenarios below each other, each with what was said beside what was seen, and the verdict under both."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.rule import Rule
+    from rich.table import Table
+    from rich.text import Text
+
+    pieces: list[RenderableType] = []
+    dash = "─" if terminal.fancy else "-"
+    for number, scenario in enumerate(scenarios, 1):
+        style = _STYLES.get(scenario.verdict, "")
+        if number > 1:
+            pieces.append(Rule(style="dim", characters=dash))
+        pieces.append(Text.assemble((f"{number}  ", "dim"), (printable(scenario.name, _CELL), "bold")))
+        columns = Table(box=None, show_header=False, expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+        columns.add_column(width=3)
+        columns.add_column(ratio=1, overflow="fold")
+        columns.add_column(ratio=1, overflow="fold")
+        columns.add_row("", Text("the agent said", style="dim"), Text("the kernel saw", style="dim"))
+        columns.add_row("", _text(scenario.said), _text(scenario.saw))
+        pieces.append(columns)
+        verdict = Text(f"{_glyph(scenario.verdict, terminal)} {printable(scenario.verdict, 40)}", style=style)
+        if scenario.reason is not None:
+            verdict.append(f"  {printable(scenario.reason, 40)}: ", style="not bold dim")
+            verdict.append(reason_sentence(scenario.reason), style="not bold dim")
+        pieces.append(Padding(verdict, (1, 0, 0, 3)))
+    if not pieces:
+        return "no scenarios\n"
+    return _render(Group(*pieces), terminal)
+
+
+def counts_line(verdicts: Iterable[Verdict]) -> str:
+    """``1 refuted, 2 unverifiable, 5 verified``."""
+    tally = {"refuted": 0, "unverifiable": 0, "verified": 0}
+    for verdict in verdicts:
+        tally[verdict.verdict] += 1
+    return ", ".join(f"{number:,} {word}" for word, number in tally.items())
+
+
+def more_line(hidden: int, what: str) -> str:
+    """Says how much a table leaves out, and where it is."""
+    return f"and {counted(hidden, what)} more: polygraph verdicts lists them all\n"
+
+
+def _table(terminal: Terminal) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        box=box.SIMPLE_HEAD if terminal.fancy else box.ASCII2,
+        expand=True,
+        pad_edge=False,
+        header_style="dim" if terminal.color else "",
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _render(renderable: RenderableType, terminal: Terminal) -> str:
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=max(_MIN_WIDTH, min(terminal.width, _MAX_WIDTH)),
+        force_terminal=terminal.color,
+        color_system="standard" if terminal.color else None,
+        no_color=not terminal.color,
+        legacy_windows=False,
+        emoji=False,
+        markup=False,
+        highlight=False,
+        # rich would ask the environment of this process; the caller has decided already
+        _environ={},
+    )
+    console.print(renderable)
+    text = re.sub(r"[ ]+$", "", out.getvalue(), flags=re.MULTILINE)
+    return text if terminal.fancy else text.encode("ascii", "backslashreplace").decode()
+
+
+def _text(value: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(printable(value, _CELL), style=style)
+
+
+def _glyph(verdict: str, terminal: Terminal) -> str:
+    return (GLYPHS if terminal.fancy else ASCII_GLYPHS).get(verdict, "?")
+
+
+def _utc(unix_ns: int) -> str:
+    try:
+        return datetime.fromtimestamp(unix_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, OSError, ValueError):
+        return f"{unix_ns} ns"
+
+
+def _is_tty(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _columns(stream: TextIO) -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or PIPE_WIDTH
+    except (OSError, ValueError):
+        return PIPE_WIDTH
