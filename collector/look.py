@@ -1,0 +1,68 @@
+"""Reads the state of a file that an agent says it wrote. The file is untrusted: it may be a pipe, a device or huge."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from collector.pipeline import FileLook
+from polygraph.text import to_bytes
+
+#: larger files are not compared by content
+CONTENT_LIMIT = 8 * 1024 * 1024
+
+
+def look_at(pid: int, cwd: str | None, path: str) -> FileLook | None:
+    """The file at ``path`` as process ``pid`` would find it; relative paths are taken from ``cwd``.
+
+    None when that cannot be told: no absolute path, or a process of another mount namespace that has ended.
+    """
+    if not path.startswith("/"):
+        if cwd is None or not cwd.startswith("/"):
+            return None
+        path = f"{cwd}/{path}"
+    root = _root_of(pid)
+    if root is None:
+        return None
+    name = to_bytes(path)
+    try:
+        fd = os.open(root + name, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return FileLook(exists=False)
+    except (OSError, ValueError):
+        return None
+    try:
+        state = os.fstat(fd)
+        content = _content(fd, state) if stat.S_ISREG(state.st_mode) else None
+    finally:
+        os.close(fd)
+    return FileLook(
+        exists=True,
+        size=state.st_size,
+        mtime=state.st_mtime_ns,
+        dev=state.st_dev,
+        ino=state.st_ino,
+        content=content,
+    )
+
+
+def _root_of(pid: int) -> bytes | None:
+    """Prefix that leads into the process's mount namespace; empty when it is ours."""
+    try:
+        if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+            return os.fsencode(os.readlink(f"/proc/{pid}/root").rstrip("/"))
+        return os.fsencode(f"/proc/{pid}/root")
+    except OSError:
+        return None
+
+
+def _content(fd: int, state: os.stat_result) -> bytes | None:
+    if state.st_size > CONTENT_LIMIT:
+        return None
+    try:
+        # O_PATH first, so that nothing but a regular file is ever opened for reading.
+        readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return None
+    with os.fdopen(readable, "rb") as file:
+        return file.read(CONTENT_LIMIT)

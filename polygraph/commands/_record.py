@@ -1,0 +1,112 @@
+"""Embedded mode's middle: events into the store and the correlator, verdicts into the store and the views."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from console.live import LiveView
+from correlator.engine import Engine
+from polygraph import verdicts as codec
+from polygraph.errors import PolygraphError
+from polygraph.events import AnyEvent, SessionStart
+from polygraph.log.store import Store
+from polygraph.verdicts import Verdict
+
+
+class Recorder:
+    """Feeds one correlator. A disk that is full costs history, which is counted and said; never a verdict."""
+
+    def __init__(self, store: Store, live: LiveView | None, json_path: Path | None) -> None:
+        """Raises PolygraphError when ``json_path`` cannot be written."""
+        self._store = store
+        self._live = live
+        self._engine = Engine()
+        self._starts: dict[str, SessionStart] = {}
+        self._verdicts: dict[str, list[Verdict]] = {}
+        self._unsaved = 0
+        self.refuted = 0
+        self._json: IO[bytes] | None = None
+        if json_path is not None:
+            try:
+                self._json = open("/dev/stdout" if str(json_path) == "-" else json_path, "wb", buffering=0)
+            except OSError as error:
+                raise PolygraphError(
+                    f"cannot write verdicts to {json_path}: {error.strerror}", "choose another path for --json"
+                ) from error
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._json is not None:
+            self._json.close()
+            self._json = None
+
+    def take(self, events: Sequence[AnyEvent]) -> None:
+        """Stores and judges events."""
+        if not events:
+            return
+        self._save(events)
+        for event in events:
+            if isinstance(event, SessionStart):
+                self._starts[event.session] = event
+            self._give(self._engine.feed(event))
+
+    def end(self, session: str, ended: int, status: int | None) -> None:
+        """Notes how the session ended: Unix time in ns, exit status of its root."""
+        try:
+            self._store.finish(session, ended, status, self._unsaved)
+        except sqlite3.Error as error:
+            self.note(f"the store could not be updated: {error}")
+
+    def note(self, text: str) -> None:
+        """A line for the person who watches."""
+        if self._live is not None:
+            self._live.note(text)
+
+    def summary(self, session: str) -> None:
+        """Closes the live view."""
+        if self._live is not None:
+            self._live.finish(self._verdicts.get(session, []))
+
+    def export(self, session: str, url: str) -> None:
+        """Sends the session's verdicts over OTLP; says what could not be sent."""
+        from exporters.otlp import OtlpExporter
+
+        result = OtlpExporter(url).export(self._starts[session], self._verdicts.get(session, []))
+        self.note(f"otlp: {result.sent} spans sent to {url}")
+        if result.failed:
+            self.note(f"otlp: {result.failed} spans were not sent: {result.error}")
+
+    def _give(self, verdicts: Sequence[Verdict]) -> None:
+        if not verdicts:
+            return
+        for verdict in verdicts:
+            self._verdicts.setdefault(verdict.session, []).append(verdict)
+            self.refuted += verdict.verdict == "refuted"
+            if self._live is not None:
+                self._live.verdict(verdict)
+        try:
+            self._store.add(verdicts)
+        except sqlite3.Error as error:
+            self.note(f"verdicts could not be stored: {error}")
+        if self._json is not None:
+            try:
+                self._json.write(b"".join(codec.encode(verdict) + b"\n" for verdict in verdicts))
+            except OSError as error:
+                self.note(f"verdicts could not be written: {error.strerror}")
+                self._json = None
+
+    def _save(self, events: Sequence[AnyEvent]) -> None:
+        try:
+            self._store.append(events)
+        except (OSError, sqlite3.Error) as error:
+            if not self._unsaved:
+                self.note(f"events are not being stored any more: {error}; verdicts are given all the same")
+            self._unsaved += len(events)

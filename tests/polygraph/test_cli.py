@@ -1,0 +1,32 @@
+"""polygraph.cli: what a user can type is documented; errors say what to do."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from polygraph.cli import COMMANDS, cli
+
+PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_documented(name: str) -> None:
+    section = PAGE.split(f"## polygraph {name}", 1)[1].split("\n## ", 1)[0]
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None and command.help
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{parameter.name} says nothing about itself"
+            assert all(f"`{option}" in section or f"[{option}" in section for option in parameter.opts if option != "-o")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_works(name: str) -> None:
+    result = CliRunner().invoke(cli, [name, "--help"])
+    assert result.exit_code == 0 and f"{name} [OPTIONS]" in result.output
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    assert CliRunner().invoke(cli, ["frobnicate"]).exit_code == 2
