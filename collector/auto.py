@@ -36,7 +36,10 @@ class LlmHosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether ``name`` (any case, with or without the root's dot) is an LLM API."""
         name = name.rstrip(".").lower()
         for host in self.hosts:
-            if name == host or (host.startswith(".") and name.endswith(host) and len(name) > len(host)):
+            if host.startswith("."):
+                if name.endswith(host) and len(name) > len(host):
+                    return True
+            elif name == host:
                 return True
         return any(
             name.startswith(row.prefix) and name.endswith(row.suffix) and len(name) > len(row.prefix + row.suffix)
