@@ -43,9 +43,11 @@ class Launched:
         os.close(gate_read)
         os.close(failure_write)
         self._status: int | None = None
+        self._released = False
 
     def release(self) -> None:
         """Lets the child become the command. Raises LaunchError when the exec is refused."""
+        self._released = True
         os.write(self._gate, b"x")
         os.close(self._gate)
         with os.fdopen(self._failure, "rb") as pipe:
@@ -57,19 +59,33 @@ class Launched:
             raise LaunchError(f"cannot run {self.path}: {os.strerror(errno)}", self._status)
 
     def abandon(self) -> None:
-        """Ends the child without its ever becoming the command."""
+        """Ends the child without its ever becoming the command; nothing if it was released."""
+        if self._released:
+            return
+        self._released = True
         os.close(self._gate)
         os.close(self._failure)
+        self._status = 0
         os.waitpid(self.pid, 0)
+
+    def wait(self) -> int:
+        """Waits for the command's end: its exit status, 128 + N for signal N."""
+        if self._status is None:
+            self._note(os.waitpid(self.pid, 0)[1])
+        assert self._status is not None
+        return self._status
 
     def poll(self) -> int | None:
         """Exit status once it ended (128 + N for signal N), else None."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                code = os.waitstatus_to_exitcode(status)
-                self._status = code if code >= 0 else 128 - code
+                self._note(status)
         return self._status
+
+    def _note(self, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        self._status = code if code >= 0 else 128 - code
 
 
 def _resolve(command: str, environment: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from console.live import LiveView
+from console.live import LiveView, Summary
 from correlator.engine import Engine
 from polygraph import verdicts as codec
 from polygraph.errors import PolygraphError
@@ -70,10 +70,12 @@ class Recorder:
         if self._live is not None:
             self._live.note(text)
 
-    def summary(self, session: str) -> None:
-        """Closes the live view."""
+    def summary(self, session: str, status: int, took: int, report: Path | None) -> None:
+        """Closes the live view; ``took`` in ns."""
         if self._live is not None:
-            self._live.finish(self._verdicts.get(session, []))
+            notes = (f"{self._unsaved} events did not reach the disk",) if self._unsaved else ()
+            page = str(report) if report is not None else None
+            self._live.finish(Summary(session=session, status=status, took=took, report=page, notes=notes))
 
     def export(self, session: str, url: str) -> None:
         """Sends the session's verdicts over OTLP; says what could not be sent."""

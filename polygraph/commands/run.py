@@ -7,13 +7,21 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
-from polygraph.cli import EXIT_FAILED, EXIT_REFUTED
+from polygraph.cli import EXIT_REFUTED
+from polygraph.errors import PolygraphError
+
+if TYPE_CHECKING:
+    from collector.collect import Collector
+    from collector.launch import Launched
+    from collector.pipeline import ContentLevel
+    from polygraph.commands._record import Recorder
 
 #: longest wait for records, ms: bounds the delay between a claim and its verdict
 POLL_MS = 50
@@ -37,7 +45,7 @@ def command(
     json_path: Path | None,
     report_path: Path | None,
     otlp_url: str | None,
-    content: str,
+    content: ContentLevel,
     fail_on: str | None,
     linger: float,
     quiet: bool,
@@ -50,49 +58,59 @@ def command(
     """
     from collector.launch import LaunchError, Launched
 
+    started = time.monotonic_ns()
     try:
         launched = Launched(cmd)
+        try:
+            status, recorder, session = _run(launched, content, json_path, linger, quiet)
+        finally:
+            launched.abandon()  # does nothing once it was released
     except LaunchError as error:
         click.echo(f"polygraph: {error}", err=True)
         sys.exit(error.status)
-    try:
-        from collector.collect import Collector, CollectSettings
-        from console.live import LiveView
-        from polygraph.commands._record import Recorder
-        from polygraph.log.store import Store
-
-        with Store() as store:
-            live = LiveView(sys.stderr) if not quiet else None
-            with Collector(CollectSettings(content=content), store.key) as collector:
-                collector.start()
-                with Recorder(store, live, json_path) as recorder:
-                    session = collector.enrol(launched.pid, "run", launched.argv, os.getcwd())
-                    with _signals_for(launched.pid):
-                        launched.release()
-                        status = _observe(collector, recorder, launched, session, linger)
-                    recorder.end(session, time.time_ns(), status)
-            if report_path is not None:
-                from polygraph.commands.report import write_report
-
-                write_report(store, session, report_path)
-                recorder.note(f"report: {report_path}")
-            if otlp_url is not None:
-                recorder.export(session, otlp_url)
-            recorder.summary(session)
-    except LaunchError as error:
-        click.echo(f"polygraph: {error}", err=True)
-        sys.exit(error.status)
-    except BaseException:
-        if launched.poll() is None and not launched.released:
-            launched.abandon()
-        raise
+    if report_path is not None:
+        _report(recorder, session, report_path)
+    if otlp_url is not None:
+        recorder.export(session, otlp_url)
+    recorder.summary(session, status, time.monotonic_ns() - started, report_path)
     if fail_on == "refuted" and recorder.refuted:
         sys.exit(EXIT_REFUTED)
-    sys.exit(status if status is not None else EXIT_FAILED)
+    sys.exit(status)
 
 
-def _observe(collector, recorder, launched, session: str, linger: float) -> int | None:
-    """Until the lineage has ended, or `linger` seconds after its root did. The root's exit status."""
+def _run(
+    launched: Launched, content: ContentLevel, json_path: Path | None, linger: float, quiet: bool
+) -> tuple[int, Recorder, str]:
+    """Observes the command from its first instruction to its lineage's end: (exit status, recorder, session)."""
+    from collector.collect import Collector
+    from console.live import LiveView
+    from polygraph.commands._record import Recorder
+    from polygraph.log.store import Store
+
+    live = None if quiet else LiveView(sys.stderr)
+    with Store() as store, Collector(content, store.key) as collector, Recorder(store, live, json_path) as recorder:
+        collector.start(launched.path)
+        session = collector.enrol(launched.pid, "run", launched.argv, os.getcwd())
+        with _signals_for(launched.pid):
+            launched.release()
+            status = _observe(collector, recorder, launched, session, linger)
+        recorder.end(session, time.time_ns(), status)
+    return status, recorder, session
+
+
+def _report(recorder: Recorder, session: str, path: Path) -> None:
+    from polygraph.commands.report import write_report
+    from polygraph.log.store import Store
+
+    try:
+        with Store() as store:
+            write_report(store, session, path)
+    except PolygraphError as error:
+        recorder.note(str(error))  # the agent's own exit status matters more
+
+
+def _observe(collector: Collector, recorder: Recorder, launched: Launched, session: str, linger: float) -> int:
+    """Until the lineage has ended, or ``linger`` seconds after its root did. The root's exit status."""
     deadline: float | None = None
     while not collector.ended(session):
         recorder.take(collector.round(POLL_MS))
@@ -102,9 +120,7 @@ def _observe(collector, recorder, launched, session: str, linger: float) -> int 
         elif time.monotonic() >= deadline:
             break
     recorder.take(collector.finish(session))
-    while (status := launched.poll()) is None:
-        time.sleep(0.001)  # the kernel reported its exit; it is a zombie in a moment
-    return status
+    return launched.wait()
 
 
 @contextmanager
@@ -112,17 +128,13 @@ def _signals_for(pid: int) -> Iterator[None]:
     """The terminal's signals are the command's business; a request to end is passed on to it."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        try:
+        with suppress(ProcessLookupError):  # it has just ended by itself
             os.kill(pid, number)
-        except ProcessLookupError:
-            return  # it has just ended by itself
 
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGQUIT: signal.signal(signal.SIGQUIT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, forward),
-        signal.SIGHUP: signal.signal(signal.SIGHUP, forward),
-    }
+    wanted = {signal.SIGINT: signal.SIG_IGN, signal.SIGQUIT: signal.SIG_IGN}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, forward)
     try:
         yield
     finally:

@@ -20,6 +20,6 @@ def command(as_json: bool) -> None:
         for row in rows:
             sys.stdout.buffer.write(msgspec.json.encode(row) + b"\n")
         return
-    from console.tables import session_table
+    from console.tables import Terminal, session_table
 
-    session_table(rows)
+    sys.stdout.write(session_table(rows, Terminal.of(sys.stdout)))

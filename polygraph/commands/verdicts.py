@@ -23,6 +23,6 @@ def command(session: str | None, everything: bool, as_json: bool) -> None:
         for verdict in found:
             sys.stdout.buffer.write(codec.encode(verdict) + b"\n")
         return
-    from console.tables import verdict_table
+    from console.tables import Terminal, verdict_table
 
-    verdict_table(found)
+    sys.stdout.write(verdict_table(found, Terminal.of(sys.stdout)))
