@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 POLL_MS = 50
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command("run", context_settings={"allow_interspersed_args": False})
 @click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
               help="Write each verdict as one line of JSON to FILE, as it is given.")
 @click.option("--report", "report_path", metavar="FILE.html", type=click.Path(path_type=Path),
