@@ -1,0 +1,228 @@
+"""The graph intent → effect → claim, in three columns: a small layered layout with one barycentre sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from console.report.model import Limits, Session
+from console.report.timeline import outcome, program
+from console.words import GLYPHS, command, counted, errno_name
+from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileState, Flow, Fork, Net
+from polygraph.text import printable
+
+NODE_WIDTH = 280
+NODE_HEIGHT = 50
+_COLUMN = 420
+_GAP = 16
+_TOP = 34
+WIDTH = 2 * _COLUMN + NODE_WIDTH
+
+
+@dataclass(slots=True)
+class Node:
+    """``kind``: intent, effect, ghost (nothing was seen) or claim; ``verdicts``: places, as text."""
+
+    number: int
+    column: int
+    kind: str
+    title: str
+    subtitle: str
+    style: str
+    said: str
+    href: str = ""
+    mark: str = ""
+    order: float = 0.0
+    x: int = 0
+    y: float = 0.0
+    verdicts: set[int] = field(default_factory=set)
+    left: list[int] = field(default_factory=list)
+    right: list[int] = field(default_factory=list)
+
+
+class Edge(NamedTuple):
+    """``path`` is SVG path data."""
+
+    source: int
+    target: int
+    style: str
+    ghost: bool
+    path: str
+    verdicts: str
+
+
+class Graph(NamedTuple):
+    nodes: list[Node]
+    edges: list[Edge]
+    width: int
+    height: int
+    drawn: int
+    hidden: int
+
+
+@dataclass(slots=True)
+class _Builder:
+    session: Session
+    nodes: list[Node] = field(default_factory=list)
+    by_key: dict[tuple[str, str], Node] = field(default_factory=dict)
+    links: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+
+    def node(self, key: tuple[str, str], column: int, kind: str, title: str, subtitle: str, style: str = "") -> Node:
+        found = self.by_key.get(key)
+        if found is None:
+            said = f"{kind}: {title}. {subtitle}" if subtitle else f"{kind}: {title}"
+            found = Node(len(self.nodes), column, kind, printable(title, 80), printable(subtitle, 120), style,
+                         printable(said, 400))  # fmt: skip
+            self.nodes.append(found)
+            self.by_key[key] = found
+        return found
+
+    def link(self, source: Node, target: Node, place: int) -> None:
+        self.links.setdefault((source.number, target.number), set()).add(place)
+
+
+def graph(session: Session, limits: Limits) -> Graph:
+    """Nodes and edges of the first ``limits.subjects`` verdicts in reading order (refuted first)."""
+    build = _Builder(session)
+    drawn = session.verdicts[: limits.subjects]
+    for place, verdict in enumerate(drawn):
+        subject = _subject(build, place)
+        owner = _owner(build, place)
+        effects = _effects(build, place, limits)
+        if not effects:
+            title = {"refuted": "nothing seen", "unverifiable": "could not be seen"}.get(verdict.verdict, "no effect")
+            about = owner.number if owner is not None else subject.number
+            effects = [build.node(("ghost", f"{about}/{title}"), 1, "ghost", title, verdict.observed, verdict.verdict)]
+        for effect in effects:
+            effect.verdicts.add(place)
+            if subject.column == 0:
+                build.link(subject, effect, place)
+            else:
+                build.link(effect, subject, place)
+                if owner is not None:
+                    build.link(owner, effect, place)
+    _layout(build)
+    nodes = build.nodes
+    height = int(max((node.y + NODE_HEIGHT for node in nodes), default=_TOP)) + 4
+    return Graph(nodes, _edges(build), WIDTH, height, len(drawn), len(session.verdicts) - len(drawn))
+
+
+def _subject(build: _Builder, place: int) -> Node:
+    verdict = build.session.verdicts[place]
+    subject = verdict.subject
+    column = 0 if subject.kind == "intent" else 2
+    title = subject.tool or (subject.topic or subject.kind).replace("_", " ")
+    node = build.node((subject.kind, subject.id), column, subject.kind, title, verdict.declared, verdict.verdict)
+    # an intent that was first drawn as the owner of a claim gets its own verdict now
+    node.style, node.mark = verdict.verdict, GLYPHS[verdict.verdict]
+    node.subtitle, node.href = printable(verdict.declared, 120), f"#v{place}"
+    node.said = printable(f"{subject.kind}: {verdict.declared}, {verdict.verdict}. Seen: {verdict.observed}", 600)
+    node.order = float(verdict.window.open)
+    node.verdicts.add(place)
+    return node
+
+
+def _owner(build: _Builder, place: int) -> Node | None:
+    """The intent that a claim is about, where the claim says so."""
+    subject = build.session.verdicts[place].subject
+    claim = build.session.claims.get(subject.id) if subject.kind == "claim" else None
+    intent = build.session.intents.get(claim.intent) if claim is not None and claim.intent is not None else None
+    if intent is None:
+        return None
+    expected = intent.executions[0] if intent.executions else None
+    subtitle = command((expected.program, *expected.args), 120) if expected is not None else intent.kind
+    node = build.node(("intent", intent.intent), 0, "intent", intent.tool, subtitle, "none")
+    node.order = node.order or float(intent.ts)
+    node.verdicts.add(place)
+    return node
+
+
+def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
+    found: dict[int, Node] = {}
+    for item in build.session.verdicts[place].evidence[: limits.evidence]:
+        event = build.session.cited.get(item.id)
+        key, title, subtitle, href = _effect(build.session, event, item.fact, item.id)
+        node = build.node(key, 1, "effect", title, subtitle)
+        node.href = node.href or href
+        found[node.number] = node
+    return list(found.values())
+
+
+def _effect(session: Session, event: AnyEvent | None, fact: str, id: str) -> tuple[tuple[str, str], str, str, str]:
+    match event:
+        case Exec() | Exit() | ExecFailed() | Fork():
+            if isinstance(event, ExecFailed):
+                return ("failed", id), event.path, f"exec failed: {errno_name(event.errno)}", ""
+            process = session.processes[event.process]
+            title = command(process.argv, 80) or program(process)
+            return ("process", event.process), title, f"{outcome(process)} · pid {process.pid}", f"#p{process.number}"
+        case File():
+            failed = f" failed: {errno_name(event.errno)}" if event.errno else ""
+            return ("file", f"{event.op} {event.path}"), _tail(event.path), f"{event.op}{failed}", ""
+        case FileState():
+            state = f"there, {event.size:,} bytes" if event.exists else "not there"
+            return ("state", event.path), _tail(event.path), f"afterwards: {state}", ""
+        case Net() | Flow():
+            where = f"{event.address}{f':{event.port}' if event.port else ''}"
+            what = event.op if isinstance(event, Net) else f"{event.sent:,} B sent, {event.received:,} B received"
+            return ("net", f"{where} {type(event).__name__}"), where, what, ""
+        case _:
+            return ("fact", id), fact, "", ""
+
+
+def _tail(path: str) -> str:
+    """The end of a long path, which tells more than its beginning."""
+    return path if len(path) <= 38 else "…" + path[-37:]
+
+
+def _layout(build: _Builder) -> None:
+    nodes = build.nodes
+    for source, target in build.links:
+        nodes[source].right.append(target)
+        nodes[target].left.append(source)
+    columns: list[list[Node]] = [[n for n in nodes if n.column == column] for column in range(3)]
+    columns[0].sort(key=lambda n: (n.order, n.number))
+    _stack(columns[0], lambda node: 0.0)
+    claims = sorted(columns[2], key=lambda n: (n.order, n.number))
+    for place, claim in enumerate(claims):
+        claim.y = _TOP + place * (NODE_HEIGHT + _GAP)
+    placed_claims = {claim.number for claim in claims}
+
+    def middle(node: Node) -> float:
+        near = node.left or [number for number in node.right if number in placed_claims]
+        return sum(nodes[number].y for number in near) / len(near) if near else 0.0
+
+    columns[1].sort(key=lambda n: (middle(n), n.number))
+    _stack(columns[1], middle)
+    columns[2].sort(key=lambda n: (middle(n), n.number))
+    _stack(columns[2], middle)
+
+
+def _stack(column: Iterable[Node], wish: Callable[[Node], float]) -> None:
+    free = float(_TOP)
+    for node in column:
+        node.x = node.column * _COLUMN
+        node.y = round(max(free, wish(node)), 1)
+        free = node.y + NODE_HEIGHT + _GAP
+
+
+def _edges(build: _Builder) -> list[Edge]:
+    worst = {"refuted": 2, "unverifiable": 1, "verified": 0}
+    edges: list[Edge] = []
+    for (source, target), places in build.links.items():
+        left, right = build.nodes[source], build.nodes[target]
+        style = max((build.session.verdicts[place].verdict for place in places), key=lambda word: worst.get(word, 0))
+        x1, y1 = left.x + NODE_WIDTH, left.y + NODE_HEIGHT / 2
+        x2, y2 = right.x, right.y + NODE_HEIGHT / 2
+        bend = (x1 + x2) / 2
+        path = f"M{x1} {y1:g}C{bend:g} {y1:g} {bend:g} {y2:g} {x2} {y2:g}"
+        ghost = "ghost" in (left.kind, right.kind)
+        edges.append(Edge(source, target, style, ghost, path, " ".join(map(str, sorted(places)))))
+    order = {"refuted": 1}
+    return sorted(edges, key=lambda edge: order.get(edge.style, 0))
+
+
+def caption(drawn: Graph) -> str:
+    """What the picture leaves out, in words; empty if nothing."""
+    return f"{counted(drawn.hidden, 'further verdict')} not drawn here." if drawn.hidden else ""

@@ -1,0 +1,266 @@
+"""The page's words: header, verdict cards and coverage, ready to print."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from console.report.model import Limits, Session
+from console.words import (
+    GLYPHS,
+    blind_spot,
+    command,
+    counted,
+    duration,
+    gaps,
+    reason_sentence,
+    signal_name,
+    words,
+)
+from polygraph.events import SessionStart
+from polygraph.reasons import DIMENSIONS
+from polygraph.text import printable
+from polygraph.verdicts import Verdict
+
+
+class Header(NamedTuple):
+    title: str
+    sentence: str
+    explanation: str
+    tone: str
+    #: (word, count), refuted first
+    counts: list[tuple[str, int]]
+    #: (name, value)
+    facts: list[tuple[str, str]]
+
+
+class Card(NamedTuple):
+    """One verdict. ``evidence`` lines are (when, fact, process number or -1)."""
+
+    number: int
+    verdict: str
+    glyph: str
+    who: str
+    said: str
+    words: str
+    saw: str
+    reason: str
+    sentence: str
+    when: str
+    evidence: list[tuple[str, str, int]]
+    more_evidence: int
+    facts: list[tuple[str, str]]
+    gaps: list[str]
+
+
+class Group(NamedTuple):
+    """Verdicts of one word: whole cards, then short rows, then only a number."""
+
+    verdict: str
+    heading: str
+    cards: list[Card]
+    rows: list[Card]
+    hidden: int
+
+
+class CoverageRow(NamedTuple):
+    name: str
+    state: str
+    clean: bool
+    notes: list[str]
+
+
+def header(session: Session) -> Header:
+    """The verdict of the session in one sentence, the counts and what the session was."""
+    tally = {"refuted": 0, "unverifiable": 0, "verified": 0}
+    for verdict in session.verdicts:
+        tally[verdict.verdict] += 1
+    total = len(session.verdicts)
+    refuted, unclear = tally["refuted"], tally["unverifiable"]
+    if not total:
+        sentence, tone = "Nothing was said that could be checked.", "unverifiable"
+        explanation = "The log holds neither a tool call nor a claim with a verdict."
+    elif refuted:
+        subject = "The one statement" if total == 1 else f"{refuted:,} of {total:,} statements"
+        sentence = f"{subject} {'contradicts' if refuted == 1 else 'contradict'} what the kernel saw."
+        explanation, tone = _rest(unclear, tally["verified"]), "refuted"
+    elif unclear:
+        sentence = f"Nothing is refuted; {counted(unclear, 'statement')} of {total:,} could not be checked."
+        explanation, tone = "Each says below why. Not checkable is not the same as false.", "unverifiable"
+    else:
+        sentence = "The one statement holds." if total == 1 else f"All {total:,} statements hold."
+        explanation, tone = "For each, the kernel saw the effect that was claimed.", "verified"
+    start = session.start
+    argv = command(start.argv, 300) if start is not None else ""
+    return Header(argv or "session", sentence, explanation, tone, list(tally.items()), _facts(session))
+
+
+def _rest(unclear: int, verified: int) -> str:
+    pieces = []
+    if verified:
+        pieces.append(f"{counted(verified, 'other')} {'holds' if verified == 1 else 'hold'}")
+    if unclear:
+        pieces.append(f"{unclear:,} could not be checked")
+    return (" and ".join(pieces) + ".") if pieces else "None of what was said could be confirmed."
+
+
+def _facts(session: Session) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str]] = []
+    start = session.start
+    if start is not None:
+        facts.append(("Session", printable(start.session, 40)))
+        facts.append(("Host", f"{printable(start.host, 80)}, Linux {printable(start.kernel, 80)}"))
+        facts.append(("Started", _utc(start)))
+    elif session.verdicts:
+        facts.append(("Session", printable(session.verdicts[0].session, 40)))
+    facts.append(("Took", duration(session.end - session.begin)))
+    root = session.processes.get(start.process) if start is not None else None
+    if root is not None and (root.status is not None or root.signal is not None):
+        facts.append(("Ended", signal_name(root.signal) if root.signal is not None else f"exit {root.status}"))
+    if start is not None:
+        facts.append(("Directory", printable(start.cwd, 300)))
+        facts.append(("Enrolled", "before its first instruction" if start.origin == "run" else "while it was running"))
+        facts.append(("Content level", start.content))
+    tokens = sum(call.input_tokens + call.output_tokens for call in session.calls)
+    if session.calls:
+        facts.append(("Model", f"{counted(len(session.calls), 'call')}, {tokens:,} tokens"))
+    facts.append(("Log", f"{counted(session.count, 'event')}, {counted(len(session.processes), 'process', 'processes')}"))
+    return facts
+
+
+def _utc(start: SessionStart) -> str:
+    try:
+        at = datetime.fromtimestamp((start.ts + start.wall_offset) // 1_000_000_000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return "at an impossible time"
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+_HEADINGS = {
+    "refuted": "Refuted",
+    "unverifiable": "Could not be checked",
+    "verified": "Verified",
+}
+
+
+def groups(session: Session, limits: Limits) -> list[Group]:
+    """All verdicts by word, refuted first; ``session.verdicts`` must be in that order."""
+    made: list[Group] = []
+    cards_left, rows_left = limits.cards, limits.rows
+    for word, heading in _HEADINGS.items():
+        places = [place for place, verdict in enumerate(session.verdicts) if verdict.verdict == word]
+        cards, rest = places[:cards_left], places[cards_left:]
+        rows, hidden = rest[:rows_left], rest[rows_left:]
+        cards_left -= len(cards)
+        rows_left -= len(rows)
+        if places:
+            made.append(
+                Group(
+                    word,
+                    heading,
+                    [_card(session, place, limits) for place in cards],
+                    [_card(session, place, limits._replace(text=160, evidence=0)) for place in rows],
+                    len(hidden),
+                )
+            )
+    return made
+
+
+def _card(session: Session, place: int, limits: Limits) -> Card:
+    verdict = session.verdicts[place]
+    subject = verdict.subject
+    evidence = []
+    for item in verdict.evidence[: limits.evidence]:
+        process = session.processes.get(getattr(session.cited.get(item.id), "process", None) or "")
+        evidence.append((_offset(session, item.ts), printable(item.fact, limits.text // 2), process.number if process else -1))
+    return Card(
+        number=place,
+        verdict=verdict.verdict,
+        glyph=GLYPHS[verdict.verdict],
+        who=_who(verdict),
+        said=printable(verdict.declared, limits.text),
+        words=printable(subject.text or "", limits.text),
+        saw=printable(verdict.observed, limits.text),
+        reason=printable(verdict.reason or "", 60),
+        sentence=reason_sentence(verdict.reason),
+        when=_offset(session, verdict.window.close if verdict.window.close is not None else verdict.ts),
+        evidence=evidence,
+        more_evidence=len(verdict.evidence) - len(evidence),
+        facts=_card_facts(session, verdict),
+        gaps=gaps(verdict.coverage),
+    )
+
+
+def _who(verdict: Verdict) -> str:
+    subject = verdict.subject
+    if subject.kind == "intent":
+        return f"tool call · {printable(subject.tool or 'unnamed tool', 80)}"
+    source = {"model": "the model says", "tool_result": "a tool result says"}.get(subject.source or "", "claim")
+    topic = printable((subject.topic or "").replace("_", " "), 60)
+    return f"{source} · {topic}" if topic else source
+
+
+def _card_facts(session: Session, verdict: Verdict) -> list[tuple[str, str]]:
+    window = verdict.window
+    opened = _offset(session, window.open)
+    closed = "still open at the session's end" if window.close is None else _offset(session, window.close)
+    facts = [("Window", f"{opened} to {closed}" if window.close is not None else f"from {opened}, {closed}")]
+    if window.close is not None:
+        facts[0] = ("Window", f"{opened} to {closed} ({duration(window.close - window.open)})")
+    if verdict.grade is not None:
+        facts.append(("Grade", f"{verdict.grade}: {words().grade.get(verdict.grade, '')}"))
+    watched = [words().dimension.get(name, printable(name, 40)) for name, item in verdict.coverage.items()
+               if item.state == "attached" and item.canary and not item.lost]  # fmt: skip
+    facts.append(("Proven coverage", ", ".join(watched) or "none"))
+    facts.append(("Rule", f"{printable(verdict.rule, 80)}, version {verdict.version}"))
+    facts.append(("Verdict id", printable(verdict.id, 80)))
+    if verdict.subject.call_id:
+        facts.append(("Tool call id", printable(verdict.subject.call_id, 120)))
+    if verdict.traceparent:
+        facts.append(("Trace", printable(verdict.traceparent, 80)))
+    return facts
+
+
+def _offset(session: Session, ts: int) -> str:
+    return f"+{duration(max(0, ts - session.begin))}"
+
+
+def coverage(session: Session, limits: Limits) -> list[CoverageRow]:
+    """One row for each dimension: its last state, and everything that was lost or cannot be seen, in words."""
+    rows: list[CoverageRow] = []
+    for dimension in DIMENSIONS:
+        states = [event for event in session.coverage if event.dimension == dimension]
+        notes: list[str] = []
+        losses: dict[str, int] = {}
+        for loss in session.losses:
+            if loss.dimension == dimension:
+                losses[loss.cause] = losses.get(loss.cause, 0) + loss.count
+        notes += [f"{counted(n, 'record')} lost: {printable(c, 80).replace('_', ' ')}" for c, n in sorted(losses.items())]
+        if dimension == "tls":
+            notes += [
+                f"traffic to {printable(gap.host, 120)} could not be followed: {printable(gap.cause, 120)}, "
+                f"{gap.missing_bytes:,} bytes missing"
+                for gap in session.stream_gaps
+            ]
+        clean = not notes
+        blind = {name: None for event in states for name in event.blind}
+        blind |= {event.name: None for event in session.blind if event.dimension == dimension}
+        clean = clean and not any(event.dimension == dimension for event in session.blind)
+        notes += [blind_spot(name) for name in blind]
+        if not states:
+            rows.append(CoverageRow(words().dimension[dimension], "the log does not say", False, notes[: limits.gaps]))
+            continue
+        last = states[-1]
+        state = words().state[last.state]
+        if last.state == "attached":
+            state += ", proven by a canary" if last.canary else ", but the canary was not seen"
+        elif last.detail:
+            notes.append(printable(last.detail, 200))
+        if any(event.state != last.state for event in states):
+            notes.append("this changed during the session")
+        hidden = len(notes) - limits.gaps
+        if hidden > 0:
+            notes = [*notes[: limits.gaps], f"and {hidden:,} more"]
+        clean = clean and last.state == "attached" and last.canary
+        rows.append(CoverageRow(words().dimension[dimension], state, clean, notes))
+    return rows
