@@ -1,0 +1,390 @@
+"""What a process is, by its program and arguments: test runner, build tool, linter…
+
+The knowledge is data/tools.toml and data/interpreters.toml; this module is their only reader. The same
+function recognises an expected :class:`polygraph.events.Execution` (``program`` and ``args``) and an
+observed :class:`polygraph.events.Exec` (path, script and argv as the kernel saw them), so that both sides of
+a join use one notion of "the same tool".
+
+``None`` means "not known", never "not a test runner": see the reason ``form_unknown``.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import msgspec
+
+Purpose = Literal[
+    "test", "build", "lint", "typecheck", "install", "commit", "push", "fetch", "deploy", "server", "query"
+]
+Meaning = Literal["ok", "failed", "empty", "error", "answer"]
+
+#: Multi-call binaries: the kernel resolves their links, so only argv[0] says which tool was meant.
+_MULTI_CALL = frozenset(
+    {"busybox", "toybox", "coreutils", "rustup", "rustup-init", "volta-shim", "mise", "asdf"}
+)
+_VERSION = re.compile(r"[-.]?\d+(?:\.\d+)*$")
+_EXTENSIONS = (".js", ".mjs", ".cjs", ".py", ".rb", ".pl", ".sh", ".exe", ".phar", ".bat", ".cmd")
+#: arguments looked at; a longer command line selects files, it does not change what the tool is
+_MAX_ARGS = 512
+
+
+class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One row of data/tools.toml; the columns are explained there."""
+
+    purpose: Purpose
+    examples: tuple[str, ...]
+    name: str = ""
+    programs: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    mains: tuple[str, ...] = ()
+    jars: tuple[str, ...] = ()
+    sub: tuple[str, ...] = ()
+    sub_of: dict[str, tuple[str, ...]] = {}
+    goals: tuple[str, ...] = ()
+    goals_nothing: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    nothing: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
+    subset_ends: tuple[str, ...] = ()
+    subset_has: tuple[str, ...] = ()
+    subset_positionals: bool = False
+    whole: tuple[str, ...] = ()
+    exits: dict[str, Meaning] = {}
+    otherwise: Meaning = "failed"
+    hand_off: str | None = None
+    wraps: bool = False
+    inner: str | None = None
+
+    def meaning(self, status: int) -> Meaning:
+        """What exit ``status`` says about the work: 5 of pytest is ``empty``, 1 of grep is ``answer``."""
+        if (found := self.exits.get(str(status))) is not None:
+            return found
+        return "ok" if status == 0 else self.otherwise
+
+
+class Match(NamedTuple):
+    """A recognised process."""
+
+    tool: Tool
+    #: with these arguments it does nothing of what it is for (``--collect-only``, ``--version``, ``-n``)
+    runs_nothing: bool
+    #: the arguments select a part (``-k``, one file)
+    subset: bool
+
+
+class _Interpreter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    values: tuple[str, ...] = ()
+    stop: tuple[str, ...] = ()
+    file: tuple[str, ...] = ()
+    module: str | None = None
+    jar: str | None = None
+    main: bool = False
+
+
+class _What(NamedTuple):
+    """What is really run: ``names`` to look up (best first), in which column, and its arguments."""
+
+    column: Literal["programs", "modules", "mains", "jars"]
+    names: tuple[str, ...]
+    args: Sequence[str]
+    script: str | None = None
+
+
+@cache
+def tools() -> dict[str, Tool]:
+    """All rows by name, in order. Raises msgspec.ValidationError when the table is malformed."""
+    rows = msgspec.convert(_load("tools.toml"), dict[str, Tool])
+    return {name: msgspec.structs.replace(tool, name=name) for name, tool in rows.items()}
+
+
+def recognise(path: str, script: str | None, argv: Sequence[str]) -> Match | None:
+    """The tool that a process is, or None if it is none that is known.
+
+    Args:
+        path: the program: a base name, or the file that the kernel resolved.
+        script: the script that the kernel ran through ``#!``, if it did.
+        argv: the whole argument vector, ``argv[0]`` included.
+    """
+    what = _what(path, script, argv[:_MAX_ARGS])
+    return _match(what) if what is not None else None
+
+
+def purpose_of(path: str, script: str | None, argv: Sequence[str]) -> Purpose | None:
+    """Purpose of :func:`recognise`'s row, unless the arguments make it run nothing."""
+    match = recognise(path, script, argv)
+    return match.tool.purpose if match is not None and not match.runs_nothing else None
+
+
+def program_names(path: str) -> tuple[str, ...]:
+    """Names a path goes by: its base name, then without extension, then without version."""
+    base = path.rsplit("/", 1)[-1].lstrip("-")
+    names = [base]
+    for extension in _EXTENSIONS:
+        if base.endswith(extension) and len(base) > len(extension):
+            names.append(base[: -len(extension)])
+    plain = _VERSION.sub("", names[-1])
+    if plain and plain not in names:
+        names.append(plain)
+    return tuple(names)
+
+
+# --- what is run ---------------------------------------------------------------------------------------
+
+
+def _what(path: str, script: str | None, argv: Sequence[str]) -> _What | None:
+    names = program_names(path)
+    if argv and (not names[0] or _MULTI_CALL.intersection(names)):
+        names = program_names(argv[0])
+    interpreter = _interpreter(names)
+    args = argv[1:]
+    if script is not None:
+        return _script(script, _after(script, args))
+    if interpreter is None:
+        return _What("programs", names, args, path)
+    found = _interpreted(interpreter, args)
+    # `node --test` and the like: the interpreter itself is the tool
+    return found if found is not None else _What("programs", names, args)
+
+
+def _interpreter(names: Sequence[str]) -> _Interpreter | None:
+    table = _interpreters()
+    return next((table[name] for name in names if name in table), None)
+
+
+def _interpreted(interpreter: _Interpreter, args: Sequence[str]) -> _What | None:
+    """The script, module or class in an interpreter's arguments; None when there is none."""
+    position = 0
+    while position < len(args):
+        argument = args[position]
+        rest = args[position + 1 :]
+        if argument == interpreter.module:
+            return _What("modules", (rest[0],), rest[1:]) if rest else None
+        if argument == interpreter.jar:
+            return _What("jars", (rest[0].rsplit("/", 1)[-1],), rest[1:]) if rest else None
+        if argument in interpreter.stop or (interpreter.stop == ("-c",) and _bundled_c(argument)):
+            return None
+        if argument == "--test":
+            return None  # node's own runner
+        if argument in interpreter.file:
+            return _script(rest[0], rest[1:]) if rest else None
+        if argument in interpreter.values:
+            position += 2
+            continue
+        if argument.startswith(("-", "+")) and len(argument) > 1:
+            if interpreter.module == "-m" and re.fullmatch(r"-[bBdEhiIOqsSuvx]+m", argument) and rest:
+                return _What("modules", (rest[0],), rest[1:])
+            position += 1
+            continue
+        if interpreter.main:
+            return _What("mains", (argument,), rest)
+        return _script(argument, rest)
+    return None
+
+
+def _bundled_c(argument: str) -> bool:
+    """``-lc``, ``-ec``: short options that end the options with program text."""
+    return len(argument) > 2 and argument[0] == "-" and argument[1] != "-" and "c" in argument
+
+
+def _script(script: str, args: Sequence[str]) -> _What:
+    return _What("programs", program_names(script), args, script)
+
+
+def _after(script: str, args: Sequence[str]) -> Sequence[str]:
+    """Arguments after the script: the kernel passes its path right after the interpreter's one option."""
+    base = script.rsplit("/", 1)[-1]
+    for position, argument in enumerate(args[:8]):
+        if argument.rsplit("/", 1)[-1] == base:
+            return args[position + 1 :]
+    return args
+
+
+# --- which row -----------------------------------------------------------------------------------------
+
+
+class _Index(NamedTuple):
+    programs: Mapping[str, tuple[Tool, ...]]
+    modules: Mapping[str, tuple[Tool, ...]]
+    mains: Mapping[str, tuple[Tool, ...]]
+    scripts: Mapping[str, tuple[tuple[str, Tool], ...]]
+    jars: tuple[tuple[str, Tool], ...]
+
+
+def _candidates(what: _What) -> list[tuple[str, Tool]]:
+    """Rows that could be meant, with the name under which."""
+    index = _index()
+    if what.column == "jars":
+        return [(what.names[0], tool) for prefix, tool in index.jars if what.names[0].startswith(prefix)]
+    table: Mapping[str, tuple[Tool, ...]] = getattr(index, what.column)
+    found: list[tuple[str, Tool]] = []
+    for name in what.names:
+        if name in table:
+            found = [(name, tool) for tool in table[name]]
+            break
+    if what.script is not None and "/" in what.script:
+        base = what.script.rsplit("/", 1)[-1]
+        known = {tool.name for _, tool in found}
+        for suffix, tool in index.scripts.get(base, ()):
+            here = what.script.endswith("/" + suffix) or what.script == suffix
+            if here and tool.name not in known:
+                found.append((what.names[-1], tool))
+    return found
+
+
+def _match(what: _What) -> Match | None:
+    best: Match | None = None
+    best_score = -1
+    for name, tool in _candidates(what):
+        words = _positionals(what.args, tool.values)
+        score, rest = _fit(tool, name, words, what.args)
+        if score <= best_score:
+            continue
+        if tool.inner is not None:
+            inner = _inner(tool, what.args)
+            if inner is not None:
+                best, best_score = inner, score
+                continue
+        best, best_score = (
+            Match(tool, _runs_nothing(tool, what.args, rest), _subset(tool, what.args, rest)),
+            score,
+        )
+    return best
+
+
+def _fit(tool: Tool, name: str, words: list[str], args: Sequence[str]) -> tuple[int, list[str]]:
+    """How specific a row that applies is (-1: it does not), and the positional words after its ``sub``."""
+    if any(flag not in args for flag in tool.flags):
+        return -1, words
+    score = 5 * len(tool.flags)
+    if words and words[0].startswith("+"):
+        words = words[1:]  # cargo +nightly
+    subs = tool.sub_of.get(name, tool.sub)
+    rest = words
+    if subs:
+        length = -1
+        for sub in subs:
+            if sub.startswith("-"):  # pacman -S
+                length = max(length, 0 if sub in args else -1)
+                continue
+            wanted = sub.split()
+            if (wanted == words[: len(wanted)] if wanted else not words) and len(wanted) > length:
+                length = len(wanted)
+        if length < 0:
+            return -1, words
+        score += 10 * max(length, 1)
+        rest = words[length:]
+    if tool.goals:
+        if not any(word.rsplit(":", 1)[-1].rsplit(".", 1)[-1] in tool.goals for word in words):
+            return -1, words
+        score += 5
+    if tool.goals_nothing and words and all(word in tool.goals_nothing or "=" in word for word in words):
+        return -1, words
+    return score, rest
+
+
+def _inner(tool: Tool, args: Sequence[str]) -> Match | None:
+    """``coverage run -m pytest``: the module runs in the same process, so it is what the process is."""
+    interpreter = _interpreters()[str(tool.inner)]
+    for position, argument in enumerate(args):
+        if argument in tool.sub:
+            what = _interpreted(interpreter, args[position + 1 :])
+            return _match(what) if what is not None else None
+    return None
+
+
+def _positionals(args: Sequence[str], values: Sequence[str]) -> list[str]:
+    words: list[str] = []
+    skip = False
+    for position, argument in enumerate(args):
+        if skip:
+            skip = False
+        elif argument == "--":
+            words.extend(args[position + 1 :])
+            break
+        elif argument.startswith("-") and len(argument) > 1:
+            skip = argument in values
+        else:
+            words.append(argument)
+    return words
+
+
+def _runs_nothing(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
+    for flag in tool.nothing:
+        if " " in flag:
+            first, second = flag.split(" ", 1)
+            if any(pair == (first, second) for pair in pairwise(args)):
+                return True
+        elif flag.startswith("-"):
+            if _has_flag(flag, args, tool.values):
+                return True
+        elif rest and rest[0] == flag:
+            return True
+    return False
+
+
+def _subset(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
+    if any(_has_flag(flag, args, tool.values) for flag in tool.subset if flag.startswith(("-", ":"))):
+        return True
+    for word in rest:
+        if word in tool.whole:
+            continue
+        if tool.subset_positionals or word in tool.subset:
+            return True
+        if word.endswith(tool.subset_ends) or any(part in word for part in tool.subset_has):
+            return True
+    return False
+
+
+def _has_flag(flag: str, args: Sequence[str], values: Sequence[str]) -> bool:
+    previous = ""
+    for argument in args:
+        if argument == "--":
+            return False
+        is_value = previous in values and previous != flag
+        previous = argument
+        if is_value:
+            continue
+        if argument == flag or argument.startswith(flag + "="):
+            return True
+    return False
+
+
+@cache
+def _index() -> _Index:
+    programs: dict[str, list[Tool]] = {}
+    modules: dict[str, list[Tool]] = {}
+    mains: dict[str, list[Tool]] = {}
+    scripts: dict[str, list[tuple[str, Tool]]] = {}
+    jars: list[tuple[str, Tool]] = []
+    for tool in tools().values():
+        for table, names in ((programs, tool.programs), (modules, tool.modules), (mains, tool.mains)):
+            for name in names:
+                table.setdefault(name, []).append(tool)
+        for suffix in tool.scripts:
+            scripts.setdefault(suffix.rsplit("/", 1)[-1], []).append((suffix, tool))
+        jars.extend((prefix, tool) for prefix in tool.jars)
+    return _Index(
+        {name: tuple(rows) for name, rows in programs.items()},
+        {name: tuple(rows) for name, rows in modules.items()},
+        {name: tuple(rows) for name, rows in mains.items()},
+        {name: tuple(rows) for name, rows in scripts.items()},
+        tuple(jars),
+    )
+
+
+@cache
+def _interpreters() -> dict[str, _Interpreter]:
+    return msgspec.convert(_load("interpreters.toml"), dict[str, _Interpreter])
+
+
+def _load(name: str) -> dict[str, object]:
+    return tomllib.loads(resources.files("polygraph").joinpath("data", name).read_text("utf-8"))
