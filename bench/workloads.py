@@ -1,0 +1,77 @@
+"""The work that the overhead benchmark traces: each prepared in a folder, each one command line.
+
+All of it is real work of the kind a coding agent causes. Sizes are chosen so that one run takes one to a few
+seconds of CPU, enough for the clock and short enough for many interleaved runs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Workload(NamedTuple):
+    """``prepare(folder)`` makes what ``argv`` (run in that folder) needs; the same for every arm and run."""
+
+    name: str
+    prepare: Callable[[Path], None]
+    argv: tuple[str, ...]
+    #: the design's mark for the ratio traced / untraced
+    mark: float
+
+
+def _build(folder: Path) -> None:
+    for n in range(40):
+        (folder / f"unit{n}.c").write_text(
+            "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+            + "".join(f"int f{n}_{m}(int x) {{ return x * {m} + (int)strlen(getenv(\"HOME\")); }}\n" for m in range(40))
+        )
+    objects = " ".join(f"unit{n}.o" for n in range(40))
+    (folder / "Makefile").write_text(
+        f"all: clean\n\t$(MAKE) library.a\nlibrary.a: {objects}\n\tar rcs $@ $^\n"
+        "%.o: %.c\n\t$(CC) -O1 -c -o $@ $<\nclean:\n\trm -f *.o library.a\n"
+    )
+
+
+def _suite(folder: Path) -> None:
+    tests = folder / "tests"
+    tests.mkdir()
+    for n in range(60):
+        (folder / f"module{n}.py").write_text(f"def f(x):\n    return [x + i for i in range({n} + 100)]\n")
+        (tests / f"test_module{n}.py").write_text(
+            f"import module{n}\nimport pytest\n\n@pytest.mark.parametrize('x', range(20))\ndef test_f(x, tmp_path):\n"
+            f"    (tmp_path / 'out').write_text(str(module{n}.f(x)))\n    assert len(module{n}.f(x)) == {n} + 100\n"
+        )
+    (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
+
+
+def _tree(folder: Path) -> None:
+    for directory in range(100):
+        sub = folder / "tree" / f"d{directory}"
+        sub.mkdir(parents=True)
+        for n in range(100):
+            (sub / f"file{n}.txt").write_text(f"line of file {n} in {directory}\n" * 20)
+
+
+def _repository(folder: Path) -> None:
+    _tree(folder)
+    (folder / "work.sh").write_text(
+        "for i in 1 2 3 4 5 6 7 8; do\n  echo $i >> tree/d$i/file1.txt; git add -A; git status -s >/dev/null\n"
+        "  git -c user.name=b -c user.email=b@b commit -qm $i; git diff HEAD~1 --stat >/dev/null; git log -5 >/dev/null\n"
+        "done\ngit reset -q --hard HEAD~8\n"
+    )
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+BUILD = Workload("build", _build, ("make", "-s", "-j2"), 1.03)
+SUITE = Workload("tests", _suite, (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"), 1.03)
+GREP = Workload(
+    "grep", _tree, ("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do grep -r nothing-like-this tree; done; true"), 1.10
+)
+GIT = Workload("git", _repository, ("sh", "work.sh"), 1.03)
+
+WORKLOADS = (BUILD, SUITE, GREP, GIT)
