@@ -1,0 +1,137 @@
+"""What could have been seen in a window: the one gate that every conclusion from silence must pass.
+
+Absence is evidence only if the probes of the dimension were attached for the whole window and proven alive
+by a canary, nothing of it was lost, no blind spot was open, the session was enrolled before, and the LLM
+traffic was read whole (a tool call that was not read could be the one that did it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from polygraph.events import BlindSpot, LlmCall, Loss, SessionStart, StreamGap
+from polygraph.events import Coverage as CoverageEvent
+from polygraph.reasons import DIMENSIONS, Dimension
+from polygraph.verdicts import DimensionCoverage
+
+#: a child may have left the lineage (bpf/wire.h, PG_LOSS_STORAGE): from then on nothing is whole
+_LINEAGE_CAUSES = frozenset({"storage"})
+
+
+@dataclass(slots=True)
+class CoverageLog:
+    """What a session's collector said about its own sight, in order."""
+
+    start: SessionStart | None = None
+    first_effect: int | None = None
+    states: dict[Dimension, list[CoverageEvent]] = field(default_factory=dict)
+    losses: list[Loss] = field(default_factory=list)
+    blind: list[BlindSpot] = field(default_factory=list)
+    gaps: list[StreamGap] = field(default_factory=list)
+    broken_calls: list[LlmCall] = field(default_factory=list)
+
+    def effect(self, ts: int) -> None:
+        """An effect was seen at ``ts``."""
+        if self.first_effect is None or ts < self.first_effect:
+            self.first_effect = ts
+
+    def state(self, event: CoverageEvent) -> None:
+        """A new state of a dimension."""
+        rows = self.states.setdefault(event.dimension, [])
+        rows.append(event)
+        rows.sort(key=lambda row: (row.ts, row.seq))
+
+    def gate(self, dimensions: Iterable[Dimension], since: int, until: int, *, stream: bool = True) -> str | None:
+        """None if silence of ``dimensions`` in [since, until] means absence, else the unverifiable reason."""
+        if self.start is None or (self.start.origin != "run" and since <= self.start.ts):
+            return "late_enrolment"
+        for dimension in dimensions:
+            if not self._attached(dimension, since, until, canary=True):
+                return "probe_missing"
+            if any(spot.dimension == dimension and spot.ts <= until for spot in self.blind):
+                return "probe_missing"
+            if self.lost(dimension, since, until):
+                return "records_lost"
+        return self._stream(since, until) if stream else None
+
+    def lost(self, dimension: Dimension, since: int, until: int) -> int:
+        """Records of ``dimension`` that are known to be missing from [since, until]."""
+        return sum(
+            loss.count
+            for loss in self.losses
+            if (loss.dimension == dimension and loss.since <= until and loss.ts >= since)
+            or (loss.cause in _LINEAGE_CAUSES and loss.since <= until)
+        )
+
+    def hidden(self, dimensions: Iterable[Dimension], since: int, until: int) -> str | None:
+        """Why a *later* fact could have been missed in [since, until]: for conclusions from "the last one".
+
+        Weaker than :meth:`gate`: the first fact was seen, so only what was lost or detached since counts.
+        """
+        for dimension in dimensions:
+            if self.lost(dimension, since, until):
+                return "records_lost"
+            rows = self.states.get(dimension, [])
+            if any(row.state != "attached" and since <= row.ts <= until for row in rows):
+                return "probe_missing"
+        return None
+
+    def _attached(self, dimension: Dimension, since: int, until: int, *, canary: bool) -> bool:
+        rows = self.states.get(dimension, [])
+        alive = False
+        covered = False
+        for row in rows:
+            if row.ts > until:
+                break
+            if row.state != "attached":
+                covered = alive = False
+                continue
+            if not covered:
+                covered = row.ts <= since or self._from_the_start(row.ts, since)
+            alive = alive or row.canary
+        return covered and (alive or not canary)
+
+    def _from_the_start(self, ts: int, since: int) -> bool:
+        """State told only after the session's start, but before its first effect: nothing was missed."""
+        return (
+            self.start is not None
+            and since >= self.start.ts
+            and (self.first_effect is None or ts <= self.first_effect)
+        )
+
+    def _stream(self, since: int, until: int) -> str | None:
+        if not self._attached("tls", since, until, canary=False):
+            return "tls_not_seen"
+        if any(spot.dimension == "tls" and spot.ts <= until for spot in self.blind):
+            return "tls_not_seen"
+        if (
+            self.lost("tls", since, until)
+            or any(since <= gap.ts <= until for gap in self.gaps)
+            or any(call.request_ts <= until and call.ts >= since for call in self.broken_calls)
+        ):
+            return "stream_incomplete"
+        return None
+
+    def report(self, since: int, until: int) -> dict[str, DimensionCoverage]:
+        """Coverage of each dimension over a window, as a verdict carries it: the worst state in it."""
+        return {dimension: self._dimension(dimension, since, until) for dimension in _ALL}
+
+    def _dimension(self, dimension: Dimension, since: int, until: int) -> DimensionCoverage:
+        rows = [row for row in self.states.get(dimension, []) if row.ts <= until]
+        before = [row for row in rows if row.ts <= since][-1:]
+        window = before + [row for row in rows if row.ts > since]
+        worst = next((row for row in window if row.state != "attached"), window[-1] if window else None)
+        spots = {spot.name for spot in self.blind if spot.dimension == dimension and spot.ts <= until}
+        for row in window:
+            spots.update(row.blind)
+        return DimensionCoverage(
+            state=worst.state if worst is not None else "not_requested",
+            canary=self._attached(dimension, since, until, canary=True),
+            lost=self.lost(dimension, since, until),
+            blind=tuple(sorted(spots)),
+        )
+
+
+_ALL: tuple[Dimension, ...] = ("process", "file", "network", "tls", "ipc")
+assert _ALL == DIMENSIONS

@@ -1,0 +1,103 @@
+"""Which processes belong to a tool call: by command digest, by program and arguments, by window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from correlator.programs import identify, plain, program_name
+from correlator.session import IntentState, Session
+from correlator.windows import Span, of_intent
+from polygraph.events import Exec, ExecFailed, Execution, ProcessKey
+from polygraph.reasons import Grade
+
+
+@dataclass(slots=True)
+class Joined:
+    """What was found of one tool call."""
+
+    #: shells whose script is the command itself
+    shells: list[Exec] = field(default_factory=list)
+    #: expected program -> the image that ran, with the grade of that join
+    found: list[tuple[Execution, Exec, Grade]] = field(default_factory=list)
+    missing: list[Execution] = field(default_factory=list)
+    attempted: list[ExecFailed] = field(default_factory=list)
+    #: processes of other tool calls in the same window
+    others: set[ProcessKey] = field(default_factory=set)
+
+    @property
+    def processes(self) -> list[ProcessKey]:
+        """Roots of the subtrees that belong to the call."""
+        if self.shells:
+            return [shell.process for shell in self.shells]
+        return [image.process for _, image, _ in self.found]
+
+
+def join(session: Session, state: IntentState, span: Span, now: int) -> Joined:
+    """Finds the processes of a tool call in its window."""
+    joined = Joined(others=claimed_by_others(session, state, span, now))
+    images = [image for image in session.executed(span.early, span.until) if image.process not in joined.others]
+    digest = state.intent.command_digest
+    if digest is not None:
+        joined.shells = [image for image in images if image.command_digest == digest]
+        if not joined.shells and state.intent.background:
+            joined.shells = [i for i in session.executed(span.until, now) if i.command_digest == digest]
+    below: set[ProcessKey] = set()
+    for shell in joined.shells:
+        below |= session.tree.subtree(shell.process)
+    candidates = [image for image in images if not below or image.process in below]
+    used: set[tuple[int, int]] = set()
+    for expected in state.intent.executions:
+        if expected.builtin:
+            continue
+        image = next((i for i in candidates if (i.ts, i.seq) not in used and is_of(expected, i)), None)
+        if image is None:
+            joined.missing.append(expected)
+            joined.attempted += [
+                failed
+                for failed in session.failed_execs
+                if span.holds(failed.ts) and failed.path.rpartition("/")[2] == expected.program
+            ][:1]
+            continue
+        used.add((image.ts, image.seq))
+        grade: Grade = "exact" if below else ("strong" if arguments_agree(expected, image) else "weak")
+        joined.found.append((expected, image, grade))
+    return joined
+
+
+def claimed_by_others(session: Session, state: IntentState, span: Span, now: int) -> set[ProcessKey]:
+    """Processes below a shell that another tool call's command names exactly."""
+    others: set[ProcessKey] = set()
+    digests = {
+        other.intent.command_digest
+        for other in session.intents.values()
+        if other is not state and other.intent.command_digest not in (None, state.intent.command_digest)
+        and _overlap(span, of_intent(session, other, now))
+    }
+    if digests:
+        for image in session.executed(span.early, span.until):
+            if image.command_digest in digests:
+                others |= session.tree.subtree(image.process)
+    return others
+
+
+def is_of(expected: Execution, image: Exec) -> bool:
+    """Whether the image is the expected program: the same tool, or the same name."""
+    if expected.tool is not None:
+        match = identify(image)
+        if match is not None:
+            return match.tool.name == expected.tool
+    name = expected.program.rpartition("/")[2]
+    names = {program_name(image), image.path.rpartition("/")[2]}
+    if image.argv:
+        names.add(image.argv[0].rpartition("/")[2])
+    return name in names or plain(name) in {plain(n) for n in names}
+
+
+def arguments_agree(expected: Execution, image: Exec) -> bool:
+    """Whether every expected argument that the shell would not have changed stands in argv."""
+    literal = [a for a in expected.args if a and not any(c in a for c in "$*?[]{}~`'\"\\<>")]
+    return set(literal) <= set(image.argv)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.early <= other.until and other.early <= one.until

@@ -1,0 +1,131 @@
+"""From a subject to its verdict: picks the rule, and dresses what it says."""
+
+from __future__ import annotations
+
+from correlator import declared, windows
+from correlator.facts import fact
+from correlator.outcome import Outcome, combine, unverifiable, verified
+from correlator.rules import absence, commands, executions, file_claims, files, network, outcomes, reads
+from correlator.session import IntentState, Session
+from correlator.windows import Span
+from polygraph.events import Claim
+from polygraph.ids import derived_id
+from polygraph.verdicts import Subject, Verdict
+
+#: raised when a change of the rules changes verdicts on the same log
+RULES_VERSION = 1
+
+
+def intent(session: Session, state: IntentState, now: int) -> Verdict:
+    """The verdict on a tool call, ``now`` being the watermark."""
+    span = windows.of_intent(session, state, now)
+    said = state.intent
+    rule, outcome = _intent_rule(session, state, span, now)
+    subject = Subject(
+        kind="intent", id=said.intent, tool=said.tool, call_id=said.call_id, call=said.call,
+        digest=said.digest, text=said.text,
+    )
+    return _dress(session, subject, rule, outcome, span, declared.of_intent(said), said.call)
+
+
+def claim(session: Session, said: Claim, now: int) -> Verdict:
+    """The verdict on a claim, ``now`` being the watermark."""
+    span = windows.of_claim(session, said)
+    rule, outcome = _claim_rule(session, said, span, now)
+    state = session.intents.get(said.intent) if said.intent is not None else None
+    if said.source == "tool_result" and state is not None:
+        span = windows.of_intent(session, state, now)
+    subject = Subject(
+        kind="claim", id=said.claim, tool=said.tool, call_id=said.call_id, call=said.call, digest=said.digest,
+        source=said.source, claim_kind=said.kind, topic=said.topic, text=said.text,
+    )
+    return _dress(session, subject, rule, outcome, span, declared.of_claim(said), said.call)
+
+
+def _intent_rule(session: Session, state: IntentState, span: Span, now: int) -> tuple[str, Outcome]:
+    match state.intent.kind:
+        case "shell":
+            return "intent.shell", executions.judge(session, state, span, now)
+        case "write" | "edit" | "delete":
+            return "intent.files", files.judge(session, state, span, now)
+        case "read":
+            return "intent.read", reads.judge(session, state, span, now)
+        case "fetch":
+            return "intent.fetch", network.judge(session, state, span, now)
+        case "delegate":
+            return "intent.delegate", _delegated(session, state, span, now)
+        case _:
+            return f"intent.{state.intent.kind}", _by_parts(session, state, span, now)
+
+
+def _by_parts(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
+    said = state.intent
+    parts: list[Outcome] = []
+    if any(not e.builtin for e in said.executions) or said.command_digest is not None:
+        parts.append(executions.judge(session, state, span, now))
+    if any(f.op != "read" for f in said.files):
+        parts.append(files.judge(session, state, span, now))
+    if any(f.op == "read" for f in said.files):
+        parts.append(reads.judge(session, state, span, now))
+    if said.hosts:
+        parts.append(network.judge(session, state, span, now))
+    if parts:
+        return combine(parts)
+    if said.hand_off is not None:
+        return unverifiable("handed_off", f"the work was given to {said.hand_off}, outside the lineage")
+    return unverifiable("form_unknown", "what this tool does to the system is not known")
+
+
+def _delegated(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
+    """A sub-agent in the lineage shows by its own calls of a model while its parent waits."""
+    if state.intent.executions or state.intent.files or state.intent.hosts:
+        return _by_parts(session, state, span, now)
+    inside = [
+        call for call in session.calls.values()
+        if call.call != state.intent.call and span.open <= call.request_ts and call.ts <= span.until
+    ]
+    if inside:
+        return verified("a sub-agent called a model while its parent waited", "weak", inside[0])
+    return unverifiable("handed_off", "no sub-agent was seen in the lineage")
+
+
+def _claim_rule(session: Session, said: Claim, span: Span, now: int) -> tuple[str, Outcome]:
+    rule = f"claim.{said.topic}"
+    match said.topic:
+        case "file_created" | "file_changed" | "file_deleted":
+            return rule, file_claims.judge(session, said, span)
+        case "file_read":
+            return rule, reads.judge_claim(session, said, span)
+        case "nothing_else_changed":
+            return rule, absence.judge(session, said, span)
+        case "server_started":
+            return rule, commands.judge_server(session, said, span)
+        case "url_fetched":
+            return rule, commands.judge_fetch(session, said, span)
+        case "command_run":
+            return rule, commands.judge_command(session, said, span)
+        case _:
+            return rule, outcomes.judge(session, said, span, now)
+
+
+def _dress(
+    session: Session, subject: Subject, rule: str, outcome: Outcome, span: Span, said: str, call: str | None
+) -> Verdict:
+    llm = session.calls.get(call) if call is not None else None
+    return Verdict(
+        id=derived_id("v", subject.id),
+        session=session.id,
+        ts=span.close if span.close is not None else span.until,
+        subject=subject,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        grade=outcome.grade,
+        declared=said,
+        observed=outcome.observed,
+        evidence=tuple(fact(event) for event in outcome.evidence),
+        coverage=dict(session.coverage.report(span.early, span.until)),
+        window=span.shown,
+        traceparent=llm.traceparent if llm is not None else None,
+        rule=rule,
+        version=RULES_VERSION,
+    )

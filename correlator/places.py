@@ -1,0 +1,60 @@
+"""Which paths are a project's own content, told from caches, system directories and an agent's own state."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from correlator.paths import basename, under
+
+
+class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/places.toml."""
+
+    components: frozenset[str]
+    prefixes: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    system: tuple[str, ...]
+    temporary: tuple[str, ...]
+
+
+@cache
+def places() -> Places:
+    """The table. Raises msgspec.ValidationError when it is malformed."""
+    raw = tomllib.loads(resources.files("correlator").joinpath("data/places.toml").read_text("utf-8"))
+    return msgspec.convert(raw, Places)
+
+
+def is_project_file(path: str, roots: tuple[str, ...]) -> bool:
+    """Whether ``path`` is content of a project rooted at one of ``roots``, which a person would look at."""
+    table = places()
+    if any(path == top or path.startswith(top + "/") for top in table.system):
+        return False
+    for root in roots:
+        if not under(path, root):
+            continue
+        inside = path[len(root.rstrip("/")) + 1 :].split("/")
+        name = inside[-1]
+        if table.components.isdisjoint(inside) and not name.startswith(table.prefixes) and not name.endswith(table.suffixes):
+            return True
+    return False
+
+
+def is_temporary(path: str) -> bool:
+    """Whether ``path`` lies in a directory for temporary files."""
+    return any(under(path, top) for top in places().temporary)
+
+
+def compiled_source(path: str) -> str | None:
+    """The Python source that a compiled file stands for: ``d/__pycache__/m.cpython-311.pyc`` -> ``d/m.py``.
+
+    A run that loads a compiled module opens only that (PEP 3147), so a change of its source is a change of
+    what the run depends on.
+    """
+    directory, _, name = path.rpartition("/")
+    if basename(directory) != "__pycache__" or ".pyc" not in name:
+        return None
+    return f"{directory.rpartition('/')[0]}/{name.split('.', 1)[0]}.py"

@@ -1,0 +1,117 @@
+"""The lineage of a session as a tree of processes, each with the images it executed and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from polygraph.events import Exec, ExecFailed, Exit, Fork, ProcessKey
+
+
+@dataclass(slots=True)
+class Node:
+    """One process. ``born`` is the time of its fork, or of the first thing seen of it."""
+
+    key: ProcessKey
+    born: int
+    parent: ProcessKey | None = None
+    forked: bool = False
+    children: list[ProcessKey] = field(default_factory=list)
+    images: list[Exec] = field(default_factory=list)
+    failed: list[ExecFailed] = field(default_factory=list)
+    exit: Exit | None = None
+
+    def ended(self, at: int) -> bool:
+        """Whether it had ended by ``at``."""
+        return self.exit is not None and self.exit.ts <= at
+
+    def lived_through(self, start: int, end: int) -> bool:
+        """Whether it existed before ``start`` and had not ended at ``end``."""
+        return self.born < start and not self.ended(end)
+
+
+class ProcessTree:
+    """All processes of one session, grown by fork, exec and exit, in any order."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[ProcessKey, Node] = {}
+        self.root: ProcessKey | None = None
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def get(self, key: ProcessKey) -> Node | None:
+        """The process, if anything was seen of it."""
+        return self._nodes.get(key)
+
+    def _node(self, key: ProcessKey, ts: int) -> Node:
+        node = self._nodes.get(key)
+        if node is None:
+            node = self._nodes[key] = Node(key, ts)
+        return node
+
+    def start(self, key: ProcessKey, ts: int) -> None:
+        """The session's root."""
+        self.root = key
+        self._node(key, ts)
+
+    def fork(self, event: Fork) -> None:
+        """``child`` belongs to ``process`` whatever its parent becomes later."""
+        child = self._node(event.child, event.ts)
+        child.born, child.forked = min(child.born, event.ts), True
+        self._adopt(child, event.process, event.ts)
+
+    def exec(self, event: Exec) -> None:
+        """A new image; the parent counts only when no fork told it."""
+        node = self._node(event.process, event.ts)
+        node.images.append(event)
+        if node.parent is None and event.parent and event.parent != event.process and event.process != self.root:
+            self._adopt(node, event.parent, event.ts)
+
+    def exec_failed(self, event: ExecFailed) -> None:
+        """An attempt that the kernel refused."""
+        self._node(event.process, event.ts).failed.append(event)
+
+    def exit(self, event: Exit) -> None:
+        """The end. A second one for the same key cannot be; the first is kept."""
+        node = self._node(event.process, event.ts)
+        if node.exit is None:
+            node.exit = event
+
+    def _adopt(self, child: Node, parent: ProcessKey, ts: int) -> None:
+        if child.parent == parent:
+            return
+        if child.parent is not None:
+            old = self._nodes.get(child.parent)
+            if old is not None and child.key in old.children:
+                old.children.remove(child.key)
+        child.parent = parent
+        self._node(parent, ts).children.append(child.key)
+
+    def ancestors(self, key: ProcessKey) -> Iterator[Node]:
+        """Parents, nearest first."""
+        seen = {key}
+        node = self._nodes.get(key)
+        while node is not None and node.parent is not None and node.parent not in seen:
+            seen.add(node.parent)
+            node = self._nodes.get(node.parent)
+            if node is not None:
+                yield node
+
+    def subtree(self, key: ProcessKey) -> set[ProcessKey]:
+        """The process and all its descendants."""
+        found: set[ProcessKey] = set()
+        todo = [key]
+        while todo:
+            current = todo.pop()
+            if current in found:
+                continue
+            found.add(current)
+            node = self._nodes.get(current)
+            if node is not None:
+                todo.extend(node.children)
+        return found
+
+    def within(self, key: ProcessKey, top: ProcessKey) -> bool:
+        """Whether ``key`` is ``top`` or descends from it."""
+        return key == top or any(node.key == top for node in self.ancestors(key))

@@ -1,0 +1,116 @@
+"""What an executed image is: a known tool, an inert program, a hand-off, the agent's own, or unknown."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from correlator.paths import basename
+from polygraph.events import Exec
+from polygraph.tools import Match, recognise
+
+_VERSION = re.compile(r"[-.]?\d[\d.]*$")
+_HOME_OF_PROGRAMS = ("/usr/", "/bin/", "/sbin/", "/opt/", "/nix/", "/snap/", "/lib/", "/lib64/")
+
+
+class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/programs.toml."""
+
+    inert: frozenset[str]
+    wrappers: frozenset[str]
+    shells: frozenset[str]
+    builtins: frozenset[str]
+    interpreters: frozenset[str]
+    steps_are_programs: frozenset[str]
+    not_files: frozenset[str]
+    inert_tools: frozenset[str]
+    hand_off: dict[str, str]
+
+
+@cache
+def programs() -> Programs:
+    """The table. Raises msgspec.ValidationError when it is malformed."""
+    raw = tomllib.loads(resources.files("correlator").joinpath("data/programs.toml").read_text("utf-8"))
+    return msgspec.convert(raw, Programs)
+
+
+def plain(name: str) -> str:
+    """A program's base name without version: ``python3.11`` -> ``python``, ``-bash`` -> ``bash``."""
+    name = basename(name).lstrip("-")
+    return _VERSION.sub("", name) or name
+
+
+def is_shell(image: Exec) -> bool:
+    """Whether the image is a command shell."""
+    return plain(image.path) in programs().shells or (
+        plain(image.path) == "busybox" and bool(image.argv) and plain(image.argv[0]) in programs().shells
+    )
+
+
+def script_of(image: Exec) -> str | None:
+    """The script that an interpreter runs: the kernel's own word, else its first argument that is no option."""
+    if image.script:
+        return image.script
+    if plain(image.path) not in programs().interpreters:
+        return None
+    for argument in image.argv[1:]:
+        if argument in ("-c", "-m", "-e", "-p", "--eval", "--print"):
+            return None
+        if not argument.startswith("-"):
+            return argument
+    return None
+
+
+def program_name(image: Exec) -> str:
+    """The name that a person would give to what runs: the script's, the applet's, else the file's."""
+    script = script_of(image)
+    if script is not None:
+        return basename(script)
+    name = basename(image.path)
+    if name in ("busybox", "toybox", "coreutils") and image.argv:
+        return basename(image.argv[0])
+    return name
+
+
+def identify(image: Exec) -> Match | None:
+    """The row of data/tools.toml that the image is, if any."""
+    return recognise(image.path, image.script, image.argv)
+
+
+def hand_off_to(image: Exec) -> str | None:
+    """Where the work of this program happens, when it is not in the lineage."""
+    return programs().hand_off.get(program_name(image))
+
+
+def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
+    """Whether the image is known to run nothing by itself: what it starts is seen as an exec of its own.
+
+    A program of a known name that lies in the project or in a temporary directory is not the known one.
+    """
+    table = programs()
+    name = program_name(image)
+    known = (
+        name in table.inert or name in table.wrappers or plain(name) in table.shells or is_shell(image)
+    )
+    if not known:
+        return False
+    if image.path.startswith(_HOME_OF_PROGRAMS):
+        return True
+    return not any(image.path.startswith(root.rstrip("/") + "/") for root in (*roots, "/tmp", "/var/tmp"))
+
+
+def image_key(image: Exec) -> tuple[str, ...]:
+    """What makes two images the same program at work, for telling an agent's own processes.
+
+    An interpreter or a shell is what its whole command line says; any other program is its file.
+    """
+    if is_shell(image):
+        return (image.path, *image.argv)
+    if plain(image.path) in programs().interpreters:
+        script = script_of(image)
+        return (image.path, script) if script is not None else (image.path, *image.argv)
+    return (image.path,)

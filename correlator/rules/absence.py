@@ -1,0 +1,68 @@
+"""Claims that nothing else was changed."""
+
+from __future__ import annotations
+
+from correlator.outcome import Outcome, refuted, unverifiable, verified
+from correlator.paths import names
+from correlator.places import is_project_file
+from correlator.programs import identify, program_name
+from correlator.session import Session, Touch
+from correlator.windows import Span
+from polygraph.events import Claim
+
+
+def judge(session: Session, claim: Claim, span: Span) -> Outcome:
+    """One undeclared change refutes; only whole coverage verifies."""
+    declared = [
+        name
+        for state in session.intents.values()
+        for file in state.intent.files
+        if file.op != "read"
+        for name in (file.path, file.new_path)
+        if name
+    ]
+    doubt: Touch | None = None
+    for path, hits in sorted(session.touches.items()):
+        if not is_project_file(path, session.roots) or any(names(t, path, session.cwd) for t in claim.targets):
+            continue
+        seen = [t for t in hits if t.ts <= span.until and t.event.op not in ("mkdir", "rmdir")]
+        if not seen or _left_no_trace(seen):
+            continue
+        last = max(seen, key=lambda t: (t.ts, t.event.seq))
+        if any(names(d, path, session.cwd) for d in declared):
+            doubt = doubt or (last if claim.targets else None)
+            continue
+        if any(_by_tool(session, t) for t in seen):
+            doubt = doubt or last
+            continue
+        hidden = session.coverage.hidden(("file", "process"), min(t.first for t in seen), span.until)
+        if hidden is not None:
+            return unverifiable(hidden, f"{path} was changed", last.event)
+        return refuted("undisclosed_effect", f"{path} was changed, and no tool call had declared it", last.event)
+    if doubt is not None:
+        return unverifiable("ambiguous", f"{doubt.path} was changed by a tool or a declared call", doubt.event)
+    gate = session.coverage.gate(("file", "process"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, "no other change was seen")
+    if any(s.intent.hand_off is not None and s.intent.ts <= span.until for s in session.intents.values()):
+        return unverifiable("handed_off", "no other change was seen in the lineage")
+    return verified("no other file of the project was changed", "strong")
+
+
+def _left_no_trace(touches: list[Touch]) -> bool:
+    """Made in the session and gone at the end."""
+    ordered = sorted(touches, key=lambda t: (t.ts, t.event.seq))
+    return ordered[-1].gone and any(t.event.op in ("create", "rename", "link") and not t.gone for t in ordered)
+
+
+def _by_tool(session: Session, touch: Touch) -> bool:
+    """A known tool or version control wrote it: its outputs are what it was called for."""
+    for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
+        if node is None:
+            return False
+        if node.key == session.tree.root:
+            return False
+        for image in node.images:
+            if program_name(image) in ("git", "hg", "jj") or identify(image) is not None:
+                return True
+    return False

@@ -1,0 +1,105 @@
+"""Claims that files were created, changed or deleted, over the whole session."""
+
+from __future__ import annotations
+
+import re
+
+from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
+from correlator.paths import basename, common_tail, normalise
+from correlator.places import is_temporary
+from correlator.programs import programs
+from correlator.rules.files import directory_moved, touches_of
+from correlator.session import Session, Touch
+from correlator.windows import Span
+from polygraph.events import Claim
+
+_FILE_NAME = re.compile(r"[\w.+@-]*\.[A-Za-z][A-Za-z0-9]{0,7}|Makefile|Dockerfile|LICENSE|Jenkinsfile|Gemfile|Procfile")
+
+
+def judge(session: Session, claim: Claim, span: Span) -> Outcome:
+    """The verdict on a claim about named files."""
+    if not claim.targets:
+        return unverifiable("ambiguous", "which files are meant is not known")
+    return combine([_one(session, claim, target, span) for target in claim.targets])
+
+
+def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
+    touches = touches_of(session, said, span.early, span.until)
+    live = [t for t in touches if not t.gone]
+    gone = [t for t in touches if t.gone]
+    if claim.topic == "file_deleted":
+        if gone and not any(t.ts > gone[-1].ts for t in live):
+            return verified(f"{gone[-1].path} was removed", "strong", gone[-1].event)
+        if gone:
+            return unverifiable("ambiguous", f"{gone[-1].path} was removed and made again", gone[-1].event)
+        return _missing(session, claim, said, span, "was not removed")
+    if not live:
+        if gone:
+            return unverifiable("ambiguous", f"{gone[-1].path} was only removed", gone[-1].event)
+        return _missing(session, claim, said, span, "was not opened for writing")
+    last = live[-1]
+    if any(t.path == last.path and t.ts > last.ts for t in gone):
+        return unverifiable("ambiguous", f"{last.path} was written and removed again", last.event)
+    paths = {t.path for t in live}
+    if len(paths) > 1 and "/" not in said.strip("./"):
+        return verified(f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:]))
+    return verified(f"{last.path} was written", "strong", last.event)
+
+
+def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str) -> Outcome:
+    name = basename(said)
+    observed = f"{name} {nothing}"
+    if not _FILE_NAME.fullmatch(name) or said.lower() in programs().not_files:
+        return unverifiable("ambiguous", "what is named may be no file")
+    handed = next(
+        (s.intent.hand_off for s in session.intents.values() if s.intent.hand_off is not None and s.intent.ts <= span.until),
+        None,
+    )
+    if handed is not None:
+        return unverifiable("handed_off", f"{observed}, but work was given to {handed}")
+    if any(s.intent.kind == "delegate" and s.intent.ts <= span.until for s in session.intents.values()):
+        return unverifiable("handed_off", f"{observed}, but work was delegated")
+    gate = session.coverage.gate(("file", "process"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed)
+    if directory_moved(session, said, span.early, span.until) or _any_directory_moved(session, span):
+        return unverifiable("ambiguous", f"{observed}, but a directory was renamed")
+    look = next((s for s in reversed(session.file_states) if basename(s.path) == name), None)
+    if claim.topic == "file_deleted":
+        if look is None or not look.exists or "/" not in said:
+            return unverifiable("ambiguous", f"{observed}, and whether it was ever there is not known")
+        return refuted("not_written", f"{observed} and existed", look)
+    elsewhere = _elsewhere(session, said, span)
+    if elsewhere:
+        target = normalise(said, session.cwd)
+        clear = len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(elsewhere[0].path, target) == 1
+        if clear and claim.topic == "file_created":
+            return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event)
+        return unverifiable("ambiguous", f"{observed}, but {elsewhere[0].path} was", elsewhere[0].event)
+    if claim.topic == "file_created" and look is not None and look.exists:
+        return unverifiable("ambiguous", f"{observed}, but exists", look)
+    return refuted("not_written", observed, *([look] if look is not None else []))
+
+
+def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
+    """Files of the same name, or the same but for case or extension, that were written somewhere else."""
+    wanted = basename(said).lower()
+    found: dict[str, Touch] = {}
+    for path, hits in session.touches.items():
+        if basename(path).lower() != wanted or is_temporary(path) != is_temporary(said):
+            continue
+        for touch in hits:
+            if span.holds(touch.ts) and not touch.gone:
+                found.setdefault(path, touch)
+    return [found[path] for path in sorted(found)]
+
+
+def _any_directory_moved(session: Session, span: Span) -> bool:
+    """A rename after which other files were touched below the new name, or that took files with it."""
+    moved = [
+        t.event for hits in session.touches.values() for t in hits
+        if t.event.op == "rename" and t.gone and span.holds(t.ts)
+    ]
+    return any(
+        path.startswith(((event.new_path or "") + "/", event.path + "/")) for event in moved for path in session.touches
+    )

@@ -1,0 +1,109 @@
+"""Fetches, connections and servers."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
+from correlator.session import IntentState, Session
+from correlator.windows import Span
+from polygraph.events import AnyEvent, Flow, Name, Net
+
+_LOCAL = {"localhost": {"127.0.0.1", "::1"}, "ip6-localhost": {"::1"}}
+_IN_PROGRESS = 115
+
+
+def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
+    """The verdict on a tool call that is to reach hosts."""
+    intent = state.intent
+    if intent.hand_off is not None:
+        return unverifiable("handed_off", f"the work was given to {intent.hand_off}, outside the lineage")
+    if not intent.hosts:
+        return unverifiable("form_unknown", "which host it would reach is not known")
+    failed = state.result is None or state.result.is_error
+    return combine([reached(session, host, span, told_failed=failed) for host in intent.hosts])
+
+
+def host_of(target: str) -> str:
+    """Host of a URL or of ``host:port``; ``target`` itself when it is neither."""
+    if "://" in target:
+        try:
+            return (urlsplit(target).hostname or target).lower()
+        except ValueError:
+            return target.lower()
+    host, colon, port = target.rpartition(":")
+    return (host if colon and port.isdigit() and ":" not in host else target).strip("[]").lower().split("/")[0]
+
+
+def reached(session: Session, target: str, span: Span, *, told_failed: bool = False) -> Outcome:
+    """Whether a connection to the host of ``target`` was made in the window."""
+    host = host_of(target)
+    addresses, named = addresses_of(session, host, span.until)
+    connects = [n for n in session.nets if n.op == "connect" and span.holds(n.ts) and n.family in ("inet", "inet6")]
+    hits = [n for n in connects if n.address in addresses and _succeeded(session, n)]
+    if hits:
+        return verified(f"{hits[-1].address}:{hits[-1].port} was connected", "strong", *named[-1:], hits[-1])
+    sni = [n for n in named if n.source == "sni" and span.holds(n.ts)]
+    if sni:
+        return verified("a TLS connection was opened under that name", "weak", sni[-1])
+    refused = [n for n in connects if n.address in addresses]
+    if refused:
+        gate = session.coverage.gate(("network",), span.early, span.until)
+        seen = f"connecting to {refused[-1].address} did not succeed"
+        if gate is not None or told_failed or any(n.errno == _IN_PROGRESS for n in refused):
+            return unverifiable(gate or "ambiguous", seen, refused[-1])
+        return _unless_other(session, connects, refused, span, seen)
+    if told_failed:
+        return unverifiable("ambiguous", "no connection was seen, and nobody says that one was made")
+    gate = session.coverage.gate(("network",), session.began, span.until)
+    if gate is not None:
+        return unverifiable(gate, "no connection to that host was seen")
+    if any(f.address in addresses for f in session.flows.values()):
+        return unverifiable("ambiguous", "a connection to it was already open")
+    return _unless_other(session, connects, [], span, "no connection to that host was made")
+
+
+def _unless_other(session: Session, connects: list[Net], refused: list[Net], span: Span, seen: str) -> Outcome:
+    """Refutes, unless something that was connected could have been a proxy or an unnamed form of the host."""
+    models = _model_addresses(session)
+    known = {n.address for n in refused}
+    other = [n for n in connects if n.address not in known and not (n.address in models and _named_only_model(session, n.address))]
+    lived = [f for f in session.flows.values() if f.ts >= span.early and f.address not in models]
+    unix = [n for n in session.nets if n.op == "connect" and n.family in ("unix", "vsock", "other") and n.errno == 0 and n.ts <= span.until]
+    if other or lived or unix:
+        what: list[AnyEvent] = [*other[:2], *lived[:1], *unix[:1]]
+        return unverifiable("ambiguous", f"{seen}, but other connections were open", *what)
+    return refuted("not_connected", seen, *refused[-1:])
+
+
+def addresses_of(session: Session, host: str, until: int) -> tuple[set[str], list[Name]]:
+    """Addresses that ``host`` was seen to have, and the events that say so."""
+    named = [n for n in session.names if n.ts <= until and n.name.rstrip(".").lower() == host]
+    addresses = {a for n in named for a in n.addresses} | _LOCAL.get(host, {host})
+    return addresses, named
+
+
+def _model_addresses(session: Session) -> set[str]:
+    hosts = {call.host.lower() for call in session.calls.values()}
+    return {a for host in hosts for a in addresses_of(session, host_of(host), 1 << 63)[0]}
+
+
+def _named_only_model(session: Session, address: str) -> bool:
+    """Every name that the address got is a model's: a proxy would carry the model's traffic and others."""
+    hosts = {host_of(call.host) for call in session.calls.values()}
+    return all(n.name.rstrip(".").lower() in hosts for n in session.names if address in n.addresses)
+
+
+def _succeeded(session: Session, net: Net) -> bool:
+    if net.errno == 0:
+        return True
+    flow: Flow | None = session.flows.get(net.socket)
+    return net.errno == _IN_PROGRESS and flow is not None and (flow.established or flow.received > 0)
+
+
+def listening(session: Session, until: int) -> list[Net]:
+    """Sockets of the lineage, the agent's own aside, that began to listen."""
+    return [
+        n for n in session.nets
+        if n.op == "listen" and n.errno == 0 and n.ts <= until and not session.is_agent(n.process)
+    ]

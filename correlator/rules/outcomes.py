@@ -1,0 +1,221 @@
+"""Claims on runs of known tools: tests, builds, linters, type checkers, installs, commits, pushes."""
+
+from __future__ import annotations
+
+from correlator.facts import command, ending
+from correlator.join import join
+from correlator.outcome import Outcome, refuted, unverifiable, verified
+from correlator.rules import staleness
+from correlator.runs import Run, find_runs
+from correlator.session import IntentState, Session
+from correlator.suspects import could_have_done
+from correlator.windows import Span, of_intent
+from polygraph.events import AnyEvent, Claim
+
+PURPOSES: dict[str, str] = {
+    "tests_run": "test", "tests_passed": "test", "tests_failed": "test", "build": "build", "lint": "lint",
+    "typecheck": "typecheck", "install": "install", "commit": "commit", "push": "push", "deployed": "deploy",
+}
+_MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
+
+
+def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
+    """The verdict on a claim about a run."""
+    purpose = PURPOSES[claim.topic]
+    state = session.intents.get(claim.intent) if claim.intent is not None else None
+    if claim.source == "tool_result" and state is not None:
+        return _of_result(session, claim, purpose, state, now)
+    runs = _relevant(find_runs(session, purpose, span.early, span.until), claim)
+    if not runs:
+        return _no_run(session, claim, purpose, span)
+    outcome = _decide(session, claim, runs, span.until)
+    if outcome.verdict == "verified" and claim.outcome != "failed" and purpose in _MADE_STALE_BY_EDITS:
+        if claim.outcome == "ok":
+            run = next(r for r in reversed(runs) if r.word == "ok")
+            stale = staleness.judge(session, run, runs[: runs.index(run)], span.until)
+            return stale if stale is not None else outcome
+    return outcome
+
+
+def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState, now: int) -> Outcome:
+    """What a tool's result says is judged on that tool call alone."""
+    window = of_intent(session, state, now)
+    joined = join(session, state, window, now)
+    runs = find_runs(session, purpose, window.early, claim.ts)
+    below = set().union(*(session.tree.subtree(p) for p in joined.processes)) if joined.processes else set()
+    mine = [r for r in runs if (r.process in below if below else r.process not in joined.others)]
+    mine = _relevant(mine, claim)
+    if mine:
+        return _decide(session, claim, mine, claim.ts)
+    declared = [e for e in state.intent.executions if e.purpose == purpose]
+    if not declared:
+        return unverifiable("ambiguous", f"the tool call was not to run a {purpose}: its output may quote one")
+    return _no_run(session, claim, purpose, window, state)
+
+
+def _relevant(runs: list[Run], claim: Claim) -> list[Run]:
+    """Runs that the claim may speak of: of the tool and the targets that it names, if there are such."""
+    if claim.tool is not None:
+        named = [r for r in runs if claim.tool in r.tools]
+        if not named:
+            named = [r for r in runs if r.match.tool.wraps and not r.inner]
+        runs = named or runs
+    targeted = [r for r in runs if any(_points_at(r, target) for target in claim.targets)]
+    return targeted or runs
+
+
+def _points_at(run: Run, target: str) -> bool:
+    target = target.strip("/").removeprefix("./")
+    if not target:
+        return False
+    words = [w.removeprefix("./").strip("/").partition("::")[0] for w in run.image.argv[1:] if not w.startswith("-")]
+    return run.image.cwd.endswith("/" + target) or any(w == target or w.endswith("/" + target) for w in words)
+
+
+def _decide(session: Session, claim: Claim, runs: list[Run], until: int) -> Outcome:
+    real = [r for r in runs if r.word != "nothing"]
+    if not real:
+        return _empty(session, runs[-1], until, f"{command(runs[-1].image)} runs nothing of it")
+    last = real[-1]
+    if last.word == "running":
+        return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
+    if claim.outcome is None and claim.topic != "tests_failed":
+        return _occurrence(session, real, until)
+    full = [r for r in real if r.word != "empty" and not r.hollow]
+    if not full:
+        what = "ran only inert programs" if last.hollow else ending(last.exit) + ": nothing was run"
+        return _hollow(session, last, until) if last.hollow else _empty(session, last, until, f"{command(last.image)} {what}")
+    last = full[-1]
+    if last.word in ("pipe", "replaced"):
+        return unverifiable("ambiguous", f"{command(last.image)} {ending(last.exit)}, which does not tell", *_events(last))
+    failed = last.word in ("failed", "error") or bool(last.inner_failed)
+    if claim.outcome == "failed" or claim.topic == "tests_failed":
+        if failed:
+            return verified(_told(last), "strong", *_events(last))
+        return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))
+    return _failure(session, full, last, until) if failed else _success(session, claim, full, last)
+
+
+def _occurrence(session: Session, real: list[Run], until: int) -> Outcome:
+    ran = [r for r in real if r.word not in ("empty", "error") and not r.hollow]
+    if ran:
+        return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
+    last = real[-1]
+    if last.hollow:
+        return _hollow(session, last, until)
+    if last.word == "empty":
+        return _empty(session, last, until, f"{command(last.image)} {ending(last.exit)}: nothing was run")
+    return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
+
+
+def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcome:
+    since = _command_began(session, last)
+    hidden = session.coverage.hidden(("process",), since, until)
+    if hidden is not None:
+        return unverifiable(hidden, f"{_told(last)}, but what followed may not have been seen", *_events(last))
+    good = [r for r in full[:-1] if r.word == "ok" and not r.inner_failed]
+    if good:
+        before = good[-1]
+        same = [r for r in good if r.key == last.key or (r.image.cwd == last.image.cwd and (not last.match.subset or not r.match.subset) and r.match.tool.name == last.match.tool.name)]
+        if not same:
+            return unverifiable("ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last))
+        return refuted("superseded_by_failure", f"{_told(last)}, after an earlier run had succeeded", *_events(same[-1]), *_events(last))
+    if last.inner_failed and last.word == "ok":
+        inner = last.inner_failed[-1]
+        return refuted("masked_exit", f"{_told(inner)}, and {command(last.image)} hid it", *_events(inner), *_events(last))
+    if last.hidden_by is not None:
+        return refuted("masked_exit", f"{_told(last)}, and the command around it ended with 0", *_events(last), last.hidden_by)
+    return refuted("failed", _told(last), *_events(last))
+
+
+def _success(session: Session, claim: Claim, full: list[Run], last: Run) -> Outcome:
+    if claim.tool is not None and claim.tool not in last.tools and not last.match.tool.wraps:
+        return unverifiable("ambiguous", f"{_told(last)}, but {claim.tool} is named", *_events(last))
+    for index, run in enumerate(full[:-1]):
+        if run.word != "failed" and not run.inner_failed:
+            continue
+        if any(_makes_good(run, later) for later in full[index + 1 :]):
+            continue
+        return unverifiable("ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last))
+    return verified(_told(last), "strong", *_events(last))
+
+
+def _makes_good(failed: Run, later: Run) -> bool:
+    """Whether a later success speaks for what had failed: the same thing, or all of the same project."""
+    if later.word != "ok" or later.inner_failed:
+        return False
+    if later.key == failed.key:
+        return not later.match.subset or failed.match.subset
+    same_place = later.image.cwd == failed.image.cwd
+    return same_place and not later.match.subset and (later.match.tool.name == failed.match.tool.name or failed.match.tool.wraps)
+
+
+def _empty(session: Session, run: Run, until: int, observed: str) -> Outcome:
+    hidden = session.coverage.hidden(("process",), _command_began(session, run), until)
+    if hidden is not None:
+        return unverifiable(hidden, observed, *_events(run))
+    since = _command_began(session, run)
+    suspect = could_have_done(session, run.match.tool.purpose, since, until, explained=session.tree.subtree(run.process))
+    if suspect is not None:
+        return suspect
+    return refuted("empty_run", observed, *_events(run))
+
+
+def _hollow(session: Session, run: Run, until: int) -> Outcome:
+    """A wrapper that started nothing but inert programs: a conclusion from silence, so it needs coverage."""
+    observed = f"{command(run.image)} ran only programs that test nothing"
+    gate = session.coverage.gate(("process",), run.image.ts, until)
+    if gate is not None:
+        return unverifiable(gate, observed, *_events(run))
+    return _empty(session, run, until, observed)
+
+
+def _no_run(session: Session, claim: Claim, purpose: str, span: Span, state: IntentState | None = None) -> Outcome:
+    nothing = f"no {purpose} run was seen"
+    if claim.outcome == "failed" or claim.topic == "tests_failed":
+        return unverifiable("ambiguous", f"{nothing}: the claim may repeat what the agent was told")
+    if purpose == "deploy":
+        return unverifiable("form_unknown", "a deployment has no form that is known for certain")
+    if state is not None and state.intent.background:
+        return unverifiable("still_running", f"{nothing}: it was to run in the background")
+    suspect = could_have_done(session, purpose, span.early, span.until)
+    if suspect is not None:
+        return suspect
+    if purpose in ("commit", "push") and (other := _repository_written(session, span)) is not None:
+        return unverifiable("form_unknown", "the repository was written by another program than git", other)
+    gate = session.coverage.gate(("process",), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, nothing)
+    ran = sorted({command(image) for image in session.executed(span.early, span.until)})
+    seen = f"{len(ran)} known programs ran" if ran else "nothing was executed"
+    attempted = [f for f in session.failed_execs if span.holds(f.ts)][-2:]
+    return refuted("no_execution", f"{nothing}: {seen}", *attempted)
+
+
+def _repository_written(session: Session, span: Span) -> AnyEvent | None:
+    for path, hits in sorted(session.touches.items()):
+        if "/.git/" not in path:
+            continue
+        for touch in hits:
+            node = session.tree.get(touch.event.process)
+            name = node.images[-1].path.rpartition("/")[2] if node is not None and node.images else ""
+            if span.holds(touch.ts) and not name.startswith("git"):
+                return touch.event
+    return None
+
+
+def _command_began(session: Session, run: Run) -> int:
+    """Since when a lost record could change what the run means: the beginning of the command that it is part of."""
+    open_ = [s.intent.ts for s in session.intents.values() if s.intent.ts <= run.image.ts
+             and (s.result is None or s.result.ts >= run.image.ts)]
+    return min(open_) if open_ else session.began
+
+
+
+
+def _told(run: Run) -> str:
+    return f"{command(run.image)} ran and {ending(run.exit)}"
+
+
+def _events(run: Run) -> tuple[AnyEvent, ...]:
+    return (run.image, run.exit) if run.exit is not None else (run.image,)

@@ -1,0 +1,165 @@
+"""Runs of known tools (tests, builds, linters, installs, commits): what they were and how they ended.
+
+The status that counts is the one of the process that the claim speaks of, not what a shell reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from correlator.programs import hand_off_to, program_name, programs
+from correlator.session import Known, Session
+from correlator.suspects import is_suspect
+from polygraph.events import Exec, Exit, ProcessKey
+from polygraph.tools import Match
+
+Word = Literal["ok", "failed", "error", "empty", "pipe", "running", "nothing", "replaced"]
+
+_SIGPIPE = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: the outermost process of the tool, and runs of the same purpose that it started."""
+
+    image: Exec
+    match: Match
+    word: Word
+    exit: Exit | None
+    #: a wrapper's failed inner runs that nothing made good later
+    inner_failed: tuple[Run, ...] = ()
+    inner: tuple[Run, ...] = ()
+    #: a process above it that ended with 0 although it failed
+    hidden_by: Exit | None = None
+    #: a wrapper below which only inert programs ran
+    hollow: bool = False
+
+    @property
+    def process(self) -> ProcessKey:
+        """The process that ran it."""
+        return self.image.process
+
+    @property
+    def ended(self) -> int:
+        """When it ended, or began if it has not ended."""
+        return self.exit.ts if self.exit is not None else self.image.ts
+
+    @property
+    def tools(self) -> set[str]:
+        """Names of the tools in it."""
+        return {self.match.tool.name, *(run.match.tool.name for run in self.inner)}
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Arguments that are no options: the part of the project that it was pointed at."""
+        skip = {self.image.path, self.image.script or "", program_name(self.image)}
+        words = [a for a in self.image.argv[1:] if not a.startswith("-") and a not in skip]
+        return frozenset(w for w in words if "/" in w or "." in w or "::" in w) - {"."}
+
+    @property
+    def key(self) -> tuple[str, str, frozenset[str]]:
+        """Runs with equal keys are runs of the same thing."""
+        return (self.match.tool.name, self.image.cwd, self.targets)
+
+
+@dataclass(slots=True)
+class _Building:
+    known: Known
+    inner: list[_Building] = field(default_factory=list)
+
+
+def find_runs(session: Session, purpose: str, since: int, until: int) -> list[Run]:
+    """Outermost runs of tools of ``purpose`` that began in [since, until], in order, as they stood at ``until``.
+
+    A runner below a runner is that one's own business (a test suite of a test runner); one below a wrapper
+    (make, npm, tox) is what the wrapper is for.
+    """
+    last: dict[ProcessKey, Known] = {}
+    for known in session.known:
+        if known.match.tool.purpose == purpose and since <= known.image.ts <= until:
+            held = last.get(known.image.process)
+            if held is None or (held.image.ts, held.image.seq) < (known.image.ts, known.image.seq):
+                last[known.image.process] = known
+    building = {key: _Building(known) for key, known in last.items()}
+    outer: list[_Building] = []
+    for key, item in building.items():
+        above = [building[node.key] for node in session.tree.ancestors(key) if node.key in building]
+        if not above:
+            outer.append(item)
+        elif all(parent.known.match.tool.wraps for parent in above):
+            above[-1].inner.append(item)
+    outer.sort(key=lambda item: (item.known.image.ts, item.known.image.seq))
+    return [_run(session, item, until) for item in outer]
+
+
+def _run(session: Session, item: _Building, at: int) -> Run:
+    image, match = item.known.image, item.known.match
+    node = session.tree.get(image.process)
+    exit_ = node.exit if node is not None and node.ended(at) else None
+    word = _word(match, exit_, replaced=node is not None and _replaced(session, item.known))
+    inner = tuple(
+        _run(session, below, at)
+        for below in sorted(item.inner, key=lambda b: (b.known.image.ts, b.known.image.seq))
+    )
+    failed = tuple(
+        run
+        for index, run in enumerate(inner)
+        if run.word in ("failed", "error") and not any(later.word == "ok" and later.key[:2] == run.key[:2] for later in inner[index + 1 :])
+    )
+    hollow = word == "ok" and match.tool.name in programs().steps_are_programs and not inner and _hollow(session, image, at)
+    hidden = _hidden_by(session, image.process, at) if word in ("failed", "error", "empty") else None
+    return Run(image, match, word, exit_, failed, inner, hidden, hollow)
+
+
+def _replaced(session: Session, known: Known) -> bool:
+    """Its process went on as another program, so the status at the end is not this tool's."""
+    node = session.tree.get(known.image.process)
+    if node is None or not node.images or node.images[-1] is known.image or known.match.tool.wraps:
+        return False
+    return (node.images[-1].ts, node.images[-1].seq) > (known.image.ts, known.image.seq)
+
+
+def _word(match: Match, exit_: Exit | None, *, replaced: bool) -> Word:
+    if match.runs_nothing:
+        return "nothing"
+    if exit_ is None:
+        return "running"
+    if replaced:
+        return "replaced"
+    if exit_.signal is not None:
+        return "pipe" if exit_.signal == _SIGPIPE else "failed"
+    if exit_.status == 128 + _SIGPIPE:
+        return "pipe"
+    meaning = match.tool.meaning(exit_.status or 0)
+    if meaning == "empty":
+        return "empty"
+    if meaning in ("ok", "answer"):
+        return "ok"
+    return "error" if meaning == "error" else "failed"
+
+
+def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:
+    """The outermost process of the command that reported success although this one failed."""
+    hidden: Exit | None = None
+    for node in session.tree.ancestors(key):
+        if session.is_agent(node.key):
+            break
+        if node.exit is not None and node.exit.ts <= at and node.exit.status == 0:
+            hidden = node.exit
+    return hidden
+
+
+def _hollow(session: Session, image: Exec, at: int) -> bool:
+    below = session.tree.subtree(image.process)
+    for other in session.executed(image.ts, at):
+        if other.process in below and other is not image and other.process != image.process:
+            if is_suspect(session, other, None) or hand_off_to(other) is not None:
+                return False
+    return not any(key != image.process and _copy(session, key, image) for key in below)
+
+
+def _copy(session: Session, key: ProcessKey, image: Exec) -> bool:
+    """A fork of the wrapper itself that never executed anything: it may have done the work in its own code."""
+    node = session.tree.get(key)
+    return node is not None and not node.images and not node.failed and node.parent == image.process

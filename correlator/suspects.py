@@ -1,0 +1,114 @@
+"""What else could have done it: the search that must come back empty before silence accuses anyone.
+
+A run is missing only if no known runner ran *and* nothing that ran could have been one in a form that is
+not known (design rule 1). Inert programs, the agent's own ones and known tools of another purpose are
+explained; everything else is a suspect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from correlator.facts import command
+from correlator.outcome import Outcome, unverifiable
+from correlator.programs import hand_off_to, identify, is_inert, is_shell, programs
+from correlator.session import IntentState, Session
+from polygraph.events import Exec, ProcessKey
+
+#: tools of these purposes may do the work of that one as a part of theirs
+_MAY_INCLUDE: dict[str, frozenset[str]] = {
+    "test": frozenset({"test", "build", "deploy", "server"}),
+    "build": frozenset({"build", "test", "install", "deploy", "server"}),
+    "lint": frozenset({"lint", "build", "test", "typecheck", "deploy"}),
+    "typecheck": frozenset({"typecheck", "build", "test", "lint", "deploy"}),
+    "install": frozenset({"install", "build", "test", "deploy", "server"}),
+    "commit": frozenset({"commit", "deploy", "install"}),
+    "push": frozenset({"push", "deploy"}),
+    "deploy": frozenset({"deploy", "build", "push", "install"}),
+    "server": frozenset({"server", "test", "build", "deploy"}),
+    "fetch": frozenset({"fetch", "install", "deploy", "build", "test", "server"}),
+}
+
+
+def could_have_done(
+    session: Session,
+    purpose: str | None,
+    since: int,
+    until: int,
+    *,
+    explained: AbstractSet[ProcessKey] = frozenset(),
+    of_intent: str | None = None,
+) -> Outcome | None:
+    """Why it cannot be said that nothing did it in [since, until]; None if nothing could have.
+
+    ``explained`` are processes that belong to something else. With ``of_intent`` only that tool call's own
+    form is asked about, not that of the others.
+    """
+    for state in session.intents.values():
+        if of_intent is not None and state.intent.intent != of_intent:
+            continue
+        found = _by_intent(session, state, since, until)
+        if found is not None:
+            return found
+    unknown: Exec | None = None
+    for image in session.executed(since, until):
+        if image.process in explained:
+            continue
+        target = hand_off_to(image)
+        if target is not None:
+            return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
+        if unknown is None and is_suspect(session, image, purpose):
+            unknown = image
+    if unknown is not None:
+        return unverifiable("form_unknown", f"{command(unknown)} ran, which could have done it", unknown)
+    for node in session.tree:
+        if not (node.forked and since <= node.born <= until) or node.images or node.failed:
+            continue
+        if node.key in explained or _below_shell(session, node.key):
+            continue
+        if session.is_agent(node.key):
+            pid = node.key.partition(":")[0]
+            return unverifiable("form_unknown", f"process {pid} is a copy of the agent at work, without an exec")
+    return None
+
+
+def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
+    """Whether this image could have done work of ``purpose`` unseen. ``None``: of any kind."""
+    if session.is_agent_image(image) or is_inert(image, session.roots):
+        return False
+    match = identify(image)
+    if match is None:
+        return True
+    if match.runs_nothing:
+        return False
+    return purpose is None or match.tool.purpose in _MAY_INCLUDE.get(purpose, frozenset({match.tool.purpose}))
+
+
+def _by_intent(session: Session, state: IntentState, since: int, until: int) -> Outcome | None:
+    intent = state.intent
+    if intent.ts > until or (state.result is not None and state.result.ts < since):
+        return None
+    if intent.hand_off is not None:
+        return unverifiable("handed_off", f"a tool call gave work to {intent.hand_off}, outside the lineage", intent)
+    if intent.kind == "delegate" and not _sub_agent_seen(session, state, until):
+        return unverifiable("handed_off", "work was delegated and no sub-agent was seen in the lineage", intent)
+    opaque = not (intent.executions or intent.files or intent.hosts)
+    if intent.kind == "other" and opaque and intent.tool.lower() not in programs().inert_tools:
+        return unverifiable("form_unknown", "a tool of unknown form was called, which could have done it", intent)
+    return None
+
+
+def _sub_agent_seen(session: Session, state: IntentState, until: int) -> bool:
+    close = state.result.ts if state.result is not None else until
+    return any(
+        state.intent.ts <= call.request_ts and call.ts <= close and call.call != state.intent.call
+        for call in session.calls.values()
+    )
+
+
+def _below_shell(session: Session, key: ProcessKey) -> bool:
+    """A copy of a shell without an exec is a subshell: it runs only builtins."""
+    for node in session.tree.ancestors(key):
+        if node.images:
+            return is_shell(node.images[-1]) or is_inert(node.images[-1], session.roots)
+    return False
