@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from console.report.graph import NODE_HEIGHT, NODE_WIDTH, caption, graph
+from console.report.graph import COLUMN, NODE_HEIGHT, NODE_WIDTH, caption, graph
 from console.report.model import Limits, ReportInput, index
 from console.report.timeline import ROW, timeline
 from console.report.tree import tree
@@ -57,6 +57,7 @@ def render(session: ReportInput) -> str:
             coverage=coverage(log, limits),
             reduced=tier > 0,
             row=ROW,
+            column=COLUMN,
             node_width=NODE_WIDTH,
             node_height=NODE_HEIGHT,
             style=Markup(_asset("report.css")),

@@ -12,12 +12,12 @@ from console.words import GLYPHS, command, counted, errno_name
 from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileState, Flow, Fork, Net
 from polygraph.text import printable
 
-NODE_WIDTH = 280
+NODE_WIDTH = 276
 NODE_HEIGHT = 50
-_COLUMN = 420
+COLUMN = 418
 _GAP = 16
 _TOP = 34
-WIDTH = 2 * _COLUMN + NODE_WIDTH
+WIDTH = 2 * COLUMN + NODE_WIDTH
 
 
 @dataclass(slots=True)
@@ -66,20 +66,25 @@ class _Builder:
     session: Session
     nodes: list[Node] = field(default_factory=list)
     by_key: dict[tuple[str, str], Node] = field(default_factory=dict)
-    links: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+    #: by (source, target): the verdicts that cite the link as their own evidence, and all that it serves
+    links: dict[tuple[int, int], tuple[set[int], set[int]]] = field(default_factory=dict)
 
     def node(self, key: tuple[str, str], column: int, kind: str, title: str, subtitle: str, style: str = "") -> Node:
         found = self.by_key.get(key)
         if found is None:
             said = f"{kind}: {title}. {subtitle}" if subtitle else f"{kind}: {title}"
-            found = Node(len(self.nodes), column, kind, printable(title, 80), printable(subtitle, 120), style,
+            found = Node(len(self.nodes), column, kind, printable(title, 34), printable(subtitle, 42), style,
                          printable(said, 400))  # fmt: skip
             self.nodes.append(found)
             self.by_key[key] = found
         return found
 
-    def link(self, source: Node, target: Node, place: int) -> None:
-        self.links.setdefault((source.number, target.number), set()).add(place)
+    def link(self, source: Node, target: Node, place: int, own: bool) -> None:
+        """``own``: the link is what the verdict judges, and not only the way to it."""
+        judged, served = self.links.setdefault((source.number, target.number), (set(), set()))
+        served.add(place)
+        if own:
+            judged.add(place)
 
 
 def graph(session: Session, limits: Limits) -> Graph:
@@ -97,11 +102,11 @@ def graph(session: Session, limits: Limits) -> Graph:
         for effect in effects:
             effect.verdicts.add(place)
             if subject.column == 0:
-                build.link(subject, effect, place)
+                build.link(subject, effect, place, own=True)
             else:
-                build.link(effect, subject, place)
+                build.link(effect, subject, place, own=True)
                 if owner is not None:
-                    build.link(owner, effect, place)
+                    build.link(owner, effect, place, own=False)
     _layout(build)
     nodes = build.nodes
     height = int(max((node.y + NODE_HEIGHT for node in nodes), default=_TOP)) + 4
@@ -116,7 +121,7 @@ def _subject(build: _Builder, place: int) -> Node:
     node = build.node((subject.kind, subject.id), column, subject.kind, title, verdict.declared, verdict.verdict)
     # an intent that was first drawn as the owner of a claim gets its own verdict now
     node.style, node.mark = verdict.verdict, GLYPHS[verdict.verdict]
-    node.subtitle, node.href = printable(verdict.declared, 120), f"#v{place}"
+    node.subtitle, node.href = printable(verdict.declared, 42), f"#v{place}"
     node.said = printable(f"{subject.kind}: {verdict.declared}, {verdict.verdict}. Seen: {verdict.observed}", 600)
     node.order = float(verdict.window.open)
     node.verdicts.add(place)
@@ -202,7 +207,7 @@ def _layout(build: _Builder) -> None:
 def _stack(column: Iterable[Node], wish: Callable[[Node], float]) -> None:
     free = float(_TOP)
     for node in column:
-        node.x = node.column * _COLUMN
+        node.x = node.column * COLUMN
         node.y = round(max(free, wish(node)), 1)
         free = node.y + NODE_HEIGHT + _GAP
 
@@ -210,14 +215,15 @@ def _stack(column: Iterable[Node], wish: Callable[[Node], float]) -> None:
 def _edges(build: _Builder) -> list[Edge]:
     worst = {"refuted": 2, "unverifiable": 1, "verified": 0}
     edges: list[Edge] = []
-    for (source, target), places in build.links.items():
+    for (source, target), (judged, places) in build.links.items():
         left, right = build.nodes[source], build.nodes[target]
-        style = max((build.session.verdicts[place].verdict for place in places), key=lambda word: worst.get(word, 0))
+        ghost = "ghost" in (left.kind, right.kind)
+        words = [build.session.verdicts[place].verdict for place in (places if ghost else judged)]
+        style = max(words, key=lambda word: worst.get(word, 0), default="none")
         x1, y1 = left.x + NODE_WIDTH, left.y + NODE_HEIGHT / 2
         x2, y2 = right.x, right.y + NODE_HEIGHT / 2
         bend = (x1 + x2) / 2
         path = f"M{x1} {y1:g}C{bend:g} {y1:g} {bend:g} {y2:g} {x2} {y2:g}"
-        ghost = "ghost" in (left.kind, right.kind)
         edges.append(Edge(source, target, style, ghost, path, " ".join(map(str, sorted(places)))))
     order = {"refuted": 1}
     return sorted(edges, key=lambda edge: order.get(edge.style, 0))

@@ -18,6 +18,8 @@ _PAD = 14
 #: width of a label's character, in per cent of a timeline about 1,000 px wide
 _CHAR = 0.68
 _GAP = 0.4
+#: the scale runs on beyond the session's end by this factor, so that the last labels have room
+_MARGIN = 1.12
 
 
 class Mark(NamedTuple):
@@ -96,7 +98,7 @@ def timeline(session: Session, limits: Limits) -> Timeline:
 
 def percent(session: Session, ts: int) -> float:
     """Place of a time, 0 to 100."""
-    share = (ts - session.begin) / (session.end - session.begin)
+    share = (ts - session.begin) / ((session.end - session.begin) * _MARGIN)
     return round(100 * min(1.0, max(0.0, share)), 3)
 
 
@@ -284,15 +286,12 @@ def _ticks(session: Session, items: list[_Item], limits: Limits) -> tuple[list[M
         title = "; ".join(item.title for item in group[:3])
         if len(group) > 3:
             title += f"; and {len(group) - 3:,} more"
-        row = 1 if "read" in group[0].style else 0
-        marks.append(
-            Mark("tick", percent(session, group[0].start), 0, row, "", 0, title, group[0].style, "", "")
-        )
+        marks.append(Mark("tick", percent(session, group[0].start), 0, 0, "", 0, title, group[0].style, "", ""))
     return marks, 1, note
 
 
 def _axis(session: Session) -> list[AxisTick]:
-    span = session.end - session.begin
+    span = max(1, int((session.end - session.begin) * _MARGIN))
     ticks: dict[int, AxisTick] = {}
     for level in (1, 4, 16):
         step = _nice(span / (7 * level))

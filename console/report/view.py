@@ -25,6 +25,8 @@ from polygraph.verdicts import Verdict
 
 class Header(NamedTuple):
     title: str
+    #: the sentence in two parts, the first to be marked
+    lead: str
     sentence: str
     explanation: str
     tone: str
@@ -78,21 +80,21 @@ def header(session: Session) -> Header:
     total = len(session.verdicts)
     refuted, unclear = tally["refuted"], tally["unverifiable"]
     if not total:
-        sentence, tone = "Nothing was said that could be checked.", "unverifiable"
+        lead, sentence, tone = "", "Nothing was said that could be checked.", "unverifiable"
         explanation = "The log holds neither a tool call nor a claim with a verdict."
     elif refuted:
-        subject = "The one statement" if total == 1 else f"{refuted:,} of {total:,} statements"
-        sentence = f"{subject} {'contradicts' if refuted == 1 else 'contradict'} what the kernel saw."
+        lead = "The one statement" if total == 1 else f"{refuted:,} of {total:,} statements"
+        sentence = f" {'contradicts' if refuted == 1 else 'contradict'} what the kernel saw."
         explanation, tone = _rest(unclear, tally["verified"]), "refuted"
     elif unclear:
-        sentence = f"Nothing is refuted; {counted(unclear, 'statement')} of {total:,} could not be checked."
+        lead, sentence = "", f"Nothing is refuted; {counted(unclear, 'statement')} of {total:,} could not be checked."
         explanation, tone = "Each says below why. Not checkable is not the same as false.", "unverifiable"
     else:
-        sentence = "The one statement holds." if total == 1 else f"All {total:,} statements hold."
+        lead, sentence = "", "The one statement holds." if total == 1 else f"All {total:,} statements hold."
         explanation, tone = "For each, the kernel saw the effect that was claimed.", "verified"
     start = session.start
     argv = command(start.argv, 300) if start is not None else ""
-    return Header(argv or "session", sentence, explanation, tone, list(tally.items()), _facts(session))
+    return Header(argv or "session", lead, sentence, explanation, tone, list(tally.items()), _facts(session))
 
 
 def _rest(unclear: int, verified: int) -> str:

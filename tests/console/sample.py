@@ -188,7 +188,7 @@ class Builder:
         return made
 
     def _ts(self, event: str) -> int:
-        return next((e.ts for e in self.events if e.id == event), 0)
+        return self.events[int(event.rsplit("/", 1)[-1])].ts
 
     def done(self, ms: float) -> Sample:
         session, seq = self._where
