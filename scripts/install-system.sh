@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Debian packages that the build and the tests need: only those that are missing, through sudo when not root.
+set -euo pipefail
+packages=(chromium clang fonts-dejavu-core gcc git iproute2 libbpf1 libbpf-dev libc6-dev llvm make python3-venv)
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+echo "installing Debian packages: ${missing[*]}"
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo)
+"${sudo[@]}" apt-get -q update >/dev/null
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >/dev/null
