@@ -42,7 +42,9 @@ class CoverageLog:
         rows.append(event)
         rows.sort(key=lambda row: (row.ts, row.seq))
 
-    def gate(self, dimensions: Iterable[Dimension], since: int, until: int, *, stream: bool = True) -> str | None:
+    def gate(
+        self, dimensions: Iterable[Dimension], since: int, until: int, *, stream: bool = True
+    ) -> str | None:
         """None if silence of ``dimensions`` in [since, until] means absence, else the unverifiable reason."""
         if self.start is None or (self.start.origin != "run" and since <= self.start.ts):
             return "late_enrolment"

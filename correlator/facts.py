@@ -14,14 +14,14 @@ _LINE = 160
 
 
 def command(image: e.Exec) -> str:
-    """What ran, short. A shell's script text is left out: it is the agent's words, and its programs follow."""
+    """What ran, short. A shell's script text is left out: its programs follow."""
     if is_shell(image) and any(a.startswith("-") and "c" in a for a in image.argv[1:2]):
         return printable(f"{program_name(image)} -c …", 60)
     words = [program_name(image)]
     arguments = image.argv[1:]
-    if image.script is None and len(arguments) > 0 and arguments[0].rpartition("/")[2] == words[0]:
-        arguments = arguments[1:]
-    elif image.script is not None and arguments and arguments[0] == image.script:
+    if (image.script is None and len(arguments) > 0 and arguments[0].rpartition("/")[2] == words[0]) or (
+        image.script is not None and arguments and arguments[0] == image.script
+    ):
         arguments = arguments[1:]
     return printable(" ".join([*words, *arguments]), 100)
 
@@ -69,7 +69,9 @@ def _line(event: e.AnyEvent) -> str:
             return f"{_pid(event.process)} {event.op} {event.path}{then}{failed}"
         case e.FileState():
             what = f"{event.size} bytes" if event.exists else "does not exist"
-            same = {True: ", content as declared", False: ", content not as declared", None: ""}[event.matches]
+            same = {True: ", content as declared", False: ", content not as declared", None: ""}[
+                event.matches
+            ]
             return f"{event.path}: {what}{same}"
         case e.Net():
             failed = f": {errno_name(event.errno)}" if event.errno else ""
@@ -77,7 +79,8 @@ def _line(event: e.AnyEvent) -> str:
         case e.Name():
             return f"{event.name} is {', '.join(event.addresses[:3]) or 'named to TLS'}"
         case e.Flow():
-            return f"{_pid(event.process)} {event.address}:{event.port} sent {event.sent}, received {event.received}"
+            where = f"{event.address}:{event.port}"
+            return f"{_pid(event.process)} {where} sent {event.sent}, received {event.received}"
         case e.Reads():
             return f"{_pid(event.process)} opened {len(event.files)} files for reading"
         case e.LlmCall():

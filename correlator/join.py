@@ -35,7 +35,9 @@ class Joined:
 def join(session: Session, state: IntentState, span: Span, now: int) -> Joined:
     """Finds the processes of a tool call in its window."""
     joined = Joined(others=claimed_by_others(session, state, span, now))
-    images = [image for image in session.executed(span.early, span.until) if image.process not in joined.others]
+    images = [
+        image for image in session.executed(span.early, span.until) if image.process not in joined.others
+    ]
     digest = state.intent.command_digest
     if digest is not None:
         joined.shells = [image for image in images if image.command_digest == digest]
@@ -70,7 +72,8 @@ def claimed_by_others(session: Session, state: IntentState, span: Span, now: int
     digests = {
         other.intent.command_digest
         for other in session.intents.values()
-        if other is not state and other.intent.command_digest not in (None, state.intent.command_digest)
+        if other is not state
+        and other.intent.command_digest not in (None, state.intent.command_digest)
         and _overlap(span, of_intent(session, other, now))
     }
     if digests:

@@ -22,8 +22,13 @@ def intent(session: Session, state: IntentState, now: int) -> Verdict:
     said = state.intent
     rule, outcome = _intent_rule(session, state, span, now)
     subject = Subject(
-        kind="intent", id=said.intent, tool=said.tool, call_id=said.call_id, call=said.call,
-        digest=said.digest, text=said.text,
+        kind="intent",
+        id=said.intent,
+        tool=said.tool,
+        call_id=said.call_id,
+        call=said.call,
+        digest=said.digest,
+        text=said.text,
     )
     return _dress(session, subject, rule, outcome, span, declared.of_intent(said), said.call)
 
@@ -36,8 +41,16 @@ def claim(session: Session, said: Claim, now: int) -> Verdict:
     if said.source == "tool_result" and state is not None:
         span = windows.of_intent(session, state, now)
     subject = Subject(
-        kind="claim", id=said.claim, tool=said.tool, call_id=said.call_id, call=said.call, digest=said.digest,
-        source=said.source, claim_kind=said.kind, topic=said.topic, text=said.text,
+        kind="claim",
+        id=said.claim,
+        tool=said.tool,
+        call_id=said.call_id,
+        call=said.call,
+        digest=said.digest,
+        source=said.source,
+        claim_kind=said.kind,
+        topic=said.topic,
+        text=said.text,
     )
     return _dress(session, subject, rule, outcome, span, declared.of_claim(said), said.call)
 
@@ -81,7 +94,8 @@ def _delegated(session: Session, state: IntentState, span: Span, now: int) -> Ou
     if state.intent.executions or state.intent.files or state.intent.hosts:
         return _by_parts(session, state, span, now)
     inside = [
-        call for call in session.calls.values()
+        call
+        for call in session.calls.values()
         if call.call != state.intent.call and span.open <= call.request_ts and call.ts <= span.until
     ]
     if inside:

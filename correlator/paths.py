@@ -6,7 +6,7 @@ import posixpath
 
 
 def normalise(path: str, cwd: str) -> str:
-    """``path`` made absolute by ``cwd`` and without ``.`` and ``..``; stays relative when ``cwd`` is not known."""
+    """``path`` made absolute by ``cwd`` and without ``.`` and ``..``; relative if ``cwd`` is not known."""
     if not path:
         return path
     joined = path if path.startswith("/") or not cwd.startswith("/") else f"{cwd}/{path}"
@@ -38,7 +38,9 @@ def names(said: str, seen: str, cwd: str) -> bool:
 def common_tail(one: str, other: str) -> int:
     """How many last components two paths share."""
     count = 0
-    for left, right in zip(reversed(one.strip("/").split("/")), reversed(other.strip("/").split("/")), strict=False):
+    for left, right in zip(
+        reversed(one.strip("/").split("/")), reversed(other.strip("/").split("/")), strict=False
+    ):
         if left != right:
             break
         count += 1

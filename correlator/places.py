@@ -38,7 +38,11 @@ def is_project_file(path: str, roots: tuple[str, ...]) -> bool:
             continue
         inside = path[len(root.rstrip("/")) + 1 :].split("/")
         name = inside[-1]
-        if table.components.isdisjoint(inside) and not name.startswith(table.prefixes) and not name.endswith(table.suffixes):
+        if (
+            table.components.isdisjoint(inside)
+            and not name.startswith(table.prefixes)
+            and not name.endswith(table.suffixes)
+        ):
             return True
     return False
 

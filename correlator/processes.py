@@ -65,7 +65,7 @@ class ProcessTree:
         """A new image; the parent counts only when no fork told it."""
         node = self._node(event.process, event.ts)
         node.images.append(event)
-        if node.parent is None and event.parent and event.parent != event.process and event.process != self.root:
+        if node.parent is None and event.parent and event.process not in (event.parent, self.root):
             self._adopt(node, event.parent, event.ts)
 
     def exec_failed(self, event: ExecFailed) -> None:

@@ -29,6 +29,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_files: frozenset[str]
     inert_tools: frozenset[str]
     hand_off: dict[str, str]
+    also: dict[str, frozenset[str]]
 
 
 @cache
@@ -52,7 +53,7 @@ def is_shell(image: Exec) -> bool:
 
 
 def script_of(image: Exec) -> str | None:
-    """The script that an interpreter runs: the kernel's own word, else its first argument that is no option."""
+    """The script that an interpreter runs: the kernel's word, else its first argument that is no option."""
     if image.script:
         return image.script
     if plain(image.path) not in programs().interpreters:
@@ -93,9 +94,7 @@ def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
     """
     table = programs()
     name = program_name(image)
-    known = (
-        name in table.inert or name in table.wrappers or plain(name) in table.shells or is_shell(image)
-    )
+    known = name in table.inert or name in table.wrappers or plain(name) in table.shells or is_shell(image)
     if not known:
         return False
     if image.path.startswith(_HOME_OF_PROGRAMS):

@@ -76,8 +76,10 @@ def find_runs(session: Session, purpose: str, since: int, until: int) -> list[Ru
     (make, npm, tox) is what the wrapper is for.
     """
     last: dict[ProcessKey, Known] = {}
+    also = programs().also.get(purpose, frozenset())
     for known in session.known:
-        if known.match.tool.purpose == purpose and since <= known.image.ts <= until:
+        tool = known.match.tool
+        if (tool.purpose == purpose or tool.name in also) and since <= known.image.ts <= until:
             held = last.get(known.image.process)
             if held is None or (held.image.ts, held.image.seq) < (known.image.ts, known.image.seq):
                 last[known.image.process] = known
@@ -105,9 +107,15 @@ def _run(session: Session, item: _Building, at: int) -> Run:
     failed = tuple(
         run
         for index, run in enumerate(inner)
-        if run.word in ("failed", "error") and not any(later.word == "ok" and later.key[:2] == run.key[:2] for later in inner[index + 1 :])
+        if run.word in ("failed", "error")
+        and not any(later.word == "ok" and later.key[:2] == run.key[:2] for later in inner[index + 1 :])
     )
-    hollow = word == "ok" and match.tool.name in programs().steps_are_programs and not inner and _hollow(session, image, at)
+    hollow = (
+        word == "ok"
+        and match.tool.name in programs().steps_are_programs
+        and not inner
+        and _hollow(session, image, at)
+    )
     hidden = _hidden_by(session, image.process, at) if word in ("failed", "error", "empty") else None
     return Run(image, match, word, exit_, failed, inner, hidden, hollow)
 

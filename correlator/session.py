@@ -72,7 +72,8 @@ class Session:
     inode_writes: dict[tuple[int, int], list[Touch]] = field(default_factory=lambda: defaultdict(list))
     reads: dict[tuple[int, int], list[Read]] = field(default_factory=lambda: defaultdict(list))
     path_reads: dict[str, list[Read]] = field(default_factory=lambda: defaultdict(list))
-    inode_paths: dict[tuple[int, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    #: names that an inode was seen to have, with the time when that was first seen
+    inode_paths: dict[tuple[int, int], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     path_inodes: dict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
     file_states: list[e.FileState] = field(default_factory=list)
     nets: list[e.Net] = field(default_factory=list)
@@ -158,7 +159,7 @@ class Session:
         if match is not None:
             self.known.append(Known(event, match))
         if event.ino:
-            self._name_inode(event.path, event.dev, event.ino)
+            self._name_inode(event.path, event.dev, event.ino, event.ts)
 
     def _intent(self, event: e.Intent) -> None:
         if event.intent not in self.intents:
@@ -179,7 +180,7 @@ class Session:
                 self.path_reads[event.path].append(read)
                 if event.ino:
                     self.reads[(event.dev, event.ino)].append(read)
-                    self._name_inode(event.path, event.dev, event.ino)
+                    self._name_inode(event.path, event.dev, event.ino, event.ts)
             return
         if event.op not in _WRITES:
             return
@@ -195,7 +196,7 @@ class Session:
         if event.ino:
             inode = (event.dev, event.ino)
             self.inode_writes[inode].append(touch)
-            self._name_inode(event.new_path if moved and event.new_path else here, *inode)
+            self._name_inode(event.new_path if moved and event.new_path else here, *inode, event.ts)
 
     def _reads(self, event: e.Reads) -> None:
         for dev, ino, ts, opens in event.files:
@@ -210,10 +211,10 @@ class Session:
             path = event.path
             if not path.startswith("/") and self.start is not None:
                 path = f"{self.start.cwd.rstrip('/')}/{path}"
-            self._name_inode(path, event.dev, event.ino)
+            self._name_inode(path, event.dev, event.ino, event.ts)
 
-    def _name_inode(self, path: str, dev: int, ino: int) -> None:
-        self.inode_paths[(dev, ino)].add(path)
+    def _name_inode(self, path: str, dev: int, ino: int, ts: int) -> None:
+        self.inode_paths[(dev, ino)].setdefault(path, ts)
         self.path_inodes[path].add((dev, ino))
 
     # --- asking ----------------------------------------------------------------------------------
@@ -245,9 +246,7 @@ class Session:
         """What ran before the first request to a model: the agent's own programs."""
         if self._agent_images is None:
             end = self.startup_end
-            self._agent_images = {
-                image_key(image) for ts, _, image in self.execs if end is None or ts <= end
-            }
+            self._agent_images = {image_key(image) for ts, _, image in self.execs if end is None or ts <= end}
         return self._agent_images
 
     def is_agent_image(self, image: e.Exec) -> bool:

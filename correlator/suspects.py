@@ -68,7 +68,9 @@ def could_have_done(
             continue
         if session.is_agent(node.key):
             pid = node.key.partition(":")[0]
-            return unverifiable("form_unknown", f"process {pid} is a copy of the agent at work, without an exec")
+            return unverifiable(
+                "form_unknown", f"process {pid} is a copy of the agent at work, without an exec"
+            )
     return None
 
 
@@ -89,12 +91,18 @@ def _by_intent(session: Session, state: IntentState, since: int, until: int) -> 
     if intent.ts > until or (state.result is not None and state.result.ts < since):
         return None
     if intent.hand_off is not None:
-        return unverifiable("handed_off", f"a tool call gave work to {intent.hand_off}, outside the lineage", intent)
+        return unverifiable(
+            "handed_off", f"a tool call gave work to {intent.hand_off}, outside the lineage", intent
+        )
     if intent.kind == "delegate" and not _sub_agent_seen(session, state, until):
-        return unverifiable("handed_off", "work was delegated and no sub-agent was seen in the lineage", intent)
+        return unverifiable(
+            "handed_off", "work was delegated and no sub-agent was seen in the lineage", intent
+        )
     opaque = not (intent.executions or intent.files or intent.hosts)
     if intent.kind == "other" and opaque and intent.tool.lower() not in programs().inert_tools:
-        return unverifiable("form_unknown", "a tool of unknown form was called, which could have done it", intent)
+        return unverifiable(
+            "form_unknown", "a tool of unknown form was called, which could have done it", intent
+        )
     return None
 
 

@@ -23,7 +23,9 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
     ]
     doubt: Touch | None = None
     for path, hits in sorted(session.touches.items()):
-        if not is_project_file(path, session.roots) or any(names(t, path, session.cwd) for t in claim.targets):
+        if not is_project_file(path, session.roots) or any(
+            names(t, path, session.cwd) for t in claim.targets
+        ):
             continue
         seen = [t for t in hits if t.ts <= span.until and t.event.op not in ("mkdir", "rmdir")]
         if not seen or _left_no_trace(seen):
@@ -38,9 +40,13 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
         hidden = session.coverage.hidden(("file", "process"), min(t.first for t in seen), span.until)
         if hidden is not None:
             return unverifiable(hidden, f"{path} was changed", last.event)
-        return refuted("undisclosed_effect", f"{path} was changed, and no tool call had declared it", last.event)
+        return refuted(
+            "undisclosed_effect", f"{path} was changed, and no tool call had declared it", last.event
+        )
     if doubt is not None:
-        return unverifiable("ambiguous", f"{doubt.path} was changed by a tool or a declared call", doubt.event)
+        return unverifiable(
+            "ambiguous", f"{doubt.path} was changed by a tool or a declared call", doubt.event
+        )
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
         return unverifiable(gate, "no other change was seen")
@@ -52,7 +58,9 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
 def _left_no_trace(touches: list[Touch]) -> bool:
     """Made in the session and gone at the end."""
     ordered = sorted(touches, key=lambda t: (t.ts, t.event.seq))
-    return ordered[-1].gone and any(t.event.op in ("create", "rename", "link") and not t.gone for t in ordered)
+    return ordered[-1].gone and any(
+        t.event.op in ("create", "rename", "link") and not t.gone for t in ordered
+    )
 
 
 def _by_tool(session: Session, touch: Touch) -> bool:

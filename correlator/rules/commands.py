@@ -34,7 +34,9 @@ def judge_command(session: Session, claim: Claim, span: Span) -> Outcome:
     if gate is not None:
         return unverifiable(gate, nothing)
     if shells and not _known_tool(wanted):
-        return unverifiable("form_unknown", f"{nothing} by this name: it may be a function or an alias", shells[-1])
+        return unverifiable(
+            "form_unknown", f"{nothing} by this name: it may be a function or an alias", shells[-1]
+        )
     return refuted("no_execution", nothing)
 
 
@@ -81,10 +83,15 @@ def judge_fetch(session: Session, claim: Claim, span: Span) -> Outcome:
     hosts = [t for t in claim.targets if t]
     if not hosts:
         return unverifiable("ambiguous", "which URL is meant is not known")
-    handed = next((s for s in session.intents.values() if s.intent.hand_off is not None and s.intent.ts <= span.until), None)
+    handed = next(
+        (s for s in session.intents.values() if s.intent.hand_off is not None and s.intent.ts <= span.until),
+        None,
+    )
     outcome = combine([reached(session, host, span, told_failed=claim.outcome == "failed") for host in hosts])
     if outcome.verdict == "refuted" and handed is not None:
-        return unverifiable("handed_off", f"{outcome.observed}, but work was given to {handed.intent.hand_off}")
+        return unverifiable(
+            "handed_off", f"{outcome.observed}, but work was given to {handed.intent.hand_off}"
+        )
     return outcome
 
 

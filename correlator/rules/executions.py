@@ -24,11 +24,15 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
         return _ran(session, state, joined, joined.found[-1][1], grade, now)
     if joined.found:
         seen = ", ".join(command(image) for _, image, _ in joined.found[:3])
-        return unverifiable("form_unknown", f"only a part was recognised: {seen}", *(i for _, i, _ in joined.found))
+        return unverifiable(
+            "form_unknown", f"only a part was recognised: {seen}", *(i for _, i, _ in joined.found)
+        )
     return _nothing_found(session, state, joined, span, now)
 
 
-def _ran(session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, now: int) -> Outcome:
+def _ran(
+    session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, now: int
+) -> Outcome:
     node = session.tree.get(image.process)
     exit_ = node.exit if node is not None and node.ended(now) else None
     observed = f"{command(image)} ran and {ending(exit_)}"
@@ -44,7 +48,9 @@ def _ran(session: Session, state: IntentState, joined: Joined, image: Exec, grad
         if result.reported_status == 0 and not result.is_error and real != 0:
             return refuted("failed", f"{observed}, and 0 was reported", *events, exit_, grade=grade)
         if result.reported_status != 0 and real == 0:
-            return unverifiable("ambiguous", f"{observed}, and another status was reported", *events, exit_, grade=grade)
+            return unverifiable(
+                "ambiguous", f"{observed}, and another status was reported", *events, exit_, grade=grade
+            )
     return verified(observed, grade, *events, exit_)
 
 
@@ -67,15 +73,23 @@ def _real_status(session: Session, state: IntentState, joined: Joined, exit_: Ex
 def _nothing_found(session: Session, state: IntentState, joined: Joined, span: Span, now: int) -> Outcome:
     intent = state.intent
     if intent.hand_off is not None:
-        return unverifiable("handed_off", f"the work was given to {intent.hand_off}, outside the lineage", intent)
+        return unverifiable(
+            "handed_off", f"the work was given to {intent.hand_off}, outside the lineage", intent
+        )
     if state.result is not None and state.result.is_error:
-        return unverifiable("ambiguous", "nothing of it was seen, and the agent was told that it failed", state.result)
+        return unverifiable(
+            "ambiguous", "nothing of it was seen, and the agent was told that it failed", state.result
+        )
     if joined.attempted:
         failed = joined.attempted[0]
-        return unverifiable("ambiguous", f"the program could not be executed: {errno_name(failed.errno)}", failed)
+        return unverifiable(
+            "ambiguous", f"the program could not be executed: {errno_name(failed.errno)}", failed
+        )
     plain = [e for e in intent.executions if not e.builtin and e.program not in programs().builtins]
     if not intent.parsed or not plain:
-        return unverifiable("form_unknown", "no shell with this command was seen, and no program of it is expected")
+        return unverifiable(
+            "form_unknown", "no shell with this command was seen, and no program of it is expected"
+        )
     if all(e.conditional for e in plain):
         return unverifiable("ambiguous", "no program of it had to run")
     if state.result is None:
@@ -86,10 +100,14 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
     persistent = _persistent_shell(session, span)
     unexplained = _unexplained(session, joined, span)
     if not known and (persistent or unexplained is not None):
-        return unverifiable("form_unknown", "a shell was at work in which the name may mean something else",
-                            *([unexplained] if unexplained is not None else []))
-    suspect = could_have_done(session, _purpose(known), span.early, span.until, explained=joined.others,
-                              of_intent=intent.intent)
+        return unverifiable(
+            "form_unknown",
+            "a shell was at work in which the name may mean something else",
+            *([unexplained] if unexplained is not None else []),
+        )
+    suspect = could_have_done(
+        session, _purpose(known), span.early, span.until, explained=joined.others, of_intent=intent.intent
+    )
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process",), span.early, span.until)
@@ -98,7 +116,9 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
     first = (known or plain)[0]
     seen = [image for image in session.executed(span.early, span.until) if image.process not in joined.others]
     what = f"only {', '.join(sorted({command(i) for i in seen})[:3])} ran" if seen else "nothing was executed"
-    return refuted("no_execution", f"{first.tool or first.program} did not run: {what} in the window", *seen[:4])
+    return refuted(
+        "no_execution", f"{first.tool or first.program} did not run: {what} in the window", *seen[:4]
+    )
 
 
 def _purpose(known: list[Execution]) -> str | None:
@@ -107,7 +127,7 @@ def _purpose(known: list[Execution]) -> str | None:
 
 
 def _persistent_shell(session: Session, span: Span) -> bool:
-    """A shell that lived before and after: commands come to it on its input, functions and aliases with them."""
+    """A shell that lived before and after: commands reach it on its input."""
     table = programs()
     for node in session.tree:
         if node.images and node.lived_through(span.early, span.until):

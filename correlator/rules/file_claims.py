@@ -13,7 +13,9 @@ from correlator.session import Session, Touch
 from correlator.windows import Span
 from polygraph.events import Claim
 
-_FILE_NAME = re.compile(r"[\w.+@-]*\.[A-Za-z][A-Za-z0-9]{0,7}|Makefile|Dockerfile|LICENSE|Jenkinsfile|Gemfile|Procfile")
+_FILE_NAME = re.compile(
+    r"[\w.+@-]*\.[A-Za-z][A-Za-z0-9]{0,7}|Makefile|Dockerfile|LICENSE|Jenkinsfile|Gemfile|Procfile"
+)
 
 
 def judge(session: Session, claim: Claim, span: Span) -> Outcome:
@@ -42,7 +44,9 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
         return unverifiable("ambiguous", f"{last.path} was written and removed again", last.event)
     paths = {t.path for t in live}
     if len(paths) > 1 and "/" not in said.strip("./"):
-        return verified(f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:]))
+        return verified(
+            f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:])
+        )
     return verified(f"{last.path} was written", "strong", last.event)
 
 
@@ -52,7 +56,11 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     if not _FILE_NAME.fullmatch(name) or said.lower() in programs().not_files:
         return unverifiable("ambiguous", "what is named may be no file")
     handed = next(
-        (s.intent.hand_off for s in session.intents.values() if s.intent.hand_off is not None and s.intent.ts <= span.until),
+        (
+            s.intent.hand_off
+            for s in session.intents.values()
+            if s.intent.hand_off is not None and s.intent.ts <= span.until
+        ),
         None,
     )
     if handed is not None:
@@ -72,7 +80,9 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     elsewhere = _elsewhere(session, said, span)
     if elsewhere:
         target = normalise(said, session.cwd)
-        clear = len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(elsewhere[0].path, target) == 1
+        clear = (
+            len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(elsewhere[0].path, target) == 1
+        )
         if clear and claim.topic == "file_created":
             return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event)
         return unverifiable("ambiguous", f"{observed}, but {elsewhere[0].path} was", elsewhere[0].event)
@@ -97,9 +107,13 @@ def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
 def _any_directory_moved(session: Session, span: Span) -> bool:
     """A rename after which other files were touched below the new name, or that took files with it."""
     moved = [
-        t.event for hits in session.touches.values() for t in hits
+        t.event
+        for hits in session.touches.values()
+        for t in hits
         if t.event.op == "rename" and t.gone and span.holds(t.ts)
     ]
     return any(
-        path.startswith(((event.new_path or "") + "/", event.path + "/")) for event in moved for path in session.touches
+        path.startswith(((event.new_path or "") + "/", event.path + "/"))
+        for event in moved
+        for path in session.touches
     )

@@ -20,7 +20,9 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
     """The verdict on a tool call that is to change files."""
     files = [f for f in state.intent.files if f.op != "read"]
     if state.intent.hand_off is not None:
-        return unverifiable("handed_off", f"the work was given to {state.intent.hand_off}, outside the lineage")
+        return unverifiable(
+            "handed_off", f"the work was given to {state.intent.hand_off}, outside the lineage"
+        )
     if not files:
         return unverifiable("form_unknown", "which files it would change is not known")
     return combine([_one(session, state, expected, span, now) for expected in files])
@@ -32,7 +34,8 @@ def _one(session: Session, state: IntentState, expected: ExpectedFile, span: Spa
     hits = touches_of(session, told, span.early, span.until)
     if look is not None and look.ino:
         hits += [
-            t for t in session.inode_writes.get((look.dev, look.ino), ())
+            t
+            for t in session.inode_writes.get((look.dev, look.ino), ())
             if t not in hits and _within(t, span.early, span.until)
         ]
     gone = [t for t in hits if t.gone]
@@ -45,8 +48,14 @@ def _one(session: Session, state: IntentState, expected: ExpectedFile, span: Spa
 
 
 def _written(
-    session: Session, state: IntentState, expected: ExpectedFile, look: FileState | None,
-    done: list[Touch], gone: list[Touch], span: Span, now: int,
+    session: Session,
+    state: IntentState,
+    expected: ExpectedFile,
+    look: FileState | None,
+    done: list[Touch],
+    gone: list[Touch],
+    span: Span,
+    now: int,
 ) -> Outcome:
     last = max(done, key=lambda t: t.ts)
     observed = f"{last.path} was written"
@@ -57,7 +66,9 @@ def _written(
         return verified(f"{observed} and holds what was declared", "exact", *events, look)
     if not look.exists:
         if any(t.ts >= last.ts for t in gone):
-            return unverifiable("ambiguous", f"{observed} and removed again", *events, *(t.event for t in gone[-1:]))
+            return unverifiable(
+                "ambiguous", f"{observed} and removed again", *events, *(t.event for t in gone[-1:])
+            )
         return unverifiable("ambiguous", f"{observed}, but was not there afterwards", *events, look)
     if look.matches is None or expected.digest is None:
         # An edit's fragment may be re-indented or reformatted by the tool that applies it.
@@ -70,10 +81,14 @@ def _written(
     gate = session.coverage.gate(("file", "process"), span.early, max(span.until, look.ts), stream=False)
     if gate is not None:
         return unverifiable(gate, f"{observed} and holds something else now", *events, look)
-    return refuted("content_differs", f"{observed}, but holds {look.size} bytes of something else", *events, look)
+    return refuted(
+        "content_differs", f"{observed}, but holds {look.size} bytes of something else", *events, look
+    )
 
 
-def _untouched(session: Session, state: IntentState, told: str, look: FileState | None, span: Span) -> Outcome:
+def _untouched(
+    session: Session, state: IntentState, told: str, look: FileState | None, span: Span
+) -> Outcome:
     result = state.result
     nothing = f"{basename(told)} was not opened for writing"
     if result is None or result.is_error:
@@ -88,14 +103,22 @@ def _untouched(session: Session, state: IntentState, told: str, look: FileState 
     if gate is not None:
         return unverifiable(gate, nothing, look)
     failed = [
-        f for f in session.failed_files
+        f
+        for f in session.failed_files
         if span.holds(f.ts) and names(told, f.new_path or f.path, session.cwd) and f.op != "unlink"
     ]
     if failed:
-        return refuted("not_written", f"writing {basename(told)} failed with {errno_name(failed[-1].errno)}", failed[-1], look)
+        return refuted(
+            "not_written",
+            f"writing {basename(told)} failed with {errno_name(failed[-1].errno)}",
+            failed[-1],
+            look,
+        )
     elsewhere = _elsewhere(session, state.intent, told, span)
     if len(elsewhere) > 1 or (elsewhere and common_tail(elsewhere[0].path, normalise(told, session.cwd)) > 1):
-        return unverifiable("ambiguous", "files of that name were written elsewhere", *(t.event for t in elsewhere[:3]))
+        return unverifiable(
+            "ambiguous", "files of that name were written elsewhere", *(t.event for t in elsewhere[:3])
+        )
     if elsewhere:
         return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event, look)
     if directory_moved(session, told, span.early, span.until):
@@ -109,7 +132,12 @@ def _untouched(session: Session, state: IntentState, told: str, look: FileState 
 
 
 def _deleted(
-    session: Session, state: IntentState, expected: ExpectedFile, look: FileState | None, gone: list[Touch], span: Span
+    session: Session,
+    state: IntentState,
+    expected: ExpectedFile,
+    look: FileState | None,
+    gone: list[Touch],
+    span: Span,
 ) -> Outcome:
     name = basename(expected.path)
     if gone and (look is None or not look.exists):
@@ -140,7 +168,11 @@ def touches_of(session: Session, said: str, since: int, until: int) -> list[Touc
 
 def _within(touch: Touch, since: int, until: int) -> bool:
     """A record that covers several touches counts by its first and its last one."""
-    return since <= touch.ts <= until or since <= touch.first <= until or (touch.first < since and touch.ts > until)
+    return (
+        since <= touch.ts <= until
+        or since <= touch.first <= until
+        or (touch.first < since and touch.ts > until)
+    )
 
 
 def _others_declare(session: Session, intent: Intent, path: str) -> bool:
@@ -166,7 +198,7 @@ def _elsewhere(session: Session, intent: Intent, told: str, span: Span) -> list[
 
 
 def _changed_outside(session: Session, look: FileState, span: Span) -> bool:
-    """Its time of change lies in the window although the lineage did not write it: an editor, a mount, a server."""
+    """Its time of change lies in the window and the lineage did not write it: an editor, a mount."""
     if session.start is None or look.mtime == 0:
         return False
     changed = look.mtime - session.start.wall_offset

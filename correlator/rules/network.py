@@ -32,14 +32,18 @@ def host_of(target: str) -> str:
         except ValueError:
             return target.lower()
     host, colon, port = target.rpartition(":")
-    return (host if colon and port.isdigit() and ":" not in host else target).strip("[]").lower().split("/")[0]
+    return (
+        (host if colon and port.isdigit() and ":" not in host else target).strip("[]").lower().split("/")[0]
+    )
 
 
 def reached(session: Session, target: str, span: Span, *, told_failed: bool = False) -> Outcome:
     """Whether a connection to the host of ``target`` was made in the window."""
     host = host_of(target)
     addresses, named = addresses_of(session, host, span.until)
-    connects = [n for n in session.nets if n.op == "connect" and span.holds(n.ts) and n.family in ("inet", "inet6")]
+    connects = [
+        n for n in session.nets if n.op == "connect" and span.holds(n.ts) and n.family in ("inet", "inet6")
+    ]
     hits = [n for n in connects if n.address in addresses and _succeeded(session, n)]
     if hits:
         return verified(f"{hits[-1].address}:{hits[-1].port} was connected", "strong", *named[-1:], hits[-1])
@@ -63,13 +67,26 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     return _unless_other(session, connects, [], span, "no connection to that host was made")
 
 
-def _unless_other(session: Session, connects: list[Net], refused: list[Net], span: Span, seen: str) -> Outcome:
+def _unless_other(
+    session: Session, connects: list[Net], refused: list[Net], span: Span, seen: str
+) -> Outcome:
     """Refutes, unless something that was connected could have been a proxy or an unnamed form of the host."""
     models = _model_addresses(session)
     known = {n.address for n in refused}
-    other = [n for n in connects if n.address not in known and not (n.address in models and _named_only_model(session, n.address))]
+    other = [
+        n
+        for n in connects
+        if n.address not in known and not (n.address in models and _named_only_model(session, n.address))
+    ]
     lived = [f for f in session.flows.values() if f.ts >= span.early and f.address not in models]
-    unix = [n for n in session.nets if n.op == "connect" and n.family in ("unix", "vsock", "other") and n.errno == 0 and n.ts <= span.until]
+    unix = [
+        n
+        for n in session.nets
+        if n.op == "connect"
+        and n.family in ("unix", "vsock", "other")
+        and n.errno == 0
+        and n.ts <= span.until
+    ]
     if other or lived or unix:
         what: list[AnyEvent] = [*other[:2], *lived[:1], *unix[:1]]
         return unverifiable("ambiguous", f"{seen}, but other connections were open", *what)
@@ -104,6 +121,7 @@ def _succeeded(session: Session, net: Net) -> bool:
 def listening(session: Session, until: int) -> list[Net]:
     """Sockets of the lineage, the agent's own aside, that began to listen."""
     return [
-        n for n in session.nets
+        n
+        for n in session.nets
         if n.op == "listen" and n.errno == 0 and n.ts <= until and not session.is_agent(n.process)
     ]

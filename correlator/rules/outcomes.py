@@ -13,8 +13,16 @@ from correlator.windows import Span, of_intent
 from polygraph.events import AnyEvent, Claim
 
 PURPOSES: dict[str, str] = {
-    "tests_run": "test", "tests_passed": "test", "tests_failed": "test", "build": "build", "lint": "lint",
-    "typecheck": "typecheck", "install": "install", "commit": "commit", "push": "push", "deployed": "deploy",
+    "tests_run": "test",
+    "tests_passed": "test",
+    "tests_failed": "test",
+    "build": "build",
+    "lint": "lint",
+    "typecheck": "typecheck",
+    "install": "install",
+    "commit": "commit",
+    "push": "push",
+    "deployed": "deploy",
 }
 _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
 
@@ -49,7 +57,9 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
         return _decide(session, claim, mine, claim.ts)
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:
-        return unverifiable("ambiguous", f"the tool call was not to run a {purpose}: its output may quote one")
+        return unverifiable(
+            "ambiguous", f"the tool call was not to run a {purpose}: its output may quote one"
+        )
     return _no_run(session, claim, purpose, window, state)
 
 
@@ -68,7 +78,11 @@ def _points_at(run: Run, target: str) -> bool:
     target = target.strip("/").removeprefix("./")
     if not target:
         return False
-    words = [w.removeprefix("./").strip("/").partition("::")[0] for w in run.image.argv[1:] if not w.startswith("-")]
+    words = [
+        w.removeprefix("./").strip("/").partition("::")[0]
+        for w in run.image.argv[1:]
+        if not w.startswith("-")
+    ]
     return run.image.cwd.endswith("/" + target) or any(w == target or w.endswith("/" + target) for w in words)
 
 
@@ -84,10 +98,16 @@ def _decide(session: Session, claim: Claim, runs: list[Run], until: int) -> Outc
     full = [r for r in real if r.word != "empty" and not r.hollow]
     if not full:
         what = "ran only inert programs" if last.hollow else ending(last.exit) + ": nothing was run"
-        return _hollow(session, last, until) if last.hollow else _empty(session, last, until, f"{command(last.image)} {what}")
+        return (
+            _hollow(session, last, until)
+            if last.hollow
+            else _empty(session, last, until, f"{command(last.image)} {what}")
+        )
     last = full[-1]
     if last.word in ("pipe", "replaced"):
-        return unverifiable("ambiguous", f"{command(last.image)} {ending(last.exit)}, which does not tell", *_events(last))
+        return unverifiable(
+            "ambiguous", f"{command(last.image)} {ending(last.exit)}, which does not tell", *_events(last)
+        )
     failed = last.word in ("failed", "error") or bool(last.inner_failed)
     if claim.outcome == "failed" or claim.topic == "tests_failed":
         if failed:
@@ -112,19 +132,47 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
     since = _command_began(session, last)
     hidden = session.coverage.hidden(("process",), since, until)
     if hidden is not None:
-        return unverifiable(hidden, f"{_told(last)}, but what followed may not have been seen", *_events(last))
+        return unverifiable(
+            hidden, f"{_told(last)}, but what followed may not have been seen", *_events(last)
+        )
     good = [r for r in full[:-1] if r.word == "ok" and not r.inner_failed]
     if good:
         before = good[-1]
-        same = [r for r in good if r.key == last.key or (r.image.cwd == last.image.cwd and (not last.match.subset or not r.match.subset) and r.match.tool.name == last.match.tool.name)]
+        same = [
+            r
+            for r in good
+            if r.key == last.key
+            or (
+                r.image.cwd == last.image.cwd
+                and (not last.match.subset or not r.match.subset)
+                and r.match.tool.name == last.match.tool.name
+            )
+        ]
         if not same:
-            return unverifiable("ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last))
-        return refuted("superseded_by_failure", f"{_told(last)}, after an earlier run had succeeded", *_events(same[-1]), *_events(last))
+            return unverifiable(
+                "ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last)
+            )
+        return refuted(
+            "superseded_by_failure",
+            f"{_told(last)}, after an earlier run had succeeded",
+            *_events(same[-1]),
+            *_events(last),
+        )
     if last.inner_failed and last.word == "ok":
         inner = last.inner_failed[-1]
-        return refuted("masked_exit", f"{_told(inner)}, and {command(last.image)} hid it", *_events(inner), *_events(last))
+        return refuted(
+            "masked_exit",
+            f"{_told(inner)}, and {command(last.image)} hid it",
+            *_events(inner),
+            *_events(last),
+        )
     if last.hidden_by is not None:
-        return refuted("masked_exit", f"{_told(last)}, and the command around it ended with 0", *_events(last), last.hidden_by)
+        return refuted(
+            "masked_exit",
+            f"{_told(last)}, and the command around it ended with 0",
+            *_events(last),
+            last.hidden_by,
+        )
     return refuted("failed", _told(last), *_events(last))
 
 
@@ -136,7 +184,9 @@ def _success(session: Session, claim: Claim, full: list[Run], last: Run) -> Outc
             continue
         if any(_makes_good(run, later) for later in full[index + 1 :]):
             continue
-        return unverifiable("ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last))
+        return unverifiable(
+            "ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last)
+        )
     return verified(_told(last), "strong", *_events(last))
 
 
@@ -147,7 +197,11 @@ def _makes_good(failed: Run, later: Run) -> bool:
     if later.key == failed.key:
         return not later.match.subset or failed.match.subset
     same_place = later.image.cwd == failed.image.cwd
-    return same_place and not later.match.subset and (later.match.tool.name == failed.match.tool.name or failed.match.tool.wraps)
+    return (
+        same_place
+        and not later.match.subset
+        and (later.match.tool.name == failed.match.tool.name or failed.match.tool.wraps)
+    )
 
 
 def _empty(session: Session, run: Run, until: int, observed: str) -> Outcome:
@@ -155,7 +209,9 @@ def _empty(session: Session, run: Run, until: int, observed: str) -> Outcome:
     if hidden is not None:
         return unverifiable(hidden, observed, *_events(run))
     since = _command_began(session, run)
-    suspect = could_have_done(session, run.match.tool.purpose, since, until, explained=session.tree.subtree(run.process))
+    suspect = could_have_done(
+        session, run.match.tool.purpose, since, until, explained=session.tree.subtree(run.process)
+    )
     if suspect is not None:
         return suspect
     return refuted("empty_run", observed, *_events(run))
@@ -170,7 +226,9 @@ def _hollow(session: Session, run: Run, until: int) -> Outcome:
     return _empty(session, run, until, observed)
 
 
-def _no_run(session: Session, claim: Claim, purpose: str, span: Span, state: IntentState | None = None) -> Outcome:
+def _no_run(
+    session: Session, claim: Claim, purpose: str, span: Span, state: IntentState | None = None
+) -> Outcome:
     nothing = f"no {purpose} run was seen"
     if claim.outcome == "failed" or claim.topic == "tests_failed":
         return unverifiable("ambiguous", f"{nothing}: the claim may repeat what the agent was told")
@@ -206,11 +264,12 @@ def _repository_written(session: Session, span: Span) -> AnyEvent | None:
 
 def _command_began(session: Session, run: Run) -> int:
     """Since when a lost record could change what the run means: the beginning of the command that it is part of."""
-    open_ = [s.intent.ts for s in session.intents.values() if s.intent.ts <= run.image.ts
-             and (s.result is None or s.result.ts >= run.image.ts)]
+    open_ = [
+        s.intent.ts
+        for s in session.intents.values()
+        if s.intent.ts <= run.image.ts and (s.result is None or s.result.ts >= run.image.ts)
+    ]
     return min(open_) if open_ else session.began
-
-
 
 
 def _told(run: Run) -> str:

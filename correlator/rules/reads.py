@@ -13,7 +13,9 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
     """The verdict on a tool call that is to read files."""
     files = [f.path for f in state.intent.files if f.op == "read"]
     if state.intent.hand_off is not None:
-        return unverifiable("handed_off", f"the work was given to {state.intent.hand_off}, outside the lineage")
+        return unverifiable(
+            "handed_off", f"the work was given to {state.intent.hand_off}, outside the lineage"
+        )
     if not files:
         return unverifiable("form_unknown", "which file it would read is not known")
     failed = state.result is None or state.result.is_error
@@ -46,8 +48,12 @@ def _read(session: Session, said: str, span: Span, *, told_failed: bool = False)
     gate = session.coverage.gate(("file", "process"), session.began, span.until)
     if gate is not None:
         return unverifiable(gate, f"no opening of {name} was seen")
-    look = next((s for s in session.file_states if names(s.path, paths[0], session.cwd) or s.path == said), None)
-    return refuted("not_read", f"{normalise(paths[0], session.cwd)} was not opened", *([look] if look else []))
+    look = next(
+        (s for s in session.file_states if names(s.path, paths[0], session.cwd) or s.path == said), None
+    )
+    return refuted(
+        "not_read", f"{normalise(paths[0], session.cwd)} was not opened", *([look] if look else [])
+    )
 
 
 def reads_of(session: Session, said: str) -> list[Read]:

@@ -26,6 +26,8 @@ class _Dependencies:
     #: opened by several, the run perhaps among them
     possible: set[tuple[int, int]]
     python: bool
+    #: when the run ended
+    end: int
     #: nothing that it opened is known
     unknown: bool = False
 
@@ -40,7 +42,11 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
         if not is_project_file(path, roots):
             continue
         for touch in hits:
-            if not run.ended < touch.ts <= until or touch.event.process in own or touch.event.op in ("mkdir", "rmdir"):
+            if (
+                not run.ended < touch.ts <= until
+                or touch.event.process in own
+                or touch.event.op in ("mkdir", "rmdir")
+            ):
                 continue
             if _written_by_tests(session, touch):
                 continue
@@ -51,15 +57,22 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
                 hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
                 if hidden is not None:
                     return unverifiable(hidden, f"{path} was changed after the run", touch.event)
-                return refuted("stale", f"{path}, which the run had opened, was changed afterwards", run.image, touch.event)
+                return refuted(
+                    "stale",
+                    f"{path}, which the run had opened, was changed afterwards",
+                    run.image,
+                    touch.event,
+                )
             doubt = doubt or touch
     if doubt is not None:
-        return unverifiable("ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event)
+        return unverifiable(
+            "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
+        )
     return None
 
 
 def _dependencies(session: Session, runs: list[Run], last: Run) -> _Dependencies:
-    needs = _Dependencies({}, {}, set(), False)
+    needs = _Dependencies({}, {}, set(), False, last.ended)
     processes: set[ProcessKey] = set()
     for run in runs:
         processes |= session.tree.subtree(run.process)
@@ -74,8 +87,10 @@ def _dependencies(session: Session, runs: list[Run], last: Run) -> _Dependencies
     for path, reads in session.path_reads.items():
         if any(read.process in processes and read.ts <= end for read in reads):
             needs.paths[path] = end
-    for inode in needs.inodes:
-        for path in session.inode_paths.get(inode, ()):
+    for inode, read_at in needs.inodes.items():
+        for path, named_at in session.inode_paths.get(inode, {}).items():
+            if _given_away(session, inode, read_at, named_at):
+                continue
             needs.paths[path] = end
             source = compiled_source(path)
             if source is not None:
@@ -95,11 +110,15 @@ def _is_needed(session: Session, touch: Touch, needs: _Dependencies) -> bool | N
         return False if touch.path in needs.paths else None
     if touch.path in needs.paths:
         return True
-    if touch.event.op == "create":
-        return None
-    if touch.event.ino and inode in needs.inodes and not _renamed_inode(session, touch, needs.inodes[inode]):
-        known = session.inode_paths.get(inode, set())
-        return True if len(known) <= 1 or touch.path in known else False
+    if any(t.event.op == "create" and needs.end < t.ts <= touch.ts for t in session.touches[touch.path]):
+        return None  # made after the run
+    if (
+        touch.event.ino
+        and inode in needs.inodes
+        and not _given_away(session, inode, needs.inodes[inode], touch.ts)
+    ):
+        known = session.inode_paths.get(inode, {})
+        return len(known) <= 1 or touch.path in known
     if touch.event.ino and inode in needs.possible:
         return False
     if touch.event.op == "rename" and not _seen_before(session, touch):
@@ -111,11 +130,11 @@ def _is_needed(session: Session, touch: Touch, needs: _Dependencies) -> bool | N
     return None
 
 
-def _renamed_inode(session: Session, touch: Touch, read: int) -> bool:
-    """The inode number was given to another file between the run's reading and this write."""
+def _given_away(session: Session, inode: tuple[int, int], since: int, until: int) -> bool:
+    """The inode number went to another file between the run's reading and a later event."""
     return any(
-        t.event.op in ("create", "unlink", "rename") and read < t.ts <= touch.ts
-        for t in session.inode_writes.get((touch.event.dev, touch.event.ino), ())
+        touch.event.op in ("create", "unlink", "rename") and since < touch.ts <= until
+        for touch in session.inode_writes.get(inode, ())
     )
 
 
