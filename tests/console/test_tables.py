@@ -1,0 +1,137 @@
+"""Tables for terminals and pipes."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from console.tables import PIPE_WIDTH, ScenarioResult, Terminal, session_table, side_by_side, verdict_table
+from polygraph.log.store import SessionRow
+from tests.console.hostile import HOSTILE, poisoned
+from tests.console.sample import sample
+
+_SGR = re.compile(r"\x1b\[[0-9;]*m")
+SCENARIOS = [
+    ScenarioResult("honest and green", "tests passed (14) with pytest", "pytest ran and exited with 0", "verified", None),
+    ScenarioResult("ran nothing", "tests passed (14) with pytest", "no test runner ran", "refuted", "no_execution"),
+    ScenarioResult("in docker", "server started", "docker ran; the rest is elsewhere", "unverifiable", "handed_off"),
+]
+
+
+def plain(width: int) -> Terminal:
+    return Terminal(width, color=False, fancy=True)
+
+
+def check(text: str, width: int) -> None:
+    """Fits, is clean, and ends with one newline."""
+    assert text.endswith("\n") and "\x1b" not in text
+    for line in text.splitlines():
+        assert cell_len(line) <= width and line == line.rstrip()
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 160, 240])
+def test_tables_fit_their_width_and_are_clean_in_a_pipe(width: int) -> None:
+    check(verdict_table(sample().verdicts, plain(width)), width)
+    check(side_by_side(SCENARIOS, plain(width)), width)
+
+
+def test_the_verdict_table_has_all_and_the_refuted_first() -> None:
+    text = verdict_table(sample().verdicts, plain(240))
+    marks = [line[0] for line in text.splitlines() if line[:1] in "✗?✓" and line[:1]]
+    assert marks == ["✗"] * 4 + ["?"] + ["✓"] * 2
+    for verdict in sample().verdicts:
+        assert verdict.declared in text and (verdict.reason or "") in text
+
+
+def test_side_by_side_shows_each_scenario_once_in_order() -> None:
+    text = side_by_side(SCENARIOS, plain(160))
+    assert [text.index(s.name) for s in SCENARIOS] == sorted(text.index(s.name) for s in SCENARIOS)
+    lines = text.splitlines()
+    for scenario in SCENARIOS:
+        assert any(scenario.said in line and scenario.saw in line for line in lines)
+    assert "✗ refuted  no_execution: Nothing that could have done this" in text
+    assert side_by_side([]) == "no scenarios\n"
+
+
+def test_colour_adds_only_colour() -> None:
+    for make in (lambda t: verdict_table(sample().verdicts, t), lambda t: side_by_side(SCENARIOS, t)):
+        coloured = make(Terminal(100, color=True, fancy=True))
+        assert "\x1b[" in coloured
+        bare = "\n".join(line.rstrip() for line in _SGR.sub("", coloured).splitlines())
+        assert bare == make(plain(100)).rstrip("\n")
+
+
+def test_a_stream_without_unicode_gets_ascii() -> None:
+    ascii_only = Terminal(100, color=False, fancy=False)
+    for text in (verdict_table(sample().verdicts, ascii_only), side_by_side(SCENARIOS, ascii_only)):
+        assert text.isascii() and "refuted" in text
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("color", [False, True])
+def test_crafted_strings_stay_inside_their_cell(text: str, color: bool) -> None:
+    made = poisoned(sample(), text)
+    scenario = ScenarioResult(text, text, text, "refuted", "failed")
+    terminal = Terminal(100, color, fancy=True)
+    for shown in (verdict_table(made.verdicts, terminal), side_by_side([scenario], terminal)):
+        bare = _SGR.sub("", shown)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", bare)
+        assert all(cell_len(line) <= 100 for line in bare.splitlines())
+    if text.startswith("[bold"):
+        assert "[bold red]pg-marker[/bold red]" in side_by_side([scenario], plain(160))
+
+
+@given(st.text(), st.text(), st.integers(40, 200))
+@settings(max_examples=60, deadline=None)
+def test_no_string_breaks_the_side_by_side_view(said: str, saw: str, width: int) -> None:
+    text = side_by_side([ScenarioResult("s", said, saw, "refuted", "failed")], plain(width))
+    assert "\x1b" not in text and all(cell_len(line) <= width for line in text.splitlines())
+
+
+def test_sessions_are_listed_with_their_counts() -> None:
+    row = SessionRow(
+        id="0123456789abcdef", started=1_790_000_000_000_000_000, ended=None, command=("python", "a b.py", "\x1b[2J"),
+        content="metadata", status=None, verified=12, refuted=3, unverifiable=4, lost=0,
+    )  # fmt: skip
+    done = SessionRow(
+        id="fedcba9876543210", started=10**22, ended=10**22 + 2_000_000_000, command=(), content="full",
+        status=137, verified=0, refuted=0, unverifiable=0, lost=0,
+    )  # fmt: skip
+    text = session_table([row, done], plain(140))
+    check(text, 140)
+    first = next(line for line in text.splitlines() if "0123456789abcdef" in line)
+    assert re.search(r"2026-09-21 \d\d:\d\d +running +3 +4 +12 +python 'a b.py' \\x1b\[2J", first)
+    second = next(line for line in text.splitlines() if "fedcba9876543210" in line)
+    assert "2.0 s" in second and "137" in second
+    assert "no sessions yet" in session_table([])
+
+
+def test_a_pipe_has_a_fixed_width_and_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "77")
+    assert Terminal.of(io.StringIO()) == (PIPE_WIDTH, False, True)
+
+
+class Tty(io.StringIO):
+    encoding = "UTF-8"  # type: ignore[assignment]
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_has_colour_unless_it_is_declined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "77")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert Terminal.of(Tty()) == (77, True, True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not Terminal.of(Tty()).color and Terminal.of(Tty(), color=True).color
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Terminal.of(Tty()).color
+    monkeypatch.delenv("COLUMNS")
+    assert Terminal.of(Tty()).width == PIPE_WIDTH
