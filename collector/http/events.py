@@ -1,0 +1,80 @@
+"""What an HTTP/1.1 connection says, message by message."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Direction = Literal["sent", "received"]
+Headers = tuple[tuple[str, str], ...]
+
+
+class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
+    """A request is over. ``ts`` is the time of its last byte; ``body`` is decoded (content and transfer).
+
+    ``index`` counts the requests of the connection from 0. ``complete`` False: ``cause`` says why
+    (``gap``, ``closed``, ``answered_early``, ``too_large``, ``encoding``, ``bomb``, or the cause of the
+    connection's end) and ``body`` is the part before; ``missing`` counts the bytes known to be lost.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: bytes
+    ts: int
+    index: int
+    first_ts: int
+    complete: bool = True
+    missing: int = 0
+    cause: str | None = None
+
+
+class ResponseDone(msgspec.Struct, frozen=True, kw_only=True):
+    """A response is over. ``request_index`` is None when its request was not seen.
+
+    ``status`` 0: its head was lost. An event stream comes as :class:`BodyPart`, with ``body`` empty.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    ts: int
+    request_index: int | None
+    first_ts: int
+    complete: bool = True
+    missing: int = 0
+    cause: str | None = None
+
+
+class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Decoded bytes of a response that is an event stream, as they come, in order and without a gap."""
+
+    data: bytes
+    ts: int
+    request_index: int | None
+    status: int
+    first_ts: int
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """``missing`` bytes are lost where no body was: what they said is unknown. The connection goes on."""
+
+    direction: Direction
+    missing: int
+    ts: int
+
+
+class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
+    """The rest of the connection is not followed.
+
+    Causes: ``http2``, ``not_http``, ``upgraded`` (101 or CONNECT), ``head_too_large``, ``malformed_head``,
+    ``ambiguous_length``, ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``.
+    """
+
+    cause: str
+    missing: int
+    ts: int
+
+
+HttpEvent = RequestDone | ResponseDone | BodyPart | Gap | ConnectionLost

@@ -1,0 +1,449 @@
+"""HTTP/1.1 as seen from beside one end of a connection: both byte streams in, messages out.
+
+A reader that only observes cannot ask again, so it must survive what a client library need not: bytes that
+are missing, streams joined late, messages that two parsers would read differently. Framing is RFC 9112;
+what is ambiguous there is given up with its cause.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+
+from collector.http.encoding import Decoder, EncodingError
+from collector.http.events import (
+    BodyPart,
+    ConnectionLost,
+    Direction,
+    Gap,
+    Headers,
+    HttpEvent,
+    RequestDone,
+    ResponseDone,
+)
+from collector.http.head import (
+    MAX_HEAD,
+    REQUEST_START,
+    RESPONSE_START,
+    Head,
+    HttpError,
+    body_length,
+    check_start,
+    looks_like_response,
+    parse_head,
+)
+
+__all__ = [
+    "BodyPart",
+    "ConnectionLost",
+    "Direction",
+    "Gap",
+    "Headers",
+    "Http1Connection",
+    "HttpEvent",
+    "RequestDone",
+    "ResponseDone",
+]
+
+#: most requests that wait for their response at once
+MAX_OUTSTANDING = 64
+#: most bytes of a chunk-size line, extensions included
+_MAX_CHUNK_LINE = 1024
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+
+
+class _State(Enum):
+    HEAD = auto()
+    LENGTH = auto()
+    CHUNK_SIZE = auto()
+    CHUNK_DATA = auto()
+    CHUNK_END = auto()
+    TRAILERS = auto()
+    UNTIL_CLOSE = auto()
+    LOST = auto()
+
+
+class _Message:
+    """A message whose head was read."""
+
+    def __init__(self, head: Head, first_ts: int, index: int | None, wanted: bool) -> None:
+        self.head = head
+        self.first_ts = first_ts
+        self.index = index
+        self.wanted = wanted
+        self.as_parts = wanted and bool(head.status) and _is_event_stream(head)
+        self.body: list[bytes] = []
+        self.missing = 0
+        self.cause: str | None = None
+        #: its event was given already; what still comes is skipped
+        self.reported = False
+        self.decoder: Decoder | None = None
+        if not wanted:
+            return
+        try:
+            self.decoder = Decoder(head.all("content-encoding"))
+        except EncodingError as error:
+            self.cause = error.cause
+
+    def take(self, data: bytes) -> bytes:
+        """Decoded bytes of ``data``, nothing once the body is damaged."""
+        if self.cause is not None or self.decoder is None:
+            return b""
+        try:
+            return self.decoder.feed(data)
+        except EncodingError as error:
+            self.fail(error.cause)
+            return b""
+
+    def fail(self, cause: str) -> None:
+        self.cause = self.cause or cause
+        self.decoder = None
+
+
+class _Side:
+    """One direction: its state and what is held of an unfinished line or head."""
+
+    def __init__(self, direction: Direction) -> None:
+        self.direction: Direction = direction
+        self.state = _State.HEAD
+        self.response: bool | None = None
+        self.held = bytearray()
+        self.first_ts = 0
+        self.remaining = 0
+        self.message: _Message | None = None
+
+
+class Http1Connection:
+    """Messages of one connection, from the bytes of both directions.
+
+    Which side is the client is told by which one begins with a request line. ``wanted(method, target)`` says
+    which exchanges' bodies are of interest; those of others are neither decoded nor kept (``body`` is empty).
+    """
+
+    def __init__(self, wanted: Callable[[str, str], bool] = lambda _method, _target: True) -> None:
+        self._wanted = wanted
+        self._sides: dict[Direction, _Side] = {"sent": _Side("sent"), "received": _Side("received")}
+        #: requests whose response is not over: (index, method, message)
+        self._waiting: deque[tuple[int, str, _Message]] = deque()
+        self._requests = 0
+        self._over = False
+        self._events: list[HttpEvent] = []
+
+    def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[HttpEvent]:
+        """What ``data`` completes. ``missing`` bytes were lost just before it; ``ts`` is in ns.
+
+        Never raises; after :class:`ConnectionLost` it gives nothing more.
+        """
+        if self._over:
+            return []
+        side = self._sides[direction]
+        try:
+            if missing > 0:
+                self._gap(side, missing, ts)
+            if data and (side.state is not _State.LOST or self._resumes(side, data)):
+                self._bytes(side, data, ts)
+        except HttpError as error:
+            self._give_up(error.cause, missing, ts)
+        return self._take()
+
+    def close(self, ts: int) -> list[HttpEvent]:
+        """The connection is closed: what is unfinished is over, complete only where closing is its end."""
+        if self._over:
+            return []
+        for side in self._in_order():
+            if side.message is not None:
+                if side.state is not _State.UNTIL_CLOSE:
+                    side.message.fail("closed")
+                self._end(side, ts)
+        self._over = True
+        return self._take()
+
+    # --- bytes -----------------------------------------------------------------------------------
+
+    def _bytes(self, side: _Side, data: bytes, ts: int) -> None:
+        position = 0
+        while position < len(data) and not self._over:
+            match side.state:
+                case _State.HEAD:
+                    position = self._head_bytes(side, data, position, ts)
+                case _State.LENGTH | _State.CHUNK_DATA:
+                    piece = data[position : position + side.remaining]
+                    position += len(piece)
+                    side.remaining -= len(piece)
+                    self._body(side, piece, ts)
+                    if not side.remaining:
+                        self._body_counted(side, ts)
+                case _State.UNTIL_CLOSE:
+                    self._body(side, data[position:], ts)
+                    return
+                case _State.LOST:
+                    return
+                case _:
+                    position = self._chunk_line(side, data, position, ts)
+
+    def _body_counted(self, side: _Side, ts: int) -> None:
+        if side.state is _State.CHUNK_DATA:
+            side.state = _State.CHUNK_END
+        else:
+            self._end(side, ts)
+
+    def _head_bytes(self, side: _Side, data: bytes, position: int, ts: int) -> int:
+        if not side.held:
+            if data[position] in b"\r\n":  # empty lines before a message are allowed (RFC 9112, 2.2)
+                return position + 1
+            side.first_ts = ts
+        before = len(side.held)
+        side.held += data[position : position + MAX_HEAD - before]
+        start = bytes(side.held[: 16 * 1024]) if before < 16 * 1024 else b""
+        if side.response is None:
+            side.response = looks_like_response(start)
+            if side.response is None:
+                return len(data)
+            other = self._sides["received" if side.direction == "sent" else "sent"]
+            if other.response is side.response:
+                raise HttpError("not_http")
+        if start:
+            check_start(start, side.response)
+        end = side.held.find(b"\r\n\r\n", max(0, before - 3))
+        if end < 0:
+            if len(side.held) >= MAX_HEAD:
+                raise HttpError("head_too_large")
+            return len(data)
+        raw = bytes(side.held[:end])
+        side.held.clear()
+        self._head(side, parse_head(raw, side.response), ts)
+        return position + end + 4 - before
+
+    def _chunk_line(self, side: _Side, data: bytes, position: int, ts: int) -> int:
+        room = (MAX_HEAD if side.state is _State.TRAILERS else _MAX_CHUNK_LINE) + 2 - len(side.held)
+        before = len(side.held)
+        side.held += data[position : position + room]
+        end = side.held.find(b"\r\n", max(0, before - 1))
+        if end < 0:
+            if len(side.held) >= before + room:
+                raise HttpError("bad_chunk")
+            return len(data)
+        line = bytes(side.held[:end])
+        side.held.clear()
+        if side.state is _State.CHUNK_END:
+            if line:
+                raise HttpError("bad_chunk")
+            side.state = _State.CHUNK_SIZE
+        elif side.state is _State.CHUNK_SIZE:
+            side.remaining = _chunk_size(line)
+            side.state = _State.CHUNK_DATA if side.remaining else _State.TRAILERS
+        elif line:
+            self._trailer_left(side, len(line) + 2)
+        else:
+            self._end(side, ts)
+        return position + end + 2 - before
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def _head(self, side: _Side, head: Head, ts: int) -> None:
+        length = body_length(head)
+        if side.response:
+            self._response_head(side, head, length, ts)
+            return
+        if len(self._waiting) >= MAX_OUTSTANDING:
+            raise HttpError("too_many_requests")
+        wanted = self._wanted(head.method, head.target)
+        message = _Message(head, side.first_ts, self._requests, wanted)
+        self._waiting.append((self._requests, head.method, message))
+        self._requests += 1
+        self._begin(side, message, 0 if length is None else length, ts)
+
+    def _response_head(self, side: _Side, head: Head, length: int | str | None, ts: int) -> None:
+        if 100 <= head.status < 200 and head.status != 101:
+            return  # an interim response: the final one follows
+        index, method, request = self._waiting[0] if self._waiting else (None, "", None)
+        if request is not None and not request.reported:
+            request.fail("answered_early")
+            self._report_request(request, ts)
+        message = _Message(head, side.first_ts, index, request is not None and request.wanted)
+        upgraded = head.status == 101 or (method == "CONNECT" and 200 <= head.status < 300)
+        if method == "HEAD" or head.status in (101, 204, 304) or upgraded:
+            length = 0
+        self._begin(side, message, length, ts)
+        if upgraded:
+            self._give_up("upgraded", 0, ts)
+
+    def _begin(self, side: _Side, message: _Message, length: int | str | None, ts: int) -> None:
+        side.message = message
+        if length is None:
+            side.state = _State.UNTIL_CLOSE
+        elif isinstance(length, str):
+            side.state = _State.CHUNK_SIZE
+        elif length:
+            side.state = _State.LENGTH
+            side.remaining = length
+        else:
+            self._end(side, ts)
+
+    def _body(self, side: _Side, data: bytes, ts: int) -> None:
+        message = side.message
+        assert message is not None
+        plain = b"" if message.reported else message.take(data)
+        if not plain:
+            return
+        if message.as_parts:
+            self._events.append(
+                BodyPart(
+                    data=plain,
+                    ts=ts,
+                    request_index=message.index,
+                    status=message.head.status,
+                    first_ts=message.first_ts,
+                )
+            )
+        else:
+            message.body.append(plain)
+
+    def _end(self, side: _Side, ts: int) -> None:
+        """The side's message is over, for better or worse."""
+        message = side.message
+        assert message is not None
+        side.message = None
+        side.state = _State.HEAD
+        side.remaining = 0
+        side.held.clear()
+        if message.decoder is not None and not message.decoder.whole():
+            message.fail("encoding")
+        if not side.response:
+            if not message.reported:
+                self._report_request(message, ts)
+            return
+        if self._waiting and self._waiting[0][0] == message.index:
+            self._waiting.popleft()
+        self._events.append(
+            ResponseDone(
+                status=message.head.status,
+                headers=message.head.headers,
+                body=b"".join(message.body),
+                ts=ts,
+                request_index=message.index,
+                first_ts=message.first_ts,
+                complete=message.cause is None,
+                missing=message.missing,
+                cause=message.cause,
+            )
+        )
+
+    def _report_request(self, message: _Message, ts: int) -> None:
+        message.reported = True
+        assert message.index is not None
+        self._events.append(
+            RequestDone(
+                method=message.head.method,
+                target=message.head.target,
+                headers=message.head.headers,
+                body=b"".join(message.body),
+                ts=ts,
+                index=message.index,
+                first_ts=message.first_ts,
+                complete=message.cause is None,
+                missing=message.missing,
+                cause=message.cause,
+            )
+        )
+        message.body.clear()
+
+    # --- loss ------------------------------------------------------------------------------------
+
+    def _gap(self, side: _Side, missing: int, ts: int) -> None:
+        message = side.message
+        if message is not None:
+            message.fail("gap")
+            within = missing
+            if side.state in (_State.LENGTH, _State.CHUNK_DATA):
+                within = min(missing, side.remaining)
+            message.missing += within
+            if side.state is _State.UNTIL_CLOSE:
+                return
+            if side.state in (_State.LENGTH, _State.CHUNK_DATA):
+                side.remaining -= within
+                if not side.remaining and (side.state is _State.LENGTH or missing == within):
+                    self._body_counted(side, ts)
+                if missing == within:
+                    return
+            if side.message is not None:  # chunk framing is lost, so where the message ends is unknown
+                message.missing += missing - within
+                self._end(side, ts)
+                side.state = _State.LOST
+                return
+            missing -= within
+        side.held.clear()
+        side.state = _State.LOST
+        if side.response and self._waiting:
+            # The lost bytes held the head of the answer to the one request that waits.
+            if len(self._waiting) > 1:
+                raise HttpError("gap")
+            index, _, request = self._waiting.popleft()
+            self._answer_lost(index, request, missing, ts)
+        else:
+            self._events.append(Gap(direction=side.direction, missing=missing, ts=ts))
+
+    def _answer_lost(self, index: int, request: _Message, missing: int, ts: int) -> None:
+        if not request.reported:
+            request.fail("answered_early")
+            self._report_request(request, ts)
+        self._events.append(
+            ResponseDone(
+                status=0,
+                headers=(),
+                body=b"",
+                ts=ts,
+                request_index=index,
+                first_ts=ts,
+                complete=False,
+                missing=missing,
+                cause="gap",
+            )
+        )
+
+    def _resumes(self, side: _Side, data: bytes) -> bool:
+        """After a gap: does ``data`` begin a message that can belong in one place only?"""
+        if side.response is None:
+            side.response = bool(RESPONSE_START.match(data))
+        if side.response:
+            fits = RESPONSE_START.match(data) is not None and len(self._waiting) == 1
+        else:
+            fits = REQUEST_START.match(data) is not None
+            if fits and self._waiting:
+                raise HttpError("gap")
+        if fits:
+            side.state = _State.HEAD
+        return fits
+
+    def _give_up(self, cause: str, missing: int, ts: int) -> None:
+        for side in self._in_order():
+            if side.message is not None:
+                side.message.fail(cause)
+                self._end(side, ts)
+        self._over = True
+        self._waiting.clear()
+        self._events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))
+
+    def _in_order(self) -> list[_Side]:
+        return sorted(self._sides.values(), key=lambda side: bool(side.response))
+
+    def _trailer_left(self, side: _Side, size: int) -> None:
+        side.remaining += size
+        if side.remaining > MAX_HEAD:
+            raise HttpError("head_too_large")
+
+    def _take(self) -> list[HttpEvent]:
+        events, self._events = self._events, []
+        return events
+
+
+def _is_event_stream(head: Head) -> bool:
+    return any(value.partition(";")[0].strip() == "text/event-stream" for value in head.all("content-type"))
+
+
+def _chunk_size(line: bytes) -> int:
+    digits = line.partition(b";")[0].rstrip(b" \t")
+    if not 1 <= len(digits) <= 12 or not _HEX.issuperset(digits):
+        raise HttpError("bad_chunk")
+    return int(digits, 16)

@@ -1,0 +1,74 @@
+"""What a model was asked and what it answered, the same for every API. Text only as far as it is visible."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from polygraph.events import Api
+
+ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "builtin"]
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A tool call that the model asked for. ``arguments``: JSON text, or the raw input of a custom tool.
+
+    ``builtin``: the provider runs it, so nothing of it happens on this host.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    kind: ToolKind = "function"
+
+
+class ToolResultItem(msgspec.Struct, frozen=True):
+    """What a request says was the result of call ``call_id``; ``exit_code`` only where a field states it."""
+
+    call_id: str
+    text: str
+    is_error: bool = False
+    exit_code: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens. ``input`` includes the ``cached`` ones, as in OpenTelemetry's gen_ai.usage.input_tokens."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+
+
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, with the results and calls of the whole conversation that it carries."""
+
+    api: Api
+    model: str = ""
+    stream: bool = False
+    tool_results: tuple[ToolResultItem, ...] = ()
+    tool_calls_in_history: tuple[ToolCall, ...] = ()
+    #: text of the last message of the user
+    user_text: str = ""
+    #: characters of system prompt and instructions
+    instructions_size: int = 0
+    message_count: int = 0
+    #: the conversation before this request is known to the provider only (OpenAI Responses)
+    previous_response_id: str | None = None
+
+
+class ModelResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer. ``text`` is what the user is shown, without thinking.
+
+    ``complete`` False: it broke off; ``tool_calls`` has the whole ones only. ``error``: the provider's word.
+    """
+
+    api: Api
+    response_id: str | None = None
+    model: str = ""
+    text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish: str | None = None
+    usage: Usage = Usage()
+    complete: bool = True
+    error: str | None = None

@@ -1,0 +1,215 @@
+"""OpenAI Chat Completions, also spoken by vLLM, Ollama, LiteLLM and most gateways.
+
+Field names as in openai-python, ``types/chat/``: https://platform.openai.com/docs/api-reference/chat.
+"""
+
+from __future__ import annotations
+
+from collector.http.sse import SseEvent
+from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from polygraph.events import Api
+
+_API: Api = "openai.chat"
+_INSTRUCTIONS = ("system", "developer")
+#: most tool calls of one answer
+MAX_CALLS = 1024
+
+
+def parse_request(body: bytes) -> ModelRequest | None:
+    """The request of ``body``, None if it is none."""
+    request = mapping(loads(body))
+    if not isinstance(request.get("messages"), list):
+        return None
+    results: list[ToolResultItem] = []
+    history: list[ToolCall] = []
+    user_text = ""
+    instructions_size = 0
+    messages = list(objects(request["messages"]))
+    for message in messages:
+        role = message.get("role")
+        if role == "assistant":
+            history += [call for call in _calls(message) if call is not None]
+        elif role in ("tool", "function"):
+            call_id = clean(string(message.get("tool_call_id")))
+            results.append(ToolResultItem(call_id, parts_text(message.get("content"))))
+        elif role in _INSTRUCTIONS:
+            instructions_size += len(parts_text(message.get("content")))
+        else:
+            user_text = parts_text(message.get("content")) or user_text
+    return ModelRequest(
+        api=_API,
+        model=clean(string(request.get("model"))),
+        stream=request.get("stream") is True,
+        tool_results=tuple(results),
+        tool_calls_in_history=tuple(history),
+        user_text=user_text,
+        instructions_size=instructions_size,
+        message_count=len(messages),
+    )
+
+
+def parse_response(body: bytes) -> ModelResponse | None:
+    """The answer of a JSON ``body``, None if it is none. Of several choices the first counts."""
+    completion = mapping(loads(body))
+    choices = completion.get("choices")
+    if not isinstance(choices, list):
+        return None
+    choice = next((choice for choice in objects(choices) if count(choice.get("index")) == 0), {})
+    message = mapping(choice.get("message"))
+    calls = _calls(message)
+    return ModelResponse(
+        api=_API,
+        response_id=clean(string(completion.get("id"))) or None,
+        model=clean(string(completion.get("model"))),
+        text=_text(message),
+        tool_calls=tuple(call for call in calls if call is not None),
+        finish=clean(string(choice.get("finish_reason"))) or None,
+        usage=_usage(mapping(completion.get("usage"))),
+        complete=bool(choice) and None not in calls,
+    )
+
+
+class StreamParser:
+    """Chunks up to ``[DONE]``. Some servers leave that out: then a finish reason and a whole body will do."""
+
+    def __init__(self) -> None:
+        self._id = self._model = ""
+        self._text: list[str] = []
+        self._calls: dict[int, _Call] = {}
+        self._last = -1
+        self._finish: str | None = None
+        self._usage = Usage()
+        self._error: str | None = None
+        self._broken = False
+        self.done = False
+
+    def feed(self, event: SseEvent) -> None:
+        """Takes the next event."""
+        if self.done:
+            return
+        if event.data.strip() == b"[DONE]":
+            self.done = True
+            return
+        chunk = mapping(loads(event.data))
+        if not chunk:
+            self._broken = True
+            return
+        if chunk.get("error"):
+            error = mapping(chunk["error"])
+            self._error = string(error.get("type")) or string(error.get("code")) or "error"
+            self.done = True
+            return
+        self._id = self._id or string(chunk.get("id"))
+        self._model = self._model or string(chunk.get("model"))
+        if isinstance(chunk.get("usage"), dict):
+            self._usage = _usage(mapping(chunk["usage"]))
+        for choice in objects(chunk.get("choices")):
+            if count(choice.get("index")) == 0:
+                self._delta(mapping(choice.get("delta")))
+                self._finish = string(choice.get("finish_reason")) or self._finish
+
+    def _delta(self, delta: dict[str, Json]) -> None:
+        text = _text(delta, streamed=True)
+        if text:
+            self._text.append(text)
+        legacy = delta.get("function_call")
+        if isinstance(legacy, dict):
+            self._call(0, {"function": legacy})
+        for call in objects(delta.get("tool_calls")):
+            index = call.get("index")
+            if isinstance(index, int) and not isinstance(index, bool):
+                self._call(index, call)
+            else:  # some servers give no index: an id begins a call, what has none goes on with the last
+                self._call(self._last + 1 if call.get("id") else max(self._last, 0), call)
+
+    def _call(self, index: int, delta: dict[str, Json]) -> None:
+        call = self._calls.get(index)
+        if call is None:
+            if len(self._calls) >= MAX_CALLS:
+                self._broken = True
+                return
+            call = self._calls[index] = _Call()
+        self._last = index
+        call.id = call.id or string(delta.get("id"))
+        kind = "custom" if isinstance(delta.get("custom"), dict) else "function"
+        call.custom = call.custom or kind == "custom"
+        body = mapping(delta.get(kind))
+        name = string(body.get("name"))
+        if name != call.name:  # some servers say the name again with each delta
+            call.name += name
+        call.parts.append(string(body.get("input" if kind == "custom" else "arguments")))
+
+    def result(self, *, ended: bool) -> ModelResponse:
+        """What was seen so far."""
+        complete = (self.done or (ended and self._finish is not None)) and not self._broken
+        finished = self._finish is not None
+        return ModelResponse(
+            api=_API,
+            response_id=clean(self._id) or None,
+            model=clean(self._model),
+            text=clean("".join(self._text)),
+            # A call is whole when the next one has begun or the answer is finished.
+            tool_calls=tuple(
+                self._calls[index].value() for index in self._calls if finished or index != self._last
+            ),
+            finish=clean(self._finish) if self._finish else None,
+            usage=self._usage,
+            complete=complete and self._error is None and (finished or not self._calls),
+            error=clean(self._error) if self._error else None,
+        )
+
+
+class _Call:
+    def __init__(self) -> None:
+        self.id = self.name = ""
+        self.custom = False
+        self.parts: list[str] = []
+
+    def value(self) -> ToolCall:
+        arguments = clean("".join(self.parts))
+        return ToolCall(clean(self.id), clean(self.name), arguments, "custom" if self.custom else "function")
+
+
+def _calls(message: dict[str, Json]) -> list[ToolCall | None]:
+    calls: list[ToolCall | None] = []
+    for call in objects(message.get("tool_calls")):
+        if isinstance(call.get("custom"), dict):
+            custom = mapping(call["custom"])
+            name, arguments = string(custom.get("name")), _arguments(custom.get("input"))
+        else:
+            function = mapping(call.get("function"))
+            name, arguments = string(function.get("name")), _arguments(function.get("arguments"))
+        kind = "custom" if "custom" in call else "function"
+        known = ToolCall(
+            clean(string(call.get("id"))),
+            clean(name),
+            arguments or "",
+            "custom" if kind == "custom" else "function",
+        )
+        calls.append(None if arguments is None else known)
+    legacy = message.get("function_call")
+    if isinstance(legacy, dict):
+        arguments = _arguments(legacy.get("arguments"))
+        name = clean(string(legacy.get("name")))
+        calls.append(None if arguments is None else ToolCall("", name, arguments, "function"))
+    return calls
+
+
+def _arguments(value: Json) -> str | None:
+    """The arguments' text; some servers send the object itself."""
+    return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
+
+
+def _text(message: dict[str, Json], streamed: bool = False) -> str:
+    text = message.get("content")
+    visible = string(text) if streamed and isinstance(text, str) else parts_text(text)
+    return visible or string(message.get("refusal"))
+
+
+def _usage(usage: dict[str, Json]) -> Usage:
+    return Usage(
+        input=count(usage.get("prompt_tokens")),
+        output=count(usage.get("completion_tokens")),
+        cached=count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens")),
+    )
