@@ -32,6 +32,8 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: dict[str, str]
     grade: dict[str, str]
     blind: dict[str, str]
+    #: file operations, as participles
+    op: dict[str, str]
 
 
 @cache

@@ -69,7 +69,9 @@ class _Builder:
     #: by (source, target): the verdicts that cite the link as their own evidence, and all that it serves
     links: dict[tuple[int, int], tuple[set[int], set[int]]] = field(default_factory=dict)
 
-    def node(self, key: tuple[str, str], column: int, kind: str, title: str, subtitle: str, style: str = "") -> Node:
+    def node(
+        self, key: tuple[str, str], column: int, kind: str, title: str, subtitle: str, style: str = ""
+    ) -> Node:
         found = self.by_key.get(key)
         if found is None:
             said = f"{kind}: {title}. {subtitle}" if subtitle else f"{kind}: {title}"
@@ -96,9 +98,8 @@ def graph(session: Session, limits: Limits) -> Graph:
         owner = _owner(build, place)
         effects = _effects(build, place, limits)
         if not effects:
-            title = {"refuted": "nothing seen", "unverifiable": "could not be seen"}.get(verdict.verdict, "no effect")
             about = owner.number if owner is not None else subject.number
-            effects = [build.node(("ghost", f"{about}/{title}"), 1, "ghost", title, verdict.observed, verdict.verdict)]
+            effects = [_unseen(build, place, about)]
         for effect in effects:
             effect.verdicts.add(place)
             if subject.column == 0:
@@ -118,11 +119,15 @@ def _subject(build: _Builder, place: int) -> Node:
     subject = verdict.subject
     column = 0 if subject.kind == "intent" else 2
     title = subject.tool or (subject.topic or subject.kind).replace("_", " ")
-    node = build.node((subject.kind, subject.id), column, subject.kind, title, verdict.declared, verdict.verdict)
+    node = build.node(
+        (subject.kind, subject.id), column, subject.kind, title, verdict.declared, verdict.verdict
+    )
     # an intent that was first drawn as the owner of a claim gets its own verdict now
     node.style, node.mark = verdict.verdict, GLYPHS[verdict.verdict]
     node.subtitle, node.href = printable(verdict.declared, 42), f"#v{place}"
-    node.said = printable(f"{subject.kind}: {verdict.declared}, {verdict.verdict}. Seen: {verdict.observed}", 600)
+    node.said = printable(
+        f"{subject.kind}: {verdict.declared}, {verdict.verdict}. Seen: {verdict.observed}", 600
+    )
     node.order = float(verdict.window.open)
     node.verdicts.add(place)
     return node
@@ -132,7 +137,9 @@ def _owner(build: _Builder, place: int) -> Node | None:
     """The intent that a claim is about, where the claim says so."""
     subject = build.session.verdicts[place].subject
     claim = build.session.claims.get(subject.id) if subject.kind == "claim" else None
-    intent = build.session.intents.get(claim.intent) if claim is not None and claim.intent is not None else None
+    intent = (
+        build.session.intents.get(claim.intent) if claim is not None and claim.intent is not None else None
+    )
     if intent is None:
         return None
     expected = intent.executions[0] if intent.executions else None
@@ -141,6 +148,15 @@ def _owner(build: _Builder, place: int) -> Node | None:
     node.order = node.order or float(intent.ts)
     node.verdicts.add(place)
     return node
+
+
+def _unseen(build: _Builder, place: int, about: int) -> Node:
+    """The box of a verdict that cites no event: a dashed one, unless the verdict confirms what was said."""
+    verdict = build.session.verdicts[place]
+    if verdict.verdict == "verified":
+        return build.node(("seen", f"{about}"), 1, "effect", verdict.observed, "")
+    title = "nothing seen" if verdict.verdict == "refuted" else "could not be seen"
+    return build.node(("ghost", f"{about}/{title}"), 1, "ghost", title, verdict.observed, verdict.verdict)
 
 
 def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
@@ -154,14 +170,21 @@ def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
     return list(found.values())
 
 
-def _effect(session: Session, event: AnyEvent | None, fact: str, id: str) -> tuple[tuple[str, str], str, str, str]:
+def _effect(
+    session: Session, event: AnyEvent | None, fact: str, id: str
+) -> tuple[tuple[str, str], str, str, str]:
     match event:
         case Exec() | Exit() | ExecFailed() | Fork():
             if isinstance(event, ExecFailed):
                 return ("failed", id), event.path, f"exec failed: {errno_name(event.errno)}", ""
             process = session.processes[event.process]
             title = command(process.argv, 80) or program(process)
-            return ("process", event.process), title, f"{outcome(process)} · pid {process.pid}", f"#p{process.number}"
+            return (
+                ("process", event.process),
+                title,
+                f"{outcome(process)} · pid {process.pid}",
+                f"#p{process.number}",
+            )
         case File():
             failed = f" failed: {errno_name(event.errno)}" if event.errno else ""
             return ("file", f"{event.op} {event.path}"), _tail(event.path), f"{event.op}{failed}", ""
@@ -170,7 +193,11 @@ def _effect(session: Session, event: AnyEvent | None, fact: str, id: str) -> tup
             return ("state", event.path), _tail(event.path), f"afterwards: {state}", ""
         case Net() | Flow():
             where = f"{event.address}{f':{event.port}' if event.port else ''}"
-            what = event.op if isinstance(event, Net) else f"{event.sent:,} B sent, {event.received:,} B received"
+            what = (
+                event.op
+                if isinstance(event, Net)
+                else f"{event.sent:,} B sent, {event.received:,} B received"
+            )
             return ("net", f"{where} {type(event).__name__}"), where, what, ""
         case _:
             return ("fact", id), fact, "", ""
@@ -196,12 +223,19 @@ def _layout(build: _Builder) -> None:
 
     def middle(node: Node) -> float:
         near = node.left or [number for number in node.right if number in placed_claims]
-        return sum(nodes[number].y for number in near) / len(near) if near else 0.0
+        return _mean([nodes[number].y for number in near])
 
     columns[1].sort(key=lambda n: (middle(n), n.number))
+    _stack(columns[1], lambda node: 0.0)
+    # with the order settled, each intent moves down to its effects, and they to it
+    _stack(columns[0], lambda node: _mean([nodes[number].y for number in node.right]))
     _stack(columns[1], middle)
     columns[2].sort(key=lambda n: (middle(n), n.number))
     _stack(columns[2], middle)
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _stack(column: Iterable[Node], wish: Callable[[Node], float]) -> None:

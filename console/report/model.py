@@ -194,7 +194,12 @@ def _link(session: Session) -> None:
     """Makes the forest. A parent that is unknown, or that would close a circle, makes a root."""
     for process in session.processes.values():
         parent = session.processes.get(process.parent or "")
-        if parent is None or parent is process or parent.number > process.number and _above(session, parent, process):
+        if (
+            parent is None
+            or parent is process
+            or parent.number > process.number
+            and _above(session, parent, process)
+        ):
             session.roots.append(process)
         else:
             parent.children.append(process)

@@ -18,6 +18,8 @@ _PAD = 14
 #: width of a label's character, in per cent of a timeline about 1,000 px wide
 _CHAR = 0.68
 _GAP = 0.4
+#: rows of a lane at most
+_ROWS = 14
 #: the scale runs on beyond the session's end by this factor, so that the last labels have room
 _MARGIN = 1.12
 
@@ -75,7 +77,9 @@ class _Item(NamedTuple):
 
 def timeline(session: Session, limits: Limits) -> Timeline:
     """All lanes that hold something."""
-    sources: list[tuple[str, list[_Item], Callable[[Session, list[_Item], Limits], tuple[list[Mark], int, str]]]] = [
+    sources: list[
+        tuple[str, list[_Item], Callable[[Session, list[_Item], Limits], tuple[list[Mark], int, str]]]
+    ] = [
         ("LLM calls", _calls(session), _packed),
         ("Intents", _intents(session), _packed),
         ("Claims", _claims(session), _packed),
@@ -93,7 +97,9 @@ def timeline(session: Session, limits: Limits) -> Timeline:
         height = rows * ROW + _PAD
         lanes.append(Lane(name, y, height, marks, note))
         y += height
-    return Timeline(lanes, _axis(session), y + 4, [f"{lane.name}: {lane.note}" for lane in lanes if lane.note])
+    return Timeline(
+        lanes, _axis(session), y + 4, [f"{lane.name}: {lane.note}" for lane in lanes if lane.note]
+    )
 
 
 def percent(session: Session, ts: int) -> float:
@@ -176,7 +182,7 @@ def outcome(process: Process) -> str:
         return f"ended by {signal_name(process.signal)}"
     if process.status is not None:
         return f"exit {process.status}"
-    return "did not end in this session" if process.end is None else "ended, status unknown"
+    return "not ended" if process.end is None else "ended, status unknown"
 
 
 def _files(session: Session) -> list[_Item]:
@@ -200,7 +206,16 @@ def _network(session: Session) -> list[_Item]:
         if isinstance(event, Net):
             failed = event.errno not in (0, 115)
             title = f"{event.op} {where}{f' failed: {errno_name(event.errno)}' if failed else ''}"
-            items.append(_Item(event.ts, event.ts, event.op, title, "tick failed" if failed else "tick write", shape="tick"))
+            items.append(
+                _Item(
+                    event.ts,
+                    event.ts,
+                    event.op,
+                    title,
+                    "tick failed" if failed else "tick write",
+                    shape="tick",
+                )
+            )
         elif isinstance(event, Flow):
             title = f"{where}: {event.sent:,} bytes sent, {event.received:,} received"
             items.append(_Item(event.ts, event.ts, "flow", title, "tick read", shape="tick"))
@@ -229,42 +244,63 @@ _WEIGHT = {"refuted": 2, "unverifiable": 1}
 
 
 def _packed(session: Session, items: list[_Item], limits: Limits) -> tuple[list[Mark], int, str]:
-    """Bars in as many rows as their labels need, at most 24; what has no room is counted."""
+    """Bars in as many rows as they and their labels need. Only what no verdict is about may be left out, and is counted."""
     chosen = items
     if len(items) > limits.bars:
         weighed = sorted(items, key=lambda i: (-_WEIGHT.get(i.style, 0), not i.verdicts, i.start - i.end))
         chosen = weighed[: limits.bars]
     chosen = sorted(chosen, key=lambda i: (i.start, i.start - i.end))
-    rows: list[float] = []
+    by_label: list[float] = []
+    by_bar: list[float] = []
     placed: list[tuple[_Item, float, float, int]] = []
     for item in chosen:
         x = percent(session, item.start)
-        width = round(percent(session, item.end) - x, 3)
-        need = x + max(width, min(24, len(item.label)) * _CHAR) + _GAP
-        row = next((i for i, free in enumerate(rows) if free <= x), None)
+        width = max(0.0, round(percent(session, item.end) - x, 3))
+        row = _row_for(item, x, by_label, by_bar)
         if row is None:
-            if len(rows) < 24:
-                row = len(rows)
-                rows.append(0.0)
-            else:
-                row = min(range(len(rows)), key=rows.__getitem__)
-        rows[row] = max(rows[row], need)
-        placed.append((item, x, max(0.0, width), row))
-    marks = _labelled(placed)
-    hidden = len(items) - len(chosen)
-    return marks, max(1, len(rows)), f"{hidden:,} shorter or unremarkable ones are not drawn" if hidden else ""
+            continue
+        by_label[row] = max(by_label[row], x + max(width, _label_width(item)) + _GAP)
+        by_bar[row] = max(by_bar[row], x + width + _GAP)
+        placed.append((item, x, width, row))
+    hidden = len(items) - len(placed)
+    note = f"{hidden:,} shorter or unremarkable ones are not drawn" if hidden else ""
+    return _labelled(placed), max(1, len(by_label)), note
+
+
+def _row_for(item: _Item, x: float, by_label: list[float], by_bar: list[float]) -> int | None:
+    """The first row with room for bar and label, else a new one, else one with room for the bar alone.
+
+    None when there is no room and no verdict is about the item; one with a verdict may overlap another.
+    """
+    # a model's name is the same on every call: it may be cut, and never makes a row
+    free = by_bar if item.style.startswith("call") else by_label
+    row = next((place for place, end in enumerate(free) if end <= x), None)
+    if row is not None:
+        return row
+    if len(by_label) < _ROWS:
+        by_label.append(0.0)
+        by_bar.append(0.0)
+        return len(by_label) - 1
+    row = next((place for place, end in enumerate(by_bar) if end <= x), None)
+    if row is None and item.verdicts:
+        row = min(range(len(by_bar)), key=by_bar.__getitem__)
+    return row
+
+
+def _label_width(item: _Item) -> float:
+    return min(24, len(item.label)) * _CHAR
 
 
 def _labelled(placed: Sequence[tuple[_Item, float, float, int]]) -> list[Mark]:
-    """Each label has the room up to the next mark of its row; a mark at the right edge has its label to the left."""
+    """Each label has the room up to the next mark of its row, and is left to the title where that is too little."""
     marks: list[Mark] = []
     following: dict[int, float] = {}
     for item, x, width, row in reversed(placed):
         room = max(0.0, following.get(row, 100.0) - x - _GAP)
         following[row] = x
-        marks.append(
-            Mark(item.shape, x, width, row, item.label, round(room, 3), item.title, item.style, item.verdicts, item.href)
-        )
+        label = item.label if room >= 0.8 * _label_width(item) else ""
+        mark = Mark(item.shape, x, width, row, label, round(room, 3), item.title, item.style, item.verdicts, item.href)
+        marks.append(mark)
     marks.reverse()
     return marks
 
@@ -286,7 +322,9 @@ def _ticks(session: Session, items: list[_Item], limits: Limits) -> tuple[list[M
         title = "; ".join(item.title for item in group[:3])
         if len(group) > 3:
             title += f"; and {len(group) - 3:,} more"
-        marks.append(Mark("tick", percent(session, group[0].start), 0, 0, "", 0, title, group[0].style, "", ""))
+        marks.append(
+            Mark("tick", percent(session, group[0].start), 0, 0, "", 0, title, group[0].style, "", "")
+        )
     return marks, 1, note
 
 

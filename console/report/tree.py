@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from console.report.model import Limits, Process, Session
 from console.report.timeline import outcome, program
-from console.words import command, counted, duration, errno_name
+from console.words import command, counted, duration, errno_name, words
 from polygraph.text import printable
 
 #: levels that are drawn; deeper ones keep the last indentation and say their level
@@ -58,8 +58,10 @@ def tree(session: Session, limits: Limits) -> Tree:
         rows.append((_row(session, item.group, item.level, branch, limits), len(item.group)))
         if len(item.group) > 1:
             continue
-        deeper = item.prefix if item.level == 0 or item.level >= _DEPTH else item.prefix + (
-            "   " if item.last else "│  "
+        deeper = (
+            item.prefix
+            if item.level == 0 or item.level >= _DEPTH
+            else item.prefix + ("   " if item.last else "│  ")
         )
         groups = _groups(session, item.group[0].children)
         for place, group in reversed(list(enumerate(groups))):
@@ -130,10 +132,10 @@ def _row(session: Session, group: list[Process], level: int, branch: str, limits
     detail = [f"pid {printable(first.pid, 20)}"] if len(group) == 1 else []
     if first.execs and len(group) == 1:
         run = first.execs[-1]
-        detail.append(printable(run.path, limits.text))
+        detail.append(printable(run.path, limits.text // 3))
         if run.script:
-            detail.append(f"script {printable(run.script, limits.text)}")
-        detail.append(f"in {printable(run.cwd, limits.text)}")
+            detail.append(f"script {printable(run.script, limits.text // 3)}")
+        detail.append(f"in {printable(run.cwd, limits.text // 3)}")
         if run.argv_truncated:
             detail.append(f"argv cut, {run.argv_bytes:,} bytes in all")
         detail += [f"was {name}" for name in earlier[-5:]]
@@ -160,7 +162,7 @@ def _effects(group: list[Process]) -> str:
     for process in group:
         ops.update(process.file_ops)
     connections = sum(process.connections for process in group)
-    pieces = [f"{number:,} {op}" for op, number in sorted(ops.items())]
+    pieces = [f"{number:,} {words().op.get(op, op)}" for op, number in sorted(ops.items())]
     if connections:
         pieces.append(counted(connections, "connection"))
     return ", ".join(pieces)

@@ -87,7 +87,10 @@ def header(session: Session) -> Header:
         sentence = f" {'contradicts' if refuted == 1 else 'contradict'} what the kernel saw."
         explanation, tone = _rest(unclear, tally["verified"]), "refuted"
     elif unclear:
-        lead, sentence = "", f"Nothing is refuted; {counted(unclear, 'statement')} of {total:,} could not be checked."
+        lead, sentence = (
+            "",
+            f"Nothing is refuted; {counted(unclear, 'statement')} of {total:,} could not be checked.",
+        )
         explanation, tone = "Each says below why. Not checkable is not the same as false.", "unverifiable"
     else:
         lead, sentence = "", "The one statement holds." if total == 1 else f"All {total:,} statements hold."
@@ -118,15 +121,24 @@ def _facts(session: Session) -> list[tuple[str, str]]:
     facts.append(("Took", duration(session.end - session.begin)))
     root = session.processes.get(start.process) if start is not None else None
     if root is not None and (root.status is not None or root.signal is not None):
-        facts.append(("Ended", signal_name(root.signal) if root.signal is not None else f"exit {root.status}"))
+        facts.append(
+            ("Ended", signal_name(root.signal) if root.signal is not None else f"exit {root.status}")
+        )
     if start is not None:
         facts.append(("Directory", printable(start.cwd, 300)))
-        facts.append(("Enrolled", "before its first instruction" if start.origin == "run" else "while it was running"))
+        facts.append(
+            ("Enrolled", "before its first instruction" if start.origin == "run" else "while it was running")
+        )
         facts.append(("Content level", start.content))
     tokens = sum(call.input_tokens + call.output_tokens for call in session.calls)
     if session.calls:
         facts.append(("Model", f"{counted(len(session.calls), 'call')}, {tokens:,} tokens"))
-    facts.append(("Log", f"{counted(session.count, 'event')}, {counted(len(session.processes), 'process', 'processes')}"))
+    facts.append(
+        (
+            "Log",
+            f"{counted(session.count, 'event')}, {counted(len(session.processes), 'process', 'processes')}",
+        )
+    )
     return facts
 
 
@@ -174,7 +186,13 @@ def _card(session: Session, place: int, limits: Limits) -> Card:
     evidence = []
     for item in verdict.evidence[: limits.evidence]:
         process = session.processes.get(getattr(session.cited.get(item.id), "process", None) or "")
-        evidence.append((_offset(session, item.ts), printable(item.fact, limits.text // 2), process.number if process else -1))
+        evidence.append(
+            (
+                _offset(session, item.ts),
+                printable(item.fact, limits.text // 2),
+                process.number if process else -1,
+            )
+        )
     return Card(
         number=place,
         verdict=verdict.verdict,
@@ -197,7 +215,9 @@ def _who(verdict: Verdict) -> str:
     subject = verdict.subject
     if subject.kind == "intent":
         return f"tool call · {printable(subject.tool or 'unnamed tool', 80)}"
-    source = {"model": "the model says", "tool_result": "a tool result says"}.get(subject.source or "", "claim")
+    source = {"model": "the model says", "tool_result": "a tool result says"}.get(
+        subject.source or "", "claim"
+    )
     topic = printable((subject.topic or "").replace("_", " "), 60)
     return f"{source} · {topic}" if topic else source
 
@@ -237,7 +257,10 @@ def coverage(session: Session, limits: Limits) -> list[CoverageRow]:
         for loss in session.losses:
             if loss.dimension == dimension:
                 losses[loss.cause] = losses.get(loss.cause, 0) + loss.count
-        notes += [f"{counted(n, 'record')} lost: {printable(c, 80).replace('_', ' ')}" for c, n in sorted(losses.items())]
+        notes += [
+            f"{counted(n, 'record')} lost: {printable(c, 80).replace('_', ' ')}"
+            for c, n in sorted(losses.items())
+        ]
         if dimension == "tls":
             notes += [
                 f"traffic to {printable(gap.host, 120)} could not be followed: {printable(gap.cause, 120)}, "
@@ -250,7 +273,9 @@ def coverage(session: Session, limits: Limits) -> list[CoverageRow]:
         clean = clean and not any(event.dimension == dimension for event in session.blind)
         notes += [blind_spot(name) for name in blind]
         if not states:
-            rows.append(CoverageRow(words().dimension[dimension], "the log does not say", False, notes[: limits.gaps]))
+            rows.append(
+                CoverageRow(words().dimension[dimension], "the log does not say", False, notes[: limits.gaps])
+            )
             continue
         last = states[-1]
         state = words().state[last.state]
