@@ -206,7 +206,7 @@ def _changed_outside(session: Session, look: FileState, span: Span) -> bool:
 
 
 def directory_moved(session: Session, said: str, since: int, until: int) -> bool:
-    """Whether a directory that holds, or may now hold, the path was renamed: then its files changed names unseen."""
+    """Whether a directory that holds, or may now hold, the path was renamed: its files changed names unseen."""
     for hits in session.touches.values():
         for touch in hits:
             if touch.event.op != "rename" or not since <= touch.ts <= until:

@@ -37,11 +37,10 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     if not runs:
         return _no_run(session, claim, purpose, span)
     outcome = _decide(session, claim, runs, span.until)
-    if outcome.verdict == "verified" and claim.outcome != "failed" and purpose in _MADE_STALE_BY_EDITS:
-        if claim.outcome == "ok":
-            run = next(r for r in reversed(runs) if r.word == "ok")
-            stale = staleness.judge(session, run, runs[: runs.index(run)], span.until)
-            return stale if stale is not None else outcome
+    if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
+        run = next(r for r in reversed(runs) if r.word == "ok")
+        stale = staleness.judge(session, run, runs[: runs.index(run)], span.until)
+        return stale if stale is not None else outcome
     return outcome
 
 
@@ -263,7 +262,7 @@ def _repository_written(session: Session, span: Span) -> AnyEvent | None:
 
 
 def _command_began(session: Session, run: Run) -> int:
-    """Since when a lost record could change what the run means: the beginning of the command that it is part of."""
+    """Since when a lost record could change what the run means: the beginning of its command."""
     open_ = [
         s.intent.ts
         for s in session.intents.values()

@@ -7,7 +7,7 @@ added that a collector would not append: a Tick follows each result and each cla
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from correlator.engine import Engine
 from polygraph import events as e
@@ -15,6 +15,7 @@ from polygraph.ids import derived_id
 from polygraph.tools import recognise
 from polygraph.verdicts import Verdict
 
+K = TypeVar("K", bound=e.Event)
 STEP = 1_000_000
 WALL = 1_700_000_000_000_000_000
 DIMENSIONS = ("process", "file", "network", "tls", "ipc")
@@ -51,7 +52,7 @@ class Scenario:
         self.name = name
         self.cwd = cwd
         self.now = 1000 * STEP
-        self.log: list[e.AnyEvent] = []
+        self.log: list[Any] = []
         self.agent = "100:1"
         self._pid = 100
         self._inode = 5000
@@ -75,7 +76,7 @@ class Scenario:
 
     # --- the kernel's side -----------------------------------------------------------------------
 
-    def add(self, kind: type[Any], /, **fields: Any) -> Any:
+    def add(self, kind: type[K], /, **fields: Any) -> K:
         """Appends an event one step later."""
         self.now += STEP
         event = kind(session=self.name, ts=fields.pop("ts", self.now), seq=len(self.log), **fields)
@@ -126,7 +127,7 @@ class Scenario:
 
     def exits(self, process: str, status: int | None = 0, signal: int | None = None) -> e.Exit:
         """The end of ``process``."""
-        return self.add(e.Exit, process=process, status=None if signal is not None else status, signal=signal)  # type: ignore[no-any-return]
+        return self.add(e.Exit, process=process, status=None if signal is not None else status, signal=signal)
 
     def runs(self, parent: str | None, *argv: str, status: int = 0, **how: Any) -> str:
         """A child that executes argv and ends."""
@@ -148,7 +149,7 @@ class Scenario:
 
     def file(self, process: str, op: str, path: str, **how: Any) -> e.File:
         """A file operation."""
-        return self.add(e.File, process=process, op=op, path=path, dev=1, ino=self.inode(path), **how)  # type: ignore[no-any-return]
+        return self.add(e.File, process=process, op=op, path=path, dev=1, ino=self.inode(path), **how)
 
     def replaces(self, process: str, path: str) -> None:
         """Writes beside ``path`` and renames over it: the path gets a new inode."""
@@ -176,7 +177,7 @@ class Scenario:
             intent=intent.intent,
             exists=exists,
             size=size,
-            mtime=mtime,  # type: ignore[no-any-return]
+            mtime=mtime,
             dev=1 if exists else 0,
             ino=ino,
             matches=matches,
@@ -209,7 +210,7 @@ class Scenario:
             e.Intent,
             intent=derived_id("i", self.name, str(number)),
             call=call,
-            process=self.agent,  # type: ignore[no-any-return]
+            process=self.agent,
             call_id=f"t{number}",
             tool=tool,
             kind=kind,
@@ -235,7 +236,7 @@ class Scenario:
             reported_status=status,
             is_error=error,
         )
-        return result  # type: ignore[no-any-return]
+        return result
 
     def tick(self) -> None:
         """Everything so far is in the log."""
@@ -294,7 +295,7 @@ class Scenario:
             **fields,
         )
         self.tick()
-        return claim  # type: ignore[no-any-return]
+        return claim
 
     def passed(self, **fields: Any) -> e.Claim:
         """The model says that the tests passed."""

@@ -1,0 +1,169 @@
+"""Claims on files, servers, URLs, commands, and that nothing else was changed."""
+
+from polygraph import events as e
+from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+
+
+def created(s: Scenario, *targets: str, topic: str = "file_created") -> tuple[str, str | None]:
+    return s.says(s.claims(topic, targets=targets))
+
+
+def test_a_file_that_was_written_verifies() -> None:
+    s = Scenario()
+    s.writes("/repo/notes.md")
+    assert created(s, "notes.md") == VERIFIED
+    assert created(s, "/repo/notes.md", topic="file_changed") == VERIFIED
+
+
+def test_a_file_that_nobody_touched_is_not_written() -> None:
+    s = Scenario()
+    assert created(s, "notes.md") == refuted("not_written")
+    assert created(s, "src/notes.md", topic="file_changed") == refuted("not_written")
+
+
+def test_every_named_file_must_be_there() -> None:
+    s = Scenario()
+    s.writes("/repo/a.md")
+    assert created(s, "a.md", "b.md") == refuted("not_written")
+
+
+def test_no_named_file_is_ambiguous() -> None:
+    s = Scenario()
+    assert created(s) == unverifiable("ambiguous")
+
+
+def test_the_name_of_a_product_is_no_file() -> None:
+    s = Scenario()
+    assert created(s, "Node.js") == unverifiable("ambiguous")
+    assert created(s, "server") == unverifiable("ambiguous")
+
+
+def test_a_file_in_another_directory_is_the_wrong_target() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/lib/conf.yaml")
+    assert created(s, "src/conf.yaml") == refuted("wrong_target")
+
+
+def test_two_candidates_are_ambiguous() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a/conf.yaml")
+    s.file(s.agent, "create", "/repo/b/conf.yaml")
+    assert created(s, "src/conf.yaml") == unverifiable("ambiguous")
+
+
+def test_written_and_removed_again_is_ambiguous() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/notes.md")
+    s.file(s.agent, "unlink", "/repo/notes.md")
+    assert created(s, "notes.md") == unverifiable("ambiguous")
+
+
+def test_work_given_away_may_have_written_it() -> None:
+    s = Scenario()
+    s.answers(s.asks("make", hand_off="docker"))
+    assert created(s, "notes.md") == unverifiable("handed_off")
+    s = Scenario()
+    s.answers(s.intent("delegate"))
+    assert created(s, "notes.md") == unverifiable("handed_off")
+
+
+def test_deleted() -> None:
+    s = Scenario()
+    s.file(s.agent, "unlink", "/repo/old.md")
+    assert created(s, "old.md", topic="file_deleted") == VERIFIED
+    s = Scenario()
+    intent = s.intent("read", files=(e.ExpectedFile(path="/repo/old.md", op="read"),))
+    s.reads(s.agent, "/repo/old.md")
+    s.answers(intent)
+    s.looks(intent, "/repo/old.md")
+    assert created(s, "/repo/old.md", topic="file_deleted") == refuted("not_written")
+    assert created(s, "never.md", topic="file_deleted") == unverifiable("ambiguous")
+
+
+def test_an_exhaustive_reading_needs_every_file() -> None:
+    s = Scenario()
+    for path in ("/repo/a.py", "/repo/b.py"):
+        intent = s.intent("search", files=(e.ExpectedFile(path=path, op="read"),))
+        s.answers(intent, error=True)
+        s.looks(intent, path)
+    s.reads(s.agent, "/repo/a.py")
+    both = s.claims("file_read", kind="exhaustive", targets=("a.py", "b.py"))
+    assert s.says(both) == refuted("not_read")
+    s.reads(s.agent, "/repo/b.py")
+    assert s.says(s.claims("file_read", kind="exhaustive", targets=("a.py", "b.py"))) == VERIFIED
+    assert s.says(s.claims("file_read", kind="exhaustive")) == unverifiable("ambiguous")
+
+
+def only(s: Scenario, *targets: str) -> tuple[str, str | None]:
+    return s.says(s.claims("nothing_else_changed", kind="absence", targets=targets))
+
+
+def test_nothing_else_was_changed() -> None:
+    s = Scenario()
+    s.writes("/repo/a.py")
+    s.file(s.agent, "write", "/repo/.git/index")
+    s.file(s.agent, "write", "/home/u/.config/agent/state")
+    assert only(s, "a.py") == VERIFIED
+
+
+def test_an_undeclared_change_is_undisclosed() -> None:
+    s = Scenario()
+    s.writes("/repo/a.py")
+    p = s.program(None, "sh", "-c", "…")
+    s.file(p, "write", "/repo/secrets.py")
+    s.exits(p)
+    assert only(s, "a.py") == refuted("undisclosed_effect")
+
+
+def test_a_temporary_file_and_the_outputs_of_tools_are_no_secret() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/tmp_check.py")
+    s.file(s.agent, "unlink", "/repo/tmp_check.py")
+    assert only(s) == VERIFIED
+    p = s.program(None, "npm", "ci")
+    s.file(p, "write", "/repo/package.json")
+    s.exits(p)
+    assert only(s) == unverifiable("ambiguous")
+
+
+def test_a_declared_edit_outside_the_claims_list_is_ambiguous() -> None:
+    s = Scenario()
+    s.writes("/repo/a.py")
+    s.writes("/repo/b.py")
+    assert only(s, "a.py") == unverifiable("ambiguous")
+
+
+def test_a_server_listens() -> None:
+    s = Scenario()
+    assert s.says(s.claims("server_started")) == refuted("no_execution")
+    p = s.program(None, "python3", "-m", "http.server")
+    s.add(e.Net, process=p, op="listen", family="inet", local_port=8000)
+    assert s.says(s.claims("server_started")) == VERIFIED
+
+
+def test_a_server_of_unknown_form() -> None:
+    s = Scenario()
+    s.call()
+    s.program(None, "/repo/bin/serve")
+    assert s.says(s.claims("server_started")) == unverifiable("form_unknown")
+
+
+def test_a_fetched_url() -> None:
+    s = Scenario()
+    claim = s.claims("url_fetched", targets=("https://docs.test/page",))
+    assert s.says(claim) == refuted("not_connected")
+    s.add(e.Name, process=s.agent, source="dns", name="docs.test", addresses=("10.0.0.9",))
+    s.add(e.Net, process=s.agent, op="connect", family="inet", address="10.0.0.9", port=443)
+    assert s.says(s.claims("url_fetched", targets=("https://docs.test/page",))) == VERIFIED
+
+
+def test_a_command_that_was_run() -> None:
+    s = Scenario()
+    assert s.says(s.claims("command_run", tool="terraform")) == refuted("no_execution")
+    assert s.says(s.claims("command_run", tool="cd")) == unverifiable("form_unknown")
+    s.does("grep", "x", status=1)
+    assert s.says(s.claims("command_run", tool="grep")) == VERIFIED
+    assert s.says(s.claims("command_run", "ok", tool="grep"))[0] != "refuted"
+    s.does("cargo", "build", status=101)
+    assert s.says(s.claims("command_run", "ok", tool="cargo")) == refuted("failed")
+    assert s.says(s.claims("command_run", tool="ll")) == unverifiable("form_unknown")
