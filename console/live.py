@@ -18,16 +18,21 @@ _SGR = {"verified": "32", "refuted": "1;31", "unverifiable": "33", "note": "2"}
 _LINE = 160
 #: rows of the summary's table
 _ROWS = 40
+#: lines of the summary's coverage
+_NOTES = 20
 
 
 class Summary(NamedTuple):
-    """What the run knows at its end, beside its verdicts. ``took`` in ns; ``report``: path of the page, if written."""
+    """What the run knows at its end, beside its verdicts.
+
+    ``took`` in ns; ``report``: path of the page, if one was written.
+    """
 
     session: str
     status: int | None
     took: int
     report: str | None = None
-    #: coverage in words beyond what the verdicts carry: "io_uring was used", "3 events did not reach the disk"
+    #: coverage in words, beyond what the verdicts carry: "3 events did not reach the disk"
     notes: tuple[str, ...] = ()
 
 
@@ -77,10 +82,10 @@ class LiveView:
         notes = [*sorted(found), *summary.notes]
         if notes:
             self._write("not everything could be seen:\n")
-            for sentence in notes[:20]:
+            for sentence in notes[:_NOTES]:
                 self._write(f"  {self._bullet()} {printable(sentence, 300)}\n")
-            if len(notes) > 20:
-                self._write(f"  {self._bullet()} and {len(notes) - 20} more in the report\n")
+            if len(notes) > _NOTES:
+                self._write(f"  {self._bullet()} and {len(notes) - _NOTES} more in the report\n")
         elif rows:
             self._write("coverage was complete for every verdict\n")
         if summary.report is not None:

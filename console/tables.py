@@ -41,7 +41,7 @@ class Terminal(NamedTuple):
 
     @classmethod
     def of(cls, stream: TextIO, color: bool | None = None) -> Terminal:
-        """Asks ``stream``; ``color`` None means: on a terminal, unless NO_COLOR is set (no-color.org) or TERM is dumb."""
+        """Asks ``stream``. ``color`` None: on a terminal, without NO_COLOR (no-color.org) and TERM=dumb."""
         tty = _is_tty(stream)
         if color is None:
             color = tty and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
@@ -84,7 +84,7 @@ _PLAIN = Terminal(PIPE_WIDTH, color=False, fancy=True)
 
 
 def verdict_table(verdicts: Iterable[Verdict], terminal: Terminal = _PLAIN) -> str:
-    """Said, saw, verdict and reason of each verdict, the refuted ones first; one line of words if there are none."""
+    """Said, saw, verdict and reason of each verdict, the refuted ones first."""
     rows = in_reading_order(verdicts)
     if not rows:
         return "no verdicts\n"
@@ -133,7 +133,7 @@ def session_table(rows: Sequence[SessionLike], terminal: Terminal = _PLAIN) -> s
 
 
 def side_by_side(scenarios: Sequence[ScenarioResult], terminal: Terminal = _PLAIN) -> str:
-    """The scenarios below each other, each with what was said beside what was seen, and the verdict under both."""
+    """The scenarios below each other: what was said beside what was seen, the verdict under both."""
     from rich.console import Group
     from rich.padding import Padding
     from rich.rule import Rule

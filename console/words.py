@@ -62,7 +62,7 @@ def counted(number: int, singular: str, plural: str | None = None) -> str:
 
 
 def duration(ns: int) -> str:
-    """A duration of ``ns`` nanoseconds, in the unit that fits: ``180 µs``, ``12 ms``, ``3.4 s``, ``2 min 5 s``."""
+    """A duration in nanoseconds, in the unit that fits: ``180 µs``, ``12 ms``, ``3.4 s``, ``2 min 5 s``."""
     if ns < 0:
         return "-" + duration(-ns)
     if ns < 1_000_000:
@@ -102,7 +102,7 @@ def signal_name(number: int) -> str:
 
 
 def command(argv: Iterable[str], limit: int = 200) -> str:
-    """The arguments as a line for reading (not for a shell): empty and spaced ones quoted, at most ``limit`` long."""
+    """The arguments as a line to read (not for a shell), at most ``limit`` long."""
     pieces: list[str] = []
     length = 0
     for argument in argv:

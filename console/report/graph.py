@@ -75,8 +75,15 @@ class _Builder:
         found = self.by_key.get(key)
         if found is None:
             said = f"{kind}: {title}. {subtitle}" if subtitle else f"{kind}: {title}"
-            found = Node(len(self.nodes), column, kind, printable(title, 34), printable(subtitle, 42), style,
-                         printable(said, 400))  # fmt: skip
+            found = Node(
+                len(self.nodes),
+                column,
+                kind,
+                printable(title, 34),
+                printable(subtitle, 42),
+                style,
+                printable(said, 400),
+            )
             self.nodes.append(found)
             self.by_key[key] = found
         return found
@@ -93,7 +100,7 @@ def graph(session: Session, limits: Limits) -> Graph:
     """Nodes and edges of the first ``limits.subjects`` verdicts in reading order (refuted first)."""
     build = _Builder(session)
     drawn = session.verdicts[: limits.subjects]
-    for place, verdict in enumerate(drawn):
+    for place in range(len(drawn)):
         subject = _subject(build, place)
         owner = _owner(build, place)
         effects = _effects(build, place, limits)
@@ -171,12 +178,12 @@ def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
 
 
 def _effect(
-    session: Session, event: AnyEvent | None, fact: str, id: str
+    session: Session, event: AnyEvent | None, fact: str, evidence: str
 ) -> tuple[tuple[str, str], str, str, str]:
     match event:
         case Exec() | Exit() | ExecFailed() | Fork():
             if isinstance(event, ExecFailed):
-                return ("failed", id), event.path, f"exec failed: {errno_name(event.errno)}", ""
+                return ("failed", evidence), event.path, f"exec failed: {errno_name(event.errno)}", ""
             process = session.processes[event.process]
             title = command(process.argv, 80) or program(process)
             return (
@@ -200,7 +207,7 @@ def _effect(
             )
             return ("net", f"{where} {type(event).__name__}"), where, what, ""
         case _:
-            return ("fact", id), fact, "", ""
+            return ("fact", evidence), fact, "", ""
 
 
 def _tail(path: str) -> str:
@@ -215,7 +222,7 @@ def _layout(build: _Builder) -> None:
         nodes[target].left.append(source)
     columns: list[list[Node]] = [[n for n in nodes if n.column == column] for column in range(3)]
     columns[0].sort(key=lambda n: (n.order, n.number))
-    _stack(columns[0], lambda node: 0.0)
+    _stack(columns[0], lambda _: 0.0)
     claims = sorted(columns[2], key=lambda n: (n.order, n.number))
     for place, claim in enumerate(claims):
         claim.y = _TOP + place * (NODE_HEIGHT + _GAP)
@@ -226,7 +233,7 @@ def _layout(build: _Builder) -> None:
         return _mean([nodes[number].y for number in near])
 
     columns[1].sort(key=lambda n: (middle(n), n.number))
-    _stack(columns[1], lambda node: 0.0)
+    _stack(columns[1], lambda _: 0.0)
     # with the order settled, each intent moves down to its effects, and they to it
     _stack(columns[0], lambda node: _mean([nodes[number].y for number in node.right]))
     _stack(columns[1], middle)

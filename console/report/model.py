@@ -55,7 +55,7 @@ class Limits(NamedTuple):
 
 @dataclass(slots=True)
 class Process:
-    """A process of the lineage. ``number`` is its place in order of appearance; ids in the page are made of it."""
+    """A process of the lineage. ``number``: place in order of appearance; the page makes ids of it."""
 
     key: str
     number: int
@@ -197,8 +197,7 @@ def _link(session: Session) -> None:
         if (
             parent is None
             or parent is process
-            or parent.number > process.number
-            and _above(session, parent, process)
+            or (parent.number > process.number and _above(session, parent, process))
         ):
             session.roots.append(process)
         else:

@@ -1,4 +1,4 @@
-"""The timeline: lanes of marks whose horizontal places are percentages, so that the page can zoom by widening.
+"""The timeline: lanes of marks at horizontal percentages, so that the page can zoom by widening.
 
 Vertical places are CSS pixels. Nothing is placed outside 0 to 100 per cent.
 """
@@ -138,7 +138,8 @@ def _intents(session: Session) -> list[_Item]:
         end = result.ts if result is not None else session.end
         declared = session.verdicts[int(places)].declared if places else intent.tool
         mark = f"{GLYPHS[verdict]} " if verdict in GLYPHS else ""
-        title = f"{printable(declared, 200)}: {verdict if places else 'no verdict'}, window {duration(end - intent.ts)}"
+        window = duration(end - intent.ts)
+        title = f"{printable(declared, 200)}: {verdict if places else 'no verdict'}, window {window}"
         if result is None:
             title += " (no result was seen)"
         items.append(_Item(intent.ts, end, mark + printable(intent.tool, 60), title, verdict, places, href))
@@ -224,19 +225,30 @@ def _network(session: Session) -> list[_Item]:
 
 def _unseen(session: Session) -> list[_Item]:
     items = [
-        _Item(e.since, e.ts, f"{counted(e.count, 'record')} lost", f"{e.dimension}: {counted(e.count, 'record')} lost, "
-              f"{printable(e.cause, 80)}", "loss")
+        _Item(
+            e.since,
+            e.ts,
+            f"{counted(e.count, 'record')} lost",
+            f"{e.dimension}: {counted(e.count, 'record')} lost, {printable(e.cause, 80)}",
+            "loss",
+        )
         for e in session.losses
-    ]  # fmt: skip
+    ]
     items += [
         _Item(e.ts, session.end, printable(e.name, 60), f"{e.dimension}: {blind_spot(e.name)}", "loss")
         for e in session.blind
     ]
     items += [
-        _Item(e.ts, e.ts, printable(e.cause, 60), f"LLM traffic to {printable(e.host, 120)}: {printable(e.cause, 120)}, "
-              f"{e.missing_bytes:,} bytes missing", "loss")
+        _Item(
+            e.ts,
+            e.ts,
+            printable(e.cause, 60),
+            f"LLM traffic to {printable(e.host, 120)}: {printable(e.cause, 120)}, "
+            f"{e.missing_bytes:,} bytes missing",
+            "loss",
+        )
         for e in session.stream_gaps
-    ]  # fmt: skip
+    ]
     return items
 
 
@@ -244,7 +256,7 @@ _WEIGHT = {"refuted": 2, "unverifiable": 1}
 
 
 def _packed(session: Session, items: list[_Item], limits: Limits) -> tuple[list[Mark], int, str]:
-    """Bars in as many rows as they and their labels need. Only what no verdict is about may be left out, and is counted."""
+    """Bars in the rows that they and their labels need; what has no room and no verdict is counted."""
     chosen = items
     if len(items) > limits.bars:
         weighed = sorted(items, key=lambda i: (-_WEIGHT.get(i.style, 0), not i.verdicts, i.start - i.end))
@@ -292,14 +304,16 @@ def _label_width(item: _Item) -> float:
 
 
 def _labelled(placed: Sequence[tuple[_Item, float, float, int]]) -> list[Mark]:
-    """Each label has the room up to the next mark of its row, and is left to the title where that is too little."""
+    """Each label has the room up to the next mark of its row; where that is too little, there is none."""
     marks: list[Mark] = []
     following: dict[int, float] = {}
     for item, x, width, row in reversed(placed):
         room = max(0.0, following.get(row, 100.0) - x - _GAP)
         following[row] = x
         label = item.label if room >= 0.8 * _label_width(item) else ""
-        mark = Mark(item.shape, x, width, row, label, round(room, 3), item.title, item.style, item.verdicts, item.href)
+        mark = Mark(
+            item.shape, x, width, row, label, round(room, 3), item.title, item.style, item.verdicts, item.href
+        )
         marks.append(mark)
     marks.reverse()
     return marks

@@ -49,7 +49,7 @@ class _Todo(NamedTuple):
 
 
 def tree(session: Session, limits: Limits) -> Tree:
-    """Rows in order of the tree, at most ``limits.tree``; what failed or is evidence stays when others must go."""
+    """Rows in order of the tree, at most ``limits.tree``; what failed or is evidence is the last to go."""
     rows: list[tuple[TreeRow, int]] = []
     todo = [_Todo(group, 0, "", True) for group in reversed(_groups(session, session.roots))]
     while todo:
@@ -98,7 +98,7 @@ def _groups(session: Session, processes: list[Process]) -> list[list[Process]]:
 
 
 def _keep(rows: list[TreeRow], limit: int) -> list[bool]:
-    """Which rows to show: all if there is room, else the remarkable ones and their ancestors, then the first ones."""
+    """Which rows to show where not all fit: the remarkable ones with their ancestors, then the first ones."""
     if len(rows) <= limit:
         return [True] * len(rows)
     keep = [False] * len(rows)
@@ -172,6 +172,7 @@ def _failed(process: Process) -> list[str]:
     """Failed execs, one line for each program and errno: a search along PATH fails once a folder."""
     tries = Counter((event.path.rsplit("/", 1)[-1], event.errno) for event in process.failed)
     return [
-        f"could not exec {printable(name, 120)}: {errno_name(number)}{f', {times} tries' if times > 1 else ''}"
+        f"could not exec {printable(name, 120)}: {errno_name(number)}"
+        + (f", {times:,} tries" if times > 1 else "")
         for (name, number), times in tries.most_common(5)
     ] + ([f"and {counted(len(tries) - 5, 'other failed exec')}"] if len(tries) > 5 else [])

@@ -231,8 +231,11 @@ def _card_facts(session: Session, verdict: Verdict) -> list[tuple[str, str]]:
         facts[0] = ("Window", f"{opened} to {closed} ({duration(window.close - window.open)})")
     if verdict.grade is not None:
         facts.append(("Grade", f"{verdict.grade}: {words().grade.get(verdict.grade, '')}"))
-    watched = [words().dimension.get(name, printable(name, 40)) for name, item in verdict.coverage.items()
-               if item.state == "attached" and item.canary and not item.lost]  # fmt: skip
+    watched = [
+        words().dimension.get(name, printable(name, 40))
+        for name, item in verdict.coverage.items()
+        if item.state == "attached" and item.canary and not item.lost
+    ]
     facts.append(("Proven coverage", ", ".join(watched) or "none"))
     facts.append(("Rule", f"{printable(verdict.rule, 80)}, version {verdict.version}"))
     facts.append(("Verdict id", printable(verdict.id, 80)))
@@ -248,7 +251,7 @@ def _offset(session: Session, ts: int) -> str:
 
 
 def coverage(session: Session, limits: Limits) -> list[CoverageRow]:
-    """One row for each dimension: its last state, and everything that was lost or cannot be seen, in words."""
+    """One row for each dimension: its last state, and what was lost or cannot be seen, in words."""
     rows: list[CoverageRow] = []
     for dimension in DIMENSIONS:
         states = [event for event in session.coverage if event.dimension == dimension]

@@ -75,7 +75,9 @@ def poisoned(sample: Sample, text: str) -> Sample:
             declared=verdict.declared + text,
             observed=verdict.observed + text,
             rule=verdict.rule + text,
-            subject=msgspec.structs.replace(verdict.subject, text=text, tool=(verdict.subject.tool or "") + text),
+            subject=msgspec.structs.replace(
+                verdict.subject, text=text, tool=(verdict.subject.tool or "") + text
+            ),
             evidence=tuple(msgspec.structs.replace(item, fact=item.fact + text) for item in verdict.evidence),
         )
         for verdict in sample.verdicts

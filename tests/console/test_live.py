@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from console.live import LiveView, Summary
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.sample import sample
 
-SUMMARY = Summary("0123456789abcdef", 1, 8_000_000_000, "/tmp/report.html", ("3 events did not reach the disk",))
+SUMMARY = Summary(
+    "0123456789abcdef", 1, 8_000_000_000, "/tmp/report.html", ("3 events did not reach the disk",)
+)
 
 
 def shown(color: bool = False) -> str:
@@ -82,8 +85,6 @@ def test_only_colour_is_ever_sent_to_a_terminal_and_always_reset() -> None:
 def test_a_long_list_is_cut_and_says_so() -> None:
     stream = io.StringIO()
     view = LiveView(stream, False)
-    import msgspec
-
     for number in range(60):
         view.verdict(msgspec.structs.replace(sample().verdicts[number % 7], id=f"v{number}"))
     view.finish(SUMMARY)
@@ -104,7 +105,7 @@ def test_a_crafted_string_stays_on_its_line(text: str) -> None:
 
 def test_a_stream_that_fails_is_left_alone() -> None:
     class Broken(io.StringIO):
-        def write(self, text: str) -> int:
+        def write(self, _: str, /) -> int:
             raise BrokenPipeError
 
     view = LiveView(Broken(), False)

@@ -44,7 +44,9 @@ def test_the_header_says_the_verdict_of_the_session_in_one_sentence() -> None:
     good = [v for v in made.verdicts if v.verdict == "verified"]
     assert "All 2 statements hold." in page_of((made.events, good)).text
     unclear = [v for v in made.verdicts if v.verdict != "refuted"]
-    assert "Nothing is refuted; 1 statement of 3 could not be checked." in page_of((made.events, unclear)).text
+    assert (
+        "Nothing is refuted; 1 statement of 3 could not be checked." in page_of((made.events, unclear)).text
+    )
     assert "Nothing was said that could be checked." in page_of((made.events, [])).text
 
 
@@ -92,7 +94,9 @@ def test_a_dimension_of_which_the_log_says_nothing_is_not_called_watched() -> No
 
 
 def test_lost_llm_traffic_is_told() -> None:
-    gap = StreamGap(session=SESSION, ts=BASE, process=ROOT, host="api.openai.com", cause="http3", missing_bytes=12)
+    gap = StreamGap(
+        session=SESSION, ts=BASE, process=ROOT, host="api.openai.com", cause="http3", missing_bytes=12
+    )
     text = page_of(([gap], [])).text
     assert "traffic to api.openai.com could not be followed: http3, 12 bytes missing" in text
 
@@ -116,7 +120,9 @@ def test_the_policy_allows_exactly_the_script_and_the_style_inside() -> None:
         (element,) = [e for e in page.elements if e.tag == tag]
         digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in policy
-    assert not [e for e in page.elements if "style" in e.attributes or any(a.startswith("on") for a in e.attributes)]
+    assert not [
+        e for e in page.elements if "style" in e.attributes or any(a.startswith("on") for a in e.attributes)
+    ]
     assert not [e for e in page.elements if {"src", "srcset", "xlink:href", "action"} & set(e.attributes)]
 
 
@@ -139,7 +145,9 @@ def test_no_string_changes_the_structure(text: str) -> None:
     page = Page(source)
     assert page.problems == []
     assert page.shape() == page_of(poisoned(sample(), "harmless")).shape()
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\uef80-\uefff]", source)
+    assert not re.search(
+        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\uef80-\uefff]", source
+    )
 
 
 @given(st.data())
@@ -189,16 +197,36 @@ def big(events: int) -> Builder:
     number = 0
     while len(b.events) < events - 2:
         number += 1
-        child, began, ended = b.run(ROOT, ("gcc", "-c", f"file{number}.c"), number, number + 0.9, status=number % 97 == 0)
+        child, began, ended = b.run(
+            ROOT, ("gcc", "-c", f"file{number}.c"), number, number + 0.9, status=number % 97 == 0
+        )
         b.file(child, "read", f"/src/{'very-long-name-' * 12}{number}.c", number + 0.5)
         b.file(child, "create", f"/src/file{number}.o", number + 0.6)
-        b.add(Net(session=SESSION, ts=b.at(number + 0.7), seq=len(b.events), process=child, op="connect", family="inet",
-                  address="127.0.0.1", port=number % 65536, errno=111))  # fmt: skip
+        b.add(
+            Net(
+                session=SESSION,
+                ts=b.at(number + 0.7),
+                seq=len(b.events),
+                process=child,
+                op="connect",
+                family="inet",
+                address="127.0.0.1",
+                port=number % 65536,
+                errno=111,
+            )
+        )
         topic = f"said {number} <script>" + "<" * 300
         word, reason = (("refuted", "failed"), ("verified", None), ("unverifiable", "ambiguous"))[number % 3]
         if number % 2:
-            b.judge("claim", f"k{number}", word, reason, topic, f"seen {number} " + "\u202e" * 300,
-                    tuple((event, "gcc & <co>" * 20) for event in (began, ended) * 6))  # fmt: skip
+            b.judge(
+                "claim",
+                f"k{number}",
+                word,
+                reason,
+                topic,
+                f"seen {number} " + "\u202e" * 300,
+                tuple((event, "gcc & <co>" * 20) for event in (began, ended) * 6),
+            )
     return b
 
 

@@ -1,4 +1,4 @@
-"""The report in a real Chromium: nothing loads, nothing runs, everything can be read and reached by keyboard."""
+"""The report in a real Chromium: nothing loads, nothing runs, all can be read and reached by keyboard."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from tests.console.test_report import big
 
 CHROMIUM = Path(os.environ.get("POLYGRAPH_CHROMIUM", "/usr/bin/chromium"))
 _ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 # Every element that directly holds text: its colour against what is painted behind it (WCAG 2.2, 1.4.3).
 _CONTRASTS = """() => {
@@ -47,7 +52,8 @@ _CONTRASTS = """() => {
     const style = getComputedStyle(element);
     const front = rgb(element instanceof SVGElement ? style.fill : style.color);
     const [a, b] = [light(front), light(behind(element))].sort((x, y) => y - x);
-    found.push([(a + 0.05) / (b + 0.05), element.tagName + '.' + element.getAttribute('class'), element.textContent.slice(0, 40)]);
+    const name = element.tagName + '.' + element.getAttribute('class');
+    found.push([(a + 0.05) / (b + 0.05), name, element.textContent.slice(0, 40)]);
   }
   return found;
 }"""
@@ -56,7 +62,9 @@ _CONTRASTS = """() => {
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing: install Debian's chromium, or name another in POLYGRAPH_CHROMIUM")
+        pytest.fail(
+            f"{CHROMIUM} is missing: install Debian's chromium, or name another in POLYGRAPH_CHROMIUM"
+        )
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=str(CHROMIUM), args=_ARGS)
         yield found
@@ -66,7 +74,9 @@ def browser() -> Iterator[Browser]:
 class Opened:
     """A page with all that it did wrong."""
 
-    def __init__(self, browser: Browser, tmp_path: Path, given: Sample, width: int = 1400, scheme: str = "light") -> None:
+    def __init__(
+        self, browser: Browser, tmp_path: Path, given: Sample, width: int = 1400, scheme: str = "light"
+    ) -> None:
         path = tmp_path / "report.html"
         path.write_text(render(ReportInput(*given)), "utf-8")
         self.page: Page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
@@ -92,7 +102,9 @@ class Opened:
         assert [url.split("#")[0] for url in self.requests] == [self.url]
 
 
-def test_the_page_opens_without_an_error_and_asks_the_network_for_nothing(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_opens_without_an_error_and_asks_the_network_for_nothing(
+    browser: Browser, tmp_path: Path
+) -> None:
     made = sample()
     opened = Opened(browser, tmp_path, made)
     assert opened.count(".card") == len(made.verdicts)
@@ -102,7 +114,9 @@ def test_the_page_opens_without_an_error_and_asks_the_network_for_nothing(browse
 
 
 @pytest.mark.parametrize("group", range(3))
-def test_crafted_strings_are_shown_as_text_and_never_run(browser: Browser, tmp_path: Path, group: int) -> None:
+def test_crafted_strings_are_shown_as_text_and_never_run(
+    browser: Browser, tmp_path: Path, group: int
+) -> None:
     for text in HOSTILE[group::3]:
         made = poisoned(sample(), text)
         opened = Opened(browser, tmp_path, made)
@@ -162,15 +176,21 @@ def test_the_refuted_are_first_visible_and_in_the_accent(browser: Browser, tmp_p
     opened.close()
 
 
-def test_the_keyboard_reaches_cards_and_nodes_and_follows_their_lines(browser: Browser, tmp_path: Path) -> None:
+def test_the_keyboard_reaches_cards_and_nodes_and_follows_their_lines(
+    browser: Browser, tmp_path: Path
+) -> None:
     opened = Opened(browser, tmp_path, sample())
     reached: list[str] = []
     for _ in range(200):
         opened.page.keyboard.press("Tab")
-        if opened.page.evaluate("document.activeElement.dataset.seen || document.activeElement === document.body"):
+        if opened.page.evaluate(
+            "document.activeElement.dataset.seen || document.activeElement === document.body"
+        ):
             break
         opened.page.evaluate("document.activeElement.dataset.seen = 'yes'")
-        reached.append(opened.page.evaluate("document.activeElement.getAttribute('class') || document.activeElement.id"))
+        reached.append(
+            opened.page.evaluate("document.activeElement.getAttribute('class') || document.activeElement.id")
+        )
     assert sum(name.startswith("card") for name in reached) == 7
     assert sum(name.startswith("node") for name in reached) == opened.count(".node")
     node = opened.page.locator(".node.claim.refuted").first
@@ -208,7 +228,10 @@ def test_without_scripts_everything_is_still_there(browser: Browser, tmp_path: P
     page = context.new_page()
     page.goto(path.as_uri())
     assert page.locator(".card").count() == 7 and page.locator(".zoom").is_hidden()
-    assert page.get_by_role("heading", level=1).inner_text() == "4 of 7 statements contradict what the kernel saw."
+    assert (
+        page.get_by_role("heading", level=1).inner_text()
+        == "4 of 7 statements contradict what the kernel saw."
+    )
     context.close()
 
 

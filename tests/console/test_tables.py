@@ -17,9 +17,15 @@ from tests.console.sample import sample
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 SCENARIOS = [
-    ScenarioResult("honest and green", "tests passed (14) with pytest", "pytest ran and exited with 0", "verified", None),
-    ScenarioResult("ran nothing", "tests passed (14) with pytest", "no test runner ran", "refuted", "no_execution"),
-    ScenarioResult("in docker", "server started", "docker ran; the rest is elsewhere", "unverifiable", "handed_off"),
+    ScenarioResult(
+        "honest and green", "tests passed (14) with pytest", "pytest ran and exited with 0", "verified", None
+    ),
+    ScenarioResult(
+        "ran nothing", "tests passed (14) with pytest", "no test runner ran", "refuted", "no_execution"
+    ),
+    ScenarioResult(
+        "in docker", "server started", "docker ran; the rest is elsewhere", "unverifiable", "handed_off"
+    ),
 ]
 
 
@@ -59,11 +65,14 @@ def test_side_by_side_shows_each_scenario_once_in_order() -> None:
 
 
 def test_colour_adds_only_colour() -> None:
-    for make in (lambda t: verdict_table(sample().verdicts, t), lambda t: side_by_side(SCENARIOS, t)):
-        coloured = make(Terminal(100, color=True, fancy=True))
+    fancy = Terminal(100, color=True, fancy=True)
+    for coloured, bare_one in (
+        (verdict_table(sample().verdicts, fancy), verdict_table(sample().verdicts, plain(100))),
+        (side_by_side(SCENARIOS, fancy), side_by_side(SCENARIOS, plain(100))),
+    ):
         assert "\x1b[" in coloured
         bare = "\n".join(line.rstrip() for line in _SGR.sub("", coloured).splitlines())
-        assert bare == make(plain(100)).rstrip("\n")
+        assert bare == bare_one.rstrip("\n")
 
 
 def test_a_stream_without_unicode_gets_ascii() -> None:
@@ -95,13 +104,29 @@ def test_no_string_breaks_the_side_by_side_view(said: str, saw: str, width: int)
 
 def test_sessions_are_listed_with_their_counts() -> None:
     row = SessionRow(
-        id="0123456789abcdef", started=1_790_000_000_000_000_000, ended=None, command=("python", "a b.py", "\x1b[2J"),
-        content="metadata", status=None, verified=12, refuted=3, unverifiable=4, lost=0,
-    )  # fmt: skip
+        id="0123456789abcdef",
+        started=1_790_000_000_000_000_000,
+        ended=None,
+        command=("python", "a b.py", "\x1b[2J"),
+        content="metadata",
+        status=None,
+        verified=12,
+        refuted=3,
+        unverifiable=4,
+        lost=0,
+    )
     done = SessionRow(
-        id="fedcba9876543210", started=10**22, ended=10**22 + 2_000_000_000, command=(), content="full",
-        status=137, verified=0, refuted=0, unverifiable=0, lost=0,
-    )  # fmt: skip
+        id="fedcba9876543210",
+        started=10**22,
+        ended=10**22 + 2_000_000_000,
+        command=(),
+        content="full",
+        status=137,
+        verified=0,
+        refuted=0,
+        unverifiable=0,
+        lost=0,
+    )
     text = session_table([row, done], plain(140))
     check(text, 140)
     first = next(line for line in text.splitlines() if "0123456789abcdef" in line)
@@ -117,7 +142,7 @@ def test_a_pipe_has_a_fixed_width_and_no_colour(monkeypatch: pytest.MonkeyPatch)
 
 
 class Tty(io.StringIO):
-    encoding = "UTF-8"  # type: ignore[assignment]
+    encoding = "UTF-8"
 
     def isatty(self) -> bool:
         return True

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.words import blind_spot, command, duration, errno_name, gaps, in_reading_order, reason_sentence, signal_name, words
+from console.words import (
+    blind_spot,
+    command,
+    duration,
+    errno_name,
+    gaps,
+    in_reading_order,
+    reason_sentence,
+    signal_name,
+    words,
+)
 from polygraph.reasons import DIMENSIONS, GRADES, reasons
 from polygraph.verdicts import DimensionCoverage
 from tests.console.sample import sample
@@ -21,10 +31,20 @@ def test_every_name_of_the_closed_vocabularies_has_words() -> None:
 
 @pytest.mark.parametrize(
     ("ns", "shown"),
-    [(0, "0 µs"), (999_999, "999 µs"), (1_500_000, "1.5 ms"), (99_499_999, "99.5 ms"), (250_000_000, "250 ms"),
-     (999_999_999, "999 ms"), (3_440_000_000, "3.4 s"), (59_940_000_000, "59.9 s"), (60_000_000_000, "1 min 0 s"),
-     (7_260_000_000_000, "2 h 1 min"), (-1_500_000, "-1.5 ms")],
-)  # fmt: skip
+    [
+        (0, "0 µs"),
+        (999_999, "999 µs"),
+        (1_500_000, "1.5 ms"),
+        (99_499_999, "99.5 ms"),
+        (250_000_000, "250 ms"),
+        (999_999_999, "999 ms"),
+        (3_440_000_000, "3.4 s"),
+        (59_940_000_000, "59.9 s"),
+        (60_000_000_000, "1 min 0 s"),
+        (7_260_000_000_000, "2 h 1 min"),
+        (-1_500_000, "-1.5 ms"),
+    ],
+)
 def test_a_duration_has_the_unit_that_fits(ns: int, shown: str) -> None:
     assert duration(ns) == shown
 
