@@ -10,13 +10,13 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from console.words import ASCII_GLYPHS, GLYPHS, command, counted, duration, in_reading_order, reason_sentence
 from polygraph.text import printable
-from polygraph.verdicts import Verdict
+from polygraph.verdicts import Verdict, encode
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -162,6 +162,12 @@ def side_by_side(scenarios: Sequence[ScenarioResult], terminal: Terminal = _PLAI
     if not pieces:
         return "no scenarios\n"
     return _render(Group(*pieces), terminal)
+
+
+def json_lines(verdicts: Iterable[Verdict]) -> Iterator[bytes]:
+    """What ``--json`` prints: one verdict a line, newline included, in the order given."""
+    for verdict in verdicts:
+        yield encode(verdict) + b"\n"
 
 
 def counts_line(verdicts: Iterable[Verdict]) -> str:

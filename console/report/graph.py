@@ -16,6 +16,9 @@ NODE_WIDTH = 276
 NODE_HEIGHT = 50
 COLUMN = 418
 _GAP = 16
+#: characters that a box has room for
+_TITLE = 34
+_SUBTITLE = 42
 _TOP = 34
 WIDTH = 2 * COLUMN + NODE_WIDTH
 
@@ -69,10 +72,9 @@ class _Builder:
     #: by (source, target): the verdicts that cite the link as their own evidence, and all that it serves
     links: dict[tuple[int, int], tuple[set[int], set[int]]] = field(default_factory=dict)
 
-    def node(
-        self, key: tuple[str, str], column: int, kind: str, title: str, subtitle: str, style: str = ""
-    ) -> Node:
+    def node(self, key: tuple[str, str], kind: str, title: str, subtitle: str, style: str = "") -> Node:
         found = self.by_key.get(key)
+        column = {"intent": 0, "claim": 2}.get(kind, 1)
         if found is None:
             said = f"{kind}: {title}. {subtitle}" if subtitle else f"{kind}: {title}"
             found = Node(
@@ -124,14 +126,11 @@ def graph(session: Session, limits: Limits) -> Graph:
 def _subject(build: _Builder, place: int) -> Node:
     verdict = build.session.verdicts[place]
     subject = verdict.subject
-    column = 0 if subject.kind == "intent" else 2
     title = subject.tool or (subject.topic or subject.kind).replace("_", " ")
-    node = build.node(
-        (subject.kind, subject.id), column, subject.kind, title, verdict.declared, verdict.verdict
-    )
+    node = build.node((subject.kind, subject.id), subject.kind, title, verdict.declared, verdict.verdict)
     # an intent that was first drawn as the owner of a claim gets its own verdict now
     node.style, node.mark = verdict.verdict, GLYPHS[verdict.verdict]
-    node.subtitle, node.href = printable(verdict.declared, 42), f"#v{place}"
+    node.subtitle, node.href = printable(verdict.declared, _SUBTITLE), f"#v{place}"
     node.said = printable(
         f"{subject.kind}: {verdict.declared}, {verdict.verdict}. Seen: {verdict.observed}", 600
     )
@@ -151,7 +150,7 @@ def _owner(build: _Builder, place: int) -> Node | None:
         return None
     expected = intent.executions[0] if intent.executions else None
     subtitle = command((expected.program, *expected.args), 120) if expected is not None else intent.kind
-    node = build.node(("intent", intent.intent), 0, "intent", intent.tool, subtitle, "none")
+    node = build.node(("intent", intent.intent), "intent", intent.tool, subtitle, "none")
     node.order = node.order or float(intent.ts)
     node.verdicts.add(place)
     return node
@@ -161,9 +160,9 @@ def _unseen(build: _Builder, place: int, about: int) -> Node:
     """The box of a verdict that cites no event: a dashed one, unless the verdict confirms what was said."""
     verdict = build.session.verdicts[place]
     if verdict.verdict == "verified":
-        return build.node(("seen", f"{about}"), 1, "effect", verdict.observed, "")
+        return build.node(("seen", f"{about}"), "effect", verdict.observed, "")
     title = "nothing seen" if verdict.verdict == "refuted" else "could not be seen"
-    return build.node(("ghost", f"{about}/{title}"), 1, "ghost", title, verdict.observed, verdict.verdict)
+    return build.node(("ghost", f"{about}/{title}"), "ghost", title, verdict.observed, verdict.verdict)
 
 
 def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
@@ -171,7 +170,7 @@ def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
     for item in build.session.verdicts[place].evidence[: limits.evidence]:
         event = build.session.cited.get(item.id)
         key, title, subtitle, href = _effect(build.session, event, item.fact, item.id)
-        node = build.node(key, 1, "effect", title, subtitle)
+        node = build.node(key, "effect", title, subtitle)
         node.href = node.href or href
         found[node.number] = node
     return list(found.values())
@@ -212,7 +211,7 @@ def _effect(
 
 def _tail(path: str) -> str:
     """The end of a long path, which tells more than its beginning."""
-    return path if len(path) <= 38 else "…" + path[-37:]
+    return path if len(path) <= _TITLE else "…" + path[1 - _TITLE :]
 
 
 def _layout(build: _Builder) -> None:

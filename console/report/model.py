@@ -221,4 +221,4 @@ def _span(session: Session, events: Iterable[AnyEvent]) -> None:
     if not times:
         times = [verdict.window.open for verdict in session.verdicts] or [0]
     session.begin = session.start.ts if session.start is not None else min(times)
-    session.end = max(session.begin + 1, max(times))
+    session.end = max(session.begin + 1, *times)

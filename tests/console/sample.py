@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from polygraph.events import (
     AnyEvent,
@@ -82,17 +82,18 @@ class Builder:
                 wall_offset=1_790_000_000_000_000_000 - BASE,
             )
         )
+        dimension: Any
         for dimension in DIMENSIONS:
             session, seq = self._where
             blind = ("sendfile",) if dimension == "network" else ()
-            state = "not_requested" if dimension == "ipc" else "attached"
+            state: Any = "not_requested" if dimension == "ipc" else "attached"
             self.add(
                 Coverage(
                     session=session,
                     ts=self.at(0),
                     seq=seq,
                     dimension=dimension,
-                    state=state,  # type: ignore[arg-type]
+                    state=state,
                     canary=state == "attached",
                     blind=blind,
                 )
@@ -145,7 +146,7 @@ class Builder:
         return child, began, self.add(ended)
 
     def file(
-        self, process: str, op: str, path: str, ms: float, errno: int = 0, sensitive: str | None = None
+        self, process: str, op: Any, path: str, ms: float, errno: int = 0, sensitive: str | None = None
     ) -> str:
         session, seq = self._where
         return self.add(
@@ -156,7 +157,7 @@ class Builder:
                 process=process,
                 op=op,
                 path=path,
-                errno=errno,  # type: ignore[arg-type]
+                errno=errno,
                 sensitive=sensitive,
                 resolved=errno == 0,
             )
@@ -189,7 +190,7 @@ class Builder:
         self.ms = response
         return call
 
-    def intent(self, name: str, call: str, tool: str, kind: str, ms: float, **more: object) -> str:
+    def intent(self, name: str, call: str, tool: str, kind: Any, ms: float, **more: Any) -> str:
         session, seq = self._where
         self.add(
             Intent(
@@ -203,7 +204,7 @@ class Builder:
                 tool=tool,
                 kind=kind,
                 digest="d" * 32,
-                **more,  # type: ignore[arg-type]
+                **more,
             )
         )
         return name
@@ -224,9 +225,7 @@ class Builder:
             )
         )
 
-    def claim(
-        self, name: str, topic: str, ms: float, intent: str | None = None, outcome: str | None = "ok"
-    ) -> str:
+    def claim(self, name: str, topic: Any, ms: float, intent: str | None = None, outcome: Any = "ok") -> str:
         session, seq = self._where
         self.add(
             Claim(
@@ -236,19 +235,19 @@ class Builder:
                 claim=name,
                 source="model",
                 kind="outcome",
-                topic=topic,  # type: ignore[arg-type]
+                topic=topic,
                 outcome=outcome,
                 process=ROOT,
-                intent=intent,  # type: ignore[arg-type]
+                intent=intent,
             )
         )
         return name
 
     def judge(
         self,
-        kind: str,
+        kind: Any,
         subject: str,
-        verdict: str,
+        verdict: Any,
         reason: str | None,
         declared: str,
         observed: str,
@@ -257,7 +256,7 @@ class Builder:
         lost: int = 0,
         tool: str | None = None,
         topic: str | None = None,
-        grade: str | None = "exact",
+        grade: Any = "exact",
     ) -> Verdict:
         coverage = {
             d: DimensionCoverage(state="attached", canary=True, lost=lost if d == "file" else 0)
@@ -267,12 +266,12 @@ class Builder:
             id=f"v{len(self.verdicts):04d}",
             session=self.session,
             ts=self.at(self.ms),
-            subject=Subject(kind=kind, id=subject, tool=tool, topic=topic),  # type: ignore[arg-type]
+            subject=Subject(kind=kind, id=subject, tool=tool, topic=topic),
             verdict=verdict,
             reason=reason,
             grade=grade,
             declared=declared,
-            observed=observed,  # type: ignore[arg-type]
+            observed=observed,
             evidence=tuple(Evidence(id=i, ts=self._ts(i), fact=fact) for i, fact in evidence),
             coverage=coverage,
             window=Window(

@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from console.tables import PIPE_WIDTH, ScenarioResult, Terminal, session_table, side_by_side, verdict_table
+from console.tables import (
+    PIPE_WIDTH,
+    ScenarioResult,
+    Terminal,
+    json_lines,
+    session_table,
+    side_by_side,
+    verdict_table,
+)
 from polygraph.log.store import SessionRow
+from polygraph.verdicts import decode
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.sample import sample
 
@@ -134,6 +143,13 @@ def test_sessions_are_listed_with_their_counts() -> None:
     second = next(line for line in text.splitlines() if "fedcba9876543210" in line)
     assert "2.0 s" in second and "137" in second
     assert "no sessions yet" in session_table([])
+
+
+def test_json_is_one_verdict_a_line_and_reads_back() -> None:
+    made = poisoned(sample(), HOSTILE[14]).verdicts
+    lines = list(json_lines(made))
+    assert [decode(line) for line in lines] == made
+    assert all(line.count(b"\n") == 1 and line.endswith(b"\n") for line in lines)
 
 
 def test_a_pipe_has_a_fixed_width_and_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
