@@ -65,21 +65,65 @@ PG_INLINE void pg_lose(struct pg_session *session, enum pg_dimension dimension, 
 		__sync_fetch_and_add(&session->lost[dimension][cause], 1);
 }
 
-/* Fills the header for `task` (its process, not its thread) and takes the session's next seq. */
+/*
+ * Takes the session's next seq and fills the header for `task` (its process, not its thread). seq is taken
+ * before the ring is asked, so a record that finds no room leaves a gap.
+ */
 PG_INLINE void pg_header(struct pg_hdr *hdr, struct task_struct *task, struct pg_session *session,
 			 __u64 handle, enum pg_type type, __u32 size)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-
 	hdr->size = size;
 	hdr->type = type;
 	hdr->_pad = 0;
 	hdr->ts = bpf_ktime_get_boot_ns();
 	hdr->session = handle;
 	hdr->seq = session ? __sync_fetch_and_add(&session->emitted, 1) + 1 : 0;
-	hdr->start = BPF_CORE_READ(leader, start_boottime);
+	hdr->start = BPF_CORE_READ(task, group_leader, start_boottime);
 	hdr->pid = BPF_CORE_READ(task, tgid);
 	hdr->tid = BPF_CORE_READ(task, pid);
+}
+
+/*
+ * Sends a whole record. Nobody is woken for it unless `flags` says so: user space drains on a short timer,
+ * and a wake-up for each record would cost more than the record.
+ */
+PG_INLINE void pg_send(void *ring, void *record, __u32 size, struct pg_session *session,
+		       enum pg_dimension dimension, __u64 flags)
+{
+	if (bpf_ringbuf_output(ring, record, size, flags))
+		pg_lose(session, dimension, PG_LOSS_RING);
+}
+
+/*
+ * Scratch for records with variable parts: one per CPU, in a plain array because a per-CPU map's value may
+ * not exceed 32 KiB. A probe that interrupts another on the same CPU finds it busy and counts the loss.
+ */
+#define PG_SCRATCH_HEAD 16384 /* fixed part, paths and names */
+struct pg_scratch {
+	__u64 busy;
+	__u8 data[PG_SCRATCH_HEAD + PG_ARGV_MAX];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* number of possible CPUs: set before load */
+	__type(key, __u32);
+	__type(value, struct pg_scratch);
+} scratch SEC(".maps");
+
+PG_INLINE struct pg_scratch *pg_scratch_take(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct pg_scratch *mine = bpf_map_lookup_elem(&scratch, &cpu);
+
+	if (!mine || __sync_lock_test_and_set(&mine->busy, 1))
+		return NULL;
+	return mine;
+}
+
+PG_INLINE void pg_scratch_give(struct pg_scratch *mine)
+{
+	__sync_lock_test_and_set(&mine->busy, 0);
 }
 
 #endif

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* polygraph.bpf.c: all families in one object, so that they share the lineage map. See bpf/README.md. */
 #include "core.h"
+#include "path.h"
 #include "process.h"
+#include "file.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

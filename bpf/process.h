@@ -1,17 +1,25 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* process.h: lineage (inherited at fork), exec, exit. */
+/*
+ * process.h: lineage (inherited at fork), exec, exit.
+ *
+ * A task belongs to a session exactly when it carries task-local storage. The storage is copied to the child
+ * before the child can run, so a process that never execs, forks twice, calls setsid or lives for a
+ * millisecond is followed all the same, whoever its parent becomes.
+ */
 #ifndef POLYGRAPH_PROCESS_H
 #define POLYGRAPH_PROCESS_H
 
 #include "core.h"
+#include "path.h"
+
+#define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(pg_on_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct pg_lineage *mine = pg_lineage_of(parent);
-	struct pg_lineage *theirs;
+	struct pg_lineage *mine = pg_lineage_of(parent), *theirs;
 	struct pg_session *session;
-	struct pg_fork *record;
+	struct pg_fork record = {};
 
 	if (!mine)
 		return 0;
@@ -27,16 +35,195 @@ int BPF_PROG(pg_on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0; /* a thread */
 	if (session)
 		__sync_fetch_and_add(&session->live, 1);
-	record = bpf_ringbuf_reserve(&effects, sizeof(*record), 0);
-	if (!record) {
-		pg_lose(session, PG_DIM_PROCESS, PG_LOSS_RING);
+	pg_header(&record.hdr, parent, session, mine->session, PG_FORK, sizeof(record));
+	record.child_start = BPF_CORE_READ(child, start_boottime);
+	record.child_pid = BPF_CORE_READ(child, tgid);
+	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Appends a kernel string of at most 4095 bytes; returns its length without the NUL. */
+PG_INLINE __u32 pg_string_copy(void *to, const char *from)
+{
+	long length = bpf_probe_read_kernel_str(to, PG_PATH_MAX, from);
+
+	return length > 0 ? (__u32)(length - 1) & (PG_PATH_MAX - 1) : 0;
+}
+
+PG_INLINE void pg_exec_identity(struct pg_exec *record, struct task_struct *task)
+{
+	struct nsproxy *ns = BPF_CORE_READ(task, nsproxy);
+	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent, group_leader);
+
+	record->parent_start = BPF_CORE_READ(parent, start_boottime);
+	record->parent_pid = BPF_CORE_READ(parent, tgid);
+	record->uid = BPF_CORE_READ(task, real_cred, uid.val);
+	record->gid = BPF_CORE_READ(task, real_cred, gid.val);
+	record->ns_mnt = BPF_CORE_READ(ns, mnt_ns, ns.inum);
+	record->ns_pid = BPF_CORE_READ(ns, pid_ns_for_children, ns.inum);
+	record->ns_net = BPF_CORE_READ(ns, net_ns, ns.inum);
+	record->ns_uts = BPF_CORE_READ(ns, uts_ns, ns.inum);
+	record->ns_ipc = BPF_CORE_READ(ns, ipc_ns, ns.inum);
+	record->ns_cgroup = BPF_CORE_READ(ns, cgroup_ns, ns.inum);
+	record->ns_user = BPF_CORE_READ(task, real_cred, user_ns, ns.inum);
+	record->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	struct pg_lineage *mine = pg_lineage_of(task);
+	const char *filename, *interp;
+	struct pg_session *session;
+	struct pg_scratch *space;
+	struct pg_exec *record;
+	unsigned long from, total;
+	__u32 at, length, flags;
+	struct file *file;
+
+	if (!mine)
+		return 0;
+	session = pg_session_of(mine->session);
+	space = pg_scratch_take();
+	if (!space) {
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_PROCESS, PG_LOSS_SCRATCH);
 		return 0;
 	}
-	pg_header(&record->hdr, parent, session, mine->session, PG_FORK, sizeof(*record));
-	record->child_start = BPF_CORE_READ(child, start_boottime);
-	record->child_pid = BPF_CORE_READ(child, tgid);
-	record->_pad = 0;
-	bpf_ringbuf_submit(record, 0);
+	record = (struct pg_exec *)space->data;
+	__builtin_memset(record, 0, sizeof(*record));
+	pg_exec_identity(record, task);
+	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
+
+	file = BPF_CORE_READ(bprm, file);
+	record->ino = BPF_CORE_READ(file, f_inode, i_ino);
+	record->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	at = sizeof(*record);
+	length = pg_path_copy(&space->data[at], BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), &flags);
+	record->path_len = length;
+	record->path_truncated = flags & PG_PATH_TRUNCATED;
+	at += length;
+
+	filename = BPF_CORE_READ(bprm, filename);
+	interp = BPF_CORE_READ(bprm, interp);
+	if (filename != interp && at < PG_SCRATCH_HEAD - 3 * PG_PATH_MAX) {
+		length = pg_string_copy(&space->data[at], filename);
+		record->script_len = length;
+		at += length;
+	}
+	if (at < PG_SCRATCH_HEAD - PG_PATH_MAX - 256) {
+		length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &flags);
+		record->cwd_len = length;
+		record->cwd_truncated = flags & PG_PATH_TRUNCATED;
+		at += length;
+	}
+	if (at < PG_SCRATCH_HEAD - PG_PATH_MAX) {
+		length = pg_string_copy(&space->data[at], BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name)) & PG_NAME_MAX;
+		record->cgroup_len = length;
+		at += length;
+	}
+
+	/* The new image's own argument strings: what the program gets, whatever was passed or changed since. */
+	from = BPF_CORE_READ(task, mm, arg_start);
+	total = BPF_CORE_READ(task, mm, arg_end) - from;
+	record->argv_total = total;
+	length = total > PG_ARGV_MAX ? PG_ARGV_MAX : total;
+	if (at < PG_SCRATCH_HEAD && length <= PG_ARGV_MAX) {
+		if (bpf_probe_read_user(&space->data[at], length, (void *)from))
+			pg_lose(session, PG_DIM_PROCESS, PG_LOSS_READ);
+		else {
+			record->argv_len = length;
+			at += length;
+		}
+	}
+	pg_header(&record->hdr, task, session, mine->session, PG_EXEC, at);
+	if (at <= sizeof(space->data))
+		pg_send(&effects, record, at, session, PG_DIM_PROCESS, BPF_RB_FORCE_WAKEUP);
+	pg_scratch_give(space);
+	return 0;
+}
+
+PG_INLINE int pg_exec_refused(struct syscall_trace_exit *ctx, bool at_variant)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine;
+	struct pg_session *session;
+	struct pg_scratch *space;
+	struct pg_exec_failed *record;
+	struct pt_regs *regs;
+	__u32 size = sizeof(*record);
+	long length;
+
+	if (ctx->ret >= 0)
+		return 0;
+	mine = pg_lineage_of(task);
+	if (!mine)
+		return 0;
+	session = pg_session_of(mine->session);
+	space = pg_scratch_take();
+	if (!space) {
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_PROCESS, PG_LOSS_SCRATCH);
+		return 0;
+	}
+	record = (struct pg_exec_failed *)space->data;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->error = -ctx->ret;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	length = bpf_probe_read_user_str(&space->data[sizeof(*record)], PG_PATH_MAX,
+					 (void *)(at_variant ? PT_REGS_PARM2_CORE_SYSCALL(regs) : PT_REGS_PARM1_CORE_SYSCALL(regs)));
+	if (length > 0 && length <= PG_PATH_MAX) {
+		record->path_len = length - 1;
+		size += length - 1;
+	}
+	pg_header(&record->hdr, task, session, mine->session, PG_EXEC_FAILED, size);
+	if (size <= sizeof(*record) + PG_PATH_MAX)
+		pg_send(&effects, record, size, session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
+	pg_scratch_give(space);
+	return 0;
+}
+
+SEC("tp/syscalls/sys_exit_execve")
+int pg_on_execve_exit(struct syscall_trace_exit *ctx)
+{
+	return pg_exec_refused(ctx, false);
+}
+
+SEC("tp/syscalls/sys_exit_execveat")
+int pg_on_execveat_exit(struct syscall_trace_exit *ctx)
+{
+	return pg_exec_refused(ctx, true);
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(pg_on_exit, struct task_struct *task)
+{
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_session *session;
+	struct pg_exit record = {};
+	struct pg_hdr idle = {};
+	struct signal_struct *signal;
+
+	if (!mine)
+		return 0;
+	/* do_exit() has counted this thread out already; the last one finds nobody left. */
+	signal = BPF_CORE_READ(task, signal);
+	if (BPF_CORE_READ(signal, live.counter) != 0)
+		return 0;
+	session = pg_session_of(mine->session);
+	/* What the parent's wait() will get, cf. wait_task_zombie() in kernel/exit.c. */
+	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
+		record.code = BPF_CORE_READ(signal, group_exit_code);
+	else
+		record.code = BPF_CORE_READ(task, group_leader, exit_code);
+	pg_header(&record.hdr, task, session, mine->session, PG_EXIT, sizeof(record));
+	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
+	if (session && __sync_fetch_and_add(&session->live, -1) == 1) {
+		pg_header(&idle, task, session, mine->session, PG_SESSION_IDLE, sizeof(idle));
+		pg_send(&effects, &idle, sizeof(idle), session, PG_DIM_PROCESS, BPF_RB_FORCE_WAKEUP);
+	}
 	return 0;
 }
 

@@ -216,6 +216,24 @@ struct pg_read_evicted {
 	struct pg_read read;
 };
 
+/* Map `sensitive`: rules of data/sensitive_paths.toml. A rule matches a file whose last component, and whose
+ * directory's last component, equal `name` and `parent` under their masks; a length of 0 accepts any length. */
+#define PG_RULES 64
+#define PG_RULE_NAME 32
+struct pg_rule {
+	__u64 name[4], name_mask[4];
+	__u64 parent[4], parent_mask[4];
+	__u32 name_len;
+	__u32 parent_len;
+};
+
+/* Map `mapped`, key: executable mappings that were reported. */
+struct pg_mapped_key {
+	__u64 ino;
+	__u32 dev;
+	__u32 ns_mnt;
+};
+
 struct pg_mapped {
 	struct pg_hdr hdr;
 	__u64 ino;

@@ -31,7 +31,7 @@ class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ResponseDone(msgspec.Struct, frozen=True, kw_only=True):
-    """A response is over. ``request_index`` is None when its request was not seen.
+    """A response is over. ``request_index`` is None when its request was not seen: then the body is not kept.
 
     ``status`` 0: its head was lost. An event stream comes as :class:`BodyPart`, with ``body`` empty.
     """

@@ -200,8 +200,7 @@ class Http1Connection:
             side.response = looks_like_response(start)
             if side.response is None:
                 return len(data)
-            other = self._sides["received" if side.direction == "sent" else "sent"]
-            if other.response is side.response:
+            if self._other(side).response is side.response:
                 raise HttpError("not_http")
         if start:
             check_start(start, side.response)
@@ -216,6 +215,8 @@ class Http1Connection:
         return position + end + 4 - before
 
     def _chunk_line(self, side: _Side, data: bytes, position: int, ts: int) -> int:
+        if side.state is _State.CHUNK_END and data[position] != b"\r\n"[len(side.held)]:
+            raise HttpError("bad_chunk")
         room = (MAX_HEAD if side.state is _State.TRAILERS else _MAX_CHUNK_LINE) + 2 - len(side.held)
         before = len(side.held)
         side.held += data[position : position + room]
@@ -227,8 +228,6 @@ class Http1Connection:
         line = bytes(side.held[:end])
         side.held.clear()
         if side.state is _State.CHUNK_END:
-            if line:
-                raise HttpError("bad_chunk")
             side.state = _State.CHUNK_SIZE
         elif side.state is _State.CHUNK_SIZE:
             side.remaining = _chunk_size(line)
@@ -373,6 +372,9 @@ class Http1Connection:
                 side.state = _State.LOST
                 return
             missing -= within
+        other = self._other(side)
+        if side.response is None and other.response is not None:
+            side.response = not other.response
         side.held.clear()
         side.state = _State.LOST
         if side.response and self._waiting:
@@ -424,6 +426,9 @@ class Http1Connection:
         self._over = True
         self._waiting.clear()
         self._events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))
+
+    def _other(self, side: _Side) -> _Side:
+        return self._sides["received" if side.direction == "sent" else "sent"]
 
     def _in_order(self) -> list[_Side]:
         return sorted(self._sides.values(), key=lambda side: bool(side.response))

@@ -45,7 +45,7 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A call is over; ``ts`` is when its answer was (its end mark, not the connection's end).
 
     ``response`` is None for an error status, or when nothing of it could be read. ``status`` 0: there was no
-    answer, or its head was lost. ``complete``: all it said was seen, be it a provider's own error.
+    answer, or its head was lost. ``complete``: all it said was seen, a provider's own error too.
     """
 
     index: int

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * file.h: what the lineage does to files.
+ *
+ * Only exits of system calls are hooked: an entry probe would double the cost of looking, and the arguments are
+ * still in the task's saved registers. What was opened is taken from the open file, so it is resolved by the
+ * kernel. The other operations leave no file behind: they come as the directory (resolved) and the argument.
+ *
+ * Volume. Opening an ordinary file for reading sends nothing: it is noted in the direct-mapped array `reads`,
+ * and what loses its slot is sent first. A file written again and again is one record, then a counter.
+ */
+#ifndef POLYGRAPH_FILE_H
+#define POLYGRAPH_FILE_H
+
+#include "core.h"
+#include "path.h"
+
+#define O_ACCMODE 3
+#define O_CREAT 0100
+#define O_TRUNC 01000
+#define O_PATH 010000000
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define AT_FDCWD -100
+#define AT_REMOVEDIR 0x200
+#define FMODE_CREATED (1 << 20) /* include/linux/fs.h, since v4.19: this open made the file */
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
+
+#define PG_READ_SLOTS 65536 /* a power of two */
+
+const volatile __u32 pg_rules = 0; /* rows of `sensitive` in use */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, PG_READ_SLOTS);
+	__type(key, __u32);
+	__type(value, struct pg_read);
+} reads SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct pg_touch_key);
+	__type(value, struct pg_touch);
+} touched SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PG_RULES);
+	__type(key, __u32);
+	__type(value, struct pg_rule);
+} sensitive SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct pg_mapped_key);
+	__type(value, __u8);
+} mapped SEC(".maps");
+
+/* The open file of descriptor `fd`, or NULL. */
+PG_INLINE struct file *pg_file_of(struct task_struct *task, long fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **slot, *file = NULL;
+
+	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	slot = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &slot[fd]);
+	return file;
+}
+
+/* Starts a file record in scratch; NULL (and counted) if there is no scratch. */
+PG_INLINE struct pg_file *pg_file_begin(struct pg_scratch **space, struct pg_session *session)
+{
+	struct pg_file *record;
+
+	*space = pg_scratch_take();
+	if (!*space) {
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_FILE, PG_LOSS_SCRATCH);
+		return NULL;
+	}
+	record = (struct pg_file *)(*space)->data;
+	__builtin_memset(record, 0, sizeof(*record));
+	return record;
+}
+
+PG_INLINE void pg_file_end(struct pg_scratch *space, __u32 size, struct task_struct *task,
+			   struct pg_session *session, __u64 handle)
+{
+	struct pg_file *record = (struct pg_file *)space->data;
+
+	pg_header(&record->hdr, task, session, handle, PG_FILE, size);
+	if (size <= sizeof(space->data))
+		pg_send(&effects, record, size, session, PG_DIM_FILE, BPF_RB_NO_WAKEUP);
+	pg_scratch_give(space);
+}
+
+/* Identity and path of an open file into the record; returns the path's length. */
+PG_INLINE __u32 pg_file_describe(struct pg_scratch *space, struct file *file)
+{
+	struct pg_file *record = (struct pg_file *)space->data;
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	__u32 flags, length;
+	char name[8] = {};
+
+	record->ino = BPF_CORE_READ(file, f_inode, i_ino);
+	record->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	record->mode = BPF_CORE_READ(file, f_inode, i_mode);
+	length = pg_path_copy(&space->data[sizeof(*record)], BPF_CORE_READ(file, f_path.mnt), dentry, &flags);
+	record->path_len = length;
+	record->flags |= PG_FILE_RESOLVED;
+	if (flags & PG_PATH_TRUNCATED)
+		record->flags |= PG_FILE_TRUNCATED;
+	if (flags & PG_PATH_DELETED)
+		record->flags |= PG_FILE_DELETED;
+	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
+	if (name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' && name[4] == 'd' && name[5] == ':' &&
+	    !(flags & PG_PATH_TRUNCATED) && space->data[sizeof(*record)] == '/')
+		record->flags |= PG_FILE_MEMFD;
+	if (flags & PG_PATH_PSEUDO)
+		record->flags |= PG_FILE_MEMFD;
+	return length;
+}
+
+/*
+ * A later touch of a file that was reported: counted, true. The first one of (session, file, op): false, to be
+ * reported. A full map loses the counter, not the record.
+ */
+PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, __u64 handle, struct file *file,
+			  __u32 op)
+{
+	struct pg_touch_key key = {.session = handle, .op = op};
+	struct pg_touch fresh = {}, *known;
+
+	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
+	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	known = bpf_map_lookup_elem(&touched, &key);
+	if (known) {
+		known->last_ts = bpf_ktime_get_boot_ns();
+		if (!known->first_ts)
+			known->first_ts = known->last_ts;
+		known->start = BPF_CORE_READ(task, group_leader, start_boottime);
+		known->pid = BPF_CORE_READ(task, tgid);
+		__sync_fetch_and_add(&known->count, 1);
+		return true;
+	}
+	if (bpf_map_update_elem(&touched, &key, &fresh, BPF_NOEXIST))
+		pg_lose(session, PG_DIM_FILE, PG_LOSS_MAP);
+	return false;
+}
+
+struct pg_rule_match {
+	__u64 name[4], parent[4];
+	__u32 name_len, parent_len;
+	__u32 rule; /* 1 + index */
+};
+
+static long pg_rule_step(__u32 index, struct pg_rule_match *file)
+{
+	struct pg_rule *rule = bpf_map_lookup_elem(&sensitive, &index);
+
+	if (!rule)
+		return 1;
+	if ((rule->name_len && rule->name_len != file->name_len) || (rule->parent_len && rule->parent_len != file->parent_len))
+		return 0;
+	for (int i = 0; i < 4; i++)
+		if (((file->name[i] ^ rule->name[i]) & rule->name_mask[i]) || ((file->parent[i] ^ rule->parent[i]) & rule->parent_mask[i]))
+			return 0;
+	file->rule = index + 1;
+	return 1;
+}
+
+/* 1 + the index of the sensitive rule that the file's name matches, or 0. */
+PG_INLINE __u32 pg_rule_of(struct dentry *dentry)
+{
+	struct pg_rule_match file = {};
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	__u32 length;
+
+	file.name_len = BPF_CORE_READ(dentry, d_name.len);
+	length = file.name_len > PG_RULE_NAME ? PG_RULE_NAME : file.name_len;
+	bpf_probe_read_kernel(file.name, length & 63, BPF_CORE_READ(dentry, d_name.name));
+	file.parent_len = BPF_CORE_READ(parent, d_name.len);
+	length = file.parent_len > PG_RULE_NAME ? PG_RULE_NAME : file.parent_len;
+	bpf_probe_read_kernel(file.parent, length & 63, BPF_CORE_READ(parent, d_name.name));
+	bpf_loop(pg_rules, pg_rule_step, &file, 0);
+	return file.rule;
+}
+
+PG_INLINE void pg_read_evict(struct pg_read *read, struct task_struct *task, struct pg_session *session, __u64 handle)
+{
+	struct pg_read_evicted record = {};
+	struct pg_session *owner = read->session == handle ? session : pg_session_of(read->session);
+
+	pg_header(&record.hdr, task, owner, read->session, PG_READ, sizeof(record));
+	record.read = *read;
+	pg_send(&effects, &record, sizeof(record), owner, PG_DIM_FILE, BPF_RB_NO_WAKEUP);
+}
+
+/* Notes that `task` opened `file` for reading. */
+PG_INLINE void pg_read_touch(struct task_struct *task, struct pg_session *session, __u64 handle, struct file *file)
+{
+	struct pg_read mine = {.session = handle, .count = 1}, *slot;
+	__u32 index;
+
+	mine.ino = BPF_CORE_READ(file, f_inode, i_ino);
+	mine.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	mine.start = BPF_CORE_READ(task, group_leader, start_boottime);
+	mine.pid = BPF_CORE_READ(task, tgid);
+	mine.last_ts = bpf_ktime_get_boot_ns();
+	index = ((mine.ino ^ handle ^ mine.dev) * 0x9E3779B97F4A7C15ull) >> 48;
+	slot = bpf_map_lookup_elem(&reads, &index);
+	if (!slot)
+		return;
+	if (__sync_lock_test_and_set(&slot->lock, 1)) {
+		pg_read_evict(&mine, task, session, handle); /* someone is in the slot: sent instead of noted */
+		return;
+	}
+	if (slot->session == handle && slot->ino == mine.ino && slot->dev == mine.dev && slot->pid == mine.pid &&
+	    slot->start == mine.start) {
+		slot->count++;
+		slot->last_ts = mine.last_ts;
+	} else {
+		if (slot->session)
+			pg_read_evict(slot, task, session, handle);
+		slot->session = mine.session;
+		slot->ino = mine.ino;
+		slot->start = mine.start;
+		slot->last_ts = mine.last_ts;
+		slot->dev = mine.dev;
+		slot->pid = mine.pid;
+		slot->count = 1;
+	}
+	__sync_lock_test_and_set(&slot->lock, 0);
+}
+
+/* A path argument and its directory, appended to the record. */
+PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct task_struct *task, int dirfd,
+				 const char *argument, bool second)
+{
+	struct pg_file *record = (struct pg_file *)space->data;
+	__u32 flags, length;
+	struct file *base;
+	long got;
+	char first = 0;
+
+	bpf_probe_read_user(&first, 1, argument);
+	if (first != '/' && at < PG_SCRATCH_HEAD) {
+		if (dirfd == AT_FDCWD) {
+			length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &flags);
+		} else {
+			base = pg_file_of(task, dirfd);
+			length = base ? pg_path_copy(&space->data[at], BPF_CORE_READ(base, f_path.mnt), BPF_CORE_READ(base, f_path.dentry), &flags) : 0;
+		}
+		if (length) {
+			if (second)
+				record->base2_len = length;
+			else
+				record->base_len = length;
+			record->flags |= second ? PG_FILE_BASE2 : PG_FILE_BASE;
+			if (flags & PG_PATH_TRUNCATED)
+				record->flags |= PG_FILE_TRUNCATED;
+			at += length;
+		}
+	}
+	if (at >= PG_SCRATCH_HEAD + PG_PATH_MAX)
+		return at;
+	got = bpf_probe_read_user_str(&space->data[at], PG_PATH_MAX, argument);
+	if (got > 0 && got <= PG_PATH_MAX) {
+		if (second)
+			record->path2_len = got - 1;
+		else
+			record->path_len = got - 1;
+		at += got - 1;
+	}
+	return at;
+}
+
+struct pg_paths {
+	__u8 op;
+	int dirfd, dirfd2;
+	const char *path, *path2;
+	__u32 flags;
+};
+
+/* An operation on one or two path arguments, done or refused. */
+PG_INLINE int pg_path_operation(long result, struct task_struct *task, struct pg_lineage *mine, struct pg_paths *of)
+{
+	struct pg_session *session = pg_session_of(mine->session);
+	struct pg_scratch *space;
+	struct pg_file *record = pg_file_begin(&space, session);
+	__u32 at = sizeof(*record);
+
+	if (!record)
+		return 0;
+	record->op = of->op;
+	record->open_flags = of->flags;
+	record->error = result < 0 ? -result : 0;
+	at = pg_file_argument(space, at, task, of->dirfd, of->path, false);
+	if (of->path2)
+		at = pg_file_argument(space, at, task, of->dirfd2, of->path2, true);
+	pg_file_end(space, at, task, session, mine->session);
+	return 0;
+}
+
+/* An operation on an open descriptor (ftruncate, fchmod). */
+PG_INLINE int pg_fd_operation(long result, struct task_struct *task, struct pg_lineage *mine, int fd, __u8 op)
+{
+	struct pg_session *session = pg_session_of(mine->session);
+	struct file *file = pg_file_of(task, fd);
+	struct pg_scratch *space;
+	struct pg_file *record;
+	__u32 length = 0;
+
+	if (file && result >= 0 && pg_touched(session, task, mine->session, file, op))
+		return 0;
+	record = pg_file_begin(&space, session);
+	if (!record)
+		return 0;
+	record->op = op;
+	record->error = result < 0 ? -result : 0;
+	if (file)
+		length = pg_file_describe(space, file);
+	pg_file_end(space, sizeof(*record) + length, task, session, mine->session);
+	return 0;
+}
+
+PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage *mine, int dirfd, const char *path,
+			__u32 flags)
+{
+	struct pg_session *session;
+	struct pg_scratch *space;
+	struct pg_file *record;
+	struct file *file;
+	__u32 op, rule = 0, kind, length;
+
+	if (result < 0) {
+		struct pg_paths refused = {.dirfd = dirfd, .path = path, .flags = flags};
+
+		refused.op = flags & O_CREAT ? PG_OP_CREATE : flags & O_ACCMODE ? PG_OP_WRITE : PG_OP_READ;
+		return pg_path_operation(result, task, mine, &refused);
+	}
+	file = pg_file_of(task, result);
+	if (!file || flags & O_PATH)
+		return 0;
+	kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	if (kind != S_IFREG && kind != S_IFBLK)
+		return 0; /* directories, terminals, pipes: no content that a verdict speaks of */
+	session = pg_session_of(mine->session);
+	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+		op = PG_OP_CREATE;
+	else if (flags & O_TRUNC)
+		op = PG_OP_TRUNCATE;
+	else if (BPF_CORE_READ(file, f_flags) & O_ACCMODE)
+		op = PG_OP_WRITE;
+	else
+		op = PG_OP_READ;
+	if (op == PG_OP_READ) {
+		pg_read_touch(task, session, mine->session, file);
+		rule = pg_rule_of(BPF_CORE_READ(file, f_path.dentry));
+		if (!rule)
+			return 0;
+	} else if (op != PG_OP_CREATE && pg_touched(session, task, mine->session, file, op)) {
+		return 0;
+	}
+	record = pg_file_begin(&space, session);
+	if (!record)
+		return 0;
+	record->op = op;
+	record->open_flags = flags;
+	if (rule) {
+		record->flags |= PG_FILE_SENSITIVE;
+		record->rule = rule - 1;
+	}
+	length = pg_file_describe(space, file);
+	pg_file_end(space, sizeof(*record) + length, task, session, mine->session);
+	return 0;
+}
+
+#define PG_ARGUMENTS                                                                                                   \
+	struct task_struct *task = bpf_get_current_task_btf();                                                         \
+	struct pg_lineage *mine = pg_lineage_of(task);                                                                 \
+	struct pt_regs *regs;                                                                                          \
+	if (!mine)                                                                                                     \
+		return 0;                                                                                              \
+	regs = (struct pt_regs *)bpf_task_pt_regs(task)
+#define ARG1 PT_REGS_PARM1_CORE_SYSCALL(regs)
+#define ARG2 PT_REGS_PARM2_CORE_SYSCALL(regs)
+#define ARG3 PT_REGS_PARM3_CORE_SYSCALL(regs)
+#define ARG4 PT_REGS_PARM4_CORE_SYSCALL(regs)
+#define ARG5 PT_REGS_PARM5_CORE_SYSCALL(regs)
+
+SEC("tp/syscalls/sys_exit_openat")
+int pg_on_openat(struct syscall_trace_exit *ctx)
+{
+	PG_ARGUMENTS;
+	return pg_opened(ctx->ret, task, mine, ARG1, (void *)ARG2, ARG3);
+}
+
+SEC("tp/syscalls/sys_exit_open")
+int pg_on_open(struct syscall_trace_exit *ctx)
+{
+	PG_ARGUMENTS;
+	return pg_opened(ctx->ret, task, mine, AT_FDCWD, (void *)ARG1, ARG2);
+}
+
+SEC("tp/syscalls/sys_exit_creat")
+int pg_on_creat(struct syscall_trace_exit *ctx)
+{
+	PG_ARGUMENTS;
+	return pg_opened(ctx->ret, task, mine, AT_FDCWD, (void *)ARG1, O_CREAT | O_TRUNC | 1);
+}
+
+SEC("tp/syscalls/sys_exit_openat2")
+int pg_on_openat2(struct syscall_trace_exit *ctx)
+{
+	__u64 flags = 0; /* struct open_how begins with them */
+
+	PG_ARGUMENTS;
+	bpf_probe_read_user(&flags, sizeof(flags), (void *)ARG3);
+	return pg_opened(ctx->ret, task, mine, ARG1, (void *)ARG2, flags);
+}
+
+#define PG_PATH_CALL(call, ...)                                                                                        \
+	SEC("tp/syscalls/sys_exit_" #call)                                                                             \
+	int pg_on_##call(struct syscall_trace_exit *ctx)                                                               \
+	{                                                                                                              \
+		PG_ARGUMENTS;                                                                                          \
+		struct pg_paths of = {__VA_ARGS__};                                                                    \
+		return pg_path_operation(ctx->ret, task, mine, &of);                                                   \
+	}
+
+PG_PATH_CALL(unlink, .op = PG_OP_UNLINK, .dirfd = AT_FDCWD, .path = (void *)ARG1)
+PG_PATH_CALL(unlinkat, .op = ARG3 &AT_REMOVEDIR ? PG_OP_RMDIR : PG_OP_UNLINK, .dirfd = ARG1, .path = (void *)ARG2)
+PG_PATH_CALL(rmdir, .op = PG_OP_RMDIR, .dirfd = AT_FDCWD, .path = (void *)ARG1)
+PG_PATH_CALL(mkdir, .op = PG_OP_MKDIR, .dirfd = AT_FDCWD, .path = (void *)ARG1)
+PG_PATH_CALL(mkdirat, .op = PG_OP_MKDIR, .dirfd = ARG1, .path = (void *)ARG2)
+PG_PATH_CALL(chmod, .op = PG_OP_CHMOD, .dirfd = AT_FDCWD, .path = (void *)ARG1, .flags = ARG2)
+PG_PATH_CALL(fchmodat, .op = PG_OP_CHMOD, .dirfd = ARG1, .path = (void *)ARG2, .flags = ARG3)
+PG_PATH_CALL(fchmodat2, .op = PG_OP_CHMOD, .dirfd = ARG1, .path = (void *)ARG2, .flags = ARG3)
+PG_PATH_CALL(truncate, .op = PG_OP_TRUNCATE, .dirfd = AT_FDCWD, .path = (void *)ARG1)
+PG_PATH_CALL(rename, .op = PG_OP_RENAME, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = AT_FDCWD, .path2 = (void *)ARG2)
+PG_PATH_CALL(renameat, .op = PG_OP_RENAME, .dirfd = ARG1, .path = (void *)ARG2, .dirfd2 = ARG3, .path2 = (void *)ARG4)
+PG_PATH_CALL(renameat2, .op = PG_OP_RENAME, .dirfd = ARG1, .path = (void *)ARG2, .dirfd2 = ARG3, .path2 = (void *)ARG4, .flags = ARG5)
+PG_PATH_CALL(link, .op = PG_OP_LINK, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = AT_FDCWD, .path2 = (void *)ARG2)
+PG_PATH_CALL(linkat, .op = PG_OP_LINK, .dirfd = ARG1, .path = (void *)ARG2, .dirfd2 = ARG3, .path2 = (void *)ARG4, .flags = ARG5)
+PG_PATH_CALL(symlink, .op = PG_OP_SYMLINK, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = AT_FDCWD, .path2 = (void *)ARG2)
+PG_PATH_CALL(symlinkat, .op = PG_OP_SYMLINK, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = ARG2, .path2 = (void *)ARG3)
+
+SEC("tp/syscalls/sys_exit_ftruncate")
+int pg_on_ftruncate(struct syscall_trace_exit *ctx)
+{
+	PG_ARGUMENTS;
+	return pg_fd_operation(ctx->ret, task, mine, ARG1, PG_OP_TRUNCATE);
+}
+
+SEC("tp/syscalls/sys_exit_fchmod")
+int pg_on_fchmod(struct syscall_trace_exit *ctx)
+{
+	PG_ARGUMENTS;
+	return pg_fd_operation(ctx->ret, task, mine, ARG1, PG_OP_CHMOD);
+}
+
+/* Executable mappings: where a TLS library may have come in. Each file is told once per mount namespace. */
+SEC("tp/syscalls/sys_exit_mmap")
+int pg_on_mmap(struct syscall_trace_exit *ctx)
+{
+	struct pg_mapped_key key = {};
+	struct pg_session *session;
+	struct pg_scratch *space;
+	struct pg_mapped *record;
+	struct file *file;
+	__u32 length, flags;
+	__u8 one = 1;
+
+	PG_ARGUMENTS;
+	if (!(ARG3 & PROT_EXEC) || ARG4 & MAP_ANONYMOUS || (ctx->ret < 0 && ctx->ret > -4096))
+		return 0;
+	file = pg_file_of(task, (int)ARG5);
+	if (!file)
+		return 0;
+	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
+	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	key.ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	if (bpf_map_update_elem(&mapped, &key, &one, BPF_NOEXIST))
+		return 0;
+	session = pg_session_of(mine->session);
+	space = pg_scratch_take();
+	if (!space) {
+		bpf_map_delete_elem(&mapped, &key);
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_SCRATCH);
+		return 0;
+	}
+	record = (struct pg_mapped *)space->data;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->ino = key.ino;
+	record->dev = key.dev;
+	record->ns_mnt = key.ns_mnt;
+	length = pg_path_copy(&space->data[sizeof(*record)], BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), &flags);
+	record->path_len = length;
+	pg_header(&record->hdr, task, session, mine->session, PG_MAPPED, sizeof(*record) + length);
+	pg_send(&effects, record, sizeof(*record) + length, session, PG_DIM_TLS, BPF_RB_FORCE_WAKEUP);
+	pg_scratch_give(space);
+	return 0;
+}
+
+#undef ARG1
+#undef ARG2
+#undef ARG3
+#undef ARG4
+#undef ARG5
+
+#endif
