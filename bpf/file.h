@@ -28,14 +28,17 @@
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 
-#define PG_READ_SLOTS 65536 /* a power of two */
+#define PG_READ_BITS 17 /* slots of `reads`, as a power of two */
 
-const volatile __u32 pg_rules = 0; /* rows of `sensitive` in use */
+/* Rows of `sensitive` in use, and the first bytes of their heads, the last bytes of their tails: set before load. */
+const volatile __u32 pg_rules = 0;
+const volatile __u64 pg_rule_first[4] = {};
+const volatile __u64 pg_rule_last[4] = {};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, PG_READ_SLOTS);
+	__uint(max_entries, 1 << PG_READ_BITS);
 	__type(key, __u32);
 	__type(value, struct pg_read);
 } reads SEC(".maps");
@@ -157,7 +160,7 @@ PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, 
 }
 
 struct pg_rule_match {
-	__u64 name[4], parent[4];
+	__u64 head[4], parent[4], tail;
 	__u32 name_len, parent_len;
 	__u32 rule; /* 1 + index */
 };
@@ -166,31 +169,51 @@ static long pg_rule_step(__u32 index, struct pg_rule_match *file)
 {
 	struct pg_rule *rule = bpf_map_lookup_elem(&sensitive, &index);
 
-	if (!rule)
+	if (!rule || index >= pg_rules)
 		return 1;
 	if ((rule->name_len && rule->name_len != file->name_len) || (rule->parent_len && rule->parent_len != file->parent_len))
 		return 0;
+	if ((file->tail ^ rule->tail) & rule->tail_mask)
+		return 0;
 	for (int i = 0; i < 4; i++)
-		if (((file->name[i] ^ rule->name[i]) & rule->name_mask[i]) || ((file->parent[i] ^ rule->parent[i]) & rule->parent_mask[i]))
+		if (((file->head[i] ^ rule->head[i]) & rule->head_mask[i]) || ((file->parent[i] ^ rule->parent[i]) & rule->parent_mask[i]))
 			return 0;
 	file->rule = index + 1;
 	return 1;
 }
 
-/* 1 + the index of the sensitive rule that the file's name matches, or 0. */
+PG_INLINE bool pg_in_set(const volatile __u64 *set, __u8 byte)
+{
+	return set[byte >> 6] >> (byte & 63) & 1;
+}
+
+/*
+ * 1 + the index of the sensitive rule that the file's name matches, or 0. Most names are told by their first and
+ * last byte to match none.
+ */
 PG_INLINE __u32 pg_rule_of(struct dentry *dentry)
 {
 	struct pg_rule_match file = {};
-	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	const unsigned char *name;
+	struct dentry *parent;
 	__u32 length;
 
 	file.name_len = BPF_CORE_READ(dentry, d_name.len);
+	name = BPF_CORE_READ(dentry, d_name.name);
 	length = file.name_len > PG_RULE_NAME ? PG_RULE_NAME : file.name_len;
-	bpf_probe_read_kernel(file.name, length & 63, BPF_CORE_READ(dentry, d_name.name));
+	bpf_probe_read_kernel(file.head, length & 63, name);
+	if (file.name_len >= 8)
+		bpf_probe_read_kernel(&file.tail, 8, name + file.name_len - 8);
+	else
+		file.tail = file.head[0] << (64 - 8 * file.name_len & 63);
+	if (!pg_in_set(pg_rule_first, file.head[0]) && !pg_in_set(pg_rule_last, file.tail >> 56))
+		return 0;
+	parent = BPF_CORE_READ(dentry, d_parent);
 	file.parent_len = BPF_CORE_READ(parent, d_name.len);
 	length = file.parent_len > PG_RULE_NAME ? PG_RULE_NAME : file.parent_len;
 	bpf_probe_read_kernel(file.parent, length & 63, BPF_CORE_READ(parent, d_name.name));
-	bpf_loop(pg_rules, pg_rule_step, &file, 0);
+	/* A constant bound: 6.18 drops the callback of a loop that it knows to run 0 times, and then fails to load. */
+	bpf_loop(PG_RULES, pg_rule_step, &file, 0);
 	return file.rule;
 }
 
@@ -215,7 +238,7 @@ PG_INLINE void pg_read_touch(struct task_struct *task, struct pg_session *sessio
 	mine.start = BPF_CORE_READ(task, group_leader, start_boottime);
 	mine.pid = BPF_CORE_READ(task, tgid);
 	mine.last_ts = bpf_ktime_get_boot_ns();
-	index = ((mine.ino ^ handle ^ mine.dev) * 0x9E3779B97F4A7C15ull) >> 48;
+	index = (mine.ino ^ mine.start ^ (__u64)mine.dev << 40) * 0x9E3779B97F4A7C15ull >> (64 - PG_READ_BITS);
 	slot = bpf_map_lookup_elem(&reads, &index);
 	if (!slot)
 		return;

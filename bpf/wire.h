@@ -216,13 +216,17 @@ struct pg_read_evicted {
 	struct pg_read read;
 };
 
-/* Map `sensitive`: rules of data/sensitive_paths.toml. A rule matches a file whose last component, and whose
- * directory's last component, equal `name` and `parent` under their masks; a length of 0 accepts any length. */
+/*
+ * Map `sensitive`: rules of data/sensitive_paths.toml. A rule matches a file when the first bytes of its last
+ * component (head), the last bytes of it (tail) and the first bytes of its directory's name (parent) equal the
+ * rule's under their masks, and the lengths agree; a length of 0 accepts any.
+ */
 #define PG_RULES 64
 #define PG_RULE_NAME 32
 struct pg_rule {
-	__u64 name[4], name_mask[4];
+	__u64 head[4], head_mask[4];
 	__u64 parent[4], parent_mask[4];
+	__u64 tail, tail_mask; /* the last 8 bytes, the very last one highest */
 	__u32 name_len;
 	__u32 parent_len;
 };
@@ -321,6 +325,24 @@ struct pg_uring {
 struct pg_candidate {
 	struct pg_hdr hdr; /* session 0 */
 	struct pg_addr remote;
+	__u32 _pad;
+};
+
+/* Map `request` (one row): which tasks the iterator pg_enrol takes into session `handle`. */
+enum pg_enrol_mode { PG_ENROL_PID = 0, PG_ENROL_CGROUP = 1, PG_ENROL_RELEASE = 2 };
+
+struct pg_request {
+	__u64 session;
+	__u64 target; /* pid (thread group id) or cgroup id */
+	__u32 mode;   /* enum pg_enrol_mode */
+	__u32 enrolled; /* set by the kernel: tasks that this pass took in */
+};
+
+/* Maps `watched_files` (key pg_file_key) and `watched_cgroups` (key: cgroup id): what execs make a session. */
+struct pg_file_key {
+	__u64 ino;
+	__u32 dev;
+	__u32 _pad;
 };
 
 #endif
