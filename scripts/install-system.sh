@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Debian packages that the build and the tests need: only those that are missing, through sudo when not root.
+# usage: scripts/install-system.sh [PACKAGE...]    (default: what the build and the tests need)
+# Installs the Debian packages that are missing, through sudo when not root.
 set -euo pipefail
 packages=(chromium clang fonts-dejavu-core gcc git iproute2 libbpf1 libbpf-dev libc6-dev llvm make python3-venv)
+[ $# -eq 0 ] || packages=("$@")
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
