@@ -46,21 +46,21 @@ prepare() {
 }
 
 # Newest release of the series in the plain flavour (cloud lacks 9p), such as 6.1.0-50-amd64. From 7.1 on Debian
-# has the image in linux-binary-RELEASE and the modules in linux-modules-RELEASE, before in one linux-image-RELEASE.
+# splits it into linux-base-, linux-binary- and linux-modules-RELEASE; before, all is in linux-image-RELEASE.
 newest() {
     apt_private apt-cache search --names-only "^linux-(binary|image)-${1//./\\.}[.].*-amd64\$" | cut -d' ' -f1 |
         sed -E '/-(cloud|rt)-amd64$/d; s/^linux-(binary|image)-//' | sort -uV | tail -n 1
 }
 
 fetch() {
-    local series=$1 release packages modules image
+    local series=$1 release packages package modules image
     prepare
     release=$(newest "$series")
     [ -n "$release" ] || { echo "kernels.sh: the mirror has no kernel $series" >&2; exit 1; }
     echo "fetching kernel $release"
     packages=("linux-image-$release")
-    if [ -n "$(apt_private apt-cache search --names-only "^linux-binary-${release//[.+]/.}\$")" ]; then
-        packages=("linux-binary-$release" "linux-modules-$release")
+    if [ -n "$(apt_private apt-cache search --names-only "^linux-modules-${release//[.+]/.}\$")" ]; then
+        packages=("linux-base-$release" "linux-binary-$release" "linux-modules-$release")
     fi
     mkdir "$work/$series"
     (cd "$work/$series" && apt_private apt-get -q download "${packages[@]}" >/dev/null)
