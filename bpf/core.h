@@ -16,7 +16,8 @@
 #define PG_INLINE static __always_inline
 
 /* Set before load. */
-const volatile __u32 pg_auto = 0;     /* watch --auto: report connects of processes outside any session */
+const volatile __u32 pg_auto = 0; /* watch --auto: report connects of processes outside any session */
+const volatile __u32 pg_exes = 0; /* watch --exe: an exec of a file in `watched_files` makes a session */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -42,6 +43,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 32 * 1024 * 1024);
 } plaintext SEC(".maps");
+
+/* Arguments of the system call that `regs` entered; they are still there when it exits. */
+#define ARG1 PT_REGS_PARM1_CORE_SYSCALL(regs)
+#define ARG2 PT_REGS_PARM2_CORE_SYSCALL(regs)
+#define ARG3 PT_REGS_PARM3_CORE_SYSCALL(regs)
+#define ARG4 PT_REGS_PARM4_CORE_SYSCALL(regs)
+#define ARG5 PT_REGS_PARM5_CORE_SYSCALL(regs)
 
 PG_INLINE struct pg_session *pg_session_of(__u64 handle)
 {

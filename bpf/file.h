@@ -407,92 +407,151 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	return 0;
 }
 
-#define PG_ARGUMENTS                                                                                                   \
-	struct task_struct *task = bpf_get_current_task_btf();                                                         \
-	struct pg_lineage *mine = pg_lineage_of(task);                                                                 \
-	struct pt_regs *regs;                                                                                          \
-	if (!mine)                                                                                                     \
-		return 0;                                                                                              \
-	regs = (struct pt_regs *)bpf_task_pt_regs(task)
-#define ARG1 PT_REGS_PARM1_CORE_SYSCALL(regs)
-#define ARG2 PT_REGS_PARM2_CORE_SYSCALL(regs)
-#define ARG3 PT_REGS_PARM3_CORE_SYSCALL(regs)
-#define ARG4 PT_REGS_PARM4_CORE_SYSCALL(regs)
-#define ARG5 PT_REGS_PARM5_CORE_SYSCALL(regs)
+/* System calls of x86-64 (arch/x86/entry/syscalls/syscall_64.tbl). Tracepoints of system calls skip 32-bit tasks. */
+enum {
+	NR_open = 2,
+	NR_truncate = 76,
+	NR_ftruncate = 77,
+	NR_rename = 82,
+	NR_mkdir = 83,
+	NR_rmdir = 84,
+	NR_creat = 85,
+	NR_link = 86,
+	NR_unlink = 87,
+	NR_symlink = 88,
+	NR_chmod = 90,
+	NR_fchmod = 91,
+	NR_openat = 257,
+	NR_mkdirat = 258,
+	NR_unlinkat = 263,
+	NR_renameat = 264,
+	NR_linkat = 265,
+	NR_symlinkat = 266,
+	NR_fchmodat = 268,
+	NR_renameat2 = 316,
+	NR_openat2 = 437,
+	NR_fchmodat2 = 452,
+};
 
-SEC("tp/syscalls/sys_exit_openat")
-int pg_on_openat(struct syscall_trace_exit *ctx)
-{
-	PG_ARGUMENTS;
-	return pg_opened(ctx->ret, task, mine, ARG1, (void *)ARG2, ARG3);
-}
-
-SEC("tp/syscalls/sys_exit_open")
+/*
+ * One program for a family of calls, attached to the exit of each: a program for each would be verified
+ * separately, and loading took 0.4 s.
+ */
+SEC("tp")
 int pg_on_open(struct syscall_trace_exit *ctx)
 {
-	PG_ARGUMENTS;
-	return pg_opened(ctx->ret, task, mine, AT_FDCWD, (void *)ARG1, ARG2);
-}
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	int nr = ctx->nr, directory = AT_FDCWD;
+	struct pt_regs *regs;
+	const void *path;
+	__u64 flags = 0;
 
-SEC("tp/syscalls/sys_exit_creat")
-int pg_on_creat(struct syscall_trace_exit *ctx)
-{
-	PG_ARGUMENTS;
-	return pg_opened(ctx->ret, task, mine, AT_FDCWD, (void *)ARG1, O_CREAT | O_TRUNC | 1);
-}
-
-SEC("tp/syscalls/sys_exit_openat2")
-int pg_on_openat2(struct syscall_trace_exit *ctx)
-{
-	__u64 flags = 0; /* struct open_how begins with them */
-
-	PG_ARGUMENTS;
-	bpf_probe_read_user(&flags, sizeof(flags), (void *)ARG3);
-	return pg_opened(ctx->ret, task, mine, ARG1, (void *)ARG2, flags);
-}
-
-#define PG_PATH_CALL(call, ...)                                                                                        \
-	SEC("tp/syscalls/sys_exit_" #call)                                                                             \
-	int pg_on_##call(struct syscall_trace_exit *ctx)                                                               \
-	{                                                                                                              \
-		PG_ARGUMENTS;                                                                                          \
-		struct pg_paths of = {__VA_ARGS__};                                                                    \
-		return pg_path_operation(ctx->ret, task, mine, &of);                                                   \
+	if (!mine)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (nr == NR_openat || nr == NR_openat2) {
+		directory = ARG1;
+		path = (void *)ARG2;
+		flags = ARG3;
+		if (nr == NR_openat2) /* struct open_how begins with the flags */
+			bpf_probe_read_user(&flags, sizeof(flags), (void *)flags);
+	} else {
+		path = (void *)ARG1;
+		flags = nr == NR_creat ? O_CREAT | O_TRUNC | 1 : ARG2;
 	}
-
-PG_PATH_CALL(unlink, .op = PG_OP_UNLINK, .dirfd = AT_FDCWD, .path = (void *)ARG1)
-PG_PATH_CALL(unlinkat, .op = ARG3 &AT_REMOVEDIR ? PG_OP_RMDIR : PG_OP_UNLINK, .dirfd = ARG1, .path = (void *)ARG2)
-PG_PATH_CALL(rmdir, .op = PG_OP_RMDIR, .dirfd = AT_FDCWD, .path = (void *)ARG1)
-PG_PATH_CALL(mkdir, .op = PG_OP_MKDIR, .dirfd = AT_FDCWD, .path = (void *)ARG1)
-PG_PATH_CALL(mkdirat, .op = PG_OP_MKDIR, .dirfd = ARG1, .path = (void *)ARG2)
-PG_PATH_CALL(chmod, .op = PG_OP_CHMOD, .dirfd = AT_FDCWD, .path = (void *)ARG1, .flags = ARG2)
-PG_PATH_CALL(fchmodat, .op = PG_OP_CHMOD, .dirfd = ARG1, .path = (void *)ARG2, .flags = ARG3)
-PG_PATH_CALL(fchmodat2, .op = PG_OP_CHMOD, .dirfd = ARG1, .path = (void *)ARG2, .flags = ARG3)
-PG_PATH_CALL(truncate, .op = PG_OP_TRUNCATE, .dirfd = AT_FDCWD, .path = (void *)ARG1)
-PG_PATH_CALL(rename, .op = PG_OP_RENAME, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = AT_FDCWD, .path2 = (void *)ARG2)
-PG_PATH_CALL(renameat, .op = PG_OP_RENAME, .dirfd = ARG1, .path = (void *)ARG2, .dirfd2 = ARG3, .path2 = (void *)ARG4)
-PG_PATH_CALL(renameat2, .op = PG_OP_RENAME, .dirfd = ARG1, .path = (void *)ARG2, .dirfd2 = ARG3, .path2 = (void *)ARG4, .flags = ARG5)
-PG_PATH_CALL(link, .op = PG_OP_LINK, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = AT_FDCWD, .path2 = (void *)ARG2)
-PG_PATH_CALL(linkat, .op = PG_OP_LINK, .dirfd = ARG1, .path = (void *)ARG2, .dirfd2 = ARG3, .path2 = (void *)ARG4, .flags = ARG5)
-PG_PATH_CALL(symlink, .op = PG_OP_SYMLINK, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = AT_FDCWD, .path2 = (void *)ARG2)
-PG_PATH_CALL(symlinkat, .op = PG_OP_SYMLINK, .dirfd = AT_FDCWD, .path = (void *)ARG1, .dirfd2 = ARG2, .path2 = (void *)ARG3)
-
-SEC("tp/syscalls/sys_exit_ftruncate")
-int pg_on_ftruncate(struct syscall_trace_exit *ctx)
-{
-	PG_ARGUMENTS;
-	return pg_fd_operation(ctx->ret, task, mine, ARG1, PG_OP_TRUNCATE);
+	return pg_opened(ctx->ret, task, mine, directory, path, flags);
 }
 
-SEC("tp/syscalls/sys_exit_fchmod")
-int pg_on_fchmod(struct syscall_trace_exit *ctx)
+SEC("tp")
+int pg_on_path(struct syscall_trace_exit *ctx)
 {
-	PG_ARGUMENTS;
-	return pg_fd_operation(ctx->ret, task, mine, ARG1, PG_OP_CHMOD);
+	struct pg_paths of = {.dirfd = AT_FDCWD, .dirfd2 = AT_FDCWD};
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pt_regs *regs;
+	int nr = ctx->nr;
+
+	if (!mine)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	of.path = (void *)ARG1;
+	switch (nr) {
+	case NR_unlink:
+		of.op = PG_OP_UNLINK;
+		break;
+	case NR_rmdir:
+		of.op = PG_OP_RMDIR;
+		break;
+	case NR_mkdir:
+		of.op = PG_OP_MKDIR;
+		break;
+	case NR_truncate:
+		of.op = PG_OP_TRUNCATE;
+		break;
+	case NR_chmod:
+		of.op = PG_OP_CHMOD;
+		of.flags = ARG2;
+		break;
+	case NR_rename:
+	case NR_link:
+	case NR_symlink:
+		of.op = nr == NR_rename ? PG_OP_RENAME : nr == NR_link ? PG_OP_LINK : PG_OP_SYMLINK;
+		of.path2 = (void *)ARG2;
+		break;
+	case NR_symlinkat: /* (target, dirfd, name) */
+		of.op = PG_OP_SYMLINK;
+		of.dirfd2 = ARG2;
+		of.path2 = (void *)ARG3;
+		break;
+	case NR_renameat:
+	case NR_renameat2:
+	case NR_linkat:
+		of.op = nr == NR_linkat ? PG_OP_LINK : PG_OP_RENAME;
+		of.dirfd = ARG1;
+		of.path = (void *)ARG2;
+		of.dirfd2 = ARG3;
+		of.path2 = (void *)ARG4;
+		of.flags = nr == NR_renameat ? 0 : ARG5;
+		break;
+	case NR_unlinkat:
+		of.op = ARG3 & AT_REMOVEDIR ? PG_OP_RMDIR : PG_OP_UNLINK;
+		of.dirfd = ARG1;
+		of.path = (void *)ARG2;
+		break;
+	case NR_mkdirat:
+		of.op = PG_OP_MKDIR;
+		of.dirfd = ARG1;
+		of.path = (void *)ARG2;
+		break;
+	case NR_fchmodat:
+	case NR_fchmodat2:
+		of.op = PG_OP_CHMOD;
+		of.dirfd = ARG1;
+		of.path = (void *)ARG2;
+		of.flags = ARG3;
+		break;
+	default:
+		return 0;
+	}
+	return pg_path_operation(ctx->ret, task, mine, &of);
+}
+
+SEC("tp")
+int pg_on_descriptor(struct syscall_trace_exit *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pt_regs *regs;
+
+	if (!mine)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	return pg_fd_operation(ctx->ret, task, mine, ARG1, ctx->nr == NR_fchmod ? PG_OP_CHMOD : PG_OP_TRUNCATE);
 }
 
 /* Executable mappings: where a TLS library may have come in. Each file is told once per mount namespace. */
-SEC("tp/syscalls/sys_exit_mmap")
+SEC("tp")
 int pg_on_mmap(struct syscall_trace_exit *ctx)
 {
 	struct pg_mapped_key key = {};
@@ -500,10 +559,15 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	struct pg_scratch *space;
 	struct pg_mapped *record;
 	struct file *file;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pt_regs *regs;
 	__u32 length, flags;
 	__u8 one = 1;
 
-	PG_ARGUMENTS;
+	if (!mine)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	if (!(ARG3 & PROT_EXEC) || ARG4 & MAP_ANONYMOUS || (ctx->ret < 0 && ctx->ret > -4096))
 		return 0;
 	file = pg_file_of(task, (int)ARG5);
@@ -536,10 +600,22 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	return 0;
 }
 
-#undef ARG1
-#undef ARG2
-#undef ARG3
-#undef ARG4
-#undef ARG5
+/* What a ring does is not told by any system call: its being there is. */
+SEC("tp")
+int pg_on_io_uring_setup(struct syscall_trace_exit *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_uring record = {};
+	struct pg_session *session;
+
+	if (!mine || ctx->ret < 0)
+		return 0;
+	session = pg_session_of(mine->session);
+	record.opcode = ~0;
+	pg_header(&record.hdr, task, session, mine->session, PG_URING, sizeof(record));
+	pg_send(&effects, &record, sizeof(record), session, PG_DIM_FILE, BPF_RB_NO_WAKEUP);
+	return 0;
+}
 
 #endif

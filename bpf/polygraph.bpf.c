@@ -4,5 +4,8 @@
 #include "path.h"
 #include "process.h"
 #include "file.h"
+#include "net.h"
+#include "tls.h"
+#include "enrol.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

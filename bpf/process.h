@@ -10,6 +10,7 @@
 #define POLYGRAPH_PROCESS_H
 
 #include "core.h"
+#include "enrol.h"
 #include "path.h"
 
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
@@ -81,6 +82,8 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 	__u32 at, length, flags;
 	struct file *file;
 
+	if (!mine && pg_exes)
+		mine = pg_adopt(task, BPF_CORE_READ(bprm, file, f_inode));
 	if (!mine)
 		return 0;
 	session = pg_session_of(mine->session);
@@ -144,7 +147,10 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 	return 0;
 }
 
-PG_INLINE int pg_exec_refused(struct syscall_trace_exit *ctx, bool at_variant)
+enum { NR_execve = 59, NR_execveat = 322 };
+
+SEC("tp")
+int pg_on_exec_result(struct syscall_trace_exit *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine;
@@ -153,9 +159,10 @@ PG_INLINE int pg_exec_refused(struct syscall_trace_exit *ctx, bool at_variant)
 	struct pg_exec_failed *record;
 	struct pt_regs *regs;
 	__u32 size = sizeof(*record);
-	long length;
+	long length, result = ctx->ret;
+	int nr = ctx->nr;
 
-	if (ctx->ret >= 0)
+	if (result >= 0)
 		return 0;
 	mine = pg_lineage_of(task);
 	if (!mine)
@@ -170,10 +177,10 @@ PG_INLINE int pg_exec_refused(struct syscall_trace_exit *ctx, bool at_variant)
 	}
 	record = (struct pg_exec_failed *)space->data;
 	__builtin_memset(record, 0, sizeof(*record));
-	record->error = -ctx->ret;
+	record->error = -result;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	length = bpf_probe_read_user_str(&space->data[sizeof(*record)], PG_PATH_MAX,
-					 (void *)(at_variant ? PT_REGS_PARM2_CORE_SYSCALL(regs) : PT_REGS_PARM1_CORE_SYSCALL(regs)));
+					 (void *)(nr == NR_execveat ? ARG2 : ARG1));
 	if (length > 0 && length <= PG_PATH_MAX) {
 		record->path_len = length - 1;
 		size += length - 1;
@@ -183,18 +190,6 @@ PG_INLINE int pg_exec_refused(struct syscall_trace_exit *ctx, bool at_variant)
 		pg_send(&effects, record, size, session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
 	pg_scratch_give(space);
 	return 0;
-}
-
-SEC("tp/syscalls/sys_exit_execve")
-int pg_on_execve_exit(struct syscall_trace_exit *ctx)
-{
-	return pg_exec_refused(ctx, false);
-}
-
-SEC("tp/syscalls/sys_exit_execveat")
-int pg_on_execveat_exit(struct syscall_trace_exit *ctx)
-{
-	return pg_exec_refused(ctx, true);
 }
 
 SEC("tp_btf/sched_process_exit")

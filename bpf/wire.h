@@ -89,9 +89,11 @@ enum pg_session_flag {
 	PG_SESSION_NO_TLS = 2,  /* content level off: no plaintext is copied */
 };
 
+enum pg_origin { PG_ORIGIN_EXE = 3 };
+
 struct pg_session_begin {
 	struct pg_hdr hdr;
-	__u32 origin; /* 0 run, 1 watch --pid, 2 --cgroup, 3 --exe, 4 --auto */
+	__u32 origin; /* enum pg_origin */
 	__u32 tasks;  /* processes that this enrolment found */
 };
 
@@ -338,7 +340,7 @@ struct pg_request {
 	__u32 enrolled; /* set by the kernel: tasks that this pass took in */
 };
 
-/* Maps `watched_files` (key pg_file_key) and `watched_cgroups` (key: cgroup id): what execs make a session. */
+/* Map `watched_files`, key: programs whose exec makes a session (watch --exe). */
 struct pg_file_key {
 	__u64 ino;
 	__u32 dev;

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * net.h: whom the lineage talks to: connect, accept, bind, listen with the address that the kernel holds, bytes
+ * of each TCP flow, DNS answers that the lineage reads.
+ *
+ * Flows are counted by the kernel itself (struct tcp_sock): they are read when the connection is established and
+ * when it is closed, which may happen in an interrupt with another task current, so `flows` remembers whose
+ * socket it is. Other protocols have no such counters: their bytes are not told.
+ */
+#ifndef POLYGRAPH_NET_H
+#define POLYGRAPH_NET_H
+
+#include "core.h"
+#include "file.h"
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_VSOCK 40
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define S_IFSOCK 0140000
+#define EINPROGRESS 115
+#define PG_UNIX_PATH 108
+#define PG_DNS_MAX 4096
+#define PG_DNS_PORT 53
+
+enum { TCP_ESTABLISHED = 1, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_LAST_ACK = 9 }; /* include/net/tcp_states.h */
+
+struct pg_owner {
+	__u64 session;
+	__u64 start;
+	__u64 cookie;
+	__u32 pid;
+	__u32 established;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* address of the struct sock */
+	__type(value, struct pg_owner);
+} flows SEC(".maps");
+
+struct pg_sockaddr {
+	__u16 family;
+	__u16 port; /* inet: network order */
+	__u32 word; /* inet: address; vsock: port */
+	union {
+		__u8 addr6[16];
+		__u32 cid;
+	};
+};
+
+PG_INLINE __u16 pg_host16(__u16 value)
+{
+	return __builtin_bswap16(value);
+}
+
+/* The socket behind descriptor `fd`, or NULL; its inode number into `cookie`. */
+PG_INLINE struct sock *pg_sock_of(struct task_struct *task, int fd, __u64 *cookie)
+{
+	struct file *file = pg_file_of(task, fd);
+	struct socket *socket;
+
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	*cookie = BPF_CORE_READ(file, f_inode, i_ino);
+	socket = (struct socket *)BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+PG_INLINE void pg_addresses(struct sock *sk, struct pg_addr *remote, struct pg_addr *local)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	local->family = remote->family = family;
+	if (family != AF_INET && family != AF_INET6)
+		return;
+	remote->port = pg_host16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	local->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	if (family == AF_INET) {
+		BPF_CORE_READ_INTO((__u32 *)remote->addr, sk, __sk_common.skc_daddr);
+		BPF_CORE_READ_INTO((__u32 *)local->addr, sk, __sk_common.skc_rcv_saddr);
+	} else {
+		BPF_CORE_READ_INTO(&remote->addr, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+		BPF_CORE_READ_INTO(&local->addr, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr8);
+	}
+}
+
+/* The address argument of a call, where the socket itself does not hold it: refused, datagram, unix, vsock. */
+PG_INLINE void pg_argument_address(struct pg_addr *to, const void *argument)
+{
+	struct pg_sockaddr given = {};
+
+	bpf_probe_read_user(&given, sizeof(given), argument);
+	to->family = given.family;
+	if (given.family == AF_INET) {
+		to->port = pg_host16(given.port);
+		__builtin_memcpy(to->addr, &given.word, 4);
+	} else if (given.family == AF_INET6) {
+		to->port = pg_host16(given.port);
+		__builtin_memcpy(to->addr, given.addr6, 16);
+	} else if (given.family == AF_VSOCK) {
+		to->port32 = given.word;
+		to->cid = given.cid;
+	}
+}
+
+PG_INLINE void pg_flow_send(struct sock *sk, struct pg_owner *owner, bool closed)
+{
+	struct pg_session *session = pg_session_of(owner->session);
+	struct tcp_sock *tcp = (struct tcp_sock *)sk;
+	struct pg_flow record = {};
+
+	pg_header(&record.hdr, bpf_get_current_task_btf(), session, owner->session, PG_FLOW, sizeof(record));
+	record.hdr.pid = owner->pid; /* not the current task, which may be anyone */
+	record.hdr.tid = owner->pid;
+	record.hdr.start = owner->start;
+	record.cookie = owner->cookie;
+	record.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
+	record.received = BPF_CORE_READ(tcp, bytes_received);
+	pg_addresses(sk, &record.remote, &record.local);
+	record.protocol = IPPROTO_TCP;
+	record.established = owner->established;
+	record.closed = closed;
+	pg_send(&effects, &record, sizeof(record), session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
+}
+
+PG_INLINE void pg_flow_own(struct task_struct *task, struct pg_lineage *mine, struct sock *sk, __u64 cookie)
+{
+	struct pg_owner owner = {.session = mine->session, .cookie = cookie};
+	__u64 key = (__u64)sk;
+	__u8 state;
+
+	owner.start = BPF_CORE_READ(task, group_leader, start_boottime);
+	owner.pid = BPF_CORE_READ(task, tgid);
+	bpf_map_update_elem(&flows, &key, &owner, BPF_ANY);
+	/* On loopback the handshake is over before connect() returns: its states came before the entry. */
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state == TCP_ESTABLISHED || state == TCP_CLOSE) {
+		owner.established = state == TCP_ESTABLISHED;
+		if (state == TCP_CLOSE)
+			bpf_map_delete_elem(&flows, &key);
+		else
+			bpf_map_update_elem(&flows, &key, &owner, BPF_ANY);
+		pg_flow_send(sk, &owner, state == TCP_CLOSE);
+	}
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(pg_on_socket_state, struct sock *sk, int old, int new)
+{
+	__u64 key = (__u64)sk;
+	struct pg_owner *owner;
+
+	if (new != TCP_ESTABLISHED && new != TCP_FIN_WAIT1 && new != TCP_LAST_ACK && new != TCP_CLOSE)
+		return 0;
+	owner = bpf_map_lookup_elem(&flows, &key);
+	if (!owner)
+		return 0;
+	if (new == TCP_ESTABLISHED)
+		owner->established = 1;
+	pg_flow_send(sk, owner, new == TCP_CLOSE);
+	if (new == TCP_CLOSE)
+		bpf_map_delete_elem(&flows, &key);
+	return 0;
+}
+
+PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u32 argument_len)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_session *session;
+	struct {
+		struct pg_net net;
+		char path[PG_UNIX_PATH];
+	} record;
+	__u32 size = sizeof(record.net), length;
+	struct sock *sk;
+	__u64 cookie = 0;
+
+	if (!mine)
+		return 0;
+	sk = pg_sock_of(task, fd, &cookie);
+	if (!sk)
+		return 0;
+	__builtin_memset(&record, 0, sizeof(record));
+	record.net.op = op;
+	record.net.error = result < 0 ? -result : 0;
+	record.net.cookie = cookie;
+	record.net.protocol = BPF_CORE_READ(sk, sk_protocol);
+	pg_addresses(sk, &record.net.remote, &record.net.local);
+	if (op == PG_NET_CONNECT && argument)
+		pg_argument_address(&record.net.remote, argument);
+	else if (op == PG_NET_BIND && argument && (result < 0 || (record.net.local.family != AF_INET && record.net.local.family != AF_INET6)))
+		pg_argument_address(&record.net.local, argument);
+	if (argument && (record.net.remote.family == AF_UNIX || record.net.local.family == AF_UNIX) && argument_len > 2) {
+		length = argument_len - 2;
+		if (length > PG_UNIX_PATH)
+			length = PG_UNIX_PATH;
+		if (!bpf_probe_read_user(record.path, length & 127, argument + 2)) {
+			record.net.unix_len = length;
+			size += length;
+		}
+	}
+	session = pg_session_of(mine->session);
+	pg_header(&record.net.hdr, task, session, mine->session, PG_NET, size);
+	if (size <= sizeof(record))
+		pg_send(&effects, &record, size, session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
+	if (record.net.protocol == IPPROTO_TCP && record.net.local.family != AF_UNIX &&
+	    ((op == PG_NET_CONNECT && (result == 0 || result == -EINPROGRESS)) || op == PG_NET_ACCEPT))
+		pg_flow_own(task, mine, sk, cookie);
+	return 0;
+}
+
+/* watch --auto: a process of no session connects. User space knows whether that address is an LLM API's. */
+PG_INLINE void pg_stranger_connects(int fd)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_candidate record = {};
+	struct pg_addr local;
+	struct sock *sk;
+	__u64 cookie;
+
+	sk = pg_sock_of(task, fd, &cookie);
+	if (!sk)
+		return;
+	pg_addresses(sk, &record.remote, &local);
+	if ((record.remote.family == AF_INET || record.remote.family == AF_INET6) && record.remote.port) {
+		pg_header(&record.hdr, task, NULL, 0, PG_CANDIDATE, sizeof(record));
+		pg_send(&effects, &record, sizeof(record), NULL, PG_DIM_NETWORK, BPF_RB_FORCE_WAKEUP);
+	}
+}
+
+enum { NR_connect = 42, NR_accept = 43, NR_recvfrom = 45, NR_recvmsg = 47, NR_bind = 49, NR_listen = 50, NR_accept4 = 288 };
+
+SEC("tp")
+int pg_on_network(struct syscall_trace_exit *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	long result = ctx->ret;
+	int nr = ctx->nr;
+
+	if (!pg_current()) {
+		if (pg_auto && nr == NR_connect && (result == 0 || result == -EINPROGRESS))
+			pg_stranger_connects(ARG1);
+		return 0;
+	}
+	if (nr == NR_accept || nr == NR_accept4)
+		return result < 0 ? 0 : pg_network(0, PG_NET_ACCEPT, result, NULL, 0);
+	if (nr == NR_listen)
+		return pg_network(result, PG_NET_LISTEN, ARG1, NULL, 0);
+	return pg_network(result, nr == NR_bind ? PG_NET_BIND : PG_NET_CONNECT, ARG1, (void *)ARG2, ARG3);
+}
+
+/* An answer of a name server, as the lineage (or, for watch --auto, anyone) received it. */
+PG_INLINE int pg_dns_answer(long got, int fd, const void *data)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_session *session = NULL;
+	struct pg_scratch *space;
+	struct pg_dns *record;
+	struct sock *sk;
+	__u64 cookie, handle = 0;
+	__u32 length, size;
+
+	if (got <= 12 || (!mine && !pg_auto))
+		return 0;
+	sk = pg_sock_of(task, fd, &cookie);
+	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_UDP ||
+	    pg_host16(BPF_CORE_READ(sk, __sk_common.skc_dport)) != PG_DNS_PORT)
+		return 0;
+	if (mine) {
+		handle = mine->session;
+		session = pg_session_of(handle);
+	}
+	space = pg_scratch_take();
+	if (!space) {
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_NETWORK, PG_LOSS_SCRATCH);
+		return 0;
+	}
+	record = (struct pg_dns *)space->data;
+	__builtin_memset(record, 0, sizeof(*record));
+	length = got > PG_DNS_MAX ? PG_DNS_MAX : got;
+	if (length <= PG_DNS_MAX && !bpf_probe_read_user(&space->data[sizeof(*record)], length, data))
+		record->data_len = length;
+	size = sizeof(*record) + record->data_len;
+	pg_header(&record->hdr, task, session, handle, PG_DNS, size);
+	if (size <= sizeof(space->data))
+		pg_send(&effects, record, size, session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
+	pg_scratch_give(space);
+	return 0;
+}
+
+SEC("tp")
+int pg_on_receive(struct syscall_trace_exit *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	__u64 iov = 0, data;
+	long result = ctx->ret;
+	int nr = ctx->nr;
+
+	if (result <= 12 || (!pg_auto && !pg_current()))
+		return 0;
+	data = ARG2;
+	if (nr == NR_recvmsg) {
+		/* struct user_msghdr and struct iovec of x86-64: the first buffer takes a DNS answer whole. */
+		bpf_probe_read_user(&iov, sizeof(iov), (void *)(data + 16));
+		bpf_probe_read_user(&data, sizeof(data), (void *)iov);
+	}
+	return pg_dns_answer(result, ARG1, (void *)data);
+}
+
+#endif

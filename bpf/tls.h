@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * tls.h: plaintext at the TLS library (OpenSSL and those that keep its interface), of enrolled lineages only.
+ *
+ * User space attaches these programs to file offsets it has checked (collector/tls/). A function notes its
+ * arguments on entry; what it moved is known when it returns. One note per thread: a function of the family that
+ * calls another one of it is told once, by the inner one, and a return that never came is overwritten.
+ *
+ * Each connection (process, address of its SSL) counts the bytes of either direction, so a chunk that found no
+ * room in the ring leaves a hole that user space can see.
+ */
+#ifndef POLYGRAPH_TLS_H
+#define POLYGRAPH_TLS_H
+
+#include "core.h"
+
+#define SSL_CTRL_SET_TLSEXT_HOSTNAME 55 /* include/openssl/tls1.h */
+#define PG_SNI_MAX 255
+
+struct pg_tls_call {
+	__u64 ssl;
+	__u64 buffer;
+	__u64 moved; /* where an _ex function stores how many bytes it moved; else 0 */
+	__u64 direction;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64); /* pid_tgid */
+	__type(value, struct pg_tls_call);
+} tls_calls SEC(".maps");
+
+struct pg_tls_key {
+	__u64 start;
+	__u64 ssl;
+	__u32 pid;
+	__u32 _pad;
+};
+
+struct pg_tls_connection {
+	__u64 generation;
+	__u64 moved[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct pg_tls_key);
+	__type(value, struct pg_tls_connection);
+} tls_connections SEC(".maps");
+
+__u64 tls_generations = 0;
+
+PG_INLINE struct pg_tls_key pg_tls_key_of(struct task_struct *task, __u64 ssl)
+{
+	struct pg_tls_key key = {.ssl = ssl};
+
+	key.start = BPF_CORE_READ(task, group_leader, start_boottime);
+	key.pid = BPF_CORE_READ(task, tgid);
+	return key;
+}
+
+PG_INLINE int pg_tls_enter(__u64 ssl, __u64 buffer, __u64 moved, __u64 direction)
+{
+	struct pg_tls_call call = {.ssl = ssl, .buffer = buffer, .moved = moved, .direction = direction};
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	if (pg_current())
+		bpf_map_update_elem(&tls_calls, &thread, &call, BPF_ANY);
+	return 0;
+}
+
+struct pg_tls_copy {
+	struct pg_tls_key key;
+	struct pg_lineage lineage;
+	__u64 generation;
+	__u64 offset;
+	__u64 buffer;
+	__u32 total;
+	__u32 missing; /* beyond PG_TLS_CALL_MAX, told with the last chunk */
+	__u32 direction;
+};
+
+/* One chunk, in a reservation of `room` bytes: sizes must be constants, so there are three of them. */
+PG_INLINE int pg_tls_chunk(struct pg_tls_copy *copy, struct pg_session *session, __u32 at, __u32 length, const __u32 room)
+{
+	struct pg_tls *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record) + room, 0);
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (!record) {
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
+		return -1;
+	}
+	pg_header(&record->hdr, task, NULL, copy->lineage.session, PG_TLS, sizeof(*record) + length);
+	record->ssl = copy->key.ssl;
+	record->generation = copy->generation;
+	record->offset = copy->offset + at;
+	record->direction = copy->direction;
+	__builtin_memset(record->_pad, 0, sizeof(record->_pad));
+	record->missing = at + length == copy->total ? copy->missing : 0;
+	record->data_len = length;
+	if (length > room || bpf_probe_read_user(record + 1, length, (void *)(copy->buffer + at))) {
+		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
+		return -1;
+	}
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Changes nothing in `copy`: the verifier then sees one iteration and knows them all. */
+static long pg_tls_step(__u32 index, struct pg_tls_copy *copy)
+{
+	struct pg_session *session = pg_session_of(copy->lineage.session);
+	__u32 at = index * PG_TLS_CHUNK, length;
+
+	if (at >= copy->total)
+		return 1;
+	length = copy->total - at;
+	if (length > PG_TLS_CHUNK)
+		length = PG_TLS_CHUNK;
+	/* A chunk that is lost leaves a hole in the offsets; the next one may find room again. */
+	if (length <= 512)
+		pg_tls_chunk(copy, session, at, length, 512);
+	else if (length <= 4096)
+		pg_tls_chunk(copy, session, at, length, 4096);
+	else
+		pg_tls_chunk(copy, session, at, length, PG_TLS_CHUNK);
+	return 0;
+}
+
+/* `result`: what the function returned; for an _ex function 1 is success and the number stands in memory. */
+PG_INLINE int pg_tls_return(long result)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct pg_tls_connection fresh = {}, *connection;
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_tls_call *call;
+	struct pg_session *session;
+	struct pg_tls_copy copy = {};
+	__u64 moved;
+
+	if (!mine)
+		return 0;
+	call = bpf_map_lookup_elem(&tls_calls, &thread);
+	if (!call)
+		return 0;
+	copy.key = pg_tls_key_of(task, call->ssl);
+	copy.buffer = call->buffer;
+	copy.direction = call->direction & 1;
+	moved = 0;
+	if ((int)result > 0) {
+		moved = (__u32)result;
+		if (call->moved)
+			bpf_probe_read_user(&moved, sizeof(moved), (void *)call->moved);
+	}
+	bpf_map_delete_elem(&tls_calls, &thread);
+	if (!moved)
+		return 0;
+	session = pg_session_of(mine->session);
+	connection = bpf_map_lookup_elem(&tls_connections, &copy.key);
+	if (!connection) {
+		fresh.generation = __sync_fetch_and_add(&tls_generations, 1) + 1;
+		bpf_map_update_elem(&tls_connections, &copy.key, &fresh, BPF_ANY);
+		connection = bpf_map_lookup_elem(&tls_connections, &copy.key);
+	}
+	if (!connection) {
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_MAP);
+		return 0;
+	}
+	copy.generation = connection->generation;
+	copy.offset = __sync_fetch_and_add(&connection->moved[copy.direction], moved);
+	if (session && session->flags & PG_SESSION_NO_TLS)
+		return 0;
+	copy.lineage.session = mine->session;
+	copy.total = moved;
+	if (moved > PG_TLS_CALL_MAX) {
+		copy.total = PG_TLS_CALL_MAX;
+		copy.missing = moved - PG_TLS_CALL_MAX > 0xffffffff ? 0xffffffff : moved - PG_TLS_CALL_MAX;
+	}
+	bpf_loop(PG_TLS_CALL_MAX / PG_TLS_CHUNK + 1, pg_tls_step, &copy, 0);
+	return 0;
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_read, __u64 ssl, __u64 buffer)
+{
+	return pg_tls_enter(ssl, buffer, 0, PG_TLS_RECEIVED);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_write, __u64 ssl, __u64 buffer)
+{
+	return pg_tls_enter(ssl, buffer, 0, PG_TLS_SENT);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_read_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 moved)
+{
+	return pg_tls_enter(ssl, buffer, moved, PG_TLS_RECEIVED);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_write_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 moved)
+{
+	return pg_tls_enter(ssl, buffer, moved, PG_TLS_SENT);
+}
+
+SEC("uretprobe")
+int BPF_KRETPROBE(pg_on_ssl_return, long result)
+{
+	return pg_tls_return(result);
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_free, __u64 ssl)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_tls_connection *connection;
+	struct pg_tls_close record = {};
+	struct pg_session *session;
+	struct pg_tls_key key;
+
+	if (!mine || !ssl)
+		return 0;
+	key = pg_tls_key_of(task, ssl);
+	connection = bpf_map_lookup_elem(&tls_connections, &key);
+	if (!connection)
+		return 0;
+	record.ssl = ssl;
+	record.generation = connection->generation;
+	bpf_map_delete_elem(&tls_connections, &key);
+	session = pg_session_of(mine->session);
+	pg_header(&record.hdr, task, NULL, mine->session, PG_TLS_CLOSE, sizeof(record));
+	pg_send(&plaintext, &record, sizeof(record), session, PG_DIM_TLS, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* The name that the client gives to the server. */
+PG_INLINE int pg_server_name(__u64 ssl, __u64 name)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_session *session;
+	struct {
+		struct pg_sni sni;
+		char name[PG_SNI_MAX + 1];
+	} record;
+	__u32 size = sizeof(record.sni);
+	long length;
+
+	if ((!mine && !pg_auto) || !name)
+		return 0;
+	__builtin_memset(&record, 0, sizeof(record));
+	record.sni.ssl = ssl;
+	length = bpf_probe_read_user_str(record.name, sizeof(record.name), (void *)name);
+	if (length <= 1 || length > PG_SNI_MAX)
+		return 0;
+	record.sni.name_len = length - 1;
+	size += length - 1;
+	session = mine ? pg_session_of(mine->session) : NULL;
+	pg_header(&record.sni.hdr, task, session, mine ? mine->session : 0, PG_SNI, size);
+	if (size <= sizeof(record))
+		pg_send(&effects, &record, size, session, PG_DIM_TLS, mine ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+	return 0;
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_ctrl, __u64 ssl, int command, long larg, __u64 parg)
+{
+	return command == SSL_CTRL_SET_TLSEXT_HOSTNAME ? pg_server_name(ssl, parg) : 0;
+}
+
+SEC("uprobe")
+int BPF_KPROBE(pg_on_ssl_set_host, __u64 ssl, __u64 name)
+{
+	return pg_server_name(ssl, name);
+}
+
+#endif

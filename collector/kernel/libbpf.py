@@ -1,0 +1,326 @@
+"""libbpf through ctypes: the few calls that the collector makes, typed, with errors that say what to do.
+
+Nothing here knows polygraph's programs; collector/kernel/source.py does. libbpf is version 1.0 or later
+(Debian: libbpf1), whose pointers-or-errors convention is NULL plus errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import errno
+import mmap
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from polygraph.errors import PolygraphError
+
+_Sample = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+#: bpf(2) commands on maps, include/uapi/linux/bpf.h
+_ITER_CREATE = 33
+
+
+class KernelError(PolygraphError):
+    """The kernel refused something. ``errno`` says why."""
+
+    def __init__(self, message: str, number: int, advice: str = "") -> None:
+        super().__init__(f"{message}: {os.strerror(number)}", advice or _advice(number))
+        self.errno = number
+
+
+def _advice(number: int) -> str:
+    if number in (errno.EPERM, errno.EACCES):
+        return "run as root, or with CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and CAP_SYS_RESOURCE"
+    if number in (errno.ENOENT, errno.EOPNOTSUPP, errno.EINVAL):
+        return "this kernel lacks it; `polygraph doctor` says what that costs"
+    return "`polygraph doctor` says more"
+
+
+class _Api:
+    """The shared library with argument and result types set."""
+
+    def __init__(self) -> None:
+        try:
+            self.lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+        except OSError as error:
+            raise PolygraphError(
+                f"libbpf is missing: {error}", "install libbpf 1.x (Debian: apt install libbpf1)"
+            ) from error
+        pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+        self._type("bpf_object__open_file", pointer, text, pointer)
+        self._type("bpf_object__load", number, pointer)
+        self._type("bpf_object__close", None, pointer)
+        self._type("bpf_object__find_map_by_name", pointer, pointer, text)
+        self._type("bpf_object__find_program_by_name", pointer, pointer, text)
+        self._type("bpf_map__fd", number, pointer)
+        self._type("bpf_map__set_max_entries", number, pointer, ctypes.c_uint32)
+        self._type("bpf_map__initial_value", pointer, pointer, ctypes.POINTER(ctypes.c_size_t))
+        self._type("bpf_program__attach", pointer, pointer)
+        self._type("bpf_program__attach_iter", pointer, pointer, pointer)
+        self._type("bpf_program__set_autoload", number, pointer, ctypes.c_bool)
+        self._type("bpf_program__attach_tracepoint", pointer, pointer, text, text)
+        uprobe = (pointer, ctypes.c_bool, number, text, ctypes.c_size_t)
+        self._type("bpf_program__attach_uprobe", pointer, *uprobe)
+        self._type("bpf_link__fd", number, pointer)
+        self._type("bpf_link__destroy", number, pointer)
+        self._type("bpf_map_lookup_elem", number, number, text, pointer)
+        self._type("bpf_map_update_elem", number, number, text, text, ctypes.c_uint64)
+        self._type("bpf_map_delete_elem", number, number, text)
+        self._type("bpf_map_get_next_key", number, number, text, pointer)
+        self._type("ring_buffer__new", pointer, number, _Sample, pointer, pointer)
+        self._type("ring_buffer__add", number, pointer, number, _Sample, pointer)
+        self._type("ring_buffer__poll", number, pointer, number)
+        self._type("ring_buffer__consume", number, pointer)
+        self._type("ring_buffer__free", None, pointer)
+        self._type("bpf_iter_create", number, number)
+        self._type("libbpf_set_print", pointer, _Print)
+        self._type("libbpf_num_possible_cpus", number)
+
+    def _type(self, name: str, result: object, *arguments: object) -> None:
+        function = getattr(self.lib, name)
+        function.restype = result
+        function.argtypes = list(arguments)
+
+
+class Map:
+    """A map: keys and values are bytes of their full size."""
+
+    def __init__(self, api: _Api, fd: int, value_size: int) -> None:
+        self._lib = api.lib
+        self.fd = fd
+        self._value = ctypes.create_string_buffer(value_size)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of ``key``, or None."""
+        if self._lib.bpf_map_lookup_elem(self.fd, key, self._value):
+            return None
+        return self._value.raw
+
+    def set(self, key: bytes, value: bytes) -> None:
+        """Writes a row. Raises KernelError (E2BIG when the map is full)."""
+        if self._lib.bpf_map_update_elem(self.fd, key, value, 0):
+            raise KernelError("cannot write to a BPF map", ctypes.get_errno())
+
+    def delete(self, key: bytes) -> None:
+        """Removes a row, if it is there."""
+        self._lib.bpf_map_delete_elem(self.fd, key)
+
+    def items(self, key_size: int) -> Iterator[tuple[bytes, bytes]]:
+        """The rows; those written or removed meanwhile may be missed or seen."""
+        following = ctypes.create_string_buffer(key_size)
+        key: bytes | None = None
+        while not self._lib.bpf_map_get_next_key(self.fd, key, following):
+            key = following.raw
+            value = self.get(key)
+            if value is not None:
+                yield key, value
+
+    def memory(self, size: int) -> mmap.mmap:
+        """The values of an array made with BPF_F_MMAPABLE, read-only."""
+        return mmap.mmap(self.fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+
+
+class Link:
+    """A program attached to a hook; the hook is released by ``close``."""
+
+    def __init__(self, api: _Api, handle: int) -> None:
+        self._lib = api.lib
+        self._handle: int | None = handle
+
+    @property
+    def fd(self) -> int:
+        """File descriptor of the link."""
+        return int(self._lib.bpf_link__fd(self._handle))
+
+    def close(self) -> None:
+        """Detaches."""
+        if self._handle is not None:
+            self._lib.bpf_link__destroy(self._handle)
+            self._handle = None
+
+
+class Settings(NamedTuple):
+    """What is fixed before load."""
+
+    #: name of a ``const volatile`` variable -> its bytes
+    constants: Mapping[str, bytes]
+    max_entries: Mapping[str, int]
+    #: programs that are not loaded
+    without: frozenset[str] = frozenset()
+
+
+class Object:
+    """A loaded BPF object."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        """Opens and loads. Raises KernelError with libbpf's own last words."""
+        self._api = _Api()
+        self._words: list[str] = []
+        self._print = _Print(self._listen)
+        # va_list arguments cannot be formatted from Python: only the format strings are kept.
+        self._api.lib.libbpf_set_print(self._print)
+        self._handle = self._api.lib.bpf_object__open_file(os.fsencode(path), None)
+        if not self._handle:
+            raise KernelError(f"cannot open BPF object {path.name}", ctypes.get_errno(), "build it: make bpf")
+        self._sizes = _variables(path)
+        for name, entries in settings.max_entries.items():
+            self._api.lib.bpf_map__set_max_entries(self._find_map(name), entries)
+        for name in settings.without:
+            self._api.lib.bpf_program__set_autoload(self._program(name), False)
+        self._set_constants(settings.constants)
+        if self._api.lib.bpf_object__load(self._handle):
+            number = ctypes.get_errno()
+            self.close()
+            raise KernelError("the kernel refused polygraph's BPF programs", number)
+
+    def _listen(self, level: int, text: bytes, _arguments: int) -> int:
+        return 0
+
+    def _set_constants(self, constants: Mapping[str, bytes]) -> None:
+        size = ctypes.c_size_t()
+        rodata = self._find_map(".rodata")
+        start = self._api.lib.bpf_map__initial_value(rodata, ctypes.byref(size))
+        for name, value in constants.items():
+            offset, length = self._sizes[name]
+            if len(value) != length or offset + length > size.value:
+                raise ValueError(f"{name} has {length} bytes, not {len(value)}")
+            ctypes.memmove(start + offset, value, length)
+
+    def _find_map(self, name: str) -> int:
+        found = self._api.lib.bpf_object__find_map_by_name(self._handle, name.encode())
+        if not found:
+            raise KeyError(name)
+        return int(found)
+
+    def _program(self, name: str) -> int:
+        found = self._api.lib.bpf_object__find_program_by_name(self._handle, name.encode())
+        if not found:
+            raise KeyError(name)
+        return int(found)
+
+    def map(self, name: str, value_size: int = 8) -> Map:
+        """A map of the object. Raises KeyError when it has none of that name."""
+        return Map(self._api, int(self._api.lib.bpf_map__fd(self._find_map(name))), value_size)
+
+    def attach(self, program: str) -> Link:
+        """Attaches by the program's section. Raises KernelError."""
+        link = self._api.lib.bpf_program__attach(self._program(program))
+        if not link:
+            raise KernelError(f"cannot attach {program}", ctypes.get_errno())
+        return Link(self._api, link)
+
+    def attach_tracepoint(self, program: str, category: str, name: str) -> Link:
+        """Attaches to the tracepoint ``category:name``. Raises KernelError (ENOENT: this kernel has none)."""
+        link = self._api.lib.bpf_program__attach_tracepoint(
+            self._program(program), category.encode(), name.encode()
+        )
+        if not link:
+            raise KernelError(f"cannot attach {program} to {category}:{name}", ctypes.get_errno())
+        return Link(self._api, link)
+
+    def attach_uprobe(self, program: str, binary: bytes, offset: int, *, at_return: bool) -> Link:
+        """Attaches to the file offset ``offset`` of ``binary``, for all processes. Raises KernelError."""
+        link = self._api.lib.bpf_program__attach_uprobe(self._program(program), at_return, -1, binary, offset)
+        if not link:
+            where = os.fsdecode(binary)
+            raise KernelError(f"cannot attach {program} to {where}+{offset:#x}", ctypes.get_errno())
+        return Link(self._api, link)
+
+    def attach_iterator(self, program: str) -> Link:
+        """An iterator; :meth:`iterate` runs it. Raises KernelError."""
+        link = self._api.lib.bpf_program__attach_iter(self._program(program), None)
+        if not link:
+            raise KernelError(f"cannot attach iterator {program}", ctypes.get_errno())
+        return Link(self._api, link)
+
+    def iterate(self, link: Link) -> None:
+        """One pass of an iterator over all it walks. Raises KernelError."""
+        fd = self._api.lib.bpf_iter_create(link.fd)
+        if fd < 0:
+            raise KernelError("cannot start a BPF iterator", ctypes.get_errno())
+        with os.fdopen(fd, "rb", buffering=0) as run:
+            while run.read(4096):
+                continue
+
+    def rings(self, readers: Mapping[str, Callable[[bytes], None]]) -> Rings:
+        """A reader of ring buffers. Raises KernelError."""
+        return Rings(self._api, {self.map(name).fd: reader for name, reader in readers.items()})
+
+    def close(self) -> None:
+        """Unloads what no link holds any more."""
+        if self._handle:
+            self._api.lib.bpf_object__close(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Object:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Rings:
+    """Ring buffers read together; each record is handed to its ring's reader as bytes."""
+
+    def __init__(self, api: _Api, readers: Mapping[int, Callable[[bytes], None]]) -> None:
+        self._lib = api.lib
+        self._callbacks = [_Sample(_reader(reader)) for reader in readers.values()]
+        self._handle: int | None = None
+        for fd, callback in zip(readers, self._callbacks, strict=True):
+            if self._handle is None:
+                self._handle = self._lib.ring_buffer__new(fd, callback, None, None)
+                if not self._handle:
+                    raise KernelError("cannot read a ring buffer", ctypes.get_errno())
+            elif self._lib.ring_buffer__add(self._handle, fd, callback, None):
+                raise KernelError("cannot read a ring buffer", ctypes.get_errno())
+
+    def poll(self, timeout_ms: int) -> None:
+        """Waits for a record that asks to be told, at most ``timeout_ms``; then reads all that is there."""
+        self._lib.ring_buffer__poll(self._handle, timeout_ms)
+        self._lib.ring_buffer__consume(self._handle)
+
+    def close(self) -> None:
+        """Frees the reader."""
+        if self._handle is not None:
+            self._lib.ring_buffer__free(self._handle)
+            self._handle = None
+
+
+def _reader(reader: Callable[[bytes], None]) -> Callable[[int, int, int], int]:
+    string_at = ctypes.string_at
+
+    def take(_context: int, data: int, size: int) -> int:
+        reader(string_at(data, size))
+        return 0
+
+    return take
+
+
+def _variables(path: Path) -> dict[str, tuple[int, int]]:
+    """(offset, size) of each variable in .rodata, from the object's symbol table."""
+    with path.open("rb") as file:
+        elf = ELFFile(file)
+        index = elf.get_section_index(".rodata")
+        table = elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            return {}
+        return {
+            symbol.name: (symbol["st_value"], symbol["st_size"])
+            for symbol in table.iter_symbols()
+            if symbol["st_shndx"] == index and symbol["st_info"]["type"] == "STT_OBJECT"
+        }
+
+
+def possible_cpus() -> int:
+    """CPUs that this kernel may ever have: what is kept per CPU needs that many rows."""
+    return int(_Api().lib.libbpf_num_possible_cpus())
