@@ -1,0 +1,71 @@
+"""The kernels that polygraph promises: each is booted once and runs the suites below, all of them, without a skip."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.vm.vm import REPOSITORY, RESULTS_VARIABLE, VmResult, run_in_kernel
+
+VERSIONS = ("6.1", "6.12", "7.3")
+SUITES = ("tests/vm/guest_checks.py",)
+"""Files and folders of tests that must pass in every guest."""
+
+_PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+_GUEST_SECONDS = 240
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Boot(NamedTuple):
+    version: str
+    result: VmResult
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def boot(request: pytest.FixtureRequest) -> Boot:
+    version = str(request.param)
+    command = [*_PYTEST, "-o", "timeout=120", f"--junitxml=${RESULTS_VARIABLE}/junit.xml", *SUITES]
+    return Boot(version, run_in_kernel(version, command, _GUEST_SECONDS))
+
+
+@pytest.fixture(scope="module")
+def collected() -> list[str]:
+    """The tests that the suites hold, as dotted names, found on the host."""
+    run = subprocess.run(
+        [*_PYTEST, "--collect-only", *SUITES], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    return sorted(_dotted(line) for line in run.stdout.splitlines() if "::" in line)
+
+
+def _dotted(node: str) -> str:
+    path, *names = node.split("::")
+    return ".".join([path.removesuffix(".py").replace("/", "."), *names])
+
+
+def _outcomes(junit: str) -> dict[str, str]:
+    """Dotted test name -> "passed", or what junit has to say: failure, error, skipped."""
+    cases = ET.fromstring(junit).iter("testcase")  # noqa: S314 - written by our own pytest
+    return {
+        f"{case.get('classname')}.{case.get('name')}": ",".join(
+            child.tag for child in case if child.tag in {"failure", "error", "skipped"}
+        )
+        or "passed"
+        for case in cases
+    }
+
+
+def test_guest_runs_the_kernel_that_was_asked_for(boot: Boot, report_used: Callable[[str, str], None]) -> None:
+    report_used("kernel", boot.result.kernel_release)
+    assert boot.result.kernel_release.startswith(f"{boot.version}.")
+
+
+def test_every_test_of_the_suites_ran_in_the_guest_and_passed(boot: Boot, collected: list[str]) -> None:
+    assert boot.result.status == 0, boot.result.output
+    assert collected
+    assert _outcomes(boot.result.files["junit.xml"]) == dict.fromkeys(collected, "passed"), boot.result.output
