@@ -103,6 +103,8 @@ int pg_enrol(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	theirs->session = wanted->session;
+	if (wanted->mode == PG_ENROL_PID && task->tgid == wanted->target)
+		wanted->start = BPF_CORE_READ(task, group_leader, start_boottime);
 	if (task->pid == task->tgid && session)
 		__sync_fetch_and_add(&session->live, 1);
 	wanted->enrolled++;

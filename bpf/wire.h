@@ -338,6 +338,7 @@ struct pg_request {
 	__u64 target; /* pid (thread group id) or cgroup id */
 	__u32 mode;   /* enum pg_enrol_mode */
 	__u32 enrolled; /* set by the kernel: tasks that this pass took in */
+	__u64 start;    /* set by the kernel: start time of the process `target` */
 };
 
 /* Map `watched_files`, key: programs whose exec makes a session (watch --exe). */
