@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 
-.PHONY: demo test bpf lint install clean
+.PHONY: demo test bpf jaeger lint install clean
 
 install:
 	scripts/install-system.sh
@@ -15,7 +15,10 @@ lint: install
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 
-test: install
+jaeger: install
+	scripts/build-jaeger.sh
+
+test: install jaeger
 	$(PYTHON) -m pytest tests
 
 demo: bpf

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
-
-from opentelemetry.util.re import parse_env_headers
+from urllib.parse import unquote, urlsplit
 
 from polygraph.errors import PolygraphError
 from polygraph.text import printable
@@ -77,10 +75,15 @@ def parse(url: str) -> Endpoint:
 
 
 def headers(environ: Mapping[str, str]) -> dict[str, str]:
-    """Headers that the operator set in OpenTelemetry's variables. Raises PolygraphError on a bad one."""
+    """Headers that the operator set in OpenTelemetry's variables. Raises PolygraphError on a bad one.
+
+    ``key=value,key2=value2``, percent-encoded. The SDK's own reader logs a malformed header, secret and all,
+    and goes on without it.
+    """
     for name in ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"):
         if environ.get(name):
-            found = dict(parse_env_headers(environ[name], liberal=True))
+            pairs = [item.partition("=") for item in environ[name].split(",") if item.strip()]
+            found = {unquote(key).strip().lower(): unquote(value).strip() for key, _, value in pairs}
             for key, value in found.items():
                 if not _HEADER.fullmatch(key) or not _HEADER_VALUE.fullmatch(value):
                     raise PolygraphError(f"a header in {name} is malformed", "write key=value,key2=value2")

@@ -91,7 +91,7 @@ def test_every_row_of_the_table_is_sent() -> None:
 def test_the_documentation_has_exactly_the_rows_of_the_table() -> None:
     documented = ROW.findall(DOCS.read_text("utf-8"))
     expected = [
-        (row.name, ", ".join(row.places), TYPES[row.type], str(row.limit or "–")) for row in table().values()
+        (row.name, ", ".join(row.places), TYPES[row.type], str(row.limit or "-")) for row in table().values()
     ]
     assert sorted(documented) == sorted(expected)
 
