@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -33,6 +35,22 @@ class Endpoint(NamedTuple):
     def address(self) -> str:
         """``host:port``, brackets around an IPv6 host."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Receiver(NamedTuple):
+    """An endpoint, and what the operator's environment adds. ``authorities``: PEM; None: the system's."""
+
+    endpoint: Endpoint
+    headers: dict[str, str]
+    authorities: str | None
+
+
+def receiver(url: str, environ: Mapping[str, str]) -> Receiver:
+    """All that sending needs, checked: raises PolygraphError on anything that could not work.
+
+    Quick: it loads nothing of OpenTelemetry, so a command can check its URL before it starts.
+    """
+    return Receiver(parse(url), headers(environ), authorities(environ))
 
 
 def parse(url: str) -> Endpoint:
@@ -91,11 +109,24 @@ def headers(environ: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def certificate(environ: Mapping[str, str]) -> str | None:
-    """Path of the file of trusted certificates, when the operator set one."""
+def authorities(environ: Mapping[str, str]) -> str | None:
+    """The certificates (PEM) that the operator wants trusted instead of the system's, if any.
+
+    Raises PolygraphError when the file cannot be read or holds none.
+    """
     for name in ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"):
-        if environ.get(name):
-            return environ[name]
+        path = environ.get(name)
+        if path:
+            try:
+                pem = Path(path).read_text("utf-8")
+                ssl.create_default_context(cadata=pem or "none")
+            except OSError as error:
+                raise PolygraphError(
+                    f"cannot read {printable(path)}: {error.strerror}", f"see {name}"
+                ) from error
+            except ValueError as error:
+                raise PolygraphError(f"{printable(path)} holds no certificates", f"see {name}") from error
+            return pem
     return None
 
 

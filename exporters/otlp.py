@@ -10,7 +10,8 @@ from typing import NamedTuple
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 
-from exporters import endpoint, transport
+from exporters import transport
+from exporters.endpoint import receiver
 from exporters.spans import session_spans
 from exporters.transport import Answer, Sender
 from polygraph.events import SessionStart
@@ -37,23 +38,20 @@ class OtlpExporter:
         """``timeout`` in seconds bounds a whole :meth:`export`.
 
         Of the environment, ``OTEL_EXPORTER_OTLP_[TRACES_]HEADERS`` and ``_CERTIFICATE`` are used. Raises
-        PolygraphError when ``url`` is no endpoint or a header is malformed.
+        PolygraphError when ``url``, a header or the certificate file is none.
         """
-        environ = os.environ if environ is None else environ
-        self._endpoint = endpoint.parse(url)
-        self._headers = endpoint.headers(environ)
-        self._certificate = endpoint.certificate(environ)
+        self._receiver = receiver(url, os.environ if environ is None else environ)
         self._timeout = timeout
 
     def export(self, start: SessionStart, verdicts: Sequence[Verdict]) -> ExportResult:
         """Sends one session: its span and one for each verdict.
 
         Failures of the network or the receiver are counted and said, never raised; after a request that
-        failed nothing more is tried. Raises PolygraphError when the certificate file cannot be used.
+        failed nothing more is tried.
         """
         spans = list(session_spans(start, verdicts))
         deadline = time.monotonic() + self._timeout
-        sender = transport.connect(self._endpoint, self._headers, self._certificate)
+        sender = transport.connect(self._receiver)
         sent, error = 0, ""
         try:
             for first in range(0, len(spans), BATCH):

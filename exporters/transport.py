@@ -10,7 +10,6 @@ import errno
 import http.client
 import ssl
 import time
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import grpc
@@ -22,8 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from exporters.endpoint import Endpoint
-from polygraph.errors import PolygraphError
+from exporters.endpoint import Receiver
 from polygraph.text import printable
 
 #: bytes of an answer that are read
@@ -71,23 +69,24 @@ class Sender(Protocol):
         """Ends the connection."""
 
 
-def connect(endpoint: Endpoint, headers: dict[str, str], certificate: str | None) -> Sender:
-    """A sender; nothing is sent yet. Raises PolygraphError when the certificate file cannot be used."""
-    if endpoint.protocol == "grpc":
-        return GrpcSender(endpoint, headers, certificate)
-    return HttpSender(endpoint, headers, certificate)
+def connect(receiver: Receiver) -> Sender:
+    """A sender; nothing is sent yet."""
+    return GrpcSender(receiver) if receiver.endpoint.protocol == "grpc" else HttpSender(receiver)
 
 
 class GrpcSender:
     """OTLP/gRPC."""
 
-    def __init__(self, endpoint: Endpoint, headers: dict[str, str], certificate: str | None) -> None:
-        self._metadata = tuple(headers.items())
-        if endpoint.tls:
-            credentials = grpc.ssl_channel_credentials(_trusted(certificate))
-            self._channel = grpc.secure_channel(endpoint.address, credentials)
+    def __init__(self, receiver: Receiver) -> None:
+        address, pem = receiver.endpoint.address, receiver.authorities
+        self._metadata = tuple(receiver.headers.items())
+        # gRPC has one code for a port that is closed and for a handshake that failed
+        self._unreachable = f"{LISTENING}; {TRUST}" if receiver.endpoint.tls else LISTENING
+        if receiver.endpoint.tls:
+            credentials = grpc.ssl_channel_credentials(pem.encode() if pem is not None else None)
+            self._channel = grpc.secure_channel(address, credentials)
         else:
-            self._channel = grpc.insecure_channel(endpoint.address)
+            self._channel = grpc.insecure_channel(address)
         stub: Any = trace_service_pb2_grpc.TraceServiceStub
         self._export = stub(self._channel).Export
 
@@ -102,7 +101,7 @@ class GrpcSender:
                 "UNAUTHENTICATED": AUTHENTICATE,
                 "PERMISSION_DENIED": AUTHENTICATE,
             }
-            default = LISTENING if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED") else RECEIVER
+            default = self._unreachable if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED") else RECEIVER
             return _failed(f"{code}: {error.details()}", advice.get(code, default), code in _RETRY_GRPC)
         return _partial(response)
 
@@ -114,16 +113,12 @@ class GrpcSender:
 class HttpSender:
     """OTLP/HTTP with protobuf bodies. A connection per request: there are few."""
 
-    def __init__(self, endpoint: Endpoint, headers: dict[str, str], certificate: str | None) -> None:
-        self._endpoint = endpoint
-        self._headers = {**headers, "content-type": "application/x-protobuf"}
+    def __init__(self, receiver: Receiver) -> None:
+        self._endpoint = receiver.endpoint
+        self._headers = {**receiver.headers, "content-type": "application/x-protobuf"}
         self._context: ssl.SSLContext | None = None
-        if endpoint.tls:
-            trusted = _trusted(certificate)
-            try:
-                self._context = ssl.create_default_context(cadata=trusted.decode() if trusted else None)
-            except (ssl.SSLError, ValueError) as error:
-                raise PolygraphError(f"{certificate} holds no certificates", TRUST) from error
+        if receiver.endpoint.tls:
+            self._context = ssl.create_default_context(cadata=receiver.authorities)
 
     def send(self, request: ExportTraceServiceRequest, timeout: float) -> Answer:
         """Sends once, in at most about ``timeout`` seconds."""
@@ -220,12 +215,3 @@ def _failed(message: str, advice: str, retry: bool = False) -> Answer:
 
 def _said(message: str, advice: str) -> str:
     return f"{printable(message[: _MAX_MESSAGE + 1], _MAX_MESSAGE)}; {advice}"
-
-
-def _trusted(certificate: str | None) -> bytes | None:
-    if certificate is None:
-        return None
-    try:
-        return Path(certificate).read_bytes()
-    except OSError as error:
-        raise PolygraphError(f"cannot read {certificate}: {error.strerror}", TRUST) from error

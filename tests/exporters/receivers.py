@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import grpc
@@ -19,6 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
     TraceServiceServicer,
     add_TraceServiceServicer_to_server,
 )
+
+from tests.exporters.certificates import Identity
 
 
 class Reply(NamedTuple):
@@ -60,7 +64,7 @@ def silent_port() -> Iterator[int]:
 
 
 @contextmanager
-def http_receiver(*replies: Reply) -> Iterator[tuple[int, list[Request]]]:
+def http_receiver(*replies: Reply, tls: Identity | None = None) -> Iterator[tuple[int, list[Request]]]:
     """A port and the requests that came; the last of ``replies`` is given for ever."""
     seen: list[Request] = []
 
@@ -79,7 +83,16 @@ def http_receiver(*replies: Reply) -> Iterator[tuple[int, list[Request]]]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it)
             """Says nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def get_request(self) -> tuple[socket.socket, Any]:
+            connection, address = super().get_request()
+            return (connection if context is None else context.wrap_socket(connection, True)), address
+
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            """Says nothing."""
+
+    context = _server_context(tls) if tls is not None else None
+    with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -89,11 +102,20 @@ def http_receiver(*replies: Reply) -> Iterator[tuple[int, list[Request]]]:
             thread.join()
 
 
+def _server_context(tls: Identity) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with NamedTemporaryFile("w") as file:
+        file.write(tls.certificate + tls.key)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
 Answering = Callable[[ExportTraceServiceRequest, grpc.ServicerContext], ExportTraceServiceResponse]
 
 
 @contextmanager
-def grpc_receiver(answer: Answering) -> Iterator[int]:
+def grpc_receiver(answer: Answering, tls: Identity | None = None) -> Iterator[int]:
     """A port of a gRPC receiver that answers with ``answer``."""
 
     class Servicer(TraceServiceServicer):
@@ -106,7 +128,11 @@ def grpc_receiver(answer: Answering) -> Iterator[int]:
         server = grpc.server(pool)
         add: Any = add_TraceServiceServicer_to_server
         add(Servicer(), server)
-        port = server.add_insecure_port("127.0.0.1:0")
+        if tls is None:
+            port = server.add_insecure_port("127.0.0.1:0")
+        else:
+            pair = (tls.key.encode(), tls.certificate.encode())
+            port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
         server.start()
         try:
             yield port

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.endpoint import Endpoint, certificate, headers, parse
+from exporters.endpoint import Endpoint, authorities, headers, parse
 from polygraph.errors import PolygraphError
+from tests.exporters.certificates import self_signed
 
 
 @pytest.mark.parametrize(
@@ -98,8 +102,31 @@ def test_a_malformed_header_is_refused_and_not_repeated(text: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_the_certificate_comes_from_the_variables_of_opentelemetry() -> None:
-    general = {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/a"}
-    assert certificate(general) == "/a"
-    assert certificate(general | {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": "/b"}) == "/b"
-    assert certificate({}) is None
+def test_authorities_come_from_the_variables_of_opentelemetry_the_narrower_first(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("a", "b")}
+    for name, file in files.items():
+        file.write_text(self_signed(name).certificate)
+    general = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(files["a"])}
+    assert authorities(general) == files["a"].read_text()
+    both = general | {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": str(files["b"])}
+    assert authorities(both) == files["b"].read_text()
+    assert authorities({}) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", b"\xff"])
+def test_a_certificate_file_that_cannot_be_used_is_an_error_with_advice(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "authority.pem"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(PolygraphError) as caught:
+        authorities({"OTEL_EXPORTER_OTLP_CERTIFICATE": str(file)})
+    assert "authority.pem" in str(caught.value)
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in caught.value.advice
+
+
+def test_checking_a_url_does_not_load_opentelemetry() -> None:
+    """``polygraph run`` checks it before the command starts, which must not wait for a second."""
+    code = "import sys, exporters.endpoint; sys.exit(any('opentelemetry' in name for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

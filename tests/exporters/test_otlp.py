@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from exporters.otlp import BATCH, ExportResult, OtlpExporter
 from polygraph.errors import PolygraphError
+from tests.exporters.certificates import Identity, self_signed
 from tests.exporters.receivers import (
     Reply,
     closed_port,
@@ -191,12 +192,41 @@ def test_tls_to_a_plain_receiver_is_counted(scheme: str) -> None:
     assert result.error
 
 
-@pytest.mark.parametrize("scheme", ["https", "grpcs"])
-def test_a_certificate_file_that_is_not_there_is_an_error_with_advice(scheme: str, tmp_path: Path) -> None:
-    with pytest.raises(PolygraphError) as caught:
-        export(f"{scheme}://127.0.0.1:1", OTEL_EXPORTER_OTLP_CERTIFICATE=str(tmp_path / "none.pem"))
-    assert "none.pem" in str(caught.value)
-    assert caught.value.advice
+@pytest.fixture(scope="module")
+def identity() -> Identity:
+    return self_signed("127.0.0.1")
+
+
+def test_https_is_sent_to_a_trusted_receiver_only(identity: Identity, tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.write_text(identity.certificate)
+    with http_receiver(Reply(), tls=identity) as (port, seen):
+        untrusted = export(f"https://127.0.0.1:{port}")
+        assert not seen
+        trusted = export(f"https://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_CERTIFICATE=str(authority))
+    assert (untrusted.sent, untrusted.failed) == (0, SPANS)
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in untrusted.error
+    assert trusted == ExportResult(SPANS, 0, "")
+
+
+def test_grpcs_is_sent_to_a_trusted_receiver_only(identity: Identity, tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.write_text(identity.certificate)
+    seen: list[ExportTraceServiceRequest] = []
+
+    def answer(
+        request: ExportTraceServiceRequest, _context: grpc.ServicerContext
+    ) -> ExportTraceServiceResponse:
+        seen.append(request)
+        return ExportTraceServiceResponse()
+
+    with grpc_receiver(answer, tls=identity) as port:
+        untrusted = export(f"grpcs://127.0.0.1:{port}")
+        assert not seen
+        trusted = export(f"grpcs://127.0.0.1:{port}", OTEL_EXPORTER_OTLP_CERTIFICATE=str(authority))
+    assert (untrusted.sent, untrusted.failed) == (0, SPANS)
+    assert "OTEL_EXPORTER_OTLP_CERTIFICATE" in untrusted.error
+    assert trusted == ExportResult(SPANS, 0, "")
 
 
 def test_a_malformed_url_is_an_error_before_anything_is_sent() -> None:
