@@ -59,6 +59,10 @@ def command(
     from collector.launch import LaunchError, Launched
 
     started = time.monotonic_ns()
+    if otlp_url is not None:
+        from exporters.endpoint import receiver
+
+        receiver(otlp_url, os.environ)  # a bad URL is said now, not when the agent has done its work
     try:
         launched = Launched(cmd)
         try:
