@@ -10,7 +10,8 @@ _USED = pytest.StashKey[set[tuple[str, str]]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_USED] = set()
+    used: set[tuple[str, str]] = set()
+    config.stash[_USED] = used
 
 
 @pytest.fixture(scope="session")
@@ -27,5 +28,6 @@ def report_used(pytestconfig: pytest.Config) -> Callable[[str, str], None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, version in sorted(config.stash[_USED]):
+    used = config.stash[_USED]
+    for name, version in sorted(used):
         terminalreporter.write_line(f"used: {name} {version}")

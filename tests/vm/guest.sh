@@ -1,24 +1,54 @@
 #!/usr/bin/env bash
 # Runs in the guest as root: guest.sh RESULTS SECONDS. RESULTS is the one folder that the guest shares with the
 # host for writing; the command to run is the script RESULTS/command. Leaves there:
+#   setup     what preparing the guest had to say
 #   release   uname -r
 #   output    stdout and stderr of the command
 #   status    its exit status, written last: without this file the command did not end
 set -u
 results=$1
 seconds=$2
-mounted() { findmnt -rn -t "$1" >/dev/null; }
-mounted tracefs || mount -t tracefs tracefs /sys/kernel/tracing
-mounted bpf || mount -t bpf bpf /sys/fs/bpf
-mounted securityfs || mount -t securityfs securityfs /sys/kernel/security
-mounted cgroup2 || mount -t cgroup2 cgroup2 /sys/fs/cgroup
-ip link set lo up
-# The root file system is the host's, read only or an overlay: work happens on a file system of the guest's own.
-mkdir -p /run/guest
-mount -t tmpfs tmpfs /run/guest
-mkdir /run/guest/home
-install -d -m 1777 /run/guest/tmp
-export HOME=/run/guest/home TMPDIR=/run/guest/tmp PYTHONDONTWRITEBYTECODE=1 POLYGRAPH_RESULTS=$results
+repository=$PWD
+
+prepare() (
+    set -ex
+    # virtme-ng's root keeps nothing in the page cache, so that every start of a program reads it again through 9p,
+    # and lays an overlay over half of the tree. The same folder once more, cached, becomes the root instead.
+    mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose host /mnt
+    mount --make-rprivate /
+    mount --move /proc /mnt/proc
+    mount --move /sys /mnt/sys
+    mount --move /dev /mnt/dev
+    mount -t tmpfs tmpfs /mnt/run
+    mount --move "$results" "/mnt$results"
+    cd /mnt
+    mkdir run/old
+    pivot_root . run/old
+    cd /
+    umount --lazy /run/old
+    rmdir /run/old
+    modprobe -a ext4 virtio_blk
+    # Room for work on a file system as hosts have it: events that a tmpfs never raises are raised here.
+    mkdir /run/disk /run/repository
+    mount /dev/vda /run/disk
+    mount --bind "$repository" /run/repository
+    mkdir -m 1777 /run/disk/tmp /run/disk/var-tmp
+    mkdir /run/disk/home
+    mount --bind /run/disk/tmp /tmp
+    mount --bind /run/disk/var-tmp /var/tmp
+    [ -e "$repository/tests/vm/guest.sh" ] || { mkdir -p "$repository"; mount --bind /run/repository "$repository"; }
+    local kind folder
+    for kind in tracefs:/sys/kernel/tracing bpf:/sys/fs/bpf securityfs:/sys/kernel/security cgroup2:/sys/fs/cgroup; do
+        folder=${kind#*:} kind=${kind%:*}
+        findmnt -rn -t "$kind" >/dev/null || mount -t "$kind" "$kind" "$folder"
+    done
+    ip link set lo up
+)
+
+prepare > "$results/setup" 2>&1
+[ $? = 0 ] || exit 1
+cd "$repository" || exit 1
+export HOME=/run/disk/home PYTHONDONTWRITEBYTECODE=1 POLYGRAPH_RESULTS=$results
 uname -r > "$results/release"
 timeout --kill-after=5 "$seconds" bash "$results/command" > "$results/output" 2>&1 < /dev/null
 status=$?

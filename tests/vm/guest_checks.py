@@ -1,4 +1,4 @@
-"""What every kernel of the matrix must offer. Runs in the guest; test_kernels.py boots it and reads the outcome."""
+"""What every kernel of the matrix must offer. Runs in the guest, started by test_kernels.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-_SOURCE = Path(__file__).with_name("probe.bpf.c")
+_PROBE = Path(__file__).parents[2] / "build" / "vm" / "probe.bpf.o"
+"""Built on the host by test_kernels.py: one object for every kernel."""
+
 _COUNTERS = struct.Struct("=QQQ")
 """`seen` in probe.bpf.c: watched, execs, checks."""
 
@@ -28,7 +30,10 @@ def test_mounted_file_systems() -> None:
 
 
 def test_loopback_carries_data() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as client,
+    ):
         accepted, _ = server.accept()
         with accepted:
             client.sendall(b"x")
@@ -53,13 +58,15 @@ def test_polygraph_can_be_imported() -> None:
 def _loaded(path: Path) -> Iterator[tuple[ctypes.CDLL, int]]:
     """libbpf and the loaded object, which is unloaded afterwards."""
     lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    for name in ("bpf_object__open_file", "bpf_object__find_program_by_name", "bpf_program__attach"):
-        getattr(lib, name).restype = ctypes.c_void_p
-    lib.bpf_object__find_map_by_name.restype = ctypes.c_void_p
-    for name in ("bpf_object__load", "bpf_object__close", "bpf_program__attach", "bpf_link__destroy", "bpf_map__fd"):
-        getattr(lib, name).argtypes = [ctypes.c_void_p]
-    for name in ("bpf_object__find_program_by_name", "bpf_object__find_map_by_name"):
-        getattr(lib, name).argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    lib.bpf_object__open_file.restype = pointer
+    lib.bpf_program__attach.restype = pointer
+    for function in (lib.bpf_object__find_program_by_name, lib.bpf_object__find_map_by_name):
+        function.restype = pointer
+        function.argtypes = [pointer, text]
+    lib.bpf_program__attach.argtypes = [pointer]
+    for function in (lib.bpf_object__load, lib.bpf_object__close, lib.bpf_link__destroy, lib.bpf_map__fd):
+        function.argtypes = [pointer]
     handle = lib.bpf_object__open_file(os.fsencode(path), None)
     assert handle, os.strerror(ctypes.get_errno())
     try:
@@ -70,11 +77,9 @@ def _loaded(path: Path) -> Iterator[tuple[ctypes.CDLL, int]]:
 
 
 @pytest.mark.parametrize(("program", "counter"), [("count_exec", 1), ("count_check", 2)])
-def test_bpf_program_sees_the_exec_of_a_child(tmp_path: Path, program: str, counter: int) -> None:
-    """A CO-RE object, built once, loads here; each program counts each exec of this process's children, once."""
-    target = tmp_path / "probe.bpf.o"
-    subprocess.run(["clang", "-target", "bpf", "-g", "-O2", "-c", str(_SOURCE), "-o", str(target)], check=True)
-    with _loaded(target) as (lib, handle):
+def test_bpf_program_sees_the_exec_of_a_child(program: str, counter: int) -> None:
+    """The object loads here; each program counts each exec of this process's children, once."""
+    with _loaded(_PROBE) as (lib, handle):
         fd = lib.bpf_map__fd(lib.bpf_object__find_map_by_name(handle, b".bss"))
         key = struct.pack("=I", 0)
         value = ctypes.create_string_buffer(_COUNTERS.pack(os.getpid(), 0, 0), _COUNTERS.size)
