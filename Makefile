@@ -19,6 +19,7 @@ jaeger: install
 	scripts/build-jaeger.sh
 
 test: install jaeger
+	scripts/kernels.sh
 	$(PYTHON) -m pytest tests
 
 demo: bpf
