@@ -133,17 +133,15 @@ PG_INLINE __u32 pg_file_describe(struct pg_scratch *space, struct file *file)
 }
 
 /*
- * A later touch of a file that was reported: counted, true. The first one of (session, file, op): false, to be
+ * A later touch of what was reported: counted, true. The first one of (session, file, op): false, to be
  * reported. A full map loses the counter, not the record.
  */
-PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, __u64 handle, struct file *file,
+PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, __u64 handle, __u64 ino, __u32 dev,
 			  __u32 op)
 {
-	struct pg_touch_key key = {.session = handle, .op = op};
+	struct pg_touch_key key = {.session = handle, .ino = ino, .dev = dev, .op = op};
 	struct pg_touch fresh = {}, *known;
 
-	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
-	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	known = bpf_map_lookup_elem(&touched, &key);
 	if (known) {
 		known->last_ts = bpf_ktime_get_boot_ns();
@@ -310,6 +308,7 @@ struct pg_paths {
 	__u8 op;
 	int dirfd, dirfd2;
 	const char *path, *path2;
+	__u64 hash;
 	__u32 flags;
 };
 
@@ -324,6 +323,7 @@ PG_INLINE int pg_path_operation(long result, struct task_struct *task, struct pg
 	if (!record)
 		return 0;
 	record->op = of->op;
+	record->ino = of->hash;
 	record->open_flags = of->flags;
 	record->error = result < 0 ? -result : 0;
 	at = pg_file_argument(space, at, task, of->dirfd, of->path, false);
@@ -342,7 +342,8 @@ PG_INLINE int pg_fd_operation(long result, struct task_struct *task, struct pg_l
 	struct pg_file *record;
 	__u32 length = 0;
 
-	if (file && result >= 0 && pg_touched(session, task, mine->session, file, op))
+	if (file && result >= 0 && pg_touched(session, task, mine->session, BPF_CORE_READ(file, f_inode, i_ino),
+					       BPF_CORE_READ(file, f_inode, i_sb, s_dev), op))
 		return 0;
 	record = pg_file_begin(&space, session);
 	if (!record)
@@ -355,6 +356,46 @@ PG_INLINE int pg_fd_operation(long result, struct task_struct *task, struct pg_l
 	return 0;
 }
 
+#define PG_HASH_WORDS 64
+
+/* A hash of a path argument and the directory it is taken from; 0 for one that is too long or unreadable. */
+PG_INLINE __u64 pg_path_hash(struct task_struct *task, int dirfd, const char *argument)
+{
+	struct pg_scratch *space = pg_scratch_take();
+	__u64 hash = 0xcbf29ce484222325ull, word, *words;
+	struct file *base;
+	long length;
+
+	if (!space)
+		return 0;
+	words = (__u64 *)space->data;
+	length = bpf_probe_read_user_str(words, PG_HASH_WORDS * 8, argument);
+	if (length <= 1 || length >= PG_HASH_WORDS * 8) {
+		pg_scratch_give(space);
+		return 0;
+	}
+	if (space->data[0] != '/') {
+		if (dirfd == AT_FDCWD) {
+			hash ^= (__u64)BPF_CORE_READ(task, fs, pwd.dentry);
+		} else {
+			base = pg_file_of(task, dirfd);
+			if (base)
+				hash ^= (__u64)BPF_CORE_READ(base, f_path.dentry);
+		}
+	}
+	for (int i = 0; i < PG_HASH_WORDS; i++) {
+		if (i * 8 >= length)
+			break;
+		word = words[i];
+		if (length - i * 8 < 8)
+			word &= ~0ull >> (64 - 8 * (length - i * 8));
+		hash = (hash ^ word) * 0x9E3779B97F4A7C15ull;
+		hash ^= hash >> 29;
+	}
+	pg_scratch_give(space);
+	return hash ? hash : 1;
+}
+
 PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage *mine, int dirfd, const char *path,
 			__u32 flags)
 {
@@ -364,8 +405,16 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	struct file *file;
 	__u32 op, rule = 0, kind, length;
 
+	session = pg_session_of(mine->session);
 	if (result < 0) {
 		struct pg_paths refused = {.dirfd = dirfd, .path = path, .flags = flags};
+
+		if (!(flags & (O_CREAT | O_ACCMODE))) {
+			/* Programs search: for locales, headers, modules. Each path is told once, then counted. */
+			refused.hash = pg_path_hash(task, dirfd, path);
+			if (refused.hash && pg_touched(session, task, mine->session, refused.hash, 0, PG_OP_READ | -result << 8))
+				return 0;
+		}
 
 		refused.op = flags & O_CREAT ? PG_OP_CREATE : flags & O_ACCMODE ? PG_OP_WRITE : PG_OP_READ;
 		return pg_path_operation(result, task, mine, &refused);
@@ -376,7 +425,6 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
 	if (kind != S_IFREG && kind != S_IFBLK)
 		return 0; /* directories, terminals, pipes: no content that a verdict speaks of */
-	session = pg_session_of(mine->session);
 	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
 		op = PG_OP_CREATE;
 	else if (flags & O_TRUNC)
@@ -390,7 +438,8 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 		rule = pg_rule_of(BPF_CORE_READ(file, f_path.dentry));
 		if (!rule)
 			return 0;
-	} else if (op != PG_OP_CREATE && pg_touched(session, task, mine->session, file, op)) {
+	} else if (op != PG_OP_CREATE && pg_touched(session, task, mine->session, BPF_CORE_READ(file, f_inode, i_ino),
+					       BPF_CORE_READ(file, f_inode, i_sb, s_dev), op)) {
 		return 0;
 	}
 	record = pg_file_begin(&space, session);

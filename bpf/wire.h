@@ -122,7 +122,7 @@ struct pg_exec {
 	__u16 cgroup_len; /* last component of the cgroup's path */
 	__u8 path_truncated;
 	__u8 cwd_truncated;
-	__u8 _pad[6];
+	__u8 _pad[10];
 	char comm[16];
 	/* path, script, cwd, cgroup, argv */
 };
@@ -167,7 +167,7 @@ enum pg_file_flag {
 /* Path arguments that the kernel did not keep resolved come as base (directory, resolved) + path (as passed). */
 struct pg_file {
 	struct pg_hdr hdr;
-	__u64 ino;
+	__u64 ino; /* of a failed open for reading: a hash of its path, which later failures count under */
 	__u32 dev;
 	__u32 flags;      /* enum pg_file_flag */
 	__u32 open_flags; /* O_* or AT_* of the call */
@@ -188,7 +188,7 @@ struct pg_touch_key {
 	__u64 session;
 	__u64 ino;
 	__u32 dev;
-	__u32 op;
+	__u32 op; /* enum pg_file_op | errno << 8 */
 };
 
 struct pg_touch {

@@ -147,7 +147,8 @@ class File(Event, tag="file"):
 
     ``errno`` 0 means that it happened. ``path`` is what the kernel resolved when ``resolved``; else it is
     the argument, made absolute by the kernel's directory but not followed through symbolic links.
-    ``count`` > 1 on a flush of later touches: then ``ts`` is the time of the *last* one and ``first_ts``
+    The ``ino`` of an open for reading that failed is a hash of its path (``dev`` 0): later failures count
+    under it. ``count`` on a flush of later touches: then ``ts`` is the time of the *last* one and ``first_ts``
     that of the first one it covers.
     """
 

@@ -284,9 +284,12 @@ class Rings:
             elif self._lib.ring_buffer__add(self._handle, fd, callback, None):
                 raise KernelError("cannot read a ring buffer", ctypes.get_errno())
 
-    def poll(self, timeout_ms: int) -> None:
-        """Waits for a record that asks to be told, at most ``timeout_ms``; then reads all that is there."""
+    def wait(self, timeout_ms: int) -> None:
+        """Waits for a record that asks to be told, at most ``timeout_ms``, and reads those rings that have one."""
         self._lib.ring_buffer__poll(self._handle, timeout_ms)
+
+    def consume(self) -> None:
+        """Reads all that is there."""
         self._lib.ring_buffer__consume(self._handle)
 
     def close(self) -> None:

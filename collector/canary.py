@@ -1,0 +1,147 @@
+"""Proof that the probes are alive: a child of ours does known things, and the records of them must arrive.
+
+Coverage is measured, never declared: a dimension counts as proven only when its own records came back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from collector.kernel import wire
+from collector.kernel.decode import Record, decode
+from collector.kernel.source import CANARY, KernelSource
+from collector.tls.streams import TlsData
+from polygraph.events import Exec, Exit, File, Fork, Net
+from polygraph.reasons import Dimension
+
+#: what the canary says over TLS; not secret, and long enough not to be there by chance
+MARK = b"polygraph canary"
+
+#: ns until a record that has not come counts as missing
+PATIENCE = 1_000_000_000
+
+
+def prove(source: KernelSource) -> frozenset[Dimension]:
+    """The dimensions whose probes reported the canary's operations."""
+    source.open_session(CANARY, wire.SessionFlag.PG_SESSION_CANARY)
+    with tempfile.TemporaryDirectory(prefix="polygraph-canary-") as folder:
+        gate, start = os.pipe2(os.O_CLOEXEC)
+        pid = os.fork()
+        if pid == 0:
+            _child(gate, start, Path(folder))
+        os.close(gate)
+        source.enrol(CANARY, pid, wire.EnrolMode.PG_ENROL_PID)
+        os.write(start, b"x")
+        os.close(start)
+        try:
+            seen = _watch(source, lambda: bool(os.waitpid(pid, os.WNOHANG)[0]))
+        finally:
+            source.close_session(CANARY)
+    return seen
+
+
+def _watch(source: KernelSource, ended: Callable[[], bool]) -> frozenset[Dimension]:
+    records: list[Record] = []
+    over = False
+    deadline = time.monotonic_ns() + PATIENCE
+    while time.monotonic_ns() < deadline:
+        raw, _until = source.drain(10)
+        records += [record for record in map(_decoded, raw) if record is not None]
+        if over:
+            break
+        over = ended()
+    return frozenset(dimension for dimension, shown in _shown(records).items() if shown)
+
+
+def _decoded(raw: bytes) -> Record | None:
+    record = decode(raw, {CANARY: "canary"}, ())
+    return record if record is not None and record.handle == CANARY else None
+
+
+def _shown(records: list[Record]) -> dict[Dimension, bool]:
+    values = [record.value for record in records]
+    kinds = {type(value) for value in values}
+    said = {(value.direction, value.data) for value in values if isinstance(value, TlsData)}
+    operations = {(value.op, bool(value.errno)) for value in values if isinstance(value, File)}
+    return {
+        "process": {Fork, Exec, Exit} <= kinds,
+        "file": {("create", False), ("rename", False), ("unlink", False), ("read", True)} <= operations,
+        "network": {"bind", "listen", "connect"} <= {value.op for value in values if isinstance(value, Net)},
+        "tls": {(0, MARK), (1, MARK)} <= said,
+    }
+
+
+# --- the child: nothing of it returns ------------------------------------------------------------------
+
+
+def _child(gate: int, start: int, folder: Path) -> None:  # pragma: no cover - runs in the child
+    try:
+        os.close(start)
+        if os.read(gate, 1):
+            for operate in (_files, _network, _tls, _processes):
+                _attempt(operate, folder)
+    finally:
+        os._exit(0)
+
+
+def _attempt(operate: Callable[[Path], None], folder: Path) -> None:  # pragma: no cover
+    try:
+        operate(folder)
+    except (OSError, ImportError, ValueError):
+        return  # what it could not do does not show up, which is the result
+
+
+def _files(folder: Path) -> None:  # pragma: no cover
+    (folder / "one").write_bytes(MARK)
+    (folder / "one").rename(folder / "two")
+    (folder / "two").unlink()
+    try:
+        (folder / "two").read_bytes()
+    except FileNotFoundError:
+        return
+
+
+def _network(_folder: Path) -> None:  # pragma: no cover
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.settimeout(0.1)
+        client.connect(server.getsockname())
+
+
+def _tls(_folder: Path) -> None:  # pragma: no cover
+    """A handshake with itself in memory, anonymous, so that it needs no certificate."""
+    import ssl
+
+    ends = []
+    pipes = ssl.MemoryBIO(), ssl.MemoryBIO()
+    for server in (False, True):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # the last with anonymous key exchange
+        context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
+        ends.append(context.wrap_bio(pipes[server], pipes[not server], server_side=server))
+    client, accepted = ends
+    for _ in range(6):
+        for end in ends:
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    client.write(MARK)
+    accepted.read(len(MARK))
+
+
+def _processes(_folder: Path) -> None:  # pragma: no cover
+    pid = os.fork()
+    if pid == 0:
+        program = shutil.which("true") or "/bin/true"
+        os.execv(program, [program])
+    os.waitpid(pid, 0)

@@ -1,0 +1,173 @@
+"""data/language.toml, compiled: :func:`language`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from collector.claims.model import ClaimKind, ClaimTopic
+from collector.claims.tables import load
+
+#: a token that stands for a code span, path, URL or quotation (words.py makes them); no text has these characters
+OPEN, CLOSE = "\ue000", "\ue001"
+_KINDS = {"P": "P", "U": "U", "T": "T", "C": "C", "Q": "Q", "ANY": "PUTC"}
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of speech that claims; the columns are explained in data/language.toml."""
+
+    pattern: str
+    topic: ClaimTopic | None = None
+    kind: ClaimKind | None = None
+    outcome: Literal["ok", "failed"] | None = None
+    objects: Literal["files", "urls", "packages"] | None = None
+    #: objects are looked for in all of the clause, not only where the pattern ends
+    scan: bool = False
+    #: without an object there is no claim
+    required: bool = False
+    #: what follows the files must show that the verb means them, not something named after them
+    whole: bool = False
+    #: the pattern ends in a preposition: something in the file was changed
+    inside: bool = False
+    #: only source files, since "fixed the points in NOTES.md" changes other files
+    code_only: bool = False
+    #: the files stand before the pattern
+    first: bool = False
+    #: only in a clause after another claim of the same sentence, or below a label
+    counts_only: bool = False
+
+
+class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    whole_scopes: frozenset[str]
+    universal: frozenset[str]
+    exhaustive: frozenset[str]
+    partial: frozenset[str]
+    breaks: frozenset[str]
+    mentions: frozenset[str]
+    follow: frozenset[str]
+    extensions: frozenset[str]
+    code_extensions: frozenset[str]
+    file_names: frozenset[str]
+    not_files: frozenset[str]
+    programs: frozenset[str]
+
+
+class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/language.toml."""
+
+    hedges: tuple[str, ...]
+    negations: tuple[str, ...]
+    closed_sections: tuple[str, ...]
+    weak_sections: tuple[str, ...]
+    settled_sections: tuple[str, ...]
+    labels: tuple[str, ...]
+    leads: tuple[str, ...]
+    admissions: tuple[str, ...]
+    failures: str
+    macros: dict[str, str]
+    did: tuple[Rule, ...]
+    state: tuple[Rule, ...]
+    ended: tuple[Rule, ...]
+    left: tuple[Rule, ...]
+    lists: tuple[Rule, ...]
+    words: _Words
+    commands: dict[str, str]
+
+
+class Compiled(NamedTuple):
+    """A rule and its pattern."""
+
+    rule: Rule
+    pattern: re.Pattern[str]
+
+
+class Language(NamedTuple):
+    """What :func:`language` returns."""
+
+    hedge: re.Pattern[str]
+    negation: re.Pattern[str]
+    closed: re.Pattern[str]
+    weak: re.Pattern[str]
+    settled: re.Pattern[str]
+    label: re.Pattern[str]
+    lead: re.Pattern[str]
+    admission: re.Pattern[str]
+    failure: re.Pattern[str]
+    command: re.Pattern[str]
+    did: tuple[Compiled, ...]
+    state: tuple[Compiled, ...]
+    ended: tuple[Compiled, ...]
+    left: tuple[Compiled, ...]
+    lists: tuple[Compiled, ...]
+    words: _Words
+    commands: dict[str, str]
+
+
+def _any_of(phrases: Iterable[str]) -> str:
+    return "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
+
+
+def _whole_words(phrases: Iterable[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{_any_of(phrases)})(?![\w-])", re.I)
+
+
+@cache
+def language() -> Language:
+    """The table, compiled. Raises msgspec.ValidationError or re.error when it is malformed."""
+    table = load("language.toml", LanguageTable)
+    leads = _any_of(table.leads)
+    macros = {name: rf"{OPEN}[{kinds}]\d{{1,4}}{CLOSE}" for name, kinds in _KINDS.items()}
+    macros["LEADIN"] = rf"(?:(?:{leads}),? ){{1,3}}"
+    macros["FILEWORDS"] = rf"(?: (?!(?:{_any_of(table.words.breaks)})\b)(?!\w+ing\b(?<!existing)(?<!following))[A-Za-z][\w-]*){{0,6}}?:?"
+    macros["INSIDE"] = (
+        rf"(?:,? (?!(?:{_any_of(table.words.mentions)})\b)(?:[A-Za-z0-9][\w'/-]*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})){{1,14}}?"
+    )
+    macros |= table.macros
+
+    def compiled(rules: tuple[Rule, ...]) -> tuple[Compiled, ...]:
+        return tuple(Compiled(rule, re.compile(_expand(_ending(rule), macros), re.I)) for rule in rules)
+
+    return Language(
+        hedge=_whole_words(table.hedges),
+        negation=_whole_words(table.negations),
+        closed=_whole_words(table.closed_sections),
+        weak=_whole_words(table.weak_sections),
+        settled=_whole_words(table.settled_sections),
+        label=re.compile(rf"(?:{_any_of(table.labels)})", re.I),
+        lead=re.compile(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.I),
+        admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.I),
+        failure=re.compile(table.failures, re.I),
+        command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
+        did=compiled(table.did),
+        state=compiled(table.state),
+        ended=compiled(table.ended),
+        left=compiled(table.left),
+        lists=compiled(table.lists),
+        words=table.words,
+        commands=table.commands,
+    )
+
+
+def _ending(rule: Rule) -> str:
+    """The pattern, up to where its objects stand."""
+    if rule.first or rule.scan or rule.objects in (None, "urls"):
+        return rule.pattern
+    if rule.objects == "packages":
+        return rf"{rule.pattern}(?={OPEN}[CTP])"
+    return rf"{rule.pattern}{'(?:(?:the|file|module) )' + '{0,2}' if rule.inside else ''}(?={OPEN}P)"
+
+
+_MACRO = re.compile(r"\{([A-Z]+)\}")
+
+
+def _expand(pattern: str, macros: dict[str, str]) -> str:
+    for _ in range(4):
+        grown = _MACRO.sub(lambda match: macros[match[1]], pattern)
+        if grown == pattern:
+            return grown
+        pattern = grown
+    return pattern

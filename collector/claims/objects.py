@@ -1,0 +1,163 @@
+"""What a phrase is about: files, URLs, packages, and which tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from collector.claims.language import CLOSE, OPEN, language
+from collector.claims.words import MARK, Masked, Token, is_package
+
+_P = rf"{OPEN}P\d{{1,4}}{CLOSE}"
+_ASIDE = r"(?: ?\([^()]{0,80}\))?"
+#: a list of files: "`a.py`, `b.py` (new) and `c.py`"
+FILES = rf"{_P}{_ASIDE}(?:(?:, and |, | and | & | \+ |/)(?:the |a |also |in |to )?{_P}{_ASIDE}){{0,40}}"
+_FILES = re.compile(FILES)
+_PACKAGES = re.compile(FILES.replace("P", "[CTP]").replace(_ASIDE, _ASIDE))
+_NOUNS = re.compile(r"(?:(?:the|a|new|file|files|module|script|both|following|test|config|configuration) ){0,4}", re.I)
+_END = re.compile(r"\s*(?:$|[.,;:!()—–]|-\s)")
+_WORD = re.compile(r"\s+([A-Za-z][A-Za-z-]*)")
+_TO_FILE = re.compile(rf"\s+to (?:the )?{OPEN}[PC]")
+_ADDED = re.compile(r"added\b", re.I)
+_PACKAGE_FOLLOW = re.compile(
+    r"\s*(?:$|[.,;:!()—–]|-\s|(?:via|with|using|as|for|and|to|from|in|into|globally|locally|successfully|package|packages|so|dependency|dependencies)\b)", re.I
+)
+_TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test\.\w+|[^/]*\.(?:test|spec)\.\w+|conftest\.py)$")
+_WHOLE_PLACES = re.compile(r" (?:in|for|of) (?:the |this )?(?:suite|project|repo|repository|codebase|workspace|package)$", re.I)
+_MAX_TARGETS = 64
+
+
+class Files(NamedTuple):
+    """Files that a phrase names, and where in the text it ends."""
+
+    targets: tuple[str, ...]
+    end: int
+
+
+class Scope(NamedTuple):
+    """Which tests are meant. ``part``: maybe not all of those that were run."""
+
+    part: bool
+    universal: bool = False
+    exhaustive: bool = False
+    tool: str | None = None
+    targets: tuple[str, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def everything(cls, tool: str | None = None) -> Scope:
+        """All that were run."""
+        return cls(part=False, tool=tool)
+
+    @classmethod
+    def some(cls) -> Scope:
+        """Some of them."""
+        return cls(part=True)
+
+
+def tokens(marks: str, masked: Masked) -> Iterator[Token]:
+    """The tokens in a piece of masked text."""
+    for mark in MARK.finditer(marks):
+        yield masked.at(mark[0])
+
+
+def values(marks: str, masked: Masked) -> tuple[str, ...]:
+    """The paths in a piece of masked text, each once."""
+    named = (token.value for token in tokens(marks, masked) if token.kind == "P")
+    return tuple(dict.fromkeys(named))[:_MAX_TARGETS]
+
+
+def files_at(text: str, at: int, masked: Masked) -> Files | None:
+    """The list of files that begins at ``at``."""
+    match = _FILES.match(text, at)
+    return Files(values(match[0], masked), match.end()) if match is not None else None
+
+
+def skip_nouns(text: str) -> int:
+    """Where "the new file " ends."""
+    match = _NOUNS.match(text)
+    return match.end() if match is not None else 0
+
+
+def follows(text: str, at: int, verb: str, *, inside: bool) -> bool:
+    """Whether what follows the files leaves the verb with them: not "deleted the `a.py` entry"."""
+    if _TO_FILE.match(text, at) is not None:
+        return False  # "changed `a.py` to `b.py`"
+    if _END.match(text, at) is not None:
+        return True
+    word = _WORD.match(text, at)
+    if word is None:
+        return inside
+    if _ADDED.match(verb) is not None and word[1].lower() == "to" and not inside:
+        return False  # "added `a.py` to the index"
+    return word[1].lower() in language().words.follow
+
+
+def is_code(path: str) -> bool:
+    """Whether a path is a source file by its extension."""
+    return path.rsplit(".", 1)[-1].lower() in language().words.code_extensions
+
+
+def is_test(path: str) -> bool:
+    """Whether a path is a test by its name; a failing one may be fixed elsewhere."""
+    return _TEST_NAME.search(path) is not None
+
+
+def packages_at(text: str, at: int, masked: Masked) -> bool:
+    """Whether names of packages stand at ``at``, and nothing named after them."""
+    match = _PACKAGES.match(text, at)
+    if match is None or _PACKAGE_FOLLOW.match(text, match.end()) is None:
+        return False
+    return all(is_package(token.value) for token in tokens(match[0], masked))
+
+
+def urls_in(text: str, masked: Masked) -> tuple[str, ...]:
+    """URLs of a piece of masked text."""
+    named = (token.value for token in tokens(text, masked) if token.kind == "U")
+    return tuple(dict.fromkeys(named))[:_MAX_TARGETS]
+
+
+def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
+    """Scope of a match of the macro TESTS; None if it says that it is not all ("most tests")."""
+    scope = (match["scope"] or "").split()
+    return _scope(scope, match["noun"].lower(), match["where"] or "", match["ratio"] or "", masked, match.string[: match.start("noun")])
+
+
+def _scope(
+    scope: list[str], noun: str, where: str, ratio: str, masked: Masked, before: str = ""
+) -> Scope | None:
+    words = language().words
+    tool: str | None = None
+    targets: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    part = noun in ("test", "test case")
+    lowered: set[str] = set()
+    for word in scope:
+        if MARK.fullmatch(word):
+            token = masked.at(word)
+            tested = next((t for t in token.tools if t.purpose == "test"), None)
+            if tested is not None:
+                tool = tested.tool
+            else:
+                part = True
+        elif word.isdigit():
+            counts["passed"] = int(word)
+        else:
+            lowered.add(word.lower())
+    if lowered & words.partial or counts.get("passed") == 0:
+        return None
+    if ratio:
+        pair = [int(number) for number in re.findall(r"\d+", ratio)]
+        if len(pair) != 2 or pair[0] != pair[1]:
+            return None
+        counts = {"passed": pair[0], "total": pair[1]}
+    part = part or bool(lowered - words.whole_scopes)
+    opening = {w.lower() for w in before.split()} | lowered
+    universal = bool(opening & words.universal) or bool(ratio)
+    if where and _WHOLE_PLACES.search(where) is None:
+        targets = values(where, masked)
+        part = part or not (targets and universal)
+    return Scope(
+        part, universal, bool(opening & words.exhaustive) and "suite" in noun, tool, targets, tuple(counts.items())
+    )

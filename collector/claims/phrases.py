@@ -1,0 +1,406 @@
+"""One sentence to what it claims: :func:`of_sentence`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from collector.claims import objects
+from collector.claims.language import CLOSE, OPEN, Compiled, language
+from collector.claims.model import PURPOSE_TOPICS, ClaimKind, ClaimTopic, Outcome
+from collector.claims.objects import FILES, Scope
+from collector.claims.sentences import Sentence
+from collector.claims.words import Masked, Tool
+
+_SUBJECT = re.compile(r"(?:I|we)(?:'ve| have)? ", re.I)
+_ADVERBS = re.compile(
+    r"(?:(?:also|then|now|just|successfully|finally|additionally|subsequently|quickly|manually|fully|carefully|thoroughly|"
+    r"completely|even|both|re-?) ){0,3}",
+    re.I,
+)
+_VERIFIED = re.compile(r"(?:verified|confirmed|checked|validated)(?: that)? (?=\S)", re.I)
+_GO_ON = re.compile(r"(?:this|that|the (?:fix|change|changes|bug|issue|problem|update))\b", re.I)
+_ALSO = re.compile(rf"(?:the )?(?:build|lint|linter|linting|type ?-?checks?|formatting|{OPEN}T\d{{1,4}}{CLOSE}),? (?:and|,)", re.I)
+_BOUNDARY = re.compile(r"\s*(?:;|—|–|\s-\s|->|→|:\s|,?\s(?:but|so|and|then|while|plus)\s(?:then\s|also\s|now\s)?|,\s|\s\()\s*")
+_HARD = re.compile(r";|—|–|\s-\s|,?\s(?:but|so|while)\s|:\s")
+_LABEL = re.compile(r"([\w][\w /-]{0,40}?)(?: \(\w{1,20}\))?:\s")
+_WORDY = re.compile(r"as (?:expected|requested|needed|required|planned|suggested|asked)|end of file|no longer", re.I)
+_RAN = re.compile(
+    rf"(?:re-?)?(?:ran|run|executed) (?:(?:the|a|an|full|our|project's|both|only|just|all|existing|entire|whole|updated|final) ){{0,3}}"
+    rf"(?P<tools>{FILES.replace('P', '[TC]')})",
+    re.I,
+)
+_RAN_FOLLOW = re.compile(
+    r"\s*(?:$|[.,;:!()—–]|-|(?:on|in|for|with|from|against|to|again|and|which|locally|successfully|after|using|test|tests|suite|"
+    r"command|check|checks|twice|but|so|over|across|at|inside|without|as|by)\b)",
+    re.I,
+)
+_THEY = re.compile(
+    r"(?:they|everything|all(?: of them)?|all \d{1,6}|these|the results?)? ?(?:(?:now|all|both|still|each|successfully|have) ){0,3}"
+    r"(?:pass|passed|passes|(?:are|were|came back|is|was) (?:all )?(?:passing|green|successful|ok|fine)|succeeded)(?: now| successfully| locally| cleanly)?"
+    r"\s*(?:$|[.,;:!()—–]| and\b| but\b| so\b)",
+    re.I,
+)
+_TOOL_FIRST = re.compile(rf"(?:(?:the|full|our|running) )?(?P<tool>{FILES.replace('P', 'T')})(?: (?:command|run|suite|tests?|checks?|check|build))?", re.I)
+_SHOWS = re.compile(r"(?:\s*(?::|→|=>|->|—|–)\s*|\s+(?:reports?|reported|shows?|showed|gives|gave|output|outputs|says|prints|printed) )(?:all )?", re.I)
+_ENTRY = re.compile(
+    rf"(?P<files>{FILES})(?: ?\((?:new|new file|updated|modified)\))? ?(?::|—|–|-) (?P<verb>(?:newly )?created|new file|added|updated|modified|changed|"
+    r"refactored|rewrote|replaced|removed|deleted|fixed|implemented|introduced|extended|simplified|improved|adjusted|moved)\b(?P<rest>.*)",
+    re.I,
+)
+_TOPICS_ENDED: dict[str, ClaimTopic] = {
+    "test": "tests_passed",
+    "build": "build",
+    "lint": "lint",
+    "typecheck": "typecheck",
+}
+_CODE_VERBS = frozenset({"fixed", "implemented"})
+
+
+class Said(NamedTuple):
+    """A claim before the rest of the text is weighed. ``part``: of tests, not all that were run are meant."""
+
+    kind: ClaimKind
+    topic: ClaimTopic
+    outcome: Outcome | None = None
+    tool: str | None = None
+    targets: tuple[str, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+    part: bool = False
+    universal: bool = False
+
+
+class _Clause(NamedTuple):
+    text: str
+    #: between hard boundaries, for negations
+    region: str
+    first: bool
+
+
+class _Context:
+    """What the clauses before one in the same sentence settled."""
+
+    def __init__(self, *, bullet: bool) -> None:
+        self.bullet = bullet
+        self.agent = False
+        self.open = True
+        self.tests: Scope | None = None
+        self.labelled = False
+
+
+def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
+    """What the sentence claims; nothing unless it is certain who did it and that it was done."""
+    text = masked.text
+    words = language()
+    if text.rstrip(")\"' ").endswith("?") or not text:
+        return
+    plain = _WORDY.sub(" ", text)
+    hedge = words.hedge.search(plain) is not None
+    if hedge:
+        return
+    context = _Context(bullet=sentence.bullet)
+    if (listed := _listed(sentence, masked)) is not None:
+        yield listed
+        return
+    start = 0
+    label = _LABEL.match(text)
+    if label is not None and words.label.fullmatch(label[1].strip()):
+        start = label.end()
+        context.labelled = True
+        if re.search(r"test|verif|result|valid", label[1], re.I):
+            context.tests = Scope.everything()
+    elif label is not None and len(label[1].split()) <= 4 and not _SUBJECT.match(label[1] + " "):
+        if not any(True for _ in _did(label[1], masked, explicit=False)):
+            return
+    for clause in _clauses(text, start):
+        yield from _of_clause(clause, masked, context)
+
+
+def _listed(sentence: Sentence, masked: Masked) -> Said | None:
+    """A bullet that begins with files: below "Files created:", or with what was done to them after a dash."""
+    if not sentence.bullet:
+        return None
+    text = masked.text
+    entry = _ENTRY.match(text)
+    if entry is not None and not language().negation.search(entry["rest"]):
+        verb = entry["verb"].lower()
+        topic: ClaimTopic = "file_changed"
+        if "created" in verb or verb == "new file":
+            topic = "file_created"
+        elif verb in ("deleted", "removed") and not entry["rest"].strip(" ."):
+            topic = "file_deleted"
+        return Said("occurrence", topic, targets=objects.values(entry["files"], masked))
+    if sentence.below is None or sentence.below.rule.topic is None:
+        return None
+    found = objects.files_at(text, 0, masked)
+    if found is None or not re.match(r"\s*(?:$|[:(—–,.-])", text[found.end :]):
+        return None
+    return Said("occurrence", sentence.below.rule.topic, targets=found.targets)
+
+
+def _clauses(text: str, start: int) -> Iterator[_Clause]:
+    lead = language().lead
+    for _ in range(3):
+        match = lead.match(text, start)
+        if match is None:
+            break
+        start = match.end()
+    hard = [0, *(m.end() for m in _HARD.finditer(text)), len(text)]
+    starts = [start, *(m.end() for m in _BOUNDARY.finditer(text, start))][:24]
+    for number, at in enumerate(starts):
+        if at >= len(text):
+            continue
+        before = max(h for h in hard if h <= at)
+        after = min((h for h in hard if h > at), default=len(text))
+        yield _Clause(text[at:], text[before:after], number == 0)
+
+
+def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[Said]:
+    words = language()
+    text = clause.text
+    left = _left(text, masked)
+    if left is not None and (clause.first or context.open):
+        yield left
+        return
+    if words.negation.search(clause.region):
+        if clause.first:
+            context.open = False
+        return
+    subject = _SUBJECT.match(text)
+    agent = subject is not None
+    if subject is not None:
+        text = text[subject.end() :]
+    elif clause.first:
+        agent = text[:1].isupper() or context.bullet or context.labelled
+    else:
+        agent = context.agent
+    adverbs = _ADVERBS.match(text)
+    rest = text[adverbs.end() :] if adverbs is not None else text
+    found: list[Said] = []
+    if agent:
+        found = list(_did(rest, masked, explicit=subject is not None or context.agent))
+        verified = _VERIFIED.match(rest)
+        if not found and verified is not None:
+            found = list(_state(rest[verified.end() :], masked, context))
+            context.agent = True
+    if not found and subject is None and (context.open or clause.first):
+        found = list(_state(text, masked, context))
+        found = found or list(_state(rest, masked, context))
+    if found:
+        context.agent = context.agent or (agent and found[0].outcome is None)
+        _remember(found, context)
+    elif clause.first:
+        context.open = subject is not None or _GO_ON.match(text) is not None or _ALSO.match(text) is not None
+        context.agent = subject is not None
+    elif subject is not None:
+        context.agent = True
+    if context.tests is None and context.agent and re.search(r"\btests?\b", clause.region):
+        context.tests = Scope.some()
+    yield from found
+
+
+def _remember(found: list[Said], context: _Context) -> None:
+    for said in found:
+        if said.topic in ("tests_run", "tests_passed"):
+            context.tests = Scope(said.part, tool=said.tool)
+
+
+def _did(text: str, masked: Masked, *, explicit: bool) -> Iterator[Said]:
+    ran = _RAN.match(text)
+    if ran is not None and _RAN_FOLLOW.match(text, ran.end()):
+        yield from _commands(ran["tools"], masked)
+        return
+    for compiled in language().did:
+        rule = compiled.rule
+        match = compiled.pattern.match(text)
+        if match is None or rule.topic is None:
+            continue
+        if rule.topic == "file_read" and not explicit and match[0].lower().startswith("read"):
+            continue  # "Read `a.py`" may be an imperative
+        made = _made(rule.kind or "occurrence", compiled, match, text, masked)
+        if made is not None:
+            yield made
+            return
+
+
+def _made(
+    kind: ClaimKind, compiled: Compiled, match: re.Match[str], text: str, masked: Masked
+) -> Said | None:
+    rule = compiled.rule
+    topic = rule.topic
+    if topic is None:
+        return None
+    tool: str | None = None
+    targets: tuple[str, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+    part = False
+    groups = match.groupdict()
+    if topic == "tests_run":
+        scope = objects.scope_of(match, masked)
+        if scope is None:
+            return None
+        tool, targets, part = scope.tool, scope.targets, scope.part
+    if groups.get("n"):
+        counts = (("total", int(groups["n"])),)
+    if rule.objects == "files":
+        found = objects.files_at(text, match.end(), masked)
+        if found is None or not objects.follows(text, found.end, match[0], inside=rule.inside):
+            return None
+        if rule.code_only and not all(objects.is_code(target) for target in found.targets):
+            return None
+        if rule.code_only and rule.whole and any(objects.is_test(t) for t in found.targets):
+            return None
+        targets = found.targets
+    elif rule.objects == "packages":
+        if not objects.packages_at(text, match.end(), masked):
+            return None
+    elif rule.objects == "urls":
+        targets = objects.urls_in(text, masked)
+        if rule.required and not targets:
+            return None
+    return Said(kind, topic, rule.outcome, tool, targets, counts, part)
+
+
+def _commands(marks: str, masked: Masked) -> Iterator[Said]:
+    """``I ran `ruff check` and `pytest``: one claim per topic."""
+    seen: set[ClaimTopic] = set()
+    for token in objects.tokens(marks, masked):
+        for tool in token.tools:
+            said = _command(tool, token.value)
+            if said is not None and said.topic not in seen:
+                seen.add(said.topic)
+                yield said
+
+
+def _command(tool: Tool, text: str) -> Said | None:
+    topic = PURPOSE_TOPICS.get(tool.purpose or "")
+    if topic is not None:
+        return Said("occurrence", topic, tool=tool.tool)
+    if tool.tool is None and not (tool.program in language().words.programs or text.startswith("./")):
+        return None  # the name of a function, a test, an option
+    return Said("occurrence", "command_run", tool=tool.tool, targets=(tool.program,))
+
+
+def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
+    if context.tests is not None and _THEY.match(text):
+        scope = context.tests
+        yield Said(
+            "outcome", "tests_passed", "ok", scope.tool, scope.targets, scope.counts, scope.part, universal=False
+        )
+        return
+    named = _TOOL_FIRST.match(text)
+    if named is not None:
+        yield from _tool_state(text, named, masked, context)
+        return
+    for compiled in language().state:
+        rule = compiled.rule
+        if rule.counts_only and context.tests is None:
+            continue
+        if rule.first:
+            made = _passive(text, compiled, masked)
+            if made is not None:
+                yield made
+                return
+            continue
+        match = compiled.pattern.match(text)
+        if match is None or rule.topic is None:
+            continue
+        if rule.topic in ("tests_passed", "tests_failed"):
+            said = _tests(match, rule.topic, masked, context)
+        else:
+            kind: ClaimKind = rule.kind or ("outcome" if rule.outcome else "occurrence")
+            said = _made(kind, compiled, match, text, masked)
+        if said is not None:
+            yield said
+        return
+
+
+def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Context) -> Iterator[Said]:
+    """`` `pytest` passes``, ``pytest: 12 passed``, ``mypy reports no errors``."""
+    known = [tool for token in objects.tokens(named["tool"], masked) for tool in token.tools]
+    tested = [tool for tool in known if tool.purpose == "test"]
+    rest = text[named.end() :]
+    if any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
+        seen: set[ClaimTopic] = set()
+        for tool in known:
+            topic = _TOPICS_ENDED.get(tool.purpose or "")
+            if topic is not None and topic not in seen:
+                seen.add(topic)
+                yield Said("outcome", topic, "ok", tool.tool)
+        return
+    if not tested:
+        return
+    context.tests = Scope.everything(tested[0].tool)
+    shows = _SHOWS.match(rest)
+    if shows is None:
+        return
+    for compiled in language().state:
+        topic = compiled.rule.topic
+        match = compiled.pattern.match(rest, shows.end())
+        if match is not None and (topic == "tests_passed" or topic == "tests_failed"):
+            said = _tests(match, topic, masked, context)
+            if said is not None:
+                yield said._replace(tool=said.tool or tested[0].tool)
+            return
+
+
+def _tests(
+    match: re.Match[str], topic: Literal["tests_passed", "tests_failed"], masked: Masked, context: _Context
+) -> Said | None:
+    groups = match.groupdict()
+    before = context.tests
+    tool = before.tool if before is not None else None
+    if topic == "tests_failed":
+        counts = {key: int(groups[key]) for key in ("passed", "failed", "total") if groups.get(key)}
+        return Said("outcome", topic, "failed", tool, counts=tuple(counts.items()))
+    if groups.get("noun"):
+        scope = objects.scope_of(match, masked)
+        if scope is None:
+            return None
+        kind: ClaimKind = "exhaustive" if scope.exhaustive else "outcome"
+        return Said(
+            kind, topic, "ok", scope.tool or tool, scope.targets, scope.counts, scope.part, scope.universal
+        )
+    counts = {}
+    if groups.get("ratio"):
+        pair = [int(number) for number in re.findall(r"\d+", groups["ratio"])]
+        if len(pair) != 2 or pair[0] != pair[1] or pair[0] == 0:
+            return None
+        counts = {"passed": pair[0], "total": pair[1]}
+    elif groups.get("n"):
+        counts = {"passed": int(groups["n"])}
+        if re.search(r"failed|failures?|failing", match[0], re.I):
+            counts["failed"] = 0
+    part = before is not None and before.part
+    return Said("outcome", topic, "ok", tool, (), tuple(counts.items()), part, universal=bool(groups.get("ratio")))
+
+
+def _passive(text: str, compiled: Compiled, masked: Masked) -> Said | None:
+    """`` `a.py` has been created``."""
+    found = objects.files_at(text, objects.skip_nouns(text), masked)
+    if found is None:
+        return None
+    match = compiled.pattern.match(text[found.end :].lstrip())
+    if match is None or compiled.rule.topic is None:
+        return None
+    return Said("occurrence", compiled.rule.topic, targets=found.targets)
+
+
+def _left(text: str, masked: Masked) -> Said | None:
+    for compiled in language().left:
+        rule = compiled.rule
+        if rule.first:
+            found = objects.files_at(text, objects.skip_nouns(text), masked)
+            if found is not None and compiled.pattern.match(text[found.end :].lstrip()):
+                return Said("absence", "nothing_else_changed", targets=found.targets)
+            continue
+        match = compiled.pattern.match(text)
+        if match is None:
+            continue
+        if rule.objects is None:
+            return Said("absence", "nothing_else_changed")
+        found = objects.files_at(text, match.end(), masked)
+        if found is not None and objects.follows(text, found.end, match[0], inside=False):
+            return Said("absence", "nothing_else_changed", targets=found.targets)
+    return None

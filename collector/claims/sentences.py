@@ -1,0 +1,238 @@
+"""Markdown of a model to the sentences that may claim something: :func:`sentences`.
+
+Left out: fenced and indented code, quotations, tables, tagged blocks, open check boxes, and what stands below a
+heading or an intro line that speaks of plans, examples or other people's work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from collector.claims.language import Compiled, language
+
+#: most characters of a text that are looked at, and of a sentence
+MAX_TEXT = 256 * 1024
+MAX_SENTENCE = 600
+#: characters of a line that are looked at
+MAX_LINE = 8000
+#: most sentences of a text
+MAX_SENTENCES = 4000
+
+_FENCE = re.compile(r"\s{0,20}(?:[-*+] {1,4})?(`{3,}|~{3,})")
+_HEADING = re.compile(r"#{1,6}\s+(.{1,200}?)\s*#*")
+_BOLD_LINE = re.compile(r"(?:\*\*|__)([^*_]{1,120}?)(?:\*\*|__):?|(?:\*\*|__)([^*_]{1,120}?):(?:\*\*|__)")
+_BULLET = re.compile(r"(\s{0,24})(?:[-*+•–]|\d{1,3}[.)])\s{1,4}(?:\[([ xX])\]\s)?")
+_OPEN_MARK = re.compile(r"[☐⬜❌✗✘🔲⏳🚧⚠❗]")
+_DONE_MARK = re.compile(r"^[\s✅✓✔☑🎉➡→👍🟢️]{1,8}")
+_TAG = re.compile(r"\s{0,8}<([A-Za-z][\w-]{0,40})(?:\s[^<>]{0,200})?>")
+_SPLIT = re.compile(r"(?<=[.!?])[)*_\"”']{0,3}\s{1,8}(?=[\"“'*_(\[`A-Z0-9✅✓\ue000])")
+_ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|No|Mr|Dr)|\s[A-Z])\.$")
+_TERMINAL = re.compile(r"[.!?:;][)*_\"”'`]{0,3}$")
+_EMPHASIS = re.compile(r"(?<![\w`])(?:\*{1,3}|_{1,3})(?=\S)|(?<=\S)(?:\*{1,3}|_{1,3})(?![\w`])")
+_HTML_TAGS = frozenset({"br", "b", "i", "em", "strong", "p", "ul", "li", "ol", "div", "span", "a", "code"})
+
+
+class Sentence(NamedTuple):
+    """A sentence that may claim. ``below``: the list that it stands in ("Files created:")."""
+
+    text: str
+    #: it stands first in its line or bullet, so that its subject may be left out
+    bullet: bool
+    below: Compiled | None
+    #: False for what stands where nothing is claimed; it may still admit a failure
+    open: bool = True
+
+
+class _Line(NamedTuple):
+    text: str
+    bullet: bool
+    below: Compiled | None
+    open: bool = True
+
+
+def _aside(text: str) -> _Line:
+    return _Line(text.strip(" >|*_#-"), True, None, open=False)
+
+
+def sentences(text: str) -> Iterator[Sentence]:
+    """Sentences in order, at most :data:`MAX_SENTENCES`."""
+    text = text[:MAX_TEXT].replace("\r\n", "\n").replace("\ue000", " ").replace("\ue001", " ")
+    if text.lstrip()[:1] in ("{", "["):
+        return  # a structured answer, not prose
+    count = 0
+    for line in _paragraphs(_lines(text)):
+        for piece in _split(line.text):
+            if count >= MAX_SENTENCES:
+                return
+            count += 1
+            if len(piece) <= MAX_SENTENCE:
+                yield Sentence(piece, line.bullet, line.below, line.open)
+
+
+def _split(text: str) -> Iterator[str]:
+    start = 0
+    for match in _SPLIT.finditer(text):
+        before = text[start : match.start()]
+        if _ABBREVIATION.search(before[-8:]) or before.count("`") % 2:
+            continue
+        yield before.strip()
+        start = match.end()
+    if rest := text[start:].strip():
+        yield rest
+
+
+class _Section:
+    """What the headings and intro lines above the current line allow."""
+
+    def __init__(self) -> None:
+        self.heading_closed = False
+        self.intro_closed = False
+        self.heading_list: Compiled | None = None
+        self.intro_list: Compiled | None = None
+
+    def heading(self, title: str) -> None:
+        self.heading_closed = is_closed(title)
+        self.heading_list = list_of(title)
+        self.intro("", closed=False)
+
+    def intro(self, line: str, *, closed: bool | None = None) -> None:
+        self.intro_closed = is_closed(line) if closed is None else closed
+        self.intro_list = list_of(line)
+
+    @property
+    def closed(self) -> bool:
+        return self.heading_closed or self.intro_closed
+
+    @property
+    def below(self) -> Compiled | None:
+        return self.intro_list or self.heading_list
+
+
+def is_closed(title: str) -> bool:
+    """Whether what stands below this heading or intro line speaks of something else than what was done."""
+    words = language()
+    title = title[:MAX_SENTENCE]
+    if words.closed.search(title) or "?" in title:
+        return True
+    return bool(words.weak.search(title)) and not words.settled.search(title)
+
+
+def list_of(title: str) -> Compiled | None:
+    """The kind of list that an intro line opens, if it is one of files."""
+    plain = _EMPHASIS.sub("", title).strip(" :*_✅📁📝✨").strip()
+    for compiled in language().lists:
+        if compiled.pattern.fullmatch(plain):
+            return compiled
+    return None
+
+
+def _lines(text: str) -> Iterator[_Line | None]:
+    """Lines that may claim; None where a paragraph ends."""
+    section = _Section()
+    fence = ""
+    tag = ""
+    blank = True
+    indent_of_list = -1
+    for raw in text.split("\n"):
+        if fence:
+            stripped = raw.strip()
+            if stripped.startswith(fence) and not stripped.strip(fence[0]):
+                fence = ""
+            continue
+        if tag:
+            if f"</{tag}>" in raw:
+                tag = ""
+            continue
+        opened = _FENCE.match(raw)
+        if opened is not None:
+            fence = opened[1]
+            yield None
+            continue
+        line = raw[:MAX_LINE].rstrip()
+        if not line.strip():
+            blank = True
+            yield None
+            continue
+        was_blank, blank = blank, False
+        tagged = _TAG.match(line)
+        if tagged is not None and tagged[1].lower() not in _HTML_TAGS:
+            if f"</{tagged[1]}>" not in line:
+                tag = tagged[1]
+            continue
+        bullet = _BULLET.match(line)
+        if bullet is None and (line.lstrip().startswith((">", "|")) or line.startswith(("    ", "\t"))):
+            if indent_of_list < 0 or line.lstrip().startswith((">", "|")):
+                yield _aside(line)  # quotation, table, indented code
+                continue
+        title = _title(line)
+        if title is not None:
+            section.heading(title)
+            indent_of_list = -1
+            yield None
+            continue
+        if bullet is None:
+            if was_blank and not line.startswith(" "):
+                section.intro("", closed=False)
+                indent_of_list = -1
+            body = line.strip()
+            if _TERMINAL.search(body) is None and len(body) < 50 and is_closed(body) and was_blank:
+                section.intro(body)  # a heading without marks: "Next steps"
+                yield None
+                continue
+        else:
+            indent_of_list = len(bullet[1])
+            body = line[bullet.end() :].strip()
+            if bullet[2] == " ":
+                yield _aside(body)
+                continue
+        if _OPEN_MARK.search(body[:4]):
+            yield _aside(body)
+            continue
+        body = _DONE_MARK.sub("", body)
+        if body.rstrip("*_").endswith(":"):
+            if not section.heading_closed:
+                last = next(reversed(list(_split(body))), body)
+                section.intro(_EMPHASIS.sub("", last))
+        if not section.closed:
+            if bullet is not None:
+                yield None
+            yield _Line(body, bullet is not None, section.below if bullet is not None else None)
+        else:
+            yield _aside(body)
+
+
+def _title(line: str) -> str | None:
+    stripped = line.strip()
+    match = _HEADING.fullmatch(stripped)
+    if match is not None:
+        return match[1]
+    match = _BOLD_LINE.fullmatch(stripped)
+    return (match[1] or match[2]) if match is not None else None
+
+
+def _paragraphs(lines: Iterator[_Line | None]) -> Iterator[_Line]:
+    """Joins lines that a line break only wraps."""
+    pending: _Line | None = None
+    for line in lines:
+        if line is None:
+            if pending is not None:
+                yield pending
+            pending = None
+        elif pending is None:
+            pending = line
+        elif len(pending.text) < MAX_SENTENCE * 8 and _continues(pending.text, line):
+            pending = pending._replace(text=f"{pending.text} {line.text}")
+        else:
+            yield pending
+            pending = line
+    if pending is not None:
+        yield pending
+
+
+def _continues(before: str, line: _Line) -> bool:
+    if line.bullet or not line.open or _TERMINAL.search(before):
+        return bool(not line.bullet and line.open and line.text[:1].islower() and not before.endswith(":"))
+    last = before.rsplit("\n", 1)[-1]
+    return line.text[:1].islower() or line.text[:1] in "`(,0123456789" or len(last) >= 60

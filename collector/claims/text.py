@@ -1,0 +1,135 @@
+"""Claims in what a model says: :func:`from_text`; and the edit blocks of aider: :func:`edit_blocks`.
+
+A sentence claims when it says, without any condition, doubt, plan or other speaker, what the agent did ("I ran
+the tests") or how things are ("all 12 tests pass"). The words are data/language.toml. What is not understood
+claims nothing: a missed claim costs less than an honest agent accused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from collector.claims.language import language
+from collector.claims.model import ClaimDraft
+from collector.claims.phrases import Said, of_sentence
+from collector.claims.sentences import MAX_TEXT, sentences
+from collector.claims.words import mask
+from collector.intents import patches
+from collector.intents.patches import ExpectedFileDraft
+
+#: most claims of one text
+MAX_CLAIMS = 256
+#: a sentence without any of these words claims nothing
+_HINT = re.compile(
+    r"\b(?:re-?)?(?:ran|run|executed|test|tests|suite|specs|pass|passes|passed|passing|fail|failed|failing|build|builds|built|"
+    r"lint\w*|types?|type-?check\w*|installed|committed|commit|pushed|deployed|server|app|application|api|started|launched|spun|brought|"
+    r"fetched|downloaded|retrieved|requested|visited|crawled|scraped|curled|queried|pulled|read|reviewed|examined|inspected|"
+    r"opened|looked|went|studied|analy[sz]ed|checked|updated|changed|fixed|replaced|converted|migrated|renamed|deleted|removed|"
+    r"added|inserted|introduced|modified|appended|registered|adjusted|implemented|refactored|corrected|patched|resolved|"
+    r"improved|simplified|wrote|saved|written|created|generated|scaffolded|edited|rewrote|extended|reworked|touched|"
+    r"unchanged|untouched|unmodified|else|other|made|left|pytest|clean|green|passed)\b|\.\w",
+    re.I,
+)
+_RUN_WORDS = re.compile(r"test|suite|spec|fail|pass|error|warning|lint|type|build", re.I)
+_MAX_TARGETS = 64
+#: a summary that a client has the model write of an earlier conversation repeats claims of another time
+_RETOLD = re.compile(
+    r"\s*(?:<(?:summary|analysis|state_snapshot|conversation_summary|compact\w*)\b"
+    r"|(?:#+ )?(?:This session is being continued|Conversation summary|Summary of (?:the|our) conversation))",
+    re.I,
+)
+
+
+def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
+    """Claims of a model's text, in its order, at most :data:`MAX_CLAIMS`; each topic once per sentence.
+
+    Args:
+        text: what the user is shown; the first 256 KiB count.
+        acting: the same answer calls tools. What it says that it did may then be what it is only about to do,
+            so only claims on how a run went are taken.
+    """
+    if _RETOLD.match(text[:200]):
+        return ()
+    acting = acting or "<<<<< SEARCH" in text[:MAX_TEXT]
+    doubts = _Doubts()
+    found: list[tuple[int, Said, str]] = []
+    for number, sentence in enumerate(sentences(text)):
+        doubts.hear(number, sentence.text)
+        if not sentence.open or len(found) >= MAX_CLAIMS:
+            continue
+        if not (_HINT.search(sentence.text) or sentence.below):
+            continue
+        for said in _merged(of_sentence(sentence, mask(sentence.text))):
+            if not (acting and said.outcome is None):
+                found.append((number, said, sentence.text))
+    return _distinct([_draft(said, doubts.about(number, said), words) for number, said, words in found])
+
+
+def edit_blocks(text: str) -> tuple[ExpectedFileDraft, ...]:
+    """Files that aider's SEARCH/REPLACE blocks in ``text`` change; unfinished or nameless blocks are left out."""
+    return tuple(patches.edit_blocks(text))
+
+
+class _Doubts:
+    """Failures that the text itself tells of: "tests pass" then means those that the agent looked at."""
+
+    def __init__(self) -> None:
+        self._admitted = False
+        self._failures: list[int] = []
+
+    def hear(self, number: int, sentence: str) -> None:
+        if _RUN_WORDS.search(sentence) is None:
+            return
+        self._admitted = self._admitted or language().admission.search(sentence) is not None
+        if language().failure.search(sentence) is not None:
+            self._failures.append(number)
+
+    def about(self, number: int, said: Said) -> bool:
+        """Whether ``said`` of sentence ``number`` may not mean all that was run."""
+        if said.part or self._admitted:
+            return True
+        if any(at > number for at in self._failures):
+            return True
+        return bool(self._failures) and not said.universal
+
+
+def _merged(said: Iterable[Said]) -> list[Said]:
+    """One claim per topic: the pipeline knows a claim by its topic and sentence."""
+    kept: dict[str, Said] = {}
+    for one in said:
+        first = kept.get(one.topic)
+        if first is None:
+            kept[one.topic] = one
+        elif first.kind == one.kind and first.outcome == one.outcome:
+            targets = tuple(dict.fromkeys(first.targets + one.targets))
+            kept[one.topic] = first._replace(
+                targets=targets[:_MAX_TARGETS],
+                counts=first.counts or one.counts,
+                tool=first.tool or one.tool,
+                part=first.part or one.part,
+            )
+    if "tests_passed" in kept and "tests_failed" in kept:
+        del kept["tests_passed"]
+    if kept.keys() & {"tests_passed", "tests_failed"}:
+        kept.pop("tests_run", None)
+    return list(kept.values())
+
+
+def _draft(said: Said, doubtful: bool, text: str) -> ClaimDraft:
+    if doubtful and said.topic == "tests_passed":
+        # Which tests are meant is not certain, so only that tests were run can be held against a run.
+        return ClaimDraft("occurrence", "tests_run", tool=said.tool, targets=said.targets, text=text)
+    if doubtful and said.outcome == "ok":
+        return ClaimDraft("occurrence", said.topic, tool=said.tool, targets=said.targets, text=text)
+    return ClaimDraft(
+        said.kind, said.topic, said.outcome, said.tool, said.targets, dict(said.counts), text
+    )
+
+
+def _distinct(drafts: Sequence[ClaimDraft]) -> tuple[ClaimDraft, ...]:
+    kept: list[ClaimDraft] = []
+    for draft in drafts:
+        if draft not in kept:
+            kept.append(draft)
+    return tuple(kept)

@@ -1,0 +1,325 @@
+"""The collector of one host: the kernel source and one pipeline per session, driven in rounds.
+
+    with Collector("metadata", key) as collector:
+        collector.start("/usr/bin/agent")           # load, attach, canary
+        session = collector.enrol(pid, "run", argv, cwd)
+        while not collector.ended(session):
+            events = collector.round(50)            # ordered, numbered, closed by a Tick for each session
+        events = collector.finish(session)
+
+A round drains the kernel's rings, decodes, follows the TLS streams and lets each pipeline say what happened up
+to the moment the drain began. Losses are told in the round in which they were noticed, before its Tick.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, NamedTuple
+
+from collector.canary import prove
+from collector.kernel import wire
+from collector.kernel.decode import Candidate, DecodeError, Mapped, Record, SessionBegin, SessionIdle, Uring, decode
+from collector.kernel.sensitive import rules
+from collector.kernel.source import KernelSource, ReadTouch, SourceSettings, Touch
+from collector.observed import ObservedSession
+from collector.pipeline import ContentLevel
+from collector.tls.preload import candidates
+from collector.tls.probes import TlsProbes
+from collector.tls.streams import TlsClose, TlsData
+from polygraph.errors import PolygraphError
+from polygraph.events import AnyEvent, Coverage, Exec, Name, Net, SessionStart
+from polygraph.ids import session_id
+from polygraph.reasons import DIMENSIONS, Dimension
+
+Origin = Literal["run", "watch"]
+
+#: handle of the first session; smaller ones are polygraph's own
+_FIRST_HANDLE = 16
+#: ns between two looks at the counters while nobody speaks
+_TOUCH_INTERVAL = 2_000_000_000
+
+
+class Stranger(NamedTuple):
+    """watch --auto: a process of no session did something that may make it one."""
+
+    process: str
+    pid: int
+    event: Name | Net
+
+
+class Collector:
+    """Loaded probes and the sessions that they observe."""
+
+    def __init__(self, content: ContentLevel, key: bytes, settings: SourceSettings | None = None) -> None:
+        self._content: ContentLevel = content
+        self._key = key
+        self._settings = settings or SourceSettings()
+        self._rules = rules()
+        self._source: KernelSource | None = None
+        self._probes: TlsProbes | None = None
+        self._sessions: dict[int, ObservedSession] = {}
+        self._ids: dict[int, str] = {}
+        self._held: list[Record] = []
+        self._next_handle = _FIRST_HANDLE
+        self._next_touches = 0
+        self.proven: frozenset[Dimension] = frozenset()
+        self.strangers: list[Stranger] = []
+        self.undecodable = 0
+
+    def __enter__(self) -> Collector:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    @property
+    def source(self) -> KernelSource:
+        """The kernel side. Raises RuntimeError before ``start``."""
+        if self._source is None:
+            raise RuntimeError("the collector was not started")
+        return self._source
+
+    @property
+    def tls(self) -> TlsProbes:
+        """The TLS probes. Raises RuntimeError before ``start``."""
+        if self._probes is None:
+            raise RuntimeError("the collector was not started")
+        return self._probes
+
+    # --- the beginning ---------------------------------------------------------------------------
+
+    def start(self, command: str | None = None) -> None:
+        """Loads, attaches and proves the probes; those for ``command``'s TLS library as well.
+
+        Raises PolygraphError when the kernel refuses the programs altogether.
+        """
+        self._source = KernelSource(self._settings, self._rules)
+        self._probes = TlsProbes(self._source)
+        for path in candidates(command or "", os.environ.get("PATH")):
+            self._probes.preload(path)
+        self.proven = prove(self._source)
+
+    def enrol(self, pid: int, origin: Origin, argv: Iterable[str], cwd: str) -> str:
+        """Makes process ``pid`` and its descendants a session: its id. Raises PolygraphError when it cannot."""
+        handle = self._next_handle
+        self._next_handle += 1
+        self._open(handle)
+        _tasks, start = self.source.enrol(handle, pid, wire.EnrolMode.PG_ENROL_PID)
+        if not start:
+            self.source.close_session(handle)
+            raise PolygraphError(
+                f"process {pid} cannot be enrolled: it does not exist or belongs to a session", "check its pid"
+            )
+        return self._begin(handle, pid, start, origin, tuple(argv), cwd)
+
+    def enrol_cgroup(self, cgroup: int, name: str) -> str:
+        """Makes the processes of a cgroup (its id) a session. Its root is polygraph's own word for it."""
+        handle = self._next_handle
+        self._next_handle += 1
+        self._open(handle)
+        self.source.enrol(handle, cgroup, wire.EnrolMode.PG_ENROL_CGROUP)
+        return self._begin(handle, 0, cgroup, "watch", (name,), "/")
+
+    def _open(self, handle: int) -> None:
+        off = self._content == "off"
+        self.source.open_session(handle, wire.SessionFlag.PG_SESSION_NO_TLS if off else 0)
+
+    def _begin(
+        self, handle: int, pid: int, start: int, origin: Origin, argv: tuple[str, ...], cwd: str
+    ) -> str:
+        host, boot = _identity()
+        identifier = session_id(host, boot, pid, start)
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        began = SessionStart(
+            session=identifier,
+            ts=now,
+            host=host,
+            boot=boot,
+            kernel=platform.release(),
+            process=f"{pid}:{start}",
+            argv=argv,
+            cwd=cwd,
+            origin=origin,
+            wall_offset=time.time_ns() - now,
+            content=self._content,
+        )
+        session = ObservedSession(handle, began, self._key)
+        for event in self._coverage(identifier, now):
+            session.effect(event)
+        self._sessions[handle] = session
+        self._ids[handle] = identifier
+        return identifier
+
+    def _coverage(self, session: str, ts: int) -> Iterable[Coverage]:
+        for dimension in DIMENSIONS:
+            probe = self.source.probes[dimension]
+            state = probe.state
+            if dimension == "tls" and self._content == "off":
+                state = "not_requested"
+            yield Coverage(
+                session=session,
+                ts=ts,
+                dimension=dimension,
+                state=state,
+                canary=dimension in self.proven,
+                blind=probe.missing,
+                detail=probe.detail,
+            )
+
+    # --- rounds ----------------------------------------------------------------------------------
+
+    def round(self, timeout_ms: int) -> list[AnyEvent]:
+        """One round, after at most ``timeout_ms``: the events of all sessions, a Tick behind each one's."""
+        records, until = self._drain(timeout_ms)
+        self._take(record for record in records if record.ts <= until)
+        self._held = [record for record in records if record.ts > until]
+        touches = self._touches(until)
+        events: list[AnyEvent] = []
+        for handle, session in self._sessions.items():
+            events += session.round(until, touches.get(handle, ()), self.source.session(handle))
+        return events
+
+    def _touches(self, now: int, *, due: bool = False) -> dict[int, list[Touch | ReadTouch]]:
+        """What the kernel only counted, when someone spoke (a verdict may need it) and every few seconds."""
+        if not due and now < self._next_touches and not any(one.spoke for one in self._sessions.values()):
+            return {}
+        self._next_touches = now + _TOUCH_INTERVAL
+        found: dict[int, list[Touch | ReadTouch]] = {}
+        for touch in (*self.source.touches(), *self.source.reads()):
+            found.setdefault(touch.session, []).append(touch)
+        return found
+
+    def _drain(self, timeout_ms: int) -> tuple[list[Record], int]:
+        raw, until = self.source.drain(timeout_ms)
+        records = self._held
+        for record in raw:
+            try:
+                decoded = decode(record, self._ids, self._rules.names)
+            except DecodeError:
+                self.undecodable += 1
+                continue
+            if decoded is not None:
+                records.append(decoded)
+                if isinstance(decoded.value, Mapped | Exec):
+                    self._mapped(decoded)  # at once: the process may speak in a moment
+        records.sort(key=lambda record: record.ts)
+        return records, until
+
+    def _take(self, records: Iterable[Record]) -> None:
+        for record in records:
+            value = record.value
+            if isinstance(value, SessionBegin):
+                self._began(record, value)
+                continue
+            session = self._sessions.get(record.handle)
+            if session is None:
+                self._stranger(value)
+            elif isinstance(value, TlsData | TlsClose):
+                session.plaintext(value)
+            elif isinstance(value, SessionIdle):
+                session.idle = True
+            elif isinstance(value, Uring):
+                session.io_uring(value)
+            elif not isinstance(value, Mapped | Candidate):
+                session.kernel(value)
+
+    def _mapped(self, record: Record) -> None:
+        value = record.value
+        if isinstance(value, Mapped):
+            pid, path, dev, ino = value.pid, value.path, value.dev, value.ino
+        elif isinstance(value, Exec):
+            pid, path, dev, ino = int(value.process.split(":")[0]), value.path, value.dev, value.ino
+        else:
+            return
+        looked = self.tls.mapped(pid, path, dev, ino)
+        session = self._sessions.get(record.handle)
+        if looked.blind is not None and session is not None:
+            session.blind_tls(value.process, looked.blind, f"{path}: {looked.detail}")
+
+    def _began(self, record: Record, value: SessionBegin) -> None:
+        """watch --exe: the kernel made a session."""
+        pid = int(value.process.split(":")[0])
+        argv, cwd = command_of(pid)
+        self._begin(record.handle, pid, int(value.process.split(":")[1]), "watch", argv, cwd)
+
+    def _stranger(self, value: object) -> None:
+        if isinstance(value, Name | Net):
+            self.strangers.append(Stranger(value.process, int(value.process.split(":")[0]), value))
+        elif isinstance(value, Candidate):
+            self.strangers.append(
+                Stranger(
+                    value.process,
+                    value.pid,
+                    Net(
+                        session="",
+                        ts=value.ts,
+                        process=value.process,
+                        op="connect",
+                        family="inet6" if ":" in value.address else "inet",
+                        address=value.address,
+                        port=value.port,
+                    ),
+                )
+            )
+
+    def take_strangers(self) -> list[Stranger]:
+        """What processes of no session did since the last call (watch --auto)."""
+        strangers, self.strangers = self.strangers, []
+        return strangers
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def ended(self, session: str) -> bool:
+        """Whether the lineage of ``session`` has ended, as the kernel counts it."""
+        return self._of(session).idle
+
+    def finish(self, session: str) -> list[AnyEvent]:
+        """The last events of a session; it is forgotten."""
+        observed = self._of(session)
+        records, _until = self._drain(0)
+        self._held = []
+        self._take(records)
+        now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        touches = self._touches(now, due=True).get(observed.handle, ())
+        events = observed.finish(now, touches, self.source.session(observed.handle))
+        self.source.close_session(observed.handle)
+        del self._sessions[observed.handle], self._ids[observed.handle]
+        return events
+
+    def sessions(self) -> list[str]:
+        """Ids of the sessions under observation."""
+        return list(self._ids.values())
+
+    def _of(self, session: str) -> ObservedSession:
+        for observed in self._sessions.values():
+            if observed.id == session:
+                return observed
+        raise KeyError(session)
+
+
+def command_of(pid: int) -> tuple[tuple[str, ...], str]:
+    """argv and folder of a process, empty when it has ended."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return tuple(os.fsdecode(word) for word in raw.split(b"\0")[:-1]), str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return (), "/"
+
+
+def _identity() -> tuple[str, str]:
+    """(host.id, boot id). host.id is /etc/machine-id as OpenTelemetry has it, else the host's name."""
+    try:
+        host = Path("/etc/machine-id").read_text("ascii").strip()
+    except OSError:
+        host = ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return host or platform.node(), boot

@@ -1,0 +1,59 @@
+"""Which BPF program sits on which hook, and what is lost where a hook is missing. The table of all probes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from polygraph.reasons import Dimension
+
+
+class Program(NamedTuple):
+    """One program of bpf/ and its hooks. Without ``tracepoints`` it attaches by its own section (tp_btf)."""
+
+    name: str
+    dimension: Dimension
+    #: names under events/syscalls
+    tracepoints: tuple[str, ...] = ()
+    #: hooks that older kernels lack together with the call itself: their absence hides nothing
+    optional: frozenset[str] = frozenset()
+
+
+def _exits(*calls: str) -> tuple[str, ...]:
+    return tuple(f"sys_exit_{call}" for call in calls)
+
+
+PROGRAMS: tuple[Program, ...] = (
+    Program("pg_on_fork", "process"),
+    Program("pg_on_exec", "process"),
+    Program("pg_on_exit", "process"),
+    Program("pg_on_exec_result", "process", _exits("execve", "execveat")),
+    Program("pg_on_open", "file", _exits("open", "openat", "openat2", "creat")),
+    Program(
+        "pg_on_path",
+        "file",
+        _exits(
+            *("unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "truncate", "chmod", "fchmodat", "fchmodat2"),
+            *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
+        ),
+        frozenset(_exits("fchmodat2")),  # the call came with Linux 6.6
+    ),
+    Program("pg_on_descriptor", "file", _exits("ftruncate", "fchmod")),
+    Program("pg_on_io_uring_setup", "file", _exits("io_uring_setup"), frozenset(_exits("io_uring_setup"))),
+    Program("pg_on_mmap", "tls", _exits("mmap")),
+    Program("pg_on_network", "network", _exits("connect", "bind", "listen", "accept", "accept4")),
+    Program("pg_on_receive", "network", _exits("recvfrom", "recvmsg")),
+    Program("pg_on_socket_state", "network"),
+)
+
+#: function of the TLS library -> (program at its entry, is there one at its return)
+TLS_FUNCTIONS: dict[str, tuple[str, bool]] = {
+    "SSL_read": ("pg_on_ssl_read", True),
+    "SSL_write": ("pg_on_ssl_write", True),
+    "SSL_read_ex": ("pg_on_ssl_read_ex", True),
+    "SSL_write_ex": ("pg_on_ssl_write_ex", True),
+    "SSL_free": ("pg_on_ssl_free", False),
+    "SSL_ctrl": ("pg_on_ssl_ctrl", False),
+    "SSL_set_tlsext_host_name": ("pg_on_ssl_set_host", False),
+}
+TLS_RETURN = "pg_on_ssl_return"
+ENROL = "pg_enrol"

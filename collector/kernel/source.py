@@ -1,0 +1,314 @@
+"""The kernel side of one host: loads the object, attaches its programs, enrols tasks, drains what they say.
+
+The rim: everything here talks to the kernel. What the bytes mean is collector/kernel/decode.py's business.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.kernel import wire
+from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
+from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
+from collector.kernel.sensitive import Rules
+from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
+
+_TRACEFS = Path("/sys/kernel/tracing")
+_U32 = struct.Struct("=I")
+_U64 = struct.Struct("=Q")
+
+#: the session of polygraph's own probe check
+CANARY = 1
+
+
+class SourceSettings(NamedTuple):
+    """What is fixed when the programs are loaded. Ring sizes in bytes: powers of two, multiples of a page."""
+
+    auto: bool = False
+    exes: bool = False
+    effects_ring: int = 16 << 20
+    plaintext_ring: int = 32 << 20
+
+
+class ProbeState(NamedTuple):
+    """How the probes of a dimension stand. ``missing`` names the hooks that this kernel did not give."""
+
+    state: ProbeStateWord
+    missing: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class Touch(NamedTuple):
+    """Touches of a file since the last flush, cf. struct pg_touch."""
+
+    session: int
+    dev: int
+    ino: int
+    op: int
+    errno: int
+    count: int
+    first_ts: int
+    last_ts: int
+    pid: int
+    start: int
+
+
+class ReadTouch(NamedTuple):
+    """A slot of the read map, cf. struct pg_read."""
+
+    session: int
+    dev: int
+    ino: int
+    pid: int
+    start: int
+    last_ts: int
+    count: int
+
+
+class SessionRow(NamedTuple):
+    """The kernel's own row of a session, cf. struct pg_session. ``lost``: (dimension, cause) -> records."""
+
+    live: int
+    emitted: int
+    lost: dict[tuple[Dimension, str], int]
+
+
+class KernelSource:
+    """Loaded and attached programs. Raises KernelError or PolygraphError where they cannot be."""
+
+    def __init__(self, settings: SourceSettings, rules: Rules) -> None:
+        _mount_tracefs()
+        cpus = possible_cpus()
+        self._object = Object(
+            Path(str(resources.files("collector.kernel").joinpath("polygraph.bpf.o"))),
+            Settings(
+                constants={
+                    "pg_auto": _U32.pack(settings.auto),
+                    "pg_exes": _U32.pack(settings.exes),
+                    "pg_rules": _U32.pack(len(rules.rows)),
+                    "pg_rule_first": rules.first,
+                    "pg_rule_last": rules.last,
+                },
+                max_entries={
+                    "scratch": cpus,
+                    "path_buffers": cpus,
+                    "effects": settings.effects_ring,
+                    "plaintext": settings.plaintext_ring,
+                },
+            ),
+        )
+        self._sessions = self._object.map("sessions", wire.SESSION.size)
+        self._request = self._object.map("request", wire.REQUEST.size)
+        self._touched = self._object.map("touched", wire.TOUCH.size)
+        self._watched = self._object.map("watched_files", 4)
+        sensitive = self._object.map("sensitive", wire.RULE.size)
+        for index, row in enumerate(rules.rows):
+            sensitive.set(_U32.pack(index), row)
+        self._reads = self._object.map("reads", wire.READ.size).memory(wire.READ.size << wire.READ_BITS)
+        self._reads_before = bytes(len(self._reads))
+        self._touches_before: dict[bytes, tuple[int, int]] = {}
+        self._links: list[Link] = []
+        self.probes: dict[Dimension, ProbeState] = {}
+        self._attach()
+        self._iterator = self._object.attach_iterator(ENROL)
+        self._records: list[bytes] = []
+        self._rings = self._object.rings({"effects": self._records.append, "plaintext": self._records.append})
+
+    # --- attaching -------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        missing: dict[Dimension, list[str]] = {dimension: [] for dimension in DIMENSIONS}
+        for program in PROGRAMS:
+            missing[program.dimension] += self._attach_program(program)
+        for dimension in DIMENSIONS:
+            if dimension == "ipc":
+                self.probes[dimension] = ProbeState("not_requested")
+            elif missing[dimension]:
+                names = tuple(missing[dimension])
+                self.probes[dimension] = ProbeState("unavailable", names, f"not attached: {', '.join(names)}")
+            else:
+                self.probes[dimension] = ProbeState("attached")
+
+    def _attach_program(self, program: Program) -> list[str]:
+        """Names of the hooks that are missing."""
+        if not program.tracepoints:
+            try:
+                self._links.append(self._object.attach(program.name))
+            except KernelError:
+                return [program.name]
+            return []
+        missing = []
+        for tracepoint in program.tracepoints:
+            try:
+                self._links.append(self._object.attach_tracepoint(program.name, "syscalls", tracepoint))
+            except KernelError as error:
+                if tracepoint not in program.optional or error.errno != errno.ENOENT:
+                    missing.append(tracepoint)
+        return missing
+
+    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> list[Link]:
+        """Probes ``functions`` (name -> file offset) of ``binary``, all or none. Raises KernelError."""
+        links: list[Link] = []
+        try:
+            for name, offset in functions.items():
+                program, returns = TLS_FUNCTIONS[name]
+                if returns:  # first: an entry without its return would leave notes behind
+                    links.append(self._object.attach_uprobe(TLS_RETURN, binary, offset, at_return=True))
+                links.append(self._object.attach_uprobe(program, binary, offset, at_return=False))
+        except KernelError:
+            for link in links:
+                link.close()
+            raise
+        self._links += links
+        return links
+
+    # --- sessions --------------------------------------------------------------------------------
+
+    def open_session(self, handle: int, flags: int = 0) -> None:
+        """Makes room for a session. Raises KernelError when there are too many."""
+        self._sessions.set(_U64.pack(handle), wire.session_row(flags))
+
+    def enrol(self, handle: int, target: int, mode: int) -> tuple[int, int]:
+        """Takes in the tasks that ``mode`` (wire.EnrolMode) and ``target`` name, and their descendants.
+
+        (tasks, start time of the process ``target`` in ns since boot, 0 if it was not there).
+        """
+        total = began = 0
+        while True:
+            self._request.set(_U32.pack(0), wire.REQUEST.pack(handle, target, mode, 0, 0))
+            self._object.iterate(self._iterator)
+            row = self._request.get(_U32.pack(0)) or bytes(wire.REQUEST.size)
+            enrolled, start = wire.REQUEST.unpack(row)[3:]
+            total += enrolled
+            began = began or start
+            if not enrolled or mode == wire.EnrolMode.PG_ENROL_RELEASE:
+                return total, began
+
+    def watch_file(self, dev: int, ino: int) -> None:
+        """From now on an exec of this file makes a session. ``dev`` as stat(2) tells it."""
+        self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(1))
+
+    def session(self, handle: int) -> SessionRow | None:
+        """The kernel's row of a session."""
+        row = self._sessions.get(_U64.pack(handle))
+        return _session_row(row) if row is not None else None
+
+    def close_session(self, handle: int) -> None:
+        """Forgets a session; tasks of it that still live leave it."""
+        self.enrol(handle, 0, wire.EnrolMode.PG_ENROL_RELEASE)
+        self._sessions.delete(_U64.pack(handle))
+        for key, _value in list(self._touched.items(wire.TOUCH_KEY.size)):
+            if wire.TOUCH_KEY.unpack(key)[0] == handle:
+                self._touched.delete(key)
+                self._touches_before.pop(key, None)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def drain(self, timeout_ms: int) -> tuple[list[bytes], int]:
+        """Waits for a record that asks to be told, at most ``timeout_ms``: (all records, until when they are whole).
+
+        A record is stamped a moment before it is put into its ring, so the last millisecond may still be open.
+        """
+        if timeout_ms:
+            self._rings.wait(timeout_ms)
+        until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 1_000_000
+        self._rings.consume()
+        records = self._records[:]
+        self._records.clear()
+        return records, until
+
+    def touches(self) -> list[Touch]:
+        """Touches of reported files since the last call. The kernel's counters only grow, so none is missed."""
+        found = []
+        for key, value in self._touched.items(wire.TOUCH_KEY.size):
+            count, first, last, start, pid, _ = wire.TOUCH.unpack(value)
+            known, known_last = self._touches_before.get(key, (0, first))
+            if count > known:
+                self._touches_before[key] = (count, last)
+                session, ino, dev, op = wire.TOUCH_KEY.unpack(key)
+                found.append(
+                    Touch(
+                        session,
+                        wire.user_dev(dev),
+                        ino,
+                        op & 0xFF,
+                        op >> 8,
+                        count - known,
+                        known_last,
+                        last,
+                        pid,
+                        start,
+                    )
+                )
+        return found
+
+    def reads(self) -> Iterator[ReadTouch]:
+        """Slots of the read map that changed since the last call."""
+        size, page = wire.READ.size, wire.READ.size * 64
+        now, before = self._reads[:], self._reads_before
+        self._reads_before = now
+        for at in range(0, len(now), page):
+            if now[at : at + page] == before[at : at + page]:
+                continue
+            for slot in range(at, min(at + page, len(now)), size):
+                if now[slot : slot + size] != before[slot : slot + size]:
+                    row = wire.READ.unpack_from(now, slot)
+                    session, ino, start, last, dev, pid, count, _lock = row
+                    if session:
+                        yield ReadTouch(session, wire.user_dev(dev), ino, pid, start, last, count)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Lets go of the hooks, in the background.
+
+        The kernel waits for a grace period per tracepoint (40 ms each, 2 s in all): a child that holds nothing
+        but these descriptors does the waiting, so that `polygraph run` ends when its command does.
+        """
+        self._rings.close()
+        child = os.fork()
+        if child == 0:
+            if os.fork() == 0:
+                os.setsid()
+                for fd in (0, 1, 2):
+                    os.close(fd)
+            os._exit(0)  # with it go its copies of the descriptors
+        os.waitpid(child, 0)
+
+
+def _session_row(row: bytes) -> SessionRow:
+    live, emitted, *lost, _flags = wire.SESSION.unpack(row)
+    causes = len(wire.LOSS_CAUSES)
+    return SessionRow(
+        live,
+        emitted,
+        {
+            (dimension, cause): lost[first * causes + second]
+            for first, dimension in enumerate(DIMENSIONS)
+            for second, cause in enumerate(wire.LOSS_CAUSES)
+            if lost[first * causes + second]
+        },
+    )
+
+
+def _mount_tracefs() -> None:
+    """libbpf finds tracepoints through tracefs, which few hosts mount before someone asks."""
+    if (_TRACEFS / "events").is_dir():
+        return
+    lib_mount("tracefs", _TRACEFS)
+
+
+def lib_mount(kind: str, where: Path) -> None:
+    """mount(2) of a kernel file system. Raises KernelError."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(kind.encode(), os.fsencode(where), kind.encode(), 0, None):
+        raise KernelError(f"cannot mount {kind} at {where}", ctypes.get_errno())

@@ -1,0 +1,217 @@
+"""One session under observation: what the kernel side says of it, as events into its pipeline.
+
+No clock, no kernel: records, counters and times come in as arguments. Only the state of files is looked up, at
+the moment in which a tool call's result says that they were written.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
+
+from collector.auto import llm_hosts
+from collector.kernel.decode import FILE_OPS, ReadEvicted, Uring
+from collector.kernel.source import ReadTouch, SessionRow, Touch
+from collector.look import look_at
+from collector.pipeline import FileLook, SessionPipeline
+from collector.tls.streams import TlsClose, TlsData, TlsStreams
+from polygraph.events import (
+    AnyEvent,
+    BlindSpot,
+    Event,
+    Exec,
+    Exit,
+    File,
+    Fork,
+    Loss,
+    Name,
+    Net,
+    ProcessKey,
+    Reads,
+    SessionEnd,
+    SessionStart,
+)
+from polygraph.reasons import Dimension
+
+#: files, processes and addresses whose names a session remembers; the oldest go first
+MAX_REMEMBERED = 65_536
+
+
+class ObservedSession:
+    """Feeds a :class:`~collector.pipeline.SessionPipeline`; ``idle`` once the kernel saw the lineage end."""
+
+    def __init__(self, handle: int, start: SessionStart, key: bytes) -> None:
+        self.handle = handle
+        self.id = start.session
+        self.idle = False
+        #: plaintext came in since the last round: a verdict may be near
+        self.spoke = False
+        self._pipeline = SessionPipeline(start, key, self._look)
+        self._streams = TlsStreams()
+        self._lost: dict[tuple[Dimension, str], int] = {}
+        self._since = start.ts
+        self._folders: OrderedDict[ProcessKey, str] = OrderedDict({start.process: start.cwd})
+        self._paths: OrderedDict[tuple[int, int], str] = OrderedDict()
+        self._hosts: OrderedDict[str, str] = OrderedDict()
+        self._blind_processes: OrderedDict[ProcessKey, tuple[str, str]] = OrderedDict()
+        self._spots: set[tuple[str, ProcessKey | None]] = set()
+
+    # --- records ---------------------------------------------------------------------------------
+
+    def kernel(self, value: object) -> None:
+        """An effect as decoded, or a read that lost its slot."""
+        if isinstance(value, ReadEvicted):
+            item = (value.dev, value.ino, value.ts, value.count)
+            self._pipeline.effect(
+                Reads(session=self.id, ts=value.ts, process=value.process, files=(item,))
+            )
+        elif isinstance(value, Event):
+            self._remember(value)
+            self._pipeline.effect(value)  # type: ignore[arg-type]
+
+    def effect(self, event: AnyEvent) -> None:
+        """An event of the collector's own, such as coverage."""
+        self._pipeline.effect(event)
+
+    def plaintext(self, value: TlsData | TlsClose) -> None:
+        """Bytes of a TLS connection, or its end."""
+        self.spoke = True
+        if isinstance(value, TlsData):
+            for chunk in self._streams.data(value):
+                self._pipeline.chunk(chunk)
+        else:
+            for connection in self._streams.close(value):
+                self._pipeline.closed(connection, value.ts)
+
+    def io_uring(self, value: Uring) -> None:
+        """A ring was made: what goes through it is seen by no probe."""
+        for dimension in ("file", "network"):
+            self._blind(dimension, "io_uring", value.process, "a process made an io_uring", value.ts)
+
+    def blind_tls(self, process: ProcessKey, name: str, detail: str) -> None:
+        """``process`` holds a TLS stack that cannot be read; it matters when it talks to a model."""
+        _put(self._blind_processes, process, (name, detail))
+
+    # --- rounds ----------------------------------------------------------------------------------
+
+    def round(
+        self, until: int, touches: Iterable[Touch | ReadTouch], row: SessionRow | None
+    ) -> list[AnyEvent]:
+        """What became known up to ``until``, closed by a Tick; empty if nothing did."""
+        self.spoke = False
+        self._counted(touches)
+        self._losses(row, until)
+        return self._pipeline.tick(until)
+
+    def finish(
+        self, now: int, touches: Iterable[Touch | ReadTouch], row: SessionRow | None
+    ) -> list[AnyEvent]:
+        """The last events, SessionEnd among them."""
+        self._counted(touches)
+        self._losses(row, now)
+        self._pipeline.finish(now)
+        live = max(0, row.live) if row is not None else 0
+        self._pipeline.effect(SessionEnd(session=self.id, ts=now, live=live))
+        return self._pipeline.tick(now)
+
+    def _counted(self, touches: Iterable[Touch | ReadTouch]) -> None:
+        reads: dict[ProcessKey, list[tuple[int, int, int, int]]] = {}
+        for touch in touches:
+            process = f"{touch.pid}:{touch.start}"
+            if isinstance(touch, ReadTouch):
+                reads.setdefault(process, []).append((touch.dev, touch.ino, touch.last_ts, touch.count))
+                continue
+            self._pipeline.effect(
+                File(
+                    session=self.id,
+                    ts=touch.last_ts,
+                    process=process,
+                    op=FILE_OPS[touch.op],
+                    path=self._paths.get((touch.dev, touch.ino), ""),
+                    errno=touch.errno,
+                    resolved=not touch.errno and (touch.dev, touch.ino) in self._paths,
+                    dev=touch.dev,
+                    ino=touch.ino,
+                    count=touch.count,
+                    first_ts=touch.first_ts,
+                )
+            )
+        for process, files in reads.items():
+            latest = max(ts for _dev, _ino, ts, _count in files)
+            self._pipeline.effect(Reads(session=self.id, ts=latest, process=process, files=tuple(files)))
+
+    def _losses(self, row: SessionRow | None, until: int) -> None:
+        if row is None:
+            return
+        for (dimension, cause), total in row.lost.items():
+            fresh = total - self._lost.get((dimension, cause), 0)
+            if fresh > 0:
+                self._lost[dimension, cause] = total
+                self._pipeline.effect(
+                    Loss(
+                        session=self.id,
+                        ts=until,
+                        dimension=dimension,
+                        cause=cause,
+                        count=fresh,
+                        since=self._since,
+                    )
+                )
+        self._since = until
+
+    # --- what is remembered ----------------------------------------------------------------------
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, Exec):
+            _put(self._folders, event.process, event.cwd)
+        elif isinstance(event, Fork):
+            if event.process in self._folders:
+                _put(self._folders, event.child, self._folders[event.process])
+        elif isinstance(event, File):
+            if event.ino:
+                _put(self._paths, (event.dev, event.ino), event.path)
+        elif isinstance(event, Name):
+            for address in event.addresses:
+                _put(self._hosts, address, event.name)
+            if event.source == "sni":
+                self._speaks_unseen(event.process, event.name, event.ts)
+        elif isinstance(event, Net):
+            if event.op == "connect" and event.errno in (0, 115) and event.address in self._hosts:
+                self._speaks_unseen(event.process, self._hosts[event.address], event.ts)
+        elif isinstance(event, Exit):
+            for connection in self._streams.exited(event.process):
+                self._pipeline.closed(connection, event.ts)
+
+    def _speaks_unseen(self, process: ProcessKey, host: str, ts: int) -> None:
+        blind = self._blind_processes.get(process)
+        if blind is not None and llm_hosts().matches(host):
+            self._blind("tls", blind[0], process, blind[1], ts)
+
+    def _blind(self, dimension: Dimension, name: str, process: ProcessKey | None, detail: str, ts: int) -> None:
+        if (name + dimension, process) in self._spots:
+            return
+        self._spots.add((name + dimension, process))
+        self._pipeline.effect(
+            BlindSpot(session=self.id, ts=ts, dimension=dimension, name=name, process=process, detail=detail)
+        )
+
+    def _look(self, process: ProcessKey, path: str) -> FileLook | None:
+        pid = int(process.split(":")[0])
+        try:
+            folder: str | None = str(Path(f"/proc/{pid}/cwd").readlink())
+        except OSError:
+            folder = self._folders.get(process)
+        return look_at(pid, folder, path)
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _put(memory: OrderedDict[K, V], key: K, value: V) -> None:
+    memory[key] = value
+    memory.move_to_end(key)
+    while len(memory) > MAX_REMEMBERED:
+        memory.popitem(last=False)

@@ -1,0 +1,107 @@
+"""Probes on TLS libraries as they appear: each file is looked at once, and probed only where that is certain.
+
+A file comes here because a process of a session mapped it or became it. What cannot be probed is remembered by
+process, so that a session whose agent speaks TLS unseen says so (reason ``tls_not_seen``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from collector.kernel.libbpf import KernelError, Link
+from collector.tls.discover import BlindTls, Finding, find, open_mapped
+
+#: files whose examination is remembered; the oldest are looked at again
+MAX_FILES = 4096
+
+
+class Attacher(Protocol):
+    """What of the kernel source is needed."""
+
+    def attach_tls(self, binary: bytes, functions: dict[str, int]) -> list[Link]:
+        """Probes functions (name -> file offset) of a file, all or none."""
+
+
+class Looked(NamedTuple):
+    """What was found out about a file. ``blind`` names a TLS stack that cannot be seen."""
+
+    probed: bool = False
+    library: str = ""
+    blind: str | None = None
+    detail: str = ""
+
+
+_NOTHING = Looked()
+
+
+class TlsProbes:
+    """Attaches to each library once, whichever processes and sessions use it."""
+
+    def __init__(self, attacher: Attacher) -> None:
+        self._attacher = attacher
+        self._known: OrderedDict[tuple[int, int], Looked] = OrderedDict()
+        self._probed: list[str] = []
+
+    @property
+    def libraries(self) -> list[str]:
+        """Paths of the files that are probed, as they were met."""
+        return self._probed
+
+    def mapped(self, pid: int, path: str, dev: int, ino: int) -> Looked:
+        """A process mapped the file ``path`` (as it sees it) executable."""
+        known = self._known.get((dev, ino))
+        if known is not None:
+            return known
+        fd = open_mapped(pid, path, dev, ino)
+        if fd is None:
+            return _NOTHING  # gone already, and with it the process that could have spoken
+        return self._look(fd, (dev, ino), path)
+
+    def preload(self, path: Path) -> Looked:
+        """Looks at a file before anyone maps it."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return _NOTHING
+        state = os.fstat(fd)
+        known = self._known.get((state.st_dev, state.st_ino))
+        if known is not None:
+            os.close(fd)
+            return known
+        return self._look(fd, (state.st_dev, state.st_ino), str(path))
+
+    def _look(self, fd: int, key: tuple[int, int], path: str) -> Looked:
+        try:
+            looked = self._examine(fd)
+        finally:
+            os.close(fd)
+        self._known[key] = looked
+        if looked.probed:
+            self._probed.append(path)
+        while len(self._known) > MAX_FILES:
+            self._known.popitem(last=False)
+        return looked
+
+    def _examine(self, fd: int) -> Looked:
+        found = find(fd)
+        if found is None:
+            return _NOTHING
+        if isinstance(found, BlindTls):
+            return Looked(blind=found.name, detail=found.detail)
+        return self._attach(fd, found)
+
+    def _attach(self, fd: int, found: Finding) -> Looked:
+        if found.reason is not None:
+            return Looked(library=found.library, blind="tls_library_refused", detail=found.reason)
+        for name, offset in found.functions.items():
+            # The very bytes that were read as a function must still be there.
+            if os.pread(fd, len(found.prologue[name]), offset) != found.prologue[name]:
+                return Looked(library=found.library, blind="tls_library_refused", detail="changed while read")
+        try:
+            self._attacher.attach_tls(f"/proc/self/fd/{fd}".encode(), found.functions)
+        except KernelError as error:
+            return Looked(library=found.library, blind="tls_library_refused", detail=str(error))
+        return Looked(probed=True, library=found.library)

@@ -1,0 +1,101 @@
+"""Plaintext records to the bytes of each connection's directions, in order, with what is missing told. Pure.
+
+The kernel counts the bytes of a direction itself (bpf/tls.h) and stamps each record with its offset, so a record
+that was lost shows as a hole before the next one, a record that came twice as an overlap.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal, NamedTuple
+
+from polygraph.events import ProcessKey
+
+Direction = Literal["sent", "received"]
+
+#: connections that are followed at once; the one that was silent longest is forgotten beyond it
+MAX_CONNECTIONS = 4096
+
+_DIRECTIONS: tuple[Direction, Direction] = ("sent", "received")
+
+
+class TlsData(NamedTuple):
+    """Bytes that one call moved, or a part of them, cf. struct pg_tls.
+
+    ``direction`` 0: sent by the process, 1: received. ``missing``: bytes of the call after ``data`` that were
+    not copied.
+    """
+
+    process: ProcessKey
+    ssl: int
+    generation: int
+    direction: Literal[0, 1]
+    offset: int
+    data: bytes
+    missing: int
+    ts: int
+
+
+class TlsClose(NamedTuple):
+    """The connection's object was freed."""
+
+    process: ProcessKey
+    ssl: int
+    generation: int
+    ts: int
+
+
+class ConnectionKey(NamedTuple):
+    """One TLS connection: the address of its object, and which use of that address it is."""
+
+    process: ProcessKey
+    ssl: int
+    generation: int
+
+
+class Chunk(NamedTuple):
+    """The next bytes of a direction. ``missing`` bytes were lost just before ``data``."""
+
+    connection: ConnectionKey
+    direction: Direction
+    offset: int
+    data: bytes
+    ts: int
+    missing: int
+
+
+class TlsStreams:
+    """Follows the offsets of each connection's directions."""
+
+    def __init__(self) -> None:
+        self._expected: OrderedDict[ConnectionKey, list[int]] = OrderedDict()
+
+    def data(self, record: TlsData) -> list[Chunk]:
+        """What a record adds: nothing if all of it was known. What it does not hold comes as a hole later."""
+        key = ConnectionKey(record.process, record.ssl, record.generation)
+        expected = self._expected.get(key)
+        if expected is None:
+            # Bytes before our first sight of a direction are a hole, too: the kernel counts from the first call.
+            expected = self._expected[key] = [0, 0]
+            if len(self._expected) > MAX_CONNECTIONS:
+                self._expected.popitem(last=False)
+        self._expected.move_to_end(key)
+        known = expected[record.direction]
+        data = record.data[max(0, known - record.offset) :]
+        offset = max(known, record.offset)
+        if not data:
+            return []
+        expected[record.direction] = offset + len(data)
+        return [Chunk(key, _DIRECTIONS[record.direction], offset, data, record.ts, offset - known)]
+
+    def close(self, record: TlsClose) -> list[ConnectionKey]:
+        """The connection that is over, if it was known."""
+        key = ConnectionKey(record.process, record.ssl, record.generation)
+        return [key] if self._expected.pop(key, None) is not None else []
+
+    def exited(self, process: ProcessKey) -> list[ConnectionKey]:
+        """The connections that ended with their process."""
+        over = [key for key in self._expected if key.process == process]
+        for key in over:
+            del self._expected[key]
+        return over

@@ -1,0 +1,158 @@
+"""``polygraph watch``: sessions out of processes that run already, or will."""
+
+from __future__ import annotations
+
+import glob
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from polygraph.commands.run import POLL_MS
+from polygraph.errors import PolygraphError
+
+if TYPE_CHECKING:
+    from collector.collect import Collector
+    from collector.pipeline import ContentLevel
+    from polygraph.commands._record import Recorder
+
+#: ns between two looks for files that match --exe
+_GLOB_INTERVAL = 2_000_000_000
+
+
+@click.command("watch")
+@click.option("--pid", "pids", metavar="PID", type=int, multiple=True, help="This process and its descendants.")
+@click.option("--cgroup", "cgroups", metavar="PATH", type=click.Path(path_type=Path), multiple=True,
+              help="The tasks of a cgroup (v2), now and later.")
+@click.option("--exe", "exes", metavar="GLOB", multiple=True, help="Every process that executes a file that matches.")
+@click.option("--auto", is_flag=True, help="Every process that connects to a known LLM API.")
+@click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
+              help="Write each verdict as one line of JSON to FILE, as it is given.")
+@click.option("--content", type=click.Choice(["off", "metadata", "redacted", "full"]), default="metadata",
+              show_default=True, help="How much of the LLM traffic may leave the collector.")
+@click.option("--quiet", is_flag=True, help="No live view on stderr.")
+def command(
+    pids: tuple[int, ...],
+    cgroups: tuple[Path, ...],
+    exes: tuple[str, ...],
+    auto: bool,
+    json_path: Path | None,
+    content: ContentLevel,
+    quiet: bool,
+) -> None:
+    """Observe processes that run already, or will, until interrupted."""
+    if not (pids or cgroups or exes or auto):
+        raise click.UsageError("say what to watch: --pid, --cgroup, --exe or --auto")
+    from collector.collect import Collector
+    from collector.kernel.source import SourceSettings
+    from console.live import LiveView
+    from polygraph.commands._record import Recorder
+    from polygraph.log.store import Store
+
+    live = None if quiet else LiveView(sys.stderr)
+    settings = SourceSettings(auto=auto, exes=bool(exes))
+    with (
+        Store() as store,
+        Collector(content, store.key, settings) as collector,
+        Recorder(store, live, json_path) as recorder,
+    ):
+        collector.start()
+        for pid in pids:
+            _enrol(collector, recorder, pid)
+        for path in cgroups:
+            cgroup = _cgroup_of(path)
+            recorder.note(f"watching cgroup {path}")
+            collector.enrol_cgroup(cgroup, str(path))
+        _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
+
+
+def _loop(
+    collector: Collector, recorder: Recorder, exes: tuple[str, ...], *, auto: bool, forever: bool
+) -> None:
+    """Rounds, until the user interrupts or, when only pids are watched, the last session has ended."""
+    from collector.auto import AutoEnrol
+    from polygraph.events import Name
+
+    strangers = AutoEnrol() if auto else None
+    next_glob = 0
+    with _until_interrupted() as interrupted:
+        while not interrupted:
+            now = time.monotonic_ns()
+            if exes and now >= next_glob:
+                next_glob = now + _GLOB_INTERVAL
+                for pattern in exes:
+                    _watch_files(collector, pattern)
+            recorder.take(collector.round(POLL_MS))
+            for stranger in collector.take_strangers():
+                event = stranger.event
+                if strangers is None:
+                    continue
+                if isinstance(event, Name):
+                    strangers.resolved(event.name, event.addresses)
+                    found = event.source == "sni" and strangers.indicated(stranger.process, event.name)
+                else:
+                    found = strangers.connected(stranger.process, event.address)
+                if found:
+                    _enrol(collector, recorder, stranger.pid)
+            for session in collector.sessions():
+                if collector.ended(session):
+                    _end(collector, recorder, session)
+            if not forever and not collector.sessions():
+                break
+        for session in collector.sessions():
+            _end(collector, recorder, session)
+
+
+def _enrol(collector: Collector, recorder: Recorder, pid: int) -> None:
+    from collector.collect import command_of
+
+    argv, cwd = command_of(pid)
+    try:
+        session = collector.enrol(pid, "watch", argv, cwd)
+    except PolygraphError as error:
+        recorder.note(str(error))
+        return
+    recorder.note(f"session {session}: process {pid} {' '.join(argv)}")
+
+
+def _end(collector: Collector, recorder: Recorder, session: str) -> None:
+    recorder.take(collector.finish(session))
+    recorder.end(session, time.time_ns(), None)
+
+
+def _watch_files(collector: Collector, pattern: str) -> None:
+    for path in glob.iglob(pattern, recursive=True):
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            state = os.stat(path)
+            collector.source.watch_file(state.st_dev, state.st_ino)
+
+
+def _cgroup_of(path: Path) -> int:
+    """Id of a cgroup: the inode number of its folder. Raises PolygraphError when it is none."""
+    try:
+        if not (path / "cgroup.procs").is_file():
+            raise PolygraphError(f"{path} is no cgroup", "give the folder of a cgroup v2, below /sys/fs/cgroup")
+        return path.stat().st_ino
+    except OSError as error:
+        raise PolygraphError(f"cannot read {path}: {error.strerror}", "check the path") from error
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[list[int]]:
+    """A list that stays empty until SIGINT or SIGTERM."""
+    caught: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: caught.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
