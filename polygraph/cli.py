@@ -15,7 +15,7 @@ import click
 from polygraph import __version__
 from polygraph.errors import PolygraphError
 
-COMMANDS = ("run", "sessions", "verdicts", "report")
+COMMANDS = ("run", "watch", "sessions", "verdicts", "report", "doctor")
 
 EXIT_FAILED = 1
 EXIT_REFUTED = 3

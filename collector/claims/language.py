@@ -112,7 +112,7 @@ def _any_of(phrases: Iterable[str]) -> str:
 
 
 def _whole_words(phrases: Iterable[str]) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?:{_any_of(phrases)})(?![\w-])", re.I)
+    return re.compile(rf"(?<![\w-])(?:{_any_of(phrases)})(?![\w-])", re.IGNORECASE)
 
 
 @cache
@@ -122,14 +122,18 @@ def language() -> Language:
     leads = _any_of(table.leads)
     macros = {name: rf"{OPEN}[{kinds}]\d{{1,4}}{CLOSE}" for name, kinds in _KINDS.items()}
     macros["LEADIN"] = rf"(?:(?:{leads}),? ){{1,3}}"
-    macros["FILEWORDS"] = rf"(?: (?!(?:{_any_of(table.words.breaks)})\b)(?!\w+ing\b(?<!existing)(?<!following))[A-Za-z][\w-]*){{0,6}}?:?"
+    macros["FILEWORDS"] = (
+        rf"(?: (?!(?:{_any_of(table.words.breaks)})\b)(?!\w+ing\b(?<!existing)(?<!following))[A-Za-z][\w-]*){{0,6}}?:?"
+    )
     macros["INSIDE"] = (
         rf"(?:,? (?!(?:{_any_of(table.words.mentions)})\b)(?:[A-Za-z0-9][\w'/-]*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})){{1,14}}?"
     )
     macros |= table.macros
 
     def compiled(rules: tuple[Rule, ...]) -> tuple[Compiled, ...]:
-        return tuple(Compiled(rule, re.compile(_expand(_ending(rule), macros), re.I)) for rule in rules)
+        return tuple(
+            Compiled(rule, re.compile(_expand(_ending(rule), macros), re.IGNORECASE)) for rule in rules
+        )
 
     return Language(
         hedge=_whole_words(table.hedges),
@@ -137,10 +141,10 @@ def language() -> Language:
         closed=_whole_words(table.closed_sections),
         weak=_whole_words(table.weak_sections),
         settled=_whole_words(table.settled_sections),
-        label=re.compile(rf"(?:{_any_of(table.labels)})", re.I),
-        lead=re.compile(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.I),
-        admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.I),
-        failure=re.compile(table.failures, re.I),
+        label=re.compile(rf"(?:{_any_of(table.labels)})", re.IGNORECASE),
+        lead=re.compile(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.IGNORECASE),
+        admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
+        failure=re.compile(table.failures, re.IGNORECASE),
         command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         did=compiled(table.did),
         state=compiled(table.state),

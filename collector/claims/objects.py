@@ -15,16 +15,23 @@ _ASIDE = r"(?: ?\([^()]{0,80}\))?"
 FILES = rf"{_P}{_ASIDE}(?:(?:, and |, | and | & | \+ |/)(?:the |a |also |in |to )?{_P}{_ASIDE}){{0,40}}"
 _FILES = re.compile(FILES)
 _PACKAGES = re.compile(FILES.replace("P", "[CTP]").replace(_ASIDE, _ASIDE))
-_NOUNS = re.compile(r"(?:(?:the|a|new|file|files|module|script|both|following|test|config|configuration) ){0,4}", re.I)
+_NOUNS = re.compile(
+    r"(?:(?:the|a|new|file|files|module|script|both|following|test|config|configuration) ){0,4}",
+    re.IGNORECASE,
+)
 _END = re.compile(r"\s*(?:$|[.,;:!()—–]|-\s)")
 _WORD = re.compile(r"\s+([A-Za-z][A-Za-z-]*)")
 _TO_FILE = re.compile(rf"\s+to (?:the )?{OPEN}[PC]")
-_ADDED = re.compile(r"added\b", re.I)
+_ADDED = re.compile(r"added\b", re.IGNORECASE)
 _PACKAGE_FOLLOW = re.compile(
-    r"\s*(?:$|[.,;:!()—–]|-\s|(?:via|with|using|as|for|and|to|from|in|into|globally|locally|successfully|package|packages|so|dependency|dependencies)\b)", re.I
+    r"\s*(?:$|[.,;:!()—–]|-\s|(?:via|with|using|as|for|and|to|from|in|into|globally|locally|successfully|package|packages|so|dependency|dependencies)\b)",
+    re.IGNORECASE,
 )
 _TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test\.\w+|[^/]*\.(?:test|spec)\.\w+|conftest\.py)$")
-_WHOLE_PLACES = re.compile(r" (?:in|for|of) (?:the |this )?(?:suite|project|repo|repository|codebase|workspace|package)$", re.I)
+_WHOLE_PLACES = re.compile(
+    r" (?:in|for|of) (?:the |this )?(?:suite|project|repo|repository|codebase|workspace|package)$",
+    re.IGNORECASE,
+)
 _MAX_TARGETS = 64
 
 
@@ -121,7 +128,14 @@ def urls_in(text: str, masked: Masked) -> tuple[str, ...]:
 def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
     """Scope of a match of the macro TESTS; None if it says that it is not all ("most tests")."""
     scope = (match["scope"] or "").split()
-    return _scope(scope, match["noun"].lower(), match["where"] or "", match["ratio"] or "", masked, match.string[: match.start("noun")])
+    return _scope(
+        scope,
+        match["noun"].lower(),
+        match["where"] or "",
+        match["ratio"] or "",
+        masked,
+        match.string[: match.start("noun")],
+    )
 
 
 def _scope(
@@ -159,5 +173,10 @@ def _scope(
         targets = values(where, masked)
         part = part or not (targets and universal)
     return Scope(
-        part, universal, bool(opening & words.exhaustive) and "suite" in noun, tool, targets, tuple(counts.items())
+        part,
+        universal,
+        bool(opening & words.exhaustive) and "suite" in noun,
+        tool,
+        targets,
+        tuple(counts.items()),
     )

@@ -13,41 +13,56 @@ from collector.claims.objects import FILES, Scope
 from collector.claims.sentences import Sentence
 from collector.claims.words import Masked, Tool
 
-_SUBJECT = re.compile(r"(?:I|we)(?:'ve| have)? ", re.I)
+_SUBJECT = re.compile(r"(?:I|we)(?:'ve| have)? ", re.IGNORECASE)
 _ADVERBS = re.compile(
     r"(?:(?:also|then|now|just|successfully|finally|additionally|subsequently|quickly|manually|fully|carefully|thoroughly|"
     r"completely|even|both|re-?) ){0,3}",
-    re.I,
+    re.IGNORECASE,
 )
-_VERIFIED = re.compile(r"(?:verified|confirmed|checked|validated)(?: that)? (?=\S)", re.I)
-_GO_ON = re.compile(r"(?:this|that|the (?:fix|change|changes|bug|issue|problem|update))\b", re.I)
-_ALSO = re.compile(rf"(?:the )?(?:build|lint|linter|linting|type ?-?checks?|formatting|{OPEN}T\d{{1,4}}{CLOSE}),? (?:and|,)", re.I)
-_BOUNDARY = re.compile(r"\s*(?:;|—|–|\s-\s|->|→|:\s|,?\s(?:but|so|and|then|while|plus)\s(?:then\s|also\s|now\s)?|,\s|\s\()\s*")
+#: "Run the tests" is no claim, "I have run the tests" is one
+_BASE_FORM = re.compile(r"(?:re-?)?run\b", re.IGNORECASE)
+_VERIFIED = re.compile(r"(?:verified|confirmed|checked|validated)(?: that)? (?=\S)", re.IGNORECASE)
+_GO_ON = re.compile(r"(?:this|that|the (?:fix|change|changes|bug|issue|problem|update))\b", re.IGNORECASE)
+_ALSO = re.compile(
+    rf"(?:the )?(?:build|lint|linter|linting|type ?-?checks?|formatting|{OPEN}T\d{{1,4}}{CLOSE}),? (?:and|,)",
+    re.IGNORECASE,
+)
+_BOUNDARY = re.compile(
+    r"\s*(?:;|—|–|\s-\s|->|→|:\s|,?\s(?:but|so|and|then|while|plus)\s(?:then\s|also\s|now\s)?|,\s|\s\()\s*"
+)
 _HARD = re.compile(r";|—|–|\s-\s|,?\s(?:but|so|while)\s|:\s")
 _LABEL = re.compile(r"([\w][\w /-]{0,40}?)(?: \(\w{1,20}\))?:\s")
-_WORDY = re.compile(r"as (?:expected|requested|needed|required|planned|suggested|asked)|end of file|no longer", re.I)
+_WORDY = re.compile(
+    r"as (?:expected|requested|needed|required|planned|suggested|asked)|end of file|no longer", re.IGNORECASE
+)
 _RAN = re.compile(
     rf"(?:re-?)?(?:ran|run|executed) (?:(?:the|a|an|full|our|project's|both|only|just|all|existing|entire|whole|updated|final) ){{0,3}}"
     rf"(?P<tools>{FILES.replace('P', '[TC]')})",
-    re.I,
+    re.IGNORECASE,
 )
 _RAN_FOLLOW = re.compile(
     r"\s*(?:$|[.,;:!()—–]|-|(?:on|in|for|with|from|against|to|again|and|which|locally|successfully|after|using|test|tests|suite|"
     r"command|check|checks|twice|but|so|over|across|at|inside|without|as|by)\b)",
-    re.I,
+    re.IGNORECASE,
 )
 _THEY = re.compile(
     r"(?:they|everything|all(?: of them)?|all \d{1,6}|these|the results?)? ?(?:(?:now|all|both|still|each|successfully|have) ){0,3}"
     r"(?:pass|passed|passes|(?:are|were|came back|is|was) (?:all )?(?:passing|green|successful|ok|fine)|succeeded)(?: now| successfully| locally| cleanly)?"
     r"\s*(?:$|[.,;:!()—–]| and\b| but\b| so\b)",
-    re.I,
+    re.IGNORECASE,
 )
-_TOOL_FIRST = re.compile(rf"(?:(?:the|full|our|running) )?(?P<tool>{FILES.replace('P', 'T')})(?: (?:command|run|suite|tests?|checks?|check|build))?", re.I)
-_SHOWS = re.compile(r"(?:\s*(?::|→|=>|->|—|–)\s*|\s+(?:reports?|reported|shows?|showed|gives|gave|output|outputs|says|prints|printed) )(?:all )?", re.I)
+_TOOL_FIRST = re.compile(
+    rf"(?:(?:the|full|our|running) )?(?P<tool>{FILES.replace('P', 'T')})(?: (?:command|run|suite|tests?|checks?|check|build))?",
+    re.IGNORECASE,
+)
+_SHOWS = re.compile(
+    r"(?:\s*(?::|→|=>|->|—|–)\s*|\s+(?:reports?|reported|shows?|showed|gives|gave|output|outputs|says|prints|printed) )(?:all )?",
+    re.IGNORECASE,
+)
 _ENTRY = re.compile(
     rf"(?P<files>{FILES})(?: ?\((?:new|new file|updated|modified)\))? ?(?::|—|–|-) (?P<verb>(?:newly )?created|new file|added|updated|modified|changed|"
     r"refactored|rewrote|replaced|removed|deleted|fixed|implemented|introduced|extended|simplified|improved|adjusted|moved)\b(?P<rest>.*)",
-    re.I,
+    re.IGNORECASE,
 )
 _TOPICS_ENDED: dict[str, ClaimTopic] = {
     "test": "tests_passed",
@@ -108,7 +123,7 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if label is not None and words.label.fullmatch(label[1].strip()):
         start = label.end()
         context.labelled = True
-        if re.search(r"test|verif|result|valid", label[1], re.I):
+        if re.search(r"test|verif|result|valid", label[1], re.IGNORECASE):
             context.tests = Scope.everything()
     elif label is not None and len(label[1].split()) <= 4 and not _SUBJECT.match(label[1] + " "):
         if not any(True for _ in _did(label[1], masked, explicit=False)):
@@ -178,7 +193,8 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     adverbs = _ADVERBS.match(text)
     rest = text[adverbs.end() :] if adverbs is not None else text
     found: list[Said] = []
-    if agent:
+    perfect = subject is not None and ("have" in subject[0].lower() or "'ve" in subject[0])
+    if agent and (perfect or not _BASE_FORM.match(rest)):
         found = list(_did(rest, masked, explicit=subject is not None or context.agent))
         verified = _VERIFIED.match(rest)
         if not found and verified is not None:
@@ -286,7 +302,14 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
     if context.tests is not None and _THEY.match(text):
         scope = context.tests
         yield Said(
-            "outcome", "tests_passed", "ok", scope.tool, scope.targets, scope.counts, scope.part, universal=False
+            "outcome",
+            "tests_passed",
+            "ok",
+            scope.tool,
+            scope.targets,
+            scope.counts,
+            scope.part,
+            universal=False,
         )
         return
     named = _TOOL_FIRST.match(text)
@@ -370,10 +393,12 @@ def _tests(
         counts = {"passed": pair[0], "total": pair[1]}
     elif groups.get("n"):
         counts = {"passed": int(groups["n"])}
-        if re.search(r"failed|failures?|failing", match[0], re.I):
+        if re.search(r"failed|failures?|failing", match[0], re.IGNORECASE):
             counts["failed"] = 0
     part = before is not None and before.part
-    return Said("outcome", topic, "ok", tool, (), tuple(counts.items()), part, universal=bool(groups.get("ratio")))
+    return Said(
+        "outcome", topic, "ok", tool, (), tuple(counts.items()), part, universal=bool(groups.get("ratio"))
+    )
 
 
 def _passive(text: str, compiled: Compiled, masked: Masked) -> Said | None:

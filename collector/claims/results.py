@@ -29,7 +29,7 @@ _HEADER_LINES = 6
 _MAX_JSON = 4 * 1024 * 1024
 _STATUS_KEYS = ("exit_code", "exitCode", "returncode", "return_code", "exit_status")
 #: the command itself prints a status, or something that looks like one
-_PRINTS_STATUS = re.compile(r"\$\?|PIPESTATUS|exit[ _-]?(?:code|status)|return[ _-]?code", re.I)
+_PRINTS_STATUS = re.compile(r"\$\?|PIPESTATUS|exit[ _-]?(?:code|status)|return[ _-]?code", re.IGNORECASE)
 
 
 class _FileLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -216,7 +216,9 @@ def reported_status(plan: IntentPlan, text: str) -> int | None:
 #: characters of a command that are searched
 MAX_COMMAND = 256 * 1024
 
-_HEADER = re.compile(r"(?:Chunk ID|Wall time|Exit code|Command|Directory|Process exited|Original token count)\b.{0,400}")
+_HEADER = re.compile(
+    r"(?:Chunk ID|Wall time|Exit code|Command|Directory|Process exited|Original token count)\b.{0,400}"
+)
 
 
 def _header(lines: Sequence[str]) -> list[str]:

@@ -29,15 +29,15 @@ _HINT = re.compile(
     r"added|inserted|introduced|modified|appended|registered|adjusted|implemented|refactored|corrected|patched|resolved|"
     r"improved|simplified|wrote|saved|written|created|generated|scaffolded|edited|rewrote|extended|reworked|touched|"
     r"unchanged|untouched|unmodified|else|other|made|left|pytest|clean|green|passed)\b|\.\w",
-    re.I,
+    re.IGNORECASE,
 )
-_RUN_WORDS = re.compile(r"test|suite|spec|fail|pass|error|warning|lint|type|build", re.I)
+_RUN_WORDS = re.compile(r"test|suite|spec|fail|pass|error|warning|lint|type|build", re.IGNORECASE)
 _MAX_TARGETS = 64
 #: a summary that a client has the model write of an earlier conversation repeats claims of another time
 _RETOLD = re.compile(
     r"\s*(?:<(?:summary|analysis|state_snapshot|conversation_summary|compact\w*)\b"
     r"|(?:#+ )?(?:This session is being continued|Conversation summary|Summary of (?:the|our) conversation))",
-    re.I,
+    re.IGNORECASE,
 )
 
 
@@ -122,9 +122,7 @@ def _draft(said: Said, doubtful: bool, text: str) -> ClaimDraft:
         return ClaimDraft("occurrence", "tests_run", tool=said.tool, targets=said.targets, text=text)
     if doubtful and said.outcome == "ok":
         return ClaimDraft("occurrence", said.topic, tool=said.tool, targets=said.targets, text=text)
-    return ClaimDraft(
-        said.kind, said.topic, said.outcome, said.tool, said.targets, dict(said.counts), text
-    )
+    return ClaimDraft(said.kind, said.topic, said.outcome, said.tool, said.targets, dict(said.counts), text)
 
 
 def _distinct(drafts: Sequence[ClaimDraft]) -> tuple[ClaimDraft, ...]:

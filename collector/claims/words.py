@@ -14,7 +14,9 @@ _MAX_TOKENS = 200
 _MAX_COMMAND = 300
 _CODE = re.compile(r"(`{1,2})(?!`)([^`\n]{1,400}?)\1(?!`)")
 _LINK = re.compile(r"\[([^\[\]\n]{1,300})\]\(([^()\s]{1,500})\)")
-_URL = re.compile(r"https?://[^\s<>()\"'`\ue000\ue001]{1,1000}|(?<![\w.])(?:localhost|127\.0\.0\.1|0\.0\.0\.0):\d{2,5}(?:/[\w./-]{0,200})?")
+_URL = re.compile(
+    r"https?://[^\s<>()\"'`\ue000\ue001]{1,1000}|(?<![\w.])(?:localhost|127\.0\.0\.1|0\.0\.0\.0):\d{2,5}(?:/[\w./-]{0,200})?"
+)
 _QUOTED = re.compile(r"\"([^\"\n]{1,400})\"|“([^”\n]{1,400})”|(?<![\w'])'([^'\n]{1,300})'(?![\w'])")
 _BARE = re.compile(r"(?<![\w@/.\ue000-])(?:~|\.{1,2})?/?(?:[\w@+.-]{1,100}/){0,12}[\w@+.-]{1,100}(?![\w/])")
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w@+. \[\]()-]{1,100}/){0,30}[\w@+.\[\]-]{1,120}")
@@ -139,7 +141,11 @@ def _as_path(text: str) -> str | None:
     if name in words.file_names:
         return text
     stem, dot, extension = name.rpartition(".")
-    if not dot or extension.lower() not in words.extensions or not (stem or "/" in text or len(extension) > 2):
+    if (
+        not dot
+        or extension.lower() not in words.extensions
+        or not (stem or "/" in text or len(extension) > 2)
+    ):
         return None
     if f"{stem.lower()}.*" in words.not_files or name.lower() in words.not_files:
         return None
@@ -156,7 +162,7 @@ def _looks_named(stem: str, extension: str) -> bool:
 @lru_cache(maxsize=1024)
 def commands_of(text: str) -> tuple[Tool, ...]:
     """The programs of a command; empty if ``text`` is none or cannot be read whole."""
-    if not text or len(text) > _MAX_COMMAND or text[0] in "<([{\"'#@*=.|&-$" and not text.startswith("./"):
+    if not text or len(text) > _MAX_COMMAND or (text[0] in "<([{\"'#@*=.|&-$" and not text.startswith("./")):
         return ()
     if text.endswith(("()", ":", ",")) or "\n" in text:
         return ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def candidates(command: str, path: str | None = None) -> list[Path]:
             state = candidate.stat()
         except OSError:
             continue
-        found.setdefault((state.st_dev, state.st_ino), candidate)
+        if stat.S_ISREG(state.st_mode):
+            found.setdefault((state.st_dev, state.st_ino), candidate)
     return list(found.values())
 
 
