@@ -14,7 +14,7 @@ cd "$(dirname "$0")"
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/polygraph/kernels
 PATH=$PATH:/usr/sbin:/sbin
 
-./install-system.sh busybox-static iproute2 kmod qemu-system-x86
+./install-system.sh busybox-static e2fsprogs iproute2 kmod qemu-system-x86
 
 sudo=()
 [ "$(id -u)" = 0 ] || sudo=(sudo)

@@ -31,12 +31,17 @@ prepare() (
     # Room for work on a file system as hosts have it: events that a tmpfs never raises are raised here.
     mkdir /run/disk /run/repository
     mount /dev/vda /run/disk
-    mount --bind "$repository" /run/repository
+    mount --rbind "$repository" /run/repository
     mkdir -m 1777 /run/disk/tmp /run/disk/var-tmp
     mkdir /run/disk/home
     mount --bind /run/disk/tmp /tmp
     mount --bind /run/disk/var-tmp /var/tmp
-    [ -e "$repository/tests/vm/guest.sh" ] || { mkdir -p "$repository"; mount --bind /run/repository "$repository"; }
+    if [ ! -e "$repository/tests/vm/guest.sh" ]; then # it lies in one of the two folders now hidden
+        mkdir -p "$repository"
+        mount --rbind /run/repository "$repository"
+    fi
+    umount --recursive /run/repository
+    rmdir /run/repository
     local kind folder
     for kind in tracefs:/sys/kernel/tracing bpf:/sys/fs/bpf securityfs:/sys/kernel/security cgroup2:/sys/fs/cgroup; do
         folder=${kind#*:} kind=${kind%:*}

@@ -34,7 +34,7 @@ _LSM = "landlock,lockdown,yama,bpf"
 
 
 class VmError(Exception):
-    """The kernel is missing, did not boot, or the command did not end in time."""
+    """The kernel is missing, did not boot, or died before the command ended."""
 
     def __init__(self, version: str, what: str) -> None:
         super().__init__(f"kernel {version}: {what}")
@@ -42,7 +42,10 @@ class VmError(Exception):
 
 @dataclass(frozen=True)
 class VmResult:
-    """What a command left behind. `kernel_release` is the guest's `uname -r`, `output` stdout and stderr."""
+    """What a command left behind. `kernel_release` is the guest's `uname -r`, `output` stdout and stderr.
+
+    `status` is the exit status; 124 or 137 also says that the command was ended at its timeout.
+    """
 
     kernel_release: str
     status: int
