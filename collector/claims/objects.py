@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from collector.claims.language import CLOSE, OPEN, language
-from collector.claims.words import MARK, Masked, Token, is_package
+from collector.claims.words import MARK, Masked, Token, Tool, is_package
 
 _P = rf"{OPEN}P\d{{1,4}}{CLOSE}"
 _ASIDE = r"(?: ?\([^()]{0,80}\))?"
@@ -67,6 +67,12 @@ def tokens(marks: str, masked: Masked) -> Iterator[Token]:
     """The tokens in a piece of masked text."""
     for mark in MARK.finditer(marks):
         yield masked.at(mark[0])
+
+
+def script_of(token: Token) -> tuple[Tool, ...]:
+    """The program that a path is when it is said to have been run."""
+    runs = token.value.startswith(("./", "/")) or token.value.endswith(".sh")
+    return (Tool(token.value.rsplit("/", 1)[-1], None, None),) if token.kind == "P" and runs else ()
 
 
 def values(marks: str, masked: Masked) -> tuple[str, ...]:

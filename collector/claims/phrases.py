@@ -37,7 +37,7 @@ _WORDY = re.compile(
 )
 _RAN = re.compile(
     rf"(?:re-?)?(?:ran|run|executed) (?:(?:the|a|an|full|our|project's|both|only|just|all|existing|entire|whole|updated|final) ){{0,3}}"
-    rf"(?P<tools>{FILES.replace('P', '[TC]')})",
+    rf"(?P<tools>{FILES.replace('P', '[TCP]')})",
     re.IGNORECASE,
 )
 _RAN_FOLLOW = re.compile(
@@ -282,7 +282,7 @@ def _commands(marks: str, masked: Masked) -> Iterator[Said]:
     """``I ran `ruff check` and `pytest``: one claim per topic."""
     seen: set[ClaimTopic] = set()
     for token in objects.tokens(marks, masked):
-        for tool in token.tools:
+        for tool in token.tools or objects.script_of(token):
             said = _command(tool, token.value)
             if said is not None and said.topic not in seen:
                 seen.add(said.topic)
@@ -293,7 +293,9 @@ def _command(tool: Tool, text: str) -> Said | None:
     topic = PURPOSE_TOPICS.get(tool.purpose or "")
     if topic is not None:
         return Said("occurrence", topic, tool=tool.tool)
-    if tool.tool is None and not (tool.program in language().words.programs or text.startswith("./")):
+    if tool.tool is None and not (
+        tool.program in language().words.programs or text.startswith(("./", "/")) or text.endswith(".sh")
+    ):
         return None  # the name of a function, a test, an option
     return Said("occurrence", "command_run", tool=tool.tool, targets=(tool.program,))
 

@@ -171,6 +171,9 @@ def _lines(text: str) -> Iterator[_Line | None]:
             section.heading(title)
             indent_of_list = -1
             yield None
+            if not line.lstrip().startswith("#") and not section.closed:
+                yield _Line(_DONE_MARK.sub("", title), True, None)  # a sentence in bold
+                yield None
             continue
         if bullet is None:
             if was_blank and not line.startswith(" "):
