@@ -1,0 +1,336 @@
+"""An :class:`Answer` as the bytes of each API: one JSON body, or the events of a stream.
+
+Formats: the providers' public references (Anthropic Messages, OpenAI Chat Completions and Responses, Gemini
+generateContent). Ids are functions of the turn, so that two runs of one script say the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from tests.agents.script import Answer
+
+Wire = Literal["anthropic.messages", "openai.chat", "openai.responses", "gemini"]
+Json = dict[str, Any]
+
+#: characters in one delta: small, so that every answer is spread over several events
+PIECE = 23
+INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
+
+
+class Event(NamedTuple):
+    """One server-sent event. ``name`` None: no ``event:`` line."""
+
+    name: str | None
+    data: str
+
+    def encode(self) -> bytes:
+        """The event on the wire."""
+        head = f"event: {self.name}\n" if self.name else ""
+        return f"{head}data: {self.data}\n\n".encode()
+
+
+def wire_of(path: str) -> Wire | None:
+    """Which API a request path belongs to, None for any other."""
+    bare = path.partition("?")[0].rstrip("/")
+    if bare.endswith("/messages"):
+        return "anthropic.messages"
+    if bare.endswith("/chat/completions"):
+        return "openai.chat"
+    if bare.endswith("/responses"):
+        return "openai.responses"
+    if bare.endswith((":generateContent", ":streamGenerateContent")):
+        return "gemini"
+    return None
+
+
+def streamed(wire: Wire, path: str, request: Json) -> bool:
+    """Whether the request asks for a stream."""
+    if wire == "gemini":
+        return ":streamGenerateContent" in path
+    return request.get("stream") is True
+
+
+def pieces(text: str) -> list[str]:
+    """``text`` in deltas."""
+    return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+
+
+def dump(value: Json) -> str:
+    """JSON as the endpoint sends it."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+# --- Anthropic Messages ------------------------------------------------------------------------------
+
+
+def _anthropic(answer: Answer, model: str, turn: str) -> Json:
+    blocks: list[Json] = [{"type": "text", "text": answer.text}] if answer.text else []
+    blocks += [
+        {"type": "tool_use", "id": f"toolu_{turn}_{n}", "name": call.name, "input": call.arguments}
+        for n, call in enumerate(answer.calls)
+    ]
+    return {
+        "id": f"msg_{turn}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": blocks,
+        "stop_reason": "tool_use" if answer.calls else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
+    }
+
+
+def _anthropic_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
+    def event(kind: str, **fields: Any) -> Event:
+        return Event(kind, dump({"type": kind, **fields}))
+
+    whole = _anthropic(answer, model, turn)
+    start = whole | {"content": [], "stop_reason": None, "usage": whole["usage"] | {"output_tokens": 1}}
+    yield event("message_start", message=start)
+    yield event("ping")
+    for index, block in enumerate(whole["content"]):
+        if block["type"] == "text":
+            yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
+            for piece in pieces(block["text"]):
+                yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
+        else:
+            yield event("content_block_start", index=index, content_block=block | {"input": {}})
+            for piece in ["", *pieces(dump(block["input"]))]:
+                delta = {"type": "input_json_delta", "partial_json": piece}
+                yield event("content_block_delta", index=index, delta=delta)
+        yield event("content_block_stop", index=index)
+    yield event(
+        "message_delta",
+        delta={"stop_reason": whole["stop_reason"], "stop_sequence": None},
+        usage={"output_tokens": OUTPUT_TOKENS},
+    )
+    yield event("message_stop")
+
+
+# --- OpenAI Chat Completions -------------------------------------------------------------------------
+
+_CHAT_USAGE = {
+    "prompt_tokens": INPUT_TOKENS,
+    "completion_tokens": OUTPUT_TOKENS,
+    "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+}
+
+
+def _chat_calls(answer: Answer, turn: str) -> list[Json]:
+    return [
+        {
+            "id": f"call_{turn}_{n}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": dump(call.arguments)},
+        }
+        for n, call in enumerate(answer.calls)
+    ]
+
+
+def _chat(answer: Answer, model: str, turn: str) -> Json:
+    message: Json = {"role": "assistant", "content": answer.text or None, "refusal": None}
+    if answer.calls:
+        message["tool_calls"] = _chat_calls(answer, turn)
+    return {
+        "id": f"chatcmpl-{turn}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "logprobs": None,
+                "finish_reason": "tool_calls" if answer.calls else "stop",
+            }
+        ],
+        "usage": _CHAT_USAGE,
+    }
+
+
+def _chat_events(answer: Answer, model: str, turn: str, request: Json) -> Iterator[Event]:
+    head = {
+        "id": f"chatcmpl-{turn}",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model,
+    }
+
+    def chunk(delta: Json, finish: str | None = None) -> Event:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        return Event(None, dump(head | {"choices": [choice]}))
+
+    yield chunk({"role": "assistant", "content": ""})
+    for piece in pieces(answer.text):
+        yield chunk({"content": piece})
+    for index, call in enumerate(_chat_calls(answer, turn)):
+        arguments = call["function"]["arguments"]
+        first = call | {"index": index, "function": call["function"] | {"arguments": ""}}
+        yield chunk({"tool_calls": [first]})
+        for piece in pieces(arguments):
+            yield chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
+    yield chunk({}, "tool_calls" if answer.calls else "stop")
+    if (request.get("stream_options") or {}).get("include_usage"):
+        yield Event(None, dump(head | {"choices": [], "usage": _CHAT_USAGE}))
+    yield Event(None, "[DONE]")
+
+
+# --- OpenAI Responses --------------------------------------------------------------------------------
+
+
+def _text_part(text: str) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _responses(answer: Answer, model: str, turn: str) -> Json:
+    items: list[Json] = []
+    if answer.text:
+        items.append(
+            {
+                "type": "message",
+                "id": f"msg_{turn}",
+                "status": "completed",
+                "role": "assistant",
+                "content": [_text_part(answer.text)],
+            }
+        )
+    items += [
+        {
+            "type": "function_call",
+            "id": f"fc_{turn}_{n}",
+            "call_id": f"call_{turn}_{n}",
+            "name": call.name,
+            "arguments": dump(call.arguments),
+            "status": "completed",
+        }
+        for n, call in enumerate(answer.calls)
+    ]
+    return {
+        "id": f"resp_{turn}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": model,
+        "output": items,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": {
+            "input_tokens": INPUT_TOKENS,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": OUTPUT_TOKENS,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+        },
+    }
+
+
+def _message_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index, "content_index": 0}
+    text = item["content"][0]["text"]
+    yield {"type": "response.content_part.added", **where, "part": _text_part("")}
+    for piece in pieces(text):
+        yield {"type": "response.output_text.delta", **where, "delta": piece, "logprobs": []}
+    yield {"type": "response.output_text.done", **where, "text": text, "logprobs": []}
+    yield {"type": "response.content_part.done", **where, "part": item["content"][0]}
+
+
+def _call_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index}
+    for piece in pieces(item["arguments"]):
+        yield {"type": "response.function_call_arguments.delta", **where, "delta": piece}
+    yield {
+        "type": "response.function_call_arguments.done",
+        **where,
+        "name": item["name"],
+        "arguments": item["arguments"],
+    }
+
+
+def _responses_objects(answer: Answer, model: str, turn: str) -> Iterator[Json]:
+    whole = _responses(answer, model, turn)
+    start = whole | {"status": "in_progress", "output": [], "usage": None}
+    yield {"type": "response.created", "response": start}
+    yield {"type": "response.in_progress", "response": start}
+    for index, item in enumerate(whole["output"]):
+        message = item["type"] == "message"
+        empty: Json = {"content": []} if message else {"arguments": ""}
+        added = item | empty | {"status": "in_progress"}
+        yield {"type": "response.output_item.added", "output_index": index, "item": added}
+        yield from _message_events(item, index) if message else _call_events(item, index)
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    yield {"type": "response.completed", "response": whole}
+
+
+def _responses_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
+    for number, value in enumerate(_responses_objects(answer, model, turn)):
+        yield Event(value["type"], dump(value | {"sequence_number": number}))
+
+
+# --- Gemini ------------------------------------------------------------------------------------------
+
+
+def _gemini(parts: list[Json], turn: str, finish: str | None) -> Json:
+    candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
+    if finish:
+        candidate["finishReason"] = finish
+    return {
+        "candidates": [candidate],
+        "usageMetadata": {
+            "promptTokenCount": INPUT_TOKENS,
+            "candidatesTokenCount": OUTPUT_TOKENS,
+            "totalTokenCount": INPUT_TOKENS + OUTPUT_TOKENS,
+        },
+        "modelVersion": "gemini-2.5-pro",
+        "responseId": f"gen_{turn}",
+    }
+
+
+def _gemini_calls(answer: Answer) -> list[Json]:
+    return [{"functionCall": {"name": call.name, "args": call.arguments}} for call in answer.calls]
+
+
+def _gemini_events(answer: Answer, turn: str) -> Iterator[Event]:
+    for piece in pieces(answer.text):
+        yield Event(None, dump(_gemini([{"text": piece}], turn, None)))
+    yield Event(None, dump(_gemini(_gemini_calls(answer) or [{"text": ""}], turn, "STOP")))
+
+
+# --- all ---------------------------------------------------------------------------------------------
+
+
+def body(wire: Wire, answer: Answer, request: Json, turn: str) -> Json:
+    """The whole answer as one JSON value. ``turn`` goes into the ids."""
+    model = str(request.get("model", "scripted"))
+    if wire == "anthropic.messages":
+        return _anthropic(answer, model, turn)
+    if wire == "openai.chat":
+        return _chat(answer, model, turn)
+    if wire == "openai.responses":
+        return _responses(answer, model, turn)
+    text: list[Json] = [{"text": answer.text}] if answer.text or not answer.calls else []
+    return _gemini(text + _gemini_calls(answer), turn, "STOP")
+
+
+def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Event]:
+    """The answer as the events of a stream."""
+    model = str(request.get("model", "scripted"))
+    if wire == "anthropic.messages":
+        return _anthropic_events(answer, model, turn)
+    if wire == "openai.chat":
+        return _chat_events(answer, model, turn, request)
+    if wire == "openai.responses":
+        return _responses_events(answer, model, turn)
+    return _gemini_events(answer, turn)
