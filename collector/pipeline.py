@@ -216,7 +216,7 @@ class SessionPipeline:
             self._intent(tool_call, number, call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
             self._edit_block(block, number, call, seen.ts, connection)
-        for draft in from_text(response.text):
+        for draft in from_text(response.text, acting=bool(response.tool_calls)):
             self._claim(draft, "model", call, seen.ts, connection, None)
 
     def _intent(
