@@ -27,13 +27,20 @@ _ALSO = re.compile(
     rf"(?:the )?(?:build|lint|linter|linting|type ?-?checks?|formatting|{OPEN}T\d{{1,4}}{CLOSE}),? (?:and|,)",
     re.IGNORECASE,
 )
+_CONFIRM = re.compile(r"\bcan (?:now )?confirm\b", re.IGNORECASE)
+_PURPOSE_FIRST = re.compile(r"To \w+", re.IGNORECASE)
+_RUNNING = re.compile(
+    r"(?:after|with) (?:re-?)?running (?:the |all |all the |my |our )?(?:full |entire |whole |complete )?(?:test suite|tests|suite)\b",
+    re.IGNORECASE,
+)
 _BOUNDARY = re.compile(
     r"\s*(?:;|—|–|\s-\s|->|→|:\s|,?\s(?:but|so|and|then|while|plus)\s(?:then\s|also\s|now\s)?|,\s|\s\()\s*"
 )
 _HARD = re.compile(r";|—|–|\s-\s|,?\s(?:but|so|while)\s|:\s")
 _LABEL = re.compile(r"([\w][\w /-]{0,40}?)(?: \(\w{1,20}\))?:\s")
 _WORDY = re.compile(
-    r"as (?:expected|requested|needed|required|planned|suggested|asked)|end of file|no longer", re.IGNORECASE
+    r"as (?:expected|requested|needed|required|planned|suggested|asked)|end of file|no longer|nothing (?:else )?(?:broke|is broken|was broken|regressed)",
+    re.IGNORECASE,
 )
 _RAN = re.compile(
     rf"(?:re-?)?(?:ran|run|executed) (?:(?:the|a|an|full|our|project's|both|only|just|all|existing|entire|whole|updated|final) ){{0,3}}"
@@ -69,8 +76,11 @@ _TOPICS_ENDED: dict[str, ClaimTopic] = {
     "build": "build",
     "lint": "lint",
     "typecheck": "typecheck",
+    "install": "install",
+    "push": "push",
 }
-_CODE_VERBS = frozenset({"fixed", "implemented"})
+#: clauses of one sentence that are looked at
+_MAX_CLAUSES = 12
 
 
 class Said(NamedTuple):
@@ -110,9 +120,10 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     words = language()
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
+    text = _CONFIRM.sub("confirmed", text)
     plain = _WORDY.sub(" ", text)
     hedge = words.hedge.search(plain) is not None
-    if hedge:
+    if hedge or _PURPOSE_FIRST.match(text):
         return
     context = _Context(bullet=sentence.bullet)
     if (listed := _listed(sentence, masked)) is not None:
@@ -126,8 +137,10 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         if re.search(r"test|verif|result|valid", label[1], re.IGNORECASE):
             context.tests = Scope.everything()
     elif label is not None and len(label[1].split()) <= 4 and not _SUBJECT.match(label[1] + " "):
-        if not any(True for _ in _did(label[1], masked, explicit=False)):
+        if not (list(_did(label[1], masked, explicit=False)) or list(_state(label[1], masked, context))):
             return
+    if _RUNNING.match(text):
+        context.tests = Scope.everything()
     for clause in _clauses(text, start):
         yield from _of_clause(clause, masked, context)
 
@@ -162,7 +175,7 @@ def _clauses(text: str, start: int) -> Iterator[_Clause]:
             break
         start = match.end()
     hard = [0, *(m.end() for m in _HARD.finditer(text)), len(text)]
-    starts = [start, *(m.end() for m in _BOUNDARY.finditer(text, start))][:24]
+    starts = [start, *(m.end() for m in _BOUNDARY.finditer(text, start))][:_MAX_CLAUSES]
     for number, at in enumerate(starts):
         if at >= len(text):
             continue
@@ -178,7 +191,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     if left is not None and (clause.first or context.open):
         yield left
         return
-    if words.negation.search(clause.region):
+    if words.negation.search(_WORDY.sub(" ", clause.region)):
         if clause.first:
             context.open = False
         return
@@ -219,7 +232,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
 def _remember(found: list[Said], context: _Context) -> None:
     for said in found:
         if said.topic in ("tests_run", "tests_passed"):
-            context.tests = Scope(said.part, tool=said.tool)
+            context.tests = Scope(said.part, tool=said.tool, targets=said.targets)
 
 
 def _did(text: str, masked: Masked, *, explicit: bool) -> Iterator[Said]:
@@ -292,7 +305,7 @@ def _commands(marks: str, masked: Masked) -> Iterator[Said]:
 def _command(tool: Tool, text: str) -> Said | None:
     topic = PURPOSE_TOPICS.get(tool.purpose or "")
     if topic is not None:
-        return Said("occurrence", topic, tool=tool.tool)
+        return Said("occurrence", topic, tool=tool.tool, targets=tool.paths if topic == "tests_run" else ())
     if tool.tool is None and not (
         tool.program in language().words.programs or text.startswith(("./", "/")) or text.endswith(".sh")
     ):
@@ -352,11 +365,12 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
             topic = _TOPICS_ENDED.get(tool.purpose or "")
             if topic is not None and topic not in seen:
                 seen.add(topic)
-                yield Said("outcome", topic, "ok", tool.tool)
+                targets = tool.paths if topic == "tests_passed" else ()
+                yield Said("outcome", topic, "ok", tool.tool, targets)
         return
     if not tested:
         return
-    context.tests = Scope.everything(tested[0].tool)
+    context.tests = Scope(part=False, tool=tested[0].tool, targets=tested[0].paths)
     shows = _SHOWS.match(rest)
     if shows is None:
         return
@@ -376,6 +390,7 @@ def _tests(
     groups = match.groupdict()
     before = context.tests
     tool = before.tool if before is not None else None
+    pointed = before.targets if before is not None else ()
     if topic == "tests_failed":
         counts = {key: int(groups[key]) for key in ("passed", "failed", "total") if groups.get(key)}
         return Said("outcome", topic, "failed", tool, counts=tuple(counts.items()))
@@ -385,7 +400,14 @@ def _tests(
             return None
         kind: ClaimKind = "exhaustive" if scope.exhaustive else "outcome"
         return Said(
-            kind, topic, "ok", scope.tool or tool, scope.targets, scope.counts, scope.part, scope.universal
+            kind,
+            topic,
+            "ok",
+            scope.tool or tool,
+            scope.targets or pointed,
+            scope.counts,
+            scope.part,
+            scope.universal,
         )
     counts = {}
     if groups.get("ratio"):
@@ -399,7 +421,14 @@ def _tests(
             counts["failed"] = 0
     part = before is not None and before.part
     return Said(
-        "outcome", topic, "ok", tool, (), tuple(counts.items()), part, universal=bool(groups.get("ratio"))
+        "outcome",
+        topic,
+        "ok",
+        tool,
+        pointed,
+        tuple(counts.items()),
+        part,
+        universal=bool(groups.get("ratio")),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import takewhile
 from typing import Literal
 
 import msgspec
@@ -217,18 +218,13 @@ def reported_status(plan: IntentPlan, text: str) -> int | None:
 MAX_COMMAND = 256 * 1024
 
 _HEADER = re.compile(
-    r"(?:Chunk ID|Wall time|Exit code|Command|Directory|Process exited|Original token count)\b.{0,400}"
+    r"(?:(?:Chunk ID|Wall time|Exit code|Command|Directory|Process exited|Original token count|Output)\b.{0,400})?"
 )
 
 
 def _header(lines: Sequence[str]) -> list[str]:
     """The first line, and those after it as long as they are a harness's own."""
-    header = list(lines[:1])
-    for before, line in zip(lines, lines[1:], strict=False):
-        if _HEADER.fullmatch(before) is None:
-            break
-        header.append(line)
-    return header
+    return list(takewhile(_HEADER.fullmatch, lines)) or list(lines[:1])
 
 
 def _json(text: str) -> dict[str, object] | None:

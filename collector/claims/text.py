@@ -28,7 +28,7 @@ _HINT = re.compile(
     r"opened|looked|went|studied|analy[sz]ed|checked|updated|changed|fixed|replaced|converted|migrated|renamed|deleted|removed|"
     r"added|inserted|introduced|modified|appended|registered|adjusted|implemented|refactored|corrected|patched|resolved|"
     r"improved|simplified|wrote|saved|written|created|generated|scaffolded|edited|rewrote|extended|reworked|touched|"
-    r"unchanged|untouched|unmodified|else|other|made|left|clean|green|errors?|issues?|warnings?|problems?)\b|\.\w",
+    r"unchanged|untouched|unmodified|else|other|made|left|clean|green|exits?|exited|completed|finished|reports?|works|errors?|issues?|warnings?|problems?)\b|\.\w",
     re.IGNORECASE,
 )
 _RUN_WORDS = re.compile(r"test|suite|spec|fail|pass|error|warning|lint|type|build", re.IGNORECASE)

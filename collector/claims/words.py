@@ -21,6 +21,7 @@ _QUOTED = re.compile(r"\"([^\"\n]{1,400})\"|“([^”\n]{1,400})”|(?<![\w'])'(
 _BARE = re.compile(r"(?<![\w@/.\ue000-])(?:~|\.{1,2})?/?(?:[\w@+.-]{1,100}/){0,12}[\w@+.-]{1,100}(?![\w/])")
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w@+. \[\]()-]{1,100}/){0,30}[\w@+.\[\]-]{1,120}")
 _POSITION = re.compile(r"(?:::?\d{1,7}(?:[-:]\d{1,7})?|#L\d{1,7}(?:-L?\d{1,7})?)$")
+_MARKS = re.compile("[✅✓✔☑🎉👍🟢\ufe0f]")
 _PACKAGE = re.compile(r"@?[a-zA-Z0-9][\w./-]{0,80}(?:\[[\w,-]{1,60}\])?(?:[=~<>!@^]{1,2}[\w.^*-]{1,30})?")
 
 
@@ -30,6 +31,8 @@ class Tool(NamedTuple):
     program: str
     tool: str | None
     purpose: str | None
+    #: files among its arguments
+    paths: tuple[str, ...] = ()
 
 
 class Token(NamedTuple):
@@ -105,6 +108,7 @@ def mask(sentence: str) -> Masked:
     text = _outside(_BARE, bare, text)
     text = _outside(language().command, command, text)
     text = text.replace("’", "'").replace("**", "").replace("__", "").replace("*", "")
+    text = _MARKS.sub(" ", text)
     return Masked(" ".join(text.split()), tuple(tokens))
 
 
@@ -169,7 +173,11 @@ def commands_of(text: str) -> tuple[Tool, ...]:
     parsed = shell.parse(text)
     if not parsed.parsed:
         return ()
-    return tuple(Tool(e.program, e.tool, e.purpose) for e in parsed.executions if not e.builtin)
+    return tuple(
+        Tool(e.program, e.tool, e.purpose, tuple(a for a in e.args[:32] if _as_path(a) == a))
+        for e in parsed.executions
+        if not e.builtin
+    )
 
 
 def is_package(text: str) -> bool:

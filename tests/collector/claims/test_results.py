@@ -1,0 +1,317 @@
+"""collector/claims/results.py: claims and exit statuses in results as real tools print them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.claims.results import forms, from_result, reported_status
+from collector.claims.runners import runners, summaries
+from collector.intents.tools import IntentPlan, plan
+from polygraph.tools import tools
+
+
+def shell(command: str) -> IntentPlan:
+    return plan("Bash", json.dumps({"command": command}))
+
+
+def test_tables_agree_with_their_examples() -> None:
+    for name, runner in runners().items():
+        assert set(runner.tools) <= set(tools()), name
+        for example in runner.examples:
+            lines = ["Ran 5 tests in 0.001s", "", example]
+            assert summaries(lines, runner.tools)[0].ok is not None, (name, example)
+    for form in (*forms().file, *forms().status):
+        for example in form.examples:
+            assert re.fullmatch(form.line, example), (form.line, example)
+
+
+PYTEST = """\
+============================= test session starts ==============================
+platform linux -- Python 3.11.2, pytest-8.3.3, pluggy-1.5.0
+collected 6 items
+
+tests/test_a.py .....F                                                   [100%]
+
+=================================== FAILURES ===================================
+____________________________________ test_f ____________________________________
+E       assert 1 == 2
+=========================== short test summary info ============================
+FAILED tests/test_a.py::test_f - assert 1 == 2
+========================= 1 failed, 5 passed in 0.03s ==========================
+"""
+UNITTEST = """\
+..
+----------------------------------------------------------------------
+Ran 2 tests in 0.000s
+
+OK
+"""
+JEST = """\
+PASS  src/a.test.js
+  \x1b[32m✓\x1b[39m adds (2 ms)
+
+\x1b[1mTest Suites: \x1b[22m\x1b[1m\x1b[32m1 passed\x1b[39m\x1b[22m, 1 total
+\x1b[1mTests:       \x1b[22m\x1b[1m\x1b[32m3 passed\x1b[39m\x1b[22m, 3 total
+Snapshots:   0 total
+Time:        0.4 s
+"""
+VITEST = """\
+ ✓ src/a.test.ts (6)
+
+ Test Files  1 failed (1)
+      Tests  1 failed | 5 passed (6)
+   Start at  10:00:00
+"""
+GO = "ok  \texample.com/a\t0.004s\n?   \texample.com/c\t[no test files]\nok  \texample.com/b\t(cached)\n"
+GO_BAD = "--- FAIL: TestA (0.00s)\n    a_test.go:5: no\nFAIL\nFAIL\texample.com/a\t0.003s\nok  \texample.com/b\t0.1s\nFAIL\n"
+CARGO = """\
+running 2 tests
+test a ... ok
+test b ... ok
+
+test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+
+   Doc-tests x
+
+running 1 test
+
+test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
+"""
+MOCHA = "  sum\n    ✔ adds\n\n\n  5 passing (12ms)\n  1 failing\n\n  1) sum\n"
+NODE = "# tests 5\n# suites 0\n# pass 5\n# fail 0\n# cancelled 0\n# skipped 0\n"
+RSPEC = "..\n\nFinished in 0.01 seconds (files took 0.1 seconds to load)\n2 examples, 0 failures\n"
+MAVEN = (
+    "[INFO] Results:\n[INFO]\n[INFO] Tests run: 5, Failures: 0, Errors: 0, Skipped: 1\n[INFO] BUILD SUCCESS\n"
+)
+PHPUNIT = "PHPUnit 10.5\n\n..  2 / 2 (100%)\n\nOK (2 tests, 3 assertions)\n"
+CTEST = "100% tests passed, 0 tests failed out of 5\n\nTotal Test time (real) =   0.02 sec\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "output", "topic", "tool", "counts"),
+    [
+        ("pytest -q", PYTEST, "tests_failed", "pytest", {"failed": 1, "passed": 5}),
+        ("pytest -q", ".....\n5 passed in 0.02s\n", "tests_passed", "pytest", {"passed": 5}),
+        (
+            "pytest -q | tail -3",
+            "5 passed, 2 skipped in 1.02s",
+            "tests_passed",
+            "pytest",
+            {"passed": 5, "skipped": 2},
+        ),
+        ("python -m unittest", UNITTEST, "tests_passed", "unittest", {"passed": 2, "total": 2}),
+        ("npx jest", JEST, "tests_passed", "jest", {"passed": 3, "total": 3}),
+        ("npm test", JEST, "tests_passed", "npm-test", {"passed": 3, "total": 3}),
+        ("npx vitest run", VITEST, "tests_failed", "vitest", {"failed": 1, "passed": 5, "total": 6}),
+        ("go test ./...", GO, "tests_passed", "go-test", {}),
+        ("go test ./...", GO_BAD, "tests_failed", "go-test", {}),
+        ("cargo test", CARGO, "tests_passed", "cargo-test", {"passed": 3, "failed": 0}),
+        ("npx mocha", MOCHA, "tests_failed", "mocha", {"passed": 5, "failed": 1}),
+        ("node --test", NODE, "tests_passed", "node-test", {"passed": 5, "failed": 0}),
+        ("rspec", RSPEC, "tests_passed", "rspec", {"total": 2, "passed": 2, "failed": 0}),
+        (
+            "mvn test",
+            MAVEN,
+            "tests_passed",
+            "maven-test",
+            {"total": 5, "passed": 4, "failed": 0, "skipped": 1},
+        ),
+        ("vendor/bin/phpunit", PHPUNIT, "tests_passed", "phpunit", {"total": 2, "passed": 2}),
+        ("ctest", CTEST, "tests_passed", "ctest", {"total": 5, "passed": 5, "failed": 0}),
+        ("make test", ".....\n5 passed in 0.02s\n", "tests_passed", "make-test", {"passed": 5}),
+    ],
+)
+def test_summary_of_a_runner_becomes_one_claim(
+    command: str, output: str, topic: str, tool: str, counts: dict[str, int]
+) -> None:
+    (claim,) = from_result(shell(command), output, is_error=False).claims
+    assert (claim.topic, claim.tool, claim.counts) == (topic, tool, counts)
+    assert claim.kind == "outcome"
+    assert claim.outcome == ("ok" if topic == "tests_passed" else "failed")
+    assert claim.text.strip()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat old_test_log.txt",
+        "grep passed ci.log",
+        "echo '5 passed in 0.1s'",
+        "git log -1",
+        "tail -5 out.log",
+    ],
+)
+def test_printed_log_is_no_run(command: str) -> None:
+    assert from_result(shell(command), "===== 5 passed in 0.10s =====\n", is_error=False).claims == ()
+
+
+@pytest.mark.parametrize(
+    "output", ["no tests ran in 0.01s", "collected 0 items", "2 skipped in 0.10s", "", "5 passed"]
+)
+def test_empty_or_unfinished_output_claims_nothing(output: str) -> None:
+    assert from_result(shell("pytest"), output, is_error=False).claims == ()
+
+
+def test_pass_beside_trouble_is_only_a_run() -> None:
+    """Coverage below its mark fails a run in which every test passed: nothing says that the run went well."""
+    output = "5 passed in 0.1s\nFAIL Required test coverage of 90% not reached. Total coverage: 80.00%\n"
+    assert [c.topic for c in from_result(shell("pytest --cov"), output, is_error=False).claims] == [
+        "tests_run"
+    ]
+    assert [c.topic for c in from_result(shell("pytest"), "5 passed in 0.1s", is_error=True).claims] == [
+        "tests_run"
+    ]
+    failed = from_result(shell("pytest"), "Exit code 1\n5 passed in 0.1s", is_error=False)
+    assert [c.topic for c in failed.claims] == ["tests_run"]
+    assert failed.reported_status == 1
+
+
+def test_one_failed_summary_fails_all() -> None:
+    output = "5 passed in 0.1s\n1 failed, 2 passed in 0.1s\n"
+    (claim,) = from_result(shell("pytest a; pytest b"), output, is_error=False).claims
+    assert (claim.topic, claim.counts) == ("tests_failed", {"failed": 1, "passed": 2})
+
+
+def test_unknown_tool_may_report_tests() -> None:
+    made = plan("run_my_checks", json.dumps({"target": "all"}))
+    assert made.kind == "other"
+    (claim,) = from_result(made, "===== 5 passed in 0.10s =====", is_error=False).claims
+    assert (claim.topic, claim.tool) == ("tests_passed", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("Read", {"file_path": "/p/log.txt"}),
+        ("Grep", {"pattern": "passed"}),
+        ("WebFetch", {"url": "https://example.com", "prompt": "x"}),
+        ("Task", {"prompt": "run the tests", "description": "x"}),
+        ("mcp__runner__tests", {"target": "all"}),
+    ],
+)
+def test_what_other_tools_quote_is_no_claim(name: str, arguments: dict[str, str]) -> None:
+    made = plan(name, json.dumps(arguments))
+    assert from_result(made, "===== 5 passed in 0.10s =====", is_error=False).claims == ()
+
+
+FILE = {"file_path": "/p/a.py", "content": "x", "old_string": "a", "new_string": "b"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "topic"),
+    [
+        ("Write", "File created successfully at: /p/a.py", "file_created"),
+        ("Write", "The file /p/a.py has been updated successfully.", "file_changed"),
+        (
+            "Edit",
+            "The file /p/a.py has been updated. Here's the result of running `cat -n` on a snippet:\n 1\tx",
+            "file_changed",
+        ),
+        ("MultiEdit", "Applied 2 edits to /p/a.py:\n1. Replaced", "file_changed"),
+        ("write_file", "Successfully created and wrote to new file: /p/a.py.", "file_created"),
+        ("write_file", "Successfully overwrote file: /p/a.py.", "file_changed"),
+        ("replace", "Successfully modified file: /p/a.py (1 replacements).", "file_changed"),
+        ("write_file", "Successfully wrote to /p/a.py", "file_changed"),
+        ("write", "Wrote file successfully.", "file_changed"),
+        ("delete_file", "File deleted successfully: /p/a.py", "file_deleted"),
+    ],
+)
+def test_message_of_a_file_tool_claims_its_file(tool: str, text: str, topic: str) -> None:
+    (claim,) = from_result(plan(tool, json.dumps(FILE)), text, is_error=False).claims
+    assert (claim.kind, claim.topic, claim.targets) == ("occurrence", topic, ("/p/a.py",))
+
+
+def test_patch_claims_every_file() -> None:
+    patch = "*** Begin Patch\n*** Add File: n.py\n+x\n*** Update File: a.py\n@@\n-a\n+b\n*** Delete File: d.py\n*** End Patch\n"
+    made = plan("apply_patch", json.dumps({"input": patch}))
+    text = "Exit code: 0\nOutput:\nSuccess. Updated the following files:\nA n.py\nM a.py\nD d.py\n"
+    found = from_result(made, text, is_error=False).claims
+    assert [(c.topic, c.targets) for c in found] == [
+        ("file_created", ("n.py",)),
+        ("file_changed", ("a.py",)),
+        ("file_deleted", ("d.py",)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "text", "is_error"),
+    [
+        ("Read", "File created successfully at: /p/a.py", False),
+        ("Bash", "File created successfully at: /p/a.py", False),
+        ("Write", "File created successfully at: /p/a.py", True),
+        ("Write", "File created successfully at: /elsewhere/b.py", False),
+        ("Write", "Error: the file has not been read", False),
+        ("mcp__fs__write_file", "File created successfully at: /p/a.py", False),
+    ],
+)
+def test_other_results_claim_no_file(tool: str, text: str, is_error: bool) -> None:
+    made = plan(tool, json.dumps({**FILE, "command": "ls"}))
+    assert from_result(made, text, is_error).claims == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("Exit code 1\nboom", 1),
+        ("Error: Exit code 127\nnot found", 127),
+        ("Exit code: 0\nWall time: 0.1 seconds\nOutput:\nhi", 0),
+        ("Exit code: 2\nWall time: 0.1 seconds\nOutput:\n", 2),
+        ("Chunk ID: 1\nWall time: 0.1 seconds\nProcess exited with code 3\nOutput:\n", 3),
+        ("Wall time: 0.1 seconds\nProcess exited with code 0\nOutput:\nx", 0),
+        ("<returncode>1</returncode>\n<output>\nx\n</output>", 1),
+        ("<returncode>0</returncode>\n<output>\nx\n</output>", 0),
+        ("exit status: 2", 2),
+        ("x\n[The command completed with exit code 0.]", 0),
+        ("x\n[Command failed with exit code 1]", 1),
+        ('{"output": "x", "metadata": {"exit_code": 4, "duration_seconds": 0.1}}', 4),
+        ('{"stdout": "", "stderr": "", "exit_code": 0}', 0),
+        ("Command: x\nDirectory: (root)\nOutput: y\nExit Code: 1", 1),
+        ("hello", None),
+        ("", None),
+        ("the words exit code: 1 in a line", None),
+        ("line\nExit code 1\nline", None),
+        ("done\nExit code: 0", None),
+        ("Exit code: 0\nsome program printed this", None),
+        ('{"exit_code": 1}', None),
+        ("Exit code 999", None),
+    ],
+)
+def test_reported_status(text: str, status: int | None) -> None:
+    assert reported_status(shell("make"), text) == status
+
+
+def test_status_that_the_command_itself_prints_is_not_the_harness() -> None:
+    assert reported_status(shell('make; echo "Exit code: $?"'), "Exit code: 1") is None
+    assert reported_status(shell("echo 'exit status: 3'"), "exit status: 3") is None
+
+
+def test_only_commands_have_a_status() -> None:
+    assert reported_status(plan("Read", json.dumps({"file_path": "/a"})), "Exit code 1\n") is None
+
+
+def test_json_output_is_read_inside() -> None:
+    text = json.dumps({"output": ".....\n5 passed in 0.02s\n", "metadata": {"exit_code": 0}})
+    read = from_result(shell("pytest"), text, is_error=False)
+    assert [c.topic for c in read.claims] == ["tests_passed"]
+    assert read.reported_status == 0
+
+
+@given(st.text(max_size=400), st.sampled_from(["pytest", "ls", "make test"]), st.booleans())
+def test_garbage_is_read_without_error(text: str, command: str, is_error: bool) -> None:
+    read = from_result(shell(command), text, is_error)
+    assert read.reported_status is None or 0 <= read.reported_status <= 255
+
+
+@given(
+    st.lists(
+        st.sampled_from(["5 passed", " in ", "0.1s", "=", "\n", ", ", "1 failed", "ok\t", "FAIL", "{", '"'])
+    )
+)
+def test_pieces_of_summaries_are_read_without_error(pieces: list[str]) -> None:
+    for claim in from_result(shell("pytest"), "".join(pieces), is_error=False).claims:
+        assert claim.topic in ("tests_passed", "tests_failed", "tests_run")
