@@ -12,7 +12,7 @@ import msgspec
 from collector.claims.model import ClaimKind, ClaimTopic
 from collector.claims.tables import load
 
-#: a token that stands for a code span, path, URL or quotation (words.py makes them); no text has these characters
+#: around the token that stands for a code span, path, URL or quotation; words.py makes them of no other text
 OPEN, CLOSE = "\ue000", "\ue001"
 _KINDS = {"P": "P", "U": "U", "T": "T", "C": "C", "Q": "Q", "ANY": "PUTC"}
 
@@ -68,6 +68,8 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     leads: tuple[str, ...]
     admissions: tuple[str, ...]
     failures: str
+    went_wrong: str
+    elsewhere: str
     macros: dict[str, str]
     did: tuple[Rule, ...]
     state: tuple[Rule, ...]
@@ -97,6 +99,8 @@ class Language(NamedTuple):
     lead: re.Pattern[str]
     admission: re.Pattern[str]
     failure: re.Pattern[str]
+    went_wrong: re.Pattern[str]
+    elsewhere: re.Pattern[str]
     command: re.Pattern[str]
     did: tuple[Compiled, ...]
     state: tuple[Compiled, ...]
@@ -122,12 +126,11 @@ def language() -> Language:
     leads = _any_of(table.leads)
     macros = {name: rf"{OPEN}[{kinds}]\d{{1,4}}{CLOSE}" for name, kinds in _KINDS.items()}
     macros["LEADIN"] = rf"(?:(?:{leads}),? ){{1,3}}"
-    macros["FILEWORDS"] = (
-        rf"(?: (?!(?:{_any_of(table.words.breaks)})\b)(?!\w+ing\b(?<!existing)(?<!following))[A-Za-z][\w-]*){{0,6}}?:?"
-    )
-    macros["INSIDE"] = (
-        rf"(?:,? (?!(?:{_any_of(table.words.mentions)})\b)(?:[A-Za-z0-9][\w'/-]*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})){{1,14}}?"
-    )
+    breaks, mentions = _any_of(table.words.breaks), _any_of(table.words.mentions)
+    noun = rf"(?!(?:{breaks})\b)(?!\w+ing\b(?<!existing)(?<!following))[A-Za-z][\w-]*"
+    macros["FILEWORDS"] = rf"(?: {noun}){{0,6}}?:?"
+    part = rf"(?!(?:{mentions})\b)(?:[A-Za-z0-9][\w'/-]*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})"
+    macros["INSIDE"] = rf"(?:,? {part}){{1,14}}?"
     macros |= table.macros
 
     def compiled(rules: tuple[Rule, ...]) -> tuple[Compiled, ...]:
@@ -145,6 +148,8 @@ def language() -> Language:
         lead=re.compile(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.IGNORECASE),
         admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=re.compile(table.failures, re.IGNORECASE),
+        went_wrong=re.compile(table.went_wrong, re.IGNORECASE),
+        elsewhere=re.compile(table.elsewhere),
         command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         did=compiled(table.did),
         state=compiled(table.state),

@@ -306,10 +306,10 @@ def _command(tool: Tool, text: str) -> Said | None:
     topic = PURPOSE_TOPICS.get(tool.purpose or "")
     if topic is not None:
         return Said("occurrence", topic, tool=tool.tool, targets=tool.paths if topic == "tests_run" else ())
-    if tool.tool is None and not (
+    if (tool.tool is None or tool.purpose == "query") and not (
         tool.program in language().words.programs or text.startswith(("./", "/")) or text.endswith(".sh")
     ):
-        return None  # the name of a function, a test, an option
+        return None  # the name of a function or a test; a search that the agent has a tool of its own for
     return Said("occurrence", "command_run", tool=tool.tool, targets=(tool.program,))
 
 

@@ -33,6 +33,7 @@ _HINT = re.compile(
 )
 _RUN_WORDS = re.compile(r"test|suite|spec|fail|pass|error|warning|lint|type|build", re.IGNORECASE)
 _MAX_TARGETS = 64
+_MAY_GO_WRONG = frozenset({"server_started", "url_fetched", "install", "commit", "push", "deployed"})
 #: a summary that a client has the model write of an earlier conversation repeats claims of another time
 _RETOLD = re.compile(
     r"\s*(?:<(?:summary|analysis|state_snapshot|conversation_summary|compact\w*)\b"
@@ -63,7 +64,13 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
         for said in _merged(of_sentence(sentence, mask(sentence.text))):
             if not (acting and said.outcome is None):
                 found.append((number, said, sentence.text))
-    return _distinct([_draft(said, doubts.about(number, said), words) for number, said, words in found])
+    return _distinct(
+        [
+            _draft(said, doubts.about(number, said), words)
+            for number, said, words in found
+            if not doubts.refuse(number, said)
+        ]
+    )
 
 
 def edit_blocks(text: str) -> tuple[ExpectedFileDraft, ...]:
@@ -76,9 +83,15 @@ class _Doubts:
 
     def __init__(self) -> None:
         self._admitted = False
+        self._elsewhere = False
         self._failures: list[int] = []
+        self._wrong: set[int] = set()
 
     def hear(self, number: int, sentence: str) -> None:
+        """Takes in sentence ``number``."""
+        if language().went_wrong.search(sentence) is not None:
+            self._wrong.add(number)
+        self._elsewhere = self._elsewhere or language().elsewhere.search(sentence) is not None
         if _RUN_WORDS.search(sentence) is None:
             return
         self._admitted = self._admitted or language().admission.search(sentence) is not None
@@ -92,6 +105,12 @@ class _Doubts:
         if any(at > number for at in self._failures):
             return True
         return bool(self._failures) and not said.universal
+
+    def refuse(self, number: int, said: Said) -> bool:
+        """Whether the text itself leaves open that it was done, or done here."""
+        if said.topic in _MAY_GO_WRONG:
+            return number in self._wrong or number + 1 in self._wrong
+        return self._elsewhere and said.outcome is not None and said.tool is None
 
 
 def _merged(said: Iterable[Said]) -> list[Said]:

@@ -137,7 +137,7 @@ def _code(inner: str) -> Token:
 
 def _as_path(text: str) -> str | None:
     """The path that a word is, without its line number; None if it may be something else."""
-    text = _POSITION.sub("", text.strip())
+    text = _POSITION.sub("", text.strip()).removeprefix("~/")
     if not 2 <= len(text) <= 400 or not _PATH.fullmatch(text) or " " in text:
         return None
     words = language().words

@@ -98,7 +98,7 @@ CLAIMED: list[tuple[str, list[ClaimDraft]]] = [
     ("I installed the dependencies.", [draft("install")]),
     ("Installed `requests` and `flask`.", [draft("install")]),
     ("I ran `pip install -r requirements.txt`.", [draft("install", tool="pip-install")]),
-    ("All dependencies are installed.", [draft("install")]),
+    ("All dependencies have been installed.", [draft("install")]),
     ("I committed the changes.", [draft("commit")]),
     ("Committed as `abc1234`.", [draft("commit")]),
     ("The changes have been committed.", [draft("commit")]),
