@@ -56,6 +56,72 @@ class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     programs: frozenset[str]
 
 
+class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    subject: str
+    adverbs: str
+    base_form: str
+    verified: str
+    confirm: str
+    go_on: str
+    also: str
+    purpose_first: str
+    running: str
+    boundary: str
+    hard: str
+    label: str
+    tests_label: str
+    wordy: str
+    ran: str
+    ran_follow: str
+    they: str
+    tool_first: str
+    shows: str
+    entry: str
+    entry_end: str
+    retold: str
+    hint: str
+    about_runs: str
+    file_nouns: str
+    file_end: str
+    package_end: str
+    test_name: str
+    whole_places: str
+
+
+class Forms(NamedTuple):
+    """Parts of a sentence; data/language.toml tells what each is."""
+
+    subject: re.Pattern[str]
+    adverbs: re.Pattern[str]
+    base_form: re.Pattern[str]
+    verified: re.Pattern[str]
+    confirm: re.Pattern[str]
+    go_on: re.Pattern[str]
+    also: re.Pattern[str]
+    purpose_first: re.Pattern[str]
+    running: re.Pattern[str]
+    boundary: re.Pattern[str]
+    hard: re.Pattern[str]
+    label: re.Pattern[str]
+    tests_label: re.Pattern[str]
+    wordy: re.Pattern[str]
+    ran: re.Pattern[str]
+    ran_follow: re.Pattern[str]
+    they: re.Pattern[str]
+    tool_first: re.Pattern[str]
+    shows: re.Pattern[str]
+    entry: re.Pattern[str]
+    entry_end: re.Pattern[str]
+    retold: re.Pattern[str]
+    hint: re.Pattern[str]
+    about_runs: re.Pattern[str]
+    file_nouns: re.Pattern[str]
+    file_end: re.Pattern[str]
+    package_end: re.Pattern[str]
+    test_name: re.Pattern[str]
+    whole_places: re.Pattern[str]
+
+
 class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/language.toml."""
 
@@ -71,6 +137,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     went_wrong: str
     elsewhere: str
     macros: dict[str, str]
+    forms: _FormTable
     did: tuple[Rule, ...]
     state: tuple[Rule, ...]
     ended: tuple[Rule, ...]
@@ -102,6 +169,7 @@ class Language(NamedTuple):
     went_wrong: re.Pattern[str]
     elsewhere: re.Pattern[str]
     command: re.Pattern[str]
+    forms: Forms
     did: tuple[Compiled, ...]
     state: tuple[Compiled, ...]
     ended: tuple[Compiled, ...]
@@ -109,6 +177,12 @@ class Language(NamedTuple):
     lists: tuple[Compiled, ...]
     words: _Words
     commands: dict[str, str]
+
+
+def listing(kinds: str) -> str:
+    """Pattern of a list of tokens: "`a.py`, `b.py` (new) and `c.py`"."""
+    one = rf"{OPEN}[{kinds}]\d{{1,4}}{CLOSE}(?: ?\([^()]{{0,80}}\))?"
+    return rf"{one}(?:(?:, and |, | and | & | \+ |/)(?:the |a |also |in |to )?{one}){{0,40}}"
 
 
 def _any_of(phrases: Iterable[str]) -> str:
@@ -131,6 +205,7 @@ def language() -> Language:
     macros["FILEWORDS"] = rf"(?: {noun}){{0,6}}?:?"
     part = rf"(?!(?:{mentions})\b)(?:[A-Za-z0-9][\w'/-]*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})"
     macros["INSIDE"] = rf"(?:,? {part}){{1,14}}?"
+    macros["FILES"], macros["TOOLS"], macros["RUNNABLE"] = listing("P"), listing("T"), listing("TCP")
     macros |= table.macros
 
     def compiled(rules: tuple[Rule, ...]) -> tuple[Compiled, ...]:
@@ -151,6 +226,12 @@ def language() -> Language:
         went_wrong=re.compile(table.went_wrong, re.IGNORECASE),
         elsewhere=re.compile(table.elsewhere),
         command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
+        forms=Forms(
+            **{
+                name: re.compile(_expand(pattern, macros), re.IGNORECASE)
+                for name, pattern in msgspec.structs.asdict(table.forms).items()
+            }
+        ),
         did=compiled(table.did),
         state=compiled(table.state),
         ended=compiled(table.ended),

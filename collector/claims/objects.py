@@ -6,32 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from collector.claims.language import CLOSE, OPEN, language
+from collector.claims.language import OPEN, language, listing
 from collector.claims.words import MARK, Masked, Token, Tool, is_package
 
-_P = rf"{OPEN}P\d{{1,4}}{CLOSE}"
-_ASIDE = r"(?: ?\([^()]{0,80}\))?"
-#: a list of files: "`a.py`, `b.py` (new) and `c.py`"
-FILES = rf"{_P}{_ASIDE}(?:(?:, and |, | and | & | \+ |/)(?:the |a |also |in |to )?{_P}{_ASIDE}){{0,40}}"
-_FILES = re.compile(FILES)
-_PACKAGES = re.compile(FILES.replace("P", "[CTP]").replace(_ASIDE, _ASIDE))
-_NOUNS = re.compile(
-    r"(?:(?:the|a|new|file|files|module|script|both|following|test|config|configuration) ){0,4}",
-    re.IGNORECASE,
-)
-_END = re.compile(r"\s*(?:$|[.,;:!()—–]|-\s)")
+_FILES = re.compile(listing("P"))
+_PACKAGES = re.compile(listing("CTP"))
 _WORD = re.compile(r"\s+([A-Za-z][A-Za-z-]*)")
 _TO_FILE = re.compile(rf"\s+to (?:the )?{OPEN}[PC]")
 _ADDED = re.compile(r"added\b", re.IGNORECASE)
-_PACKAGE_FOLLOW = re.compile(
-    r"\s*(?:$|[.,;:!()—–]|-\s|(?:via|with|using|as|for|and|to|from|in|into|globally|locally|successfully|package|packages|so|dependency|dependencies)\b)",
-    re.IGNORECASE,
-)
-_TEST_NAME = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test\.\w+|[^/]*\.(?:test|spec)\.\w+|conftest\.py)$")
-_WHOLE_PLACES = re.compile(
-    r" (?:in|for|of) (?:the |this )?(?:suite|project|repo|repository|codebase|workspace|package)$",
-    re.IGNORECASE,
-)
 _MAX_TARGETS = 64
 
 
@@ -89,7 +71,7 @@ def files_at(text: str, at: int, masked: Masked) -> Files | None:
 
 def skip_nouns(text: str) -> int:
     """Where "the new file " ends."""
-    match = _NOUNS.match(text)
+    match = language().forms.file_nouns.match(text)
     return match.end() if match is not None else 0
 
 
@@ -97,7 +79,7 @@ def follows(text: str, at: int, verb: str, *, inside: bool) -> bool:
     """Whether what follows the files leaves the verb with them: not "deleted the `a.py` entry"."""
     if _TO_FILE.match(text, at) is not None:
         return False  # "changed `a.py` to `b.py`"
-    if _END.match(text, at) is not None:
+    if language().forms.file_end.match(text, at) is not None:
         return True
     word = _WORD.match(text, at)
     if word is None:
@@ -114,13 +96,13 @@ def is_code(path: str) -> bool:
 
 def is_test(path: str) -> bool:
     """Whether a path is a test by its name; a failing one may be fixed elsewhere."""
-    return _TEST_NAME.search(path) is not None
+    return language().forms.test_name.search(path) is not None
 
 
 def packages_at(text: str, at: int, masked: Masked) -> bool:
     """Whether names of packages stand at ``at``, and nothing named after them."""
     match = _PACKAGES.match(text, at)
-    if match is None or _PACKAGE_FOLLOW.match(text, match.end()) is None:
+    if match is None or language().forms.package_end.match(text, match.end()) is None:
         return False
     return all(is_package(token.value) for token in tokens(match[0], masked))
 
@@ -131,22 +113,17 @@ def urls_in(text: str, masked: Masked) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))[:_MAX_TARGETS]
 
 
+def ratio(text: str) -> int | None:
+    """12 of "12/12" or "12 of 12"; None of "3/12" and of "0/0"."""
+    numbers = {int(number) for number in re.findall(r"\d+", text)}
+    return max(numbers) or None if len(numbers) == 1 else None
+
+
 def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
     """Scope of a match of the macro TESTS; None if it says that it is not all ("most tests")."""
     scope = (match["scope"] or "").split()
-    return _scope(
-        scope,
-        match["noun"].lower(),
-        match["where"] or "",
-        match["ratio"] or "",
-        masked,
-        match.string[: match.start("noun")],
-    )
-
-
-def _scope(
-    scope: list[str], noun: str, where: str, ratio: str, masked: Masked, before: str = ""
-) -> Scope | None:
+    noun, where = match["noun"].lower(), match["where"] or ""
+    before = match.string[: match.start("noun")]
     words = language().words
     tool: str | None = None
     targets: tuple[str, ...] = ()
@@ -167,15 +144,15 @@ def _scope(
             lowered.add(word.lower())
     if lowered & words.partial or counts.get("passed") == 0:
         return None
-    if ratio:
-        pair = [int(number) for number in re.findall(r"\d+", ratio)]
-        if len(pair) != 2 or pair[0] != pair[1]:
+    if match["ratio"]:
+        all_of = ratio(match["ratio"])
+        if all_of is None:
             return None
-        counts = {"passed": pair[0], "total": pair[1]}
+        counts = {"passed": all_of, "total": all_of}
     part = part or bool(lowered - words.whole_scopes)
     opening = {w.lower() for w in before.split()} | lowered
-    universal = bool(opening & words.universal) or bool(ratio)
-    if where and _WHOLE_PLACES.search(where) is None:
+    universal = bool(opening & words.universal) or bool(match["ratio"])
+    if where and language().forms.whole_places.search(where) is None:
         targets = values(where, masked)
         part = part or not (targets and universal)
     return Scope(

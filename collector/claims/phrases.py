@@ -7,70 +7,12 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from collector.claims import objects
-from collector.claims.language import CLOSE, OPEN, Compiled, language
+from collector.claims.language import Compiled, language
 from collector.claims.model import PURPOSE_TOPICS, ClaimKind, ClaimTopic, Outcome
-from collector.claims.objects import FILES, Scope
+from collector.claims.objects import Scope
 from collector.claims.sentences import Sentence
 from collector.claims.words import Masked, Tool
 
-_SUBJECT = re.compile(r"(?:I|we)(?:'ve| have)? ", re.IGNORECASE)
-_ADVERBS = re.compile(
-    r"(?:(?:also|then|now|just|successfully|finally|additionally|subsequently|quickly|manually|fully|carefully|thoroughly|"
-    r"completely|even|both|re-?) ){0,3}",
-    re.IGNORECASE,
-)
-#: "Run the tests" is no claim, "I have run the tests" is one
-_BASE_FORM = re.compile(r"(?:re-?)?run\b", re.IGNORECASE)
-_VERIFIED = re.compile(r"(?:verified|confirmed|checked|validated)(?: that)? (?=\S)", re.IGNORECASE)
-_GO_ON = re.compile(r"(?:this|that|the (?:fix|change|changes|bug|issue|problem|update))\b", re.IGNORECASE)
-_ALSO = re.compile(
-    rf"(?:the )?(?:build|lint|linter|linting|type ?-?checks?|formatting|{OPEN}T\d{{1,4}}{CLOSE}),? (?:and|,)",
-    re.IGNORECASE,
-)
-_CONFIRM = re.compile(r"\bcan (?:now )?confirm\b", re.IGNORECASE)
-_PURPOSE_FIRST = re.compile(r"To \w+", re.IGNORECASE)
-_RUNNING = re.compile(
-    r"(?:after|with) (?:re-?)?running (?:the |all |all the |my |our )?(?:full |entire |whole |complete )?(?:test suite|tests|suite)\b",
-    re.IGNORECASE,
-)
-_BOUNDARY = re.compile(
-    r"\s*(?:;|—|–|\s-\s|->|→|:\s|,?\s(?:but|so|and|then|while|plus)\s(?:then\s|also\s|now\s)?|,\s|\s\()\s*"
-)
-_HARD = re.compile(r";|—|–|\s-\s|,?\s(?:but|so|while)\s|:\s")
-_LABEL = re.compile(r"([\w][\w /-]{0,40}?)(?: \(\w{1,20}\))?:\s")
-_WORDY = re.compile(
-    r"as (?:expected|requested|needed|required|planned|suggested|asked)|end of file|no longer|nothing (?:else )?(?:broke|is broken|was broken|regressed)",
-    re.IGNORECASE,
-)
-_RAN = re.compile(
-    rf"(?:re-?)?(?:ran|run|executed) (?:(?:the|a|an|full|our|project's|both|only|just|all|existing|entire|whole|updated|final) ){{0,3}}"
-    rf"(?P<tools>{FILES.replace('P', '[TCP]')})",
-    re.IGNORECASE,
-)
-_RAN_FOLLOW = re.compile(
-    r"\s*(?:$|[.,;:!()—–]|-|(?:on|in|for|with|from|against|to|again|and|which|locally|successfully|after|using|test|tests|suite|"
-    r"command|check|checks|twice|but|so|over|across|at|inside|without|as|by)\b)",
-    re.IGNORECASE,
-)
-_THEY = re.compile(
-    r"(?:they|everything|all(?: of them)?|all \d{1,6}|these|the results?)? ?(?:(?:now|all|both|still|each|successfully|have) ){0,3}"
-    r"(?:pass|passed|passes|(?:are|were|came back|is|was) (?:all )?(?:passing|green|successful|ok|fine)|succeeded)(?: now| successfully| locally| cleanly)?"
-    r"\s*(?:$|[.,;:!()—–]| and\b| but\b| so\b)",
-    re.IGNORECASE,
-)
-_TOOL_FIRST = re.compile(
-    rf"(?:(?:the|full|our|running) )?(?P<tool>{FILES.replace('P', 'T')})(?: (?:command|run|suite|tests?|checks?|check|build))?",
-    re.IGNORECASE,
-)
-_SHOWS = re.compile(
-    r"(?:\s*(?::|→|=>|->|—|–)\s*|\s+(?:reports?|reported|shows?|showed|gives|gave|output|outputs|says|prints|printed) )(?:all )?",
-    re.IGNORECASE,
-)
-_ENTRY = re.compile(
-    rf"(?P<files>{FILES})(?: ?\((?:new|new file|updated|modified)\))? ?(?::|—|–|-) (?P<verb>(?:newly )?created|new file|added|updated|modified|changed|"
-    r"refactored|rewrote|replaced|removed|deleted|fixed|implemented|introduced|extended|simplified|improved|adjusted|moved)\b(?P<rest>.*)",
-    re.IGNORECASE,
-)
 _TOPICS_ENDED: dict[str, ClaimTopic] = {
     "test": "tests_passed",
     "build": "build",
@@ -81,6 +23,7 @@ _TOPICS_ENDED: dict[str, ClaimTopic] = {
 }
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
+_LABEL_WORDS = 4
 
 
 class Said(NamedTuple):
@@ -120,29 +63,35 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     words = language()
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
-    text = _CONFIRM.sub("confirmed", text)
-    plain = _WORDY.sub(" ", text)
+    text = language().forms.confirm.sub("confirmed", text)
+    plain = language().forms.wordy.sub(" ", text)
     hedge = words.hedge.search(plain) is not None
-    if hedge or _PURPOSE_FIRST.match(text):
+    if hedge or language().forms.purpose_first.match(text):
         return
     context = _Context(bullet=sentence.bullet)
     if (listed := _listed(sentence, masked)) is not None:
         yield listed
         return
     start = 0
-    label = _LABEL.match(text)
+    label = language().forms.label.match(text)
     if label is not None and words.label.fullmatch(label[1].strip()):
         start = label.end()
         context.labelled = True
-        if re.search(r"test|verif|result|valid", label[1], re.IGNORECASE):
+        if words.forms.tests_label.search(label[1]):
             context.tests = Scope.everything()
-    elif label is not None and len(label[1].split()) <= 4 and not _SUBJECT.match(label[1] + " "):
-        if not (list(_did(label[1], masked, explicit=False)) or list(_state(label[1], masked, context))):
-            return
-    if _RUNNING.match(text):
+    elif label is not None and _closes(label[1], masked, context):
+        return
+    if language().forms.running.match(text):
         context.tests = Scope.everything()
     for clause in _clauses(text, start):
         yield from _of_clause(clause, masked, context)
+
+
+def _closes(label: str, masked: Masked, context: _Context) -> bool:
+    """Whether "Goal: …" says that what follows is no claim: a short label that is none of ours, nor a claim."""
+    if len(label.split()) > _LABEL_WORDS or language().forms.subject.match(label + " "):
+        return False
+    return not (list(_did(label, masked, explicit=False)) or list(_state(label, masked, context)))
 
 
 def _listed(sentence: Sentence, masked: Masked) -> Said | None:
@@ -150,7 +99,7 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
     if not sentence.bullet:
         return None
     text = masked.text
-    entry = _ENTRY.match(text)
+    entry = language().forms.entry.match(text)
     if entry is not None and not language().negation.search(entry["rest"]):
         verb = entry["verb"].lower()
         topic: ClaimTopic = "file_changed"
@@ -162,7 +111,7 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
     if sentence.below is None or sentence.below.rule.topic is None:
         return None
     found = objects.files_at(text, 0, masked)
-    if found is None or not re.match(r"\s*(?:$|[:(—–,.-])", text[found.end :]):
+    if found is None or not language().forms.entry_end.match(text, found.end):
         return None
     return Said("occurrence", sentence.below.rule.topic, targets=found.targets)
 
@@ -174,8 +123,8 @@ def _clauses(text: str, start: int) -> Iterator[_Clause]:
         if match is None:
             break
         start = match.end()
-    hard = [0, *(m.end() for m in _HARD.finditer(text)), len(text)]
-    starts = [start, *(m.end() for m in _BOUNDARY.finditer(text, start))][:_MAX_CLAUSES]
+    hard = [0, *(m.end() for m in language().forms.hard.finditer(text)), len(text)]
+    starts = [start, *(m.end() for m in language().forms.boundary.finditer(text, start))][:_MAX_CLAUSES]
     for number, at in enumerate(starts):
         if at >= len(text):
             continue
@@ -191,11 +140,11 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     if left is not None and (clause.first or context.open):
         yield left
         return
-    if words.negation.search(_WORDY.sub(" ", clause.region)):
+    if words.negation.search(language().forms.wordy.sub(" ", clause.region)):
         if clause.first:
             context.open = False
         return
-    subject = _SUBJECT.match(text)
+    subject = language().forms.subject.match(text)
     agent = subject is not None
     if subject is not None:
         text = text[subject.end() :]
@@ -203,13 +152,13 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         agent = text[:1].isupper() or context.bullet or context.labelled
     else:
         agent = context.agent
-    adverbs = _ADVERBS.match(text)
+    adverbs = language().forms.adverbs.match(text)
     rest = text[adverbs.end() :] if adverbs is not None else text
     found: list[Said] = []
     perfect = subject is not None and ("have" in subject[0].lower() or "'ve" in subject[0])
-    if agent and (perfect or not _BASE_FORM.match(rest)):
+    if agent and (perfect or not language().forms.base_form.match(rest)):
         found = list(_did(rest, masked, explicit=subject is not None or context.agent))
-        verified = _VERIFIED.match(rest)
+        verified = language().forms.verified.match(rest)
         if not found and verified is not None:
             found = list(_state(rest[verified.end() :], masked, context))
             context.agent = True
@@ -220,7 +169,11 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.agent = context.agent or (agent and found[0].outcome is None)
         _remember(found, context)
     elif clause.first:
-        context.open = subject is not None or _GO_ON.match(text) is not None or _ALSO.match(text) is not None
+        context.open = (
+            subject is not None
+            or language().forms.go_on.match(text) is not None
+            or language().forms.also.match(text) is not None
+        )
         context.agent = subject is not None
     elif subject is not None:
         context.agent = True
@@ -236,8 +189,8 @@ def _remember(found: list[Said], context: _Context) -> None:
 
 
 def _did(text: str, masked: Masked, *, explicit: bool) -> Iterator[Said]:
-    ran = _RAN.match(text)
-    if ran is not None and _RAN_FOLLOW.match(text, ran.end()):
+    ran = language().forms.ran.match(text)
+    if ran is not None and language().forms.ran_follow.match(text, ran.end()):
         yield from _commands(ran["tools"], masked)
         return
     for compiled in language().did:
@@ -314,7 +267,7 @@ def _command(tool: Tool, text: str) -> Said | None:
 
 
 def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
-    if context.tests is not None and _THEY.match(text):
+    if context.tests is not None and language().forms.they.match(text):
         scope = context.tests
         yield Said(
             "outcome",
@@ -327,7 +280,7 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
             universal=False,
         )
         return
-    named = _TOOL_FIRST.match(text)
+    named = language().forms.tool_first.match(text)
     if named is not None:
         yield from _tool_state(text, named, masked, context)
         return
@@ -371,13 +324,13 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     if not tested:
         return
     context.tests = Scope(part=False, tool=tested[0].tool, targets=tested[0].paths)
-    shows = _SHOWS.match(rest)
+    shows = language().forms.shows.match(rest)
     if shows is None:
         return
     for compiled in language().state:
         topic = compiled.rule.topic
         match = compiled.pattern.match(rest, shows.end())
-        if match is not None and (topic == "tests_passed" or topic == "tests_failed"):
+        if match is not None and topic in ("tests_passed", "tests_failed"):
             said = _tests(match, topic, masked, context)
             if said is not None:
                 yield said._replace(tool=said.tool or tested[0].tool)
@@ -411,10 +364,10 @@ def _tests(
         )
     counts = {}
     if groups.get("ratio"):
-        pair = [int(number) for number in re.findall(r"\d+", groups["ratio"])]
-        if len(pair) != 2 or pair[0] != pair[1] or pair[0] == 0:
+        all_of = objects.ratio(groups["ratio"])
+        if all_of is None:
             return None
-        counts = {"passed": pair[0], "total": pair[1]}
+        counts = {"passed": all_of, "total": all_of}
     elif groups.get("n"):
         counts = {"passed": int(groups["n"])}
         if re.search(r"failed|failures?|failing", match[0], re.IGNORECASE):

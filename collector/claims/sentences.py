@@ -20,6 +20,8 @@ MAX_LINE = 8000
 #: most sentences of a text
 MAX_SENTENCES = 4000
 
+#: a short line without a full stop may be a heading
+_MAX_TITLE = 50
 _FENCE = re.compile(r"\s{0,20}(?:[-*+] {1,4})?(`{3,}|~{3,})")
 _HEADING = re.compile(r"#{1,6}\s+(.{1,200}?)\s*#*")
 _BOLD_LINE = re.compile(r"(?:\*\*|__)([^*_]{1,120}?)(?:\*\*|__):?|(?:\*\*|__)([^*_]{1,120}?):(?:\*\*|__)")
@@ -128,13 +130,10 @@ def list_of(title: str) -> Compiled | None:
     return None
 
 
-def _lines(text: str) -> Iterator[_Line | None]:
-    """Lines that may claim; None where a paragraph ends."""
-    section = _Section()
+def _visible(text: str) -> Iterator[str]:
+    """Lines outside fences and tagged blocks; one empty line stands for each of these."""
     fence = ""
     tag = ""
-    blank = True
-    indent_of_list = -1
     for raw in text.split("\n"):
         if fence:
             stripped = raw.strip()
@@ -145,65 +144,79 @@ def _lines(text: str) -> Iterator[_Line | None]:
             if f"</{tag}>" in raw:
                 tag = ""
             continue
-        opened = _FENCE.match(raw)
+        line = raw[:MAX_LINE].rstrip()
+        opened = _FENCE.match(line)
+        tagged = _TAG.match(line)
         if opened is not None:
             fence = opened[1]
-            yield None
-            continue
-        line = raw[:MAX_LINE].rstrip()
+            yield ""
+        elif tagged is not None and tagged[1].lower() not in _HTML_TAGS:
+            tag = "" if f"</{tagged[1]}>" in raw else tagged[1]
+            yield ""
+        else:
+            yield line
+
+
+def _lines(text: str) -> Iterator[_Line | None]:
+    """Lines that may claim; None where a paragraph ends."""
+    section = _Section()
+    after_blank = True
+    in_list = False
+    for line in _visible(text):
         if not line.strip():
-            blank = True
+            after_blank = True
             yield None
             continue
-        was_blank, blank = blank, False
-        tagged = _TAG.match(line)
-        if tagged is not None and tagged[1].lower() not in _HTML_TAGS:
-            if f"</{tagged[1]}>" not in line:
-                tag = tagged[1]
-            continue
+        was_blank, after_blank = after_blank, False
         bullet = _BULLET.match(line)
-        if bullet is None and (line.lstrip().startswith((">", "|")) or line.startswith(("    ", "\t"))):
-            if indent_of_list < 0 or line.lstrip().startswith((">", "|")):
-                yield _aside(line)  # quotation, table, indented code
-                continue
+        quoted = bullet is None and line.lstrip().startswith((">", "|"))
+        if quoted or (bullet is None and not in_list and line.startswith(("    ", "\t"))):
+            yield _aside(line)  # quotation, table, indented code
+            continue
         title = _title(line)
         if title is not None:
+            in_list = False
             section.heading(title)
-            indent_of_list = -1
             yield None
             if not line.lstrip().startswith("#") and not section.closed:
                 yield _Line(_DONE_MARK.sub("", title), True, None)  # a sentence in bold
                 yield None
             continue
-        if bullet is None:
-            if was_blank and not line.startswith(" "):
-                section.intro("", closed=False)
-                indent_of_list = -1
-            body = line.strip()
-            if _TERMINAL.search(body) is None and len(body) < 50 and is_closed(body) and was_blank:
-                section.intro(body)  # a heading without marks: "Next steps"
-                yield None
-                continue
-        else:
-            indent_of_list = len(bullet[1])
-            body = line[bullet.end() :].strip()
-            if bullet[2] == " ":
-                yield _aside(body)
-                continue
-        if _OPEN_MARK.search(body[:4]):
-            yield _aside(body)
-            continue
-        body = _DONE_MARK.sub("", body)
-        if body.rstrip("*_").endswith(":"):
-            if not section.heading_closed:
-                last = next(reversed(list(_split(body))), body)
-                section.intro(_EMPHASIS.sub("", last))
-        if not section.closed:
-            if bullet is not None:
-                yield None
-            yield _Line(body, bullet is not None, section.below if bullet is not None else None)
-        else:
-            yield _aside(body)
+        if bullet is None and was_blank and not line.startswith(" "):
+            section.intro("", closed=False)
+            in_list = False
+        in_list = in_list or bullet is not None
+        yield from _body(line, bullet, section, after_blank=was_blank)
+
+
+def _body(
+    line: str, bullet: re.Match[str] | None, section: _Section, *, after_blank: bool
+) -> Iterator[_Line | None]:
+    """A line that is no heading."""
+    body = line[bullet.end() :].strip() if bullet is not None else line.strip()
+    if (
+        bullet is None
+        and after_blank
+        and len(body) < _MAX_TITLE
+        and not _TERMINAL.search(body)
+        and is_closed(body)
+    ):
+        section.intro(body)  # a heading without marks: "Next steps"
+        yield None
+        return
+    if (bullet is not None and bullet[2] == " ") or _OPEN_MARK.search(body[:4]):
+        yield _aside(body)
+        return
+    body = _DONE_MARK.sub("", body)
+    if body.rstrip("*_").endswith(":") and not section.heading_closed:
+        last = next(reversed(list(_split(body))), body)
+        section.intro(_EMPHASIS.sub("", last))
+    if section.closed:
+        yield _aside(body)
+        return
+    if bullet is not None:
+        yield None
+    yield _Line(body, bullet is not None, section.below if bullet is not None else None)
 
 
 def _title(line: str) -> str | None:

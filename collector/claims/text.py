@@ -7,7 +7,6 @@ claims nothing: a missed claim costs less than an honest agent accused.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from collector.claims.language import language
@@ -20,26 +19,8 @@ from collector.intents.patches import ExpectedFileDraft
 
 #: most claims of one text
 MAX_CLAIMS = 256
-#: a sentence without any of these words claims nothing
-_HINT = re.compile(
-    r"\b(?:re-?)?(?:ran|run|executed|test|tests|suite|specs|pass|passes|passed|passing|fail|failed|failing|build|builds|built|"
-    r"lint\w*|types?|type-?check\w*|installed|committed|commit|pushed|deployed|server|app|application|api|started|launched|spun|brought|"
-    r"fetched|downloaded|retrieved|requested|visited|crawled|scraped|curled|queried|pulled|read|reviewed|examined|inspected|"
-    r"opened|looked|went|studied|analy[sz]ed|checked|updated|changed|fixed|replaced|converted|migrated|renamed|deleted|removed|"
-    r"added|inserted|introduced|modified|appended|registered|adjusted|implemented|refactored|corrected|patched|resolved|"
-    r"improved|simplified|wrote|saved|written|created|generated|scaffolded|edited|rewrote|extended|reworked|touched|"
-    r"unchanged|untouched|unmodified|else|other|made|left|clean|green|exits?|exited|completed|finished|reports?|works|errors?|issues?|warnings?|problems?)\b|\.\w",
-    re.IGNORECASE,
-)
-_RUN_WORDS = re.compile(r"test|suite|spec|fail|pass|error|warning|lint|type|build", re.IGNORECASE)
 _MAX_TARGETS = 64
 _MAY_GO_WRONG = frozenset({"server_started", "url_fetched", "install", "commit", "push", "deployed"})
-#: a summary that a client has the model write of an earlier conversation repeats claims of another time
-_RETOLD = re.compile(
-    r"\s*(?:<(?:summary|analysis|state_snapshot|conversation_summary|compact\w*)\b"
-    r"|(?:#+ )?(?:This session is being continued|Conversation summary|Summary of (?:the|our) conversation))",
-    re.IGNORECASE,
-)
 
 
 def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
@@ -50,7 +31,7 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
         acting: the same answer calls tools. What it says that it did may then be what it is only about to do,
             so only claims on how a run went are taken.
     """
-    if _RETOLD.match(text[:200]):
+    if language().forms.retold.match(text[:200]):
         return ()
     acting = acting or "<<<<< SEARCH" in text[:MAX_TEXT]
     doubts = _Doubts()
@@ -59,15 +40,14 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
         doubts.hear(number, sentence.text)
         if not sentence.open or len(found) >= MAX_CLAIMS:
             continue
-        if not (_HINT.search(sentence.text) or sentence.below):
+        if not (language().forms.hint.search(sentence.text) or sentence.below):
             continue
-        for said in _merged(of_sentence(sentence, mask(sentence.text))):
-            if not (acting and said.outcome is None):
-                found.append((number, said, sentence.text))
+        claimed = _merged(of_sentence(sentence, mask(sentence.text)))
+        found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
     return _distinct(
         [
             _draft(said, doubts.about(number, said), words)
-            for number, said, words in found
+            for number, said, words in found[:MAX_CLAIMS]
             if not doubts.refuse(number, said)
         ]
     )
@@ -92,7 +72,7 @@ class _Doubts:
         if language().went_wrong.search(sentence) is not None:
             self._wrong.add(number)
         self._elsewhere = self._elsewhere or language().elsewhere.search(sentence) is not None
-        if _RUN_WORDS.search(sentence) is None:
+        if language().forms.about_runs.search(sentence) is None:
             return
         self._admitted = self._admitted or language().admission.search(sentence) is not None
         if language().failure.search(sentence) is not None:

@@ -25,9 +25,11 @@ def test_tables_agree_with_their_examples() -> None:
         for example in runner.examples:
             lines = ["Ran 5 tests in 0.001s", "", example]
             assert summaries(lines, runner.tools)[0].ok is not None, (name, example)
-    for form in (*forms().file, *forms().status):
-        for example in form.examples:
-            assert re.fullmatch(form.line, example), (form.line, example)
+    lines = [(form.line, form.examples) for form in forms().file]
+    lines += [(form.line, form.examples) for form in forms().status]
+    for line, examples in lines:
+        for example in examples:
+            assert re.fullmatch(line, example), (line, example)
 
 
 PYTEST = """\
@@ -68,7 +70,10 @@ VITEST = """\
    Start at  10:00:00
 """
 GO = "ok  \texample.com/a\t0.004s\n?   \texample.com/c\t[no test files]\nok  \texample.com/b\t(cached)\n"
-GO_BAD = "--- FAIL: TestA (0.00s)\n    a_test.go:5: no\nFAIL\nFAIL\texample.com/a\t0.003s\nok  \texample.com/b\t0.1s\nFAIL\n"
+GO_BAD = (
+    "--- FAIL: TestA (0.00s)\n    a_test.go:5: no\nFAIL\n"
+    "FAIL\texample.com/a\t0.003s\nok  \texample.com/b\t0.1s\nFAIL\n"
+)
 CARGO = """\
 running 2 tests
 test a ... ok
@@ -227,7 +232,10 @@ def test_message_of_a_file_tool_claims_its_file(tool: str, text: str, topic: str
 
 
 def test_patch_claims_every_file() -> None:
-    patch = "*** Begin Patch\n*** Add File: n.py\n+x\n*** Update File: a.py\n@@\n-a\n+b\n*** Delete File: d.py\n*** End Patch\n"
+    patch = (
+        "*** Begin Patch\n*** Add File: n.py\n+x\n*** Update File: a.py\n@@\n-a\n+b\n"
+        "*** Delete File: d.py\n*** End Patch\n"
+    )
     made = plan("apply_patch", json.dumps({"input": patch}))
     text = "Exit code: 0\nOutput:\nSuccess. Updated the following files:\nA n.py\nM a.py\nD d.py\n"
     found = from_result(made, text, is_error=False).claims

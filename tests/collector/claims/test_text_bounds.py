@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,9 +19,10 @@ from collector.intents.patches import ExpectedFileDraft
 from collector.intents.tools import plan
 
 WORDS = [
-    "I ", "ran ", "the ", "all ", "tests ", "pass", "passed ", "12 ", "created ", "updated ", "`a.py`", "`", "``", "```\n",
-    " and ", ", ", ": ", ". ", "\n", "\n\n", "- ", "# ", "> ", "if ", "not ", "?", "<tag>", "**", "(", ")", "[x](y)",
-    "https://a.b", '"', "“", OPEN, CLOSE, f"{OPEN}P0{CLOSE}", "only changed ", "~~~", "\x00", "\ud800", "é", "✅",
+    "I ", "ran ", "the ", "all ", "tests ", "pass", "passed ", "12 ", "created ", "updated ", "`a.py`", "`",
+    "``", "```\n", " and ", ", ", ": ", ". ", "\n", "\n\n", "- ", "# ", "> ", "if ", "not ", "?", "<tag>",
+    "**", "(", ")", "[x](y)", "https://a.b", '"', "“", OPEN, CLOSE, f"{OPEN}P0{CLOSE}", "only changed ",
+    "~~~", "\x00", "\ud800", "é", "✅",
 ]  # fmt: skip
 
 
@@ -56,12 +58,12 @@ def lines_run(function: Callable[[], object]) -> int:
     """How many lines of Python run in ``function``: the amount of work without a clock."""
     count = 0
 
-    def local(frame: FrameType, event: str, arg: object) -> object:
+    def local(frame: FrameType, event: str, arg: Any) -> Any:
         nonlocal count
         count += event == "line"
         return local
 
-    def trace(frame: FrameType, event: str, arg: object) -> object:
+    def trace(frame: FrameType, event: str, arg: Any) -> Any:
         return local if "collector/claims" in frame.f_code.co_filename else None
 
     sys.settrace(trace)
