@@ -117,7 +117,7 @@ class CoverageLog:
 
     def report(self, since: int, until: int) -> dict[str, DimensionCoverage]:
         """Coverage of each dimension over a window, as a verdict carries it: the worst state in it."""
-        return {dimension: self._dimension(dimension, since, until) for dimension in _ALL}
+        return {dimension: self._dimension(dimension, since, until) for dimension in DIMENSIONS}
 
     def _dimension(self, dimension: Dimension, since: int, until: int) -> DimensionCoverage:
         rows = [row for row in self.states.get(dimension, []) if row.ts <= until]
@@ -133,7 +133,3 @@ class CoverageLog:
             lost=self.lost(dimension, since, until),
             blind=tuple(sorted(spots)),
         )
-
-
-_ALL: tuple[Dimension, ...] = ("process", "file", "network", "tls", "ipc")
-assert _ALL == DIMENSIONS

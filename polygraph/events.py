@@ -48,7 +48,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_de
 # --- the session -------------------------------------------------------------------------------------
 
 
-class SessionStart(Event, tag="session_start"):
+class SessionStart(Event, frozen=True, tag="session_start"):
     """A root process was enrolled."""
 
     host: str
@@ -66,7 +66,7 @@ class SessionStart(Event, tag="session_start"):
     schema: int = SCHEMA_VERSION
 
 
-class SessionEnd(Event, tag="session_end"):
+class SessionEnd(Event, frozen=True, tag="session_end"):
     """The session is over for the observer.
 
     ``live`` processes of the lineage were still running then (0 when the lineage ended by itself).
@@ -75,21 +75,21 @@ class SessionEnd(Event, tag="session_end"):
     live: int = 0
 
 
-class Tick(Event, tag="tick"):
+class Tick(Event, frozen=True, tag="tick"):
     """Everything that happened before ``ts`` is in the log: the watermark of the session's host."""
 
 
 # --- effects: process --------------------------------------------------------------------------------
 
 
-class Fork(Event, tag="fork"):
+class Fork(Event, frozen=True, tag="fork"):
     """``process`` made ``child``. Threads are not reported."""
 
     process: ProcessKey
     child: ProcessKey
 
 
-class Exec(Event, tag="exec"):
+class Exec(Event, frozen=True, tag="exec"):
     """A successful exec, as the kernel resolved it.
 
     ``path`` is the file that runs (for a script: the interpreter), ``script`` the script file when the
@@ -118,7 +118,7 @@ class Exec(Event, tag="exec"):
     command_digest: str | None = None
 
 
-class ExecFailed(Event, tag="exec_failed"):
+class ExecFailed(Event, frozen=True, tag="exec_failed"):
     """An exec that the kernel refused. ``path`` is the argument as passed: nothing was resolved."""
 
     process: ProcessKey
@@ -126,7 +126,7 @@ class ExecFailed(Event, tag="exec_failed"):
     errno: int
 
 
-class Exit(Event, tag="exit"):
+class Exit(Event, frozen=True, tag="exit"):
     """The last thread of ``process`` ended: with a status, or by a signal; never both."""
 
     process: ProcessKey
@@ -142,7 +142,7 @@ FileOp = Literal[
 ]
 
 
-class File(Event, tag="file"):
+class File(Event, frozen=True, tag="file"):
     """One file operation, or its first occurrence for (session, file, op).
 
     ``errno`` 0 means that it happened. ``path`` is what the kernel resolved when ``resolved``; else it is
@@ -172,7 +172,7 @@ class File(Event, tag="file"):
     path_truncated: bool = False
 
 
-class Reads(Event, tag="reads"):
+class Reads(Event, frozen=True, tag="reads"):
     """Ordinary files that ``process`` opened for reading, out of the kernel's touch map.
 
     ``ts`` is the time of the latest of them. Emitted when a slot is reused, when a verdict needs it and at
@@ -183,7 +183,7 @@ class Reads(Event, tag="reads"):
     files: tuple[tuple[int, int, int, int], ...]
 
 
-class FileState(Event, tag="file_state"):
+class FileState(Event, frozen=True, tag="file_state"):
     """What a file was when the collector looked, after the result of the intent that should have made it.
 
     ``matches`` compares with the content that the intent declares (``None``: it declares none, or the file
@@ -204,7 +204,7 @@ class FileState(Event, tag="file_state"):
 # --- effects: network --------------------------------------------------------------------------------
 
 
-class Net(Event, tag="net"):
+class Net(Event, frozen=True, tag="net"):
     """connect, bind, listen or accept, with the address that the kernel used.
 
     ``errno`` is the call's result; 115 (EINPROGRESS) is neither success nor failure: ``Flow`` tells.
@@ -224,7 +224,7 @@ class Net(Event, tag="net"):
     socket: int = 0
 
 
-class Flow(Event, tag="flow"):
+class Flow(Event, frozen=True, tag="flow"):
     """Bytes of a socket so far (``closed`` False) or in all (True). ``established``: a handshake was made."""
 
     process: ProcessKey
@@ -238,7 +238,7 @@ class Flow(Event, tag="flow"):
     closed: bool = False
 
 
-class Name(Event, tag="name"):
+class Name(Event, frozen=True, tag="name"):
     """An address got a name: a DNS answer that the lineage read, or the name given to TLS (SNI)."""
 
     process: ProcessKey
@@ -252,7 +252,7 @@ class Name(Event, tag="name"):
 Api = Literal["anthropic.messages", "openai.chat", "openai.responses"]
 
 
-class LlmCall(Event, tag="llm_call"):
+class LlmCall(Event, frozen=True, tag="llm_call"):
     """One request to a model and its response. ``ts`` is when the response was complete (or lost)."""
 
     call: str
@@ -307,7 +307,7 @@ class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     size: int | None = None
 
 
-class Intent(Event, tag="intent"):
+class Intent(Event, frozen=True, tag="intent"):
     """A tool call that the model asked for. Opens at ``ts``, when the response that carries it was complete."""
 
     intent: str
@@ -332,7 +332,7 @@ class Intent(Event, tag="intent"):
     text: str | None = None
 
 
-class ToolResult(Event, tag="tool_result"):
+class ToolResult(Event, frozen=True, tag="tool_result"):
     """The result of an intent, as the next request of the session carried it: closes its window."""
 
     intent: str | None
@@ -371,7 +371,7 @@ ClaimTopic = Literal[
 ]
 
 
-class Claim(Event, tag="claim"):
+class Claim(Event, frozen=True, tag="claim"):
     """Something that a tool result or the model says is so. ``ts`` is when the carrying message was complete.
 
     ``outcome`` is the claimed outcome: ``ok`` (passed, clean, succeeded), ``failed``, or ``None`` where the
@@ -400,9 +400,7 @@ class Claim(Event, tag="claim"):
 # --- the observation itself --------------------------------------------------------------------------
 
 
-
-
-class Coverage(Event, tag="coverage"):
+class Coverage(Event, frozen=True, tag="coverage"):
     """State of one dimension from ``ts`` on. Measured: ``canary`` is True only after a known operation was seen."""
 
     dimension: Dimension
@@ -413,7 +411,7 @@ class Coverage(Event, tag="coverage"):
     detail: str = ""
 
 
-class Loss(Event, tag="loss"):
+class Loss(Event, frozen=True, tag="loss"):
     """``count`` records of ``dimension`` did not arrive between ``since`` and ``ts``, for ``cause``."""
 
     dimension: Dimension
@@ -422,7 +420,7 @@ class Loss(Event, tag="loss"):
     since: int
 
 
-class BlindSpot(Event, tag="blind_spot"):
+class BlindSpot(Event, frozen=True, tag="blind_spot"):
     """From ``ts`` on, something of this session cannot be seen: io_uring, a TLS library without probes…"""
 
     dimension: Dimension
@@ -431,7 +429,7 @@ class BlindSpot(Event, tag="blind_spot"):
     detail: str = ""
 
 
-class StreamGap(Event, tag="stream_gap"):
+class StreamGap(Event, frozen=True, tag="stream_gap"):
     """LLM traffic of ``process`` to ``host`` could not be followed: bytes missing, or not understood."""
 
     process: ProcessKey
@@ -475,4 +473,5 @@ def encode(event: Event) -> bytes:
 
 def decode(line: bytes) -> AnyEvent:
     """The event of a line. Raises msgspec.ValidationError if it is none."""
-    return _decoder.decode(line)
+    event: AnyEvent = _decoder.decode(line)
+    return event

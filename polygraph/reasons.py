@@ -19,7 +19,7 @@ ProbeStateWord = Literal["attached", "not_requested", "unavailable", "failed", "
 
 VERDICTS: tuple[str, ...] = get_args(VerdictWord)
 GRADES: tuple[str, ...] = get_args(Grade)
-DIMENSIONS: tuple[str, ...] = get_args(Dimension)
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)
 
 
 class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
