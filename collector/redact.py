@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
 import msgspec
 
 #: flags whose next argument is a credential, for argv
-_SECRET_FLAG = re.compile(r"--?(?:[a-z0-9-]*-)?(?:token|password|passwd|secret|api-key|apikey|access-key)", re.I)
+_SECRET_FLAG = re.compile(
+    r"--?(?:[a-z0-9-]*-)?(?:token|password|passwd|secret|api-key|apikey|access-key)", re.IGNORECASE
+)
 
 
 class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,8 +45,12 @@ def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
 def redact(text: str) -> str:
     """``text`` without credentials."""
     for pattern, name in _compiled():
-        text = pattern.sub(lambda match, name=name: (match.groupdict().get("keep") or "") + f"[{name}]", text)
+        text = pattern.sub(partial(_named, name), text)
     return text
+
+
+def _named(name: str, match: re.Match[str]) -> str:
+    return f"{match.groupdict().get('keep') or ''}[{name}]"
 
 
 def redact_argv(argv: tuple[str, ...]) -> tuple[str, ...]:

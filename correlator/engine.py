@@ -43,13 +43,12 @@ class Engine:
 
 
 def _due(session: Session, now: int, *, final: bool) -> list[Verdict]:
-    due: list[tuple[int, int, int, IntentState | Claim]] = []
-    for state in session.open_intents:
-        if final or (state.result is not None and state.result.ts <= now):
-            due.append((state.intent.ts, state.intent.seq, 0, state))
-    for said in session.open_claims:
-        if final or said.ts <= now:
-            due.append((said.ts, said.seq, 1, said))
+    due: list[tuple[int, int, int, IntentState | Claim]] = [
+        (state.intent.ts, state.intent.seq, 0, state)
+        for state in session.open_intents
+        if final or (state.result is not None and state.result.ts <= now)
+    ]
+    due.extend((said.ts, said.seq, 1, said) for said in session.open_claims if final or said.ts <= now)
     due.sort(key=lambda item: item[:3])
     verdicts: list[Verdict] = []
     for _, _, _, subject in due:

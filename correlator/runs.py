@@ -161,9 +161,10 @@ def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:
 def _hollow(session: Session, image: Exec, at: int) -> bool:
     below = session.tree.subtree(image.process)
     for other in session.executed(image.ts, at):
-        if other.process in below and other is not image and other.process != image.process:
-            if is_suspect(session, other, None) or hand_off_to(other) is not None:
-                return False
+        if other.process not in below or other is image or other.process == image.process:
+            continue
+        if is_suspect(session, other, None) or hand_off_to(other) is not None:
+            return False
     return not any(key != image.process and _copy(session, key, image) for key in below)
 
 

@@ -1,8 +1,8 @@
 """The exceptions that a user may see. Each says what happened and where, and what to do about it.
 
-    PolygraphError
-    ├── polygraph.log.store.StoreError      the store cannot be used
-    └── collector.kernel…                   the kernel side cannot be used (no root, no BTF, no object)
+PolygraphError
+├── polygraph.log.store.StoreError      the store cannot be used
+└── collector.kernel…                   the kernel side cannot be used (no root, no BTF, no object)
 """
 
 from __future__ import annotations

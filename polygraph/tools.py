@@ -128,9 +128,11 @@ def program_names(path: str) -> tuple[str, ...]:
     """Names a path goes by: its base name, then without extension, then without version."""
     base = path.rsplit("/", 1)[-1].lstrip("-")
     names = [base]
-    for extension in _EXTENSIONS:
-        if base.endswith(extension) and len(base) > len(extension):
-            names.append(base[: -len(extension)])
+    names.extend(
+        base[: -len(extension)]
+        for extension in _EXTENSIONS
+        if base.endswith(extension) and len(base) > len(extension)
+    )
     plain = _VERSION.sub("", names[-1])
     if plain and plain not in names:
         names.append(plain)

@@ -308,9 +308,10 @@ def host_of(url: str) -> str | None:
     """Host name of an http(s) URL, lower case, without port; None if it has none."""
     try:
         parts = urlsplit(url.strip())
-        return parts.hostname if parts.scheme in ("http", "https") else None
+        host = parts.hostname
     except ValueError:
         return None
+    return host if parts.scheme in ("http", "https") else None
 
 
 # --- names and arguments ---------------------------------------------------------------------------------

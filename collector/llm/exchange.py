@@ -255,7 +255,7 @@ class LlmConnection:
 
 
 def _is_success(status: int) -> bool:
-    return status // 100 == 2  # noqa: PLR2004
+    return status // 100 == 2
 
 
 def _header(headers: Headers, name: str) -> str:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Self
 
 from console.live import LiveView, Summary
 from correlator.engine import Engine
@@ -32,13 +32,15 @@ class Recorder:
         self._json: IO[bytes] | None = None
         if json_path is not None:
             try:
-                self._json = open("/dev/stdout" if str(json_path) == "-" else json_path, "wb", buffering=0)
+                path = Path("/dev/stdout") if str(json_path) == "-" else json_path
+                self._json = path.open("wb", buffering=0)
             except OSError as error:
                 raise PolygraphError(
-                    f"cannot write verdicts to {json_path}: {error.strerror}", "choose another path for --json"
+                    f"cannot write verdicts to {json_path}: {error.strerror}",
+                    "choose another path for --json",
                 ) from error
 
-    def __enter__(self) -> Recorder:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

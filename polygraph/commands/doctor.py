@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from functools import partial
+from pathlib import Path
 
 import click
 import msgspec
@@ -56,12 +58,13 @@ def examine() -> Health:
     """Loads the probes, runs the canary, lets go again."""
     from collector.collect import Collector
 
-    base = {
-        "kernel": platform.release(),
-        "btf": os.path.exists("/sys/kernel/btf/vmlinux"),
-        "root": os.geteuid() == 0,
-        "blind": ALWAYS_BLIND,
-    }
+    health = partial(
+        Health,
+        kernel=platform.release(),
+        btf=Path("/sys/kernel/btf/vmlinux").exists(),
+        root=os.geteuid() == 0,
+        blind=ALWAYS_BLIND,
+    )
     try:
         with Collector("metadata", b"") as collector:
             collector.start()
@@ -77,16 +80,18 @@ def examine() -> Health:
             )
             libraries = tuple(collector.tls.libraries)
     except PolygraphError as error:
-        return Health(ok=False, error=f"{error}; {error.advice}", dimensions=(), tls_libraries=(), **base)
+        return health(ok=False, error=f"{error}; {error.advice}", dimensions=(), tls_libraries=())
     needed = [row for row in dimensions if row.state != "not_requested"]
     ok = all(row.state == "attached" and row.canary for row in needed)
-    return Health(ok=ok, error=None, dimensions=dimensions, tls_libraries=libraries, **base)
+    return health(ok=ok, error=None, dimensions=dimensions, tls_libraries=libraries)
 
 
 def _show(health: Health) -> None:
     from console.words import blind_spot, words
 
-    click.echo(f"kernel {health.kernel}, BTF {'present' if health.btf else 'missing: the programs cannot load'}")
+    click.echo(
+        f"kernel {health.kernel}, BTF {'present' if health.btf else 'missing: the programs cannot load'}"
+    )
     if health.error is not None:
         click.echo(f"✗ {health.error}")
         return
@@ -99,7 +104,9 @@ def _show(health: Health) -> None:
         click.echo(f"{mark} {names.get(row.dimension, row.dimension):18} {said}")
         if row.detail:
             click.echo(f"  {printable(row.detail, 400)}")
-    click.echo(f"TLS libraries with probes: {', '.join(printable(x, 120) for x in health.tls_libraries) or 'none'}")
+    click.echo(
+        f"TLS libraries with probes: {', '.join(printable(x, 120) for x in health.tls_libraries) or 'none'}"
+    )
     click.echo("not seen by this version, on any host:")
     for name in health.blind:
         click.echo(f"  - {blind_spot(name)}")

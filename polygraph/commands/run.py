@@ -28,17 +28,44 @@ POLL_MS = 50
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
-@click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-              help="Write each verdict as one line of JSON to FILE, as it is given.")
-@click.option("--report", "report_path", metavar="FILE.html", type=click.Path(path_type=Path),
-              help="Write the report page at the end.")
-@click.option("--otlp", "otlp_url", metavar="URL",
-              help="Send verdict spans to this OTLP endpoint (grpc://host:4317, http://host:4318).")
-@click.option("--content", type=click.Choice(["off", "metadata", "redacted", "full"]), default="metadata",
-              show_default=True, help="How much of the LLM traffic may leave the collector.")
-@click.option("--fail-on", type=click.Choice(["refuted"]), help=f"Exit with {EXIT_REFUTED} if a verdict is refuted.")
-@click.option("--linger", metavar="SECONDS", type=click.FloatRange(0, 3600), default=0.2, show_default=True,
-              help="How long to go on when the command has ended but left processes behind.")
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write each verdict as one line of JSON to FILE, as it is given.",
+)
+@click.option(
+    "--report",
+    "report_path",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path),
+    help="Write the report page at the end.",
+)
+@click.option(
+    "--otlp",
+    "otlp_url",
+    metavar="URL",
+    help="Send verdict spans to this OTLP endpoint (grpc://host:4317, http://host:4318).",
+)
+@click.option(
+    "--content",
+    type=click.Choice(["off", "metadata", "redacted", "full"]),
+    default="metadata",
+    show_default=True,
+    help="How much of the LLM traffic may leave the collector.",
+)
+@click.option(
+    "--fail-on", type=click.Choice(["refuted"]), help=f"Exit with {EXIT_REFUTED} if a verdict is refuted."
+)
+@click.option(
+    "--linger",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    default=0.2,
+    show_default=True,
+    help="How long to go on when the command has ended but left processes behind.",
+)
 @click.option("--quiet", is_flag=True, help="No live summary on stderr.")
 @click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED)
 def command(
@@ -56,7 +83,7 @@ def command(
     The command starts when every probe is attached and was seen to work. It keeps its terminal, its standard
     streams and its exit status; the summary goes to stderr.
     """
-    from collector.launch import LaunchError, Launched
+    from collector.launch import Launched, LaunchError
 
     started = time.monotonic_ns()
     if otlp_url is not None:
@@ -92,9 +119,13 @@ def _run(
     from polygraph.log.store import Store
 
     live = None if quiet else LiveView(sys.stderr)
-    with Store() as store, Collector(content, store.key) as collector, Recorder(store, live, json_path) as recorder:
+    with (
+        Store() as store,
+        Collector(content, store.key) as collector,
+        Recorder(store, live, json_path) as recorder,
+    ):
         collector.start(launched.path)
-        session = collector.enrol(launched.pid, "run", launched.argv, os.getcwd())
+        session = collector.enrol(launched.pid, "run", launched.argv, str(Path.cwd()))
         with _signals_for(launched.pid):
             launched.release()
             status = _observe(collector, recorder, launched, session, linger)
@@ -113,7 +144,9 @@ def _report(recorder: Recorder, session: str, path: Path) -> None:
         recorder.note(str(error))  # the agent's own exit status matters more
 
 
-def _observe(collector: Collector, recorder: Recorder, launched: Launched, session: str, linger: float) -> int:
+def _observe(
+    collector: Collector, recorder: Recorder, launched: Launched, session: str, linger: float
+) -> int:
     """Until the lineage has ended, or ``linger`` seconds after its root did. The root's exit status."""
     deadline: float | None = None
     while not collector.ended(session):

@@ -13,7 +13,9 @@ from polygraph.log.store import Store
 @click.command("verdicts")
 @click.option("--session", metavar="ID", help="Session id or its beginning; the newest session if left out.")
 @click.option("--all", "everything", is_flag=True, help="Verdicts of all sessions.")
-@click.option("--json", "as_json", is_flag=True, help="One verdict a line as JSON (docs/verdicts.md has the fields).")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One verdict a line as JSON (docs/verdicts.md has the fields)."
+)
 def command(session: str | None, everything: bool, as_json: bool) -> None:
     """Show the verdicts of a session."""
     with Store() as store:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -90,7 +91,7 @@ class Store:
             ) from error
         self._writers: dict[str, SegmentWriter] = {}
 
-    def __enter__(self) -> Store:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -131,7 +132,9 @@ class Store:
         """Events of a session, in order. Raises StoreError if there is none of that id."""
         path = self._segment(session)
         if not path.exists():
-            raise StoreError(f"no events of session {session} in {self.root}", "polygraph sessions lists them")
+            raise StoreError(
+                f"no events of session {session} in {self.root}", "polygraph sessions lists them"
+            )
         yield from read_segment(path)
 
     def add(self, verdicts: Iterable[Verdict]) -> None:
@@ -178,13 +181,17 @@ class Store:
         """The session whose id begins with ``prefix``, or the newest one. Raises StoreError if none or several do."""
         rows = self.sessions()
         if not rows:
-            raise StoreError(f"the store at {self.root} holds no session yet", "polygraph run -- CMD makes one")
+            raise StoreError(
+                f"the store at {self.root} holds no session yet", "polygraph run -- CMD makes one"
+            )
         if prefix is None:
             return rows[0]
         found = [row for row in rows if row.id.startswith(prefix)]
         if len(found) != 1:
             what = "no session" if not found else f"{len(found)} sessions"
-            raise StoreError(f"{what} with an id that begins with {prefix!r}", "polygraph sessions lists them")
+            raise StoreError(
+                f"{what} with an id that begins with {prefix!r}", "polygraph sessions lists them"
+            )
         return found[0]
 
     def close(self) -> None:

@@ -226,7 +226,7 @@ class Scenario:
 
     def answers(self, intent: e.Intent, *, status: int | None = None, error: bool = False) -> e.ToolResult:
         """The tool's result, in the next request."""
-        result = self.add(
+        return self.add(
             e.ToolResult,
             intent=intent.intent,
             call_id=intent.call_id,
@@ -236,7 +236,6 @@ class Scenario:
             reported_status=status,
             is_error=error,
         )
-        return result
 
     def tick(self) -> None:
         """Everything so far is in the log."""

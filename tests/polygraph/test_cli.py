@@ -19,7 +19,11 @@ def test_every_command_and_option_is_documented(name: str) -> None:
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{parameter.name} says nothing about itself"
-            assert all(f"`{option}" in section or f"[{option}" in section for option in parameter.opts if option != "-o")
+            assert all(
+                f"`{option}" in section or f"[{option}" in section
+                for option in parameter.opts
+                if option != "-o"
+            )
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -32,7 +32,9 @@ def start(session: str = SESSION, ts: int = 10) -> SessionStart:
 
 
 def exits(count: int, first: int = 1) -> list[AnyEvent]:
-    return [Exit(session=SESSION, ts=n, seq=n, process=f"{n}:1", status=0) for n in range(first, first + count)]
+    return [
+        Exit(session=SESSION, ts=n, seq=n, process=f"{n}:1", status=0) for n in range(first, first + count)
+    ]
 
 
 def verdict(name: str, word: str = "verified", session: str = SESSION) -> Verdict:
@@ -99,7 +101,9 @@ def test_a_segment_torn_or_damaged_at_any_byte_gives_whole_appends_only(
     assert read == exits(20)[: len(read)]
 
 
-def test_a_full_disk_takes_back_the_half_written_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_takes_back_the_half_written_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer = SegmentWriter(tmp_path / "s.zst")
     writer.append(exits(2))
     real = os.write

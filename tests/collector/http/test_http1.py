@@ -76,12 +76,23 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 CONVERSATIONS: dict[str, list[tuple[str, bytes]]] = {
-    "keep-alive": [("sent", GET), ("received", length(b"one")), ("sent", GET), ("received", chunked(b"two!"))],
+    "keep-alive": [
+        ("sent", GET),
+        ("received", length(b"one")),
+        ("sent", GET),
+        ("received", chunked(b"two!")),
+    ],
     "pipelined": [("sent", GET * 3), ("received", length(b"1") + length(b"") + chunked(b"three"))],
-    "head": [("sent", b"HEAD / HTTP/1.1\r\n\r\n" + GET), ("received", OK + b"Content-Length: 9\r\n\r\n" + length(b"x"))],
+    "head": [
+        ("sent", b"HEAD / HTTP/1.1\r\n\r\n" + GET),
+        ("received", OK + b"Content-Length: 9\r\n\r\n" + length(b"x")),
+    ],
     "no body": [
         ("sent", GET * 2),
-        ("received", b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
+        (
+            "received",
+            b"HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+        ),
     ],
     "continue": [
         ("sent", b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"),
@@ -92,8 +103,14 @@ CONVERSATIONS: dict[str, list[tuple[str, bytes]]] = {
     "trailers": [("sent", GET), ("received", chunked(b"abcdef", trailers=b"X: 1\r\n"))],
     "until close": [("sent", GET), ("received", OK + b"\r\nall the rest")],
     "server side": [("received", GET), ("sent", length(b"answer"))],
-    "events": [("sent", GET), ("received", chunked(b"data: 1\n\n" * 5, 7, b"Content-Type: text/event-stream\r\n"))],
-    "upgrade": [("sent", GET), ("received", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi")],
+    "events": [
+        ("sent", GET),
+        ("received", chunked(b"data: 1\n\n" * 5, 7, b"Content-Type: text/event-stream\r\n")),
+    ],
+    "upgrade": [
+        ("sent", GET),
+        ("received", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x02hi"),
+    ],
     "empty lines first": [("sent", b"\r\n\r\n" + GET), ("received", b"\r\n" + length(b"x"))],
     **{
         name.decode(): [("sent", GET), ("received", chunked(data, 5, b"Content-Encoding: " + name + b"\r\n"))]
@@ -253,7 +270,9 @@ def test_truncated_everywhere_gives_no_complete_answer() -> None:
 
 def test_an_answer_before_the_request_is_over_ends_the_request() -> None:
     request = b"POST / HTTP/1.1\r\nContent-Length: 6\r\n\r\nabc"
-    events = feed(("sent", request), ("received", length(b"no")), ("sent", b"def" + GET), ("received", length(b"2")))
+    events = feed(
+        ("sent", request), ("received", length(b"no")), ("sent", b"def" + GET), ("received", length(b"2"))
+    )
     assert [type(event) for event in events] == [RequestDone, ResponseDone] * 2
     assert isinstance(events[0], RequestDone) and events[0].cause == "answered_early"
 
@@ -319,7 +338,9 @@ _PIECES = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["sent", "received"]), _PIECES, st.sampled_from([0, 0, 0, 3, 999]))))
+@given(
+    st.lists(st.tuples(st.sampled_from(["sent", "received"]), _PIECES, st.sampled_from([0, 0, 0, 3, 999])))
+)
 def test_nothing_raises_and_answers_are_answered_once(steps: list[tuple[str, bytes, int]]) -> None:
     connection = Http1Connection()
     events: list[HttpEvent] = []
@@ -336,5 +357,7 @@ def test_nothing_raises_and_answers_are_answered_once(steps: list[tuple[str, byt
 def test_unwanted_bodies_are_not_kept() -> None:
     connection = Http1Connection(lambda _method, target: target == "/wanted")
     events = connection.feed("sent", GET, 1) + connection.feed("received", length(b"big"), 2)
-    events += connection.feed("sent", GET.replace(b"/a", b"/wanted"), 3) + connection.feed("received", length(b"x"), 4)
+    events += connection.feed("sent", GET.replace(b"/a", b"/wanted"), 3) + connection.feed(
+        "received", length(b"x"), 4
+    )
     assert [(r.body, r.complete) for r in responses(events)] == [(b"", True), (b"x", True)]
