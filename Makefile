@@ -14,6 +14,7 @@ bpf: install
 lint: install
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 jaeger: install
 	scripts/build-jaeger.sh
