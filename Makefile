@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 
-.PHONY: demo test bpf jaeger lint install clean
+.PHONY: demo test bpf jaeger lint install bench clean
 
 install:
 	scripts/install-system.sh
@@ -25,6 +25,12 @@ test: install jaeger
 
 demo: bpf
 	$(PYTHON) scripts/demo.py
+
+bench: install bpf
+	$(PYTHON) -m bench._all
+
+bench-%: install bpf
+	$(PYTHON) -m bench.$*
 
 clean:
 	rm -rf build .venv

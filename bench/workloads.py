@@ -27,7 +27,10 @@ def _build(folder: Path) -> None:
     for n in range(40):
         (folder / f"unit{n}.c").write_text(
             "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
-            + "".join(f"int f{n}_{m}(int x) {{ return x * {m} + (int)strlen(getenv(\"HOME\")); }}\n" for m in range(40))
+            + "".join(
+                f'int f{n}_{m}(int x) {{ return x * {m} + (int)strlen(getenv("HOME")); }}\n'
+                for m in range(40)
+            )
         )
     objects = " ".join(f"unit{n}.o" for n in range(40))
     (folder / "Makefile").write_text(
@@ -42,8 +45,10 @@ def _suite(folder: Path) -> None:
     for n in range(60):
         (folder / f"module{n}.py").write_text(f"def f(x):\n    return [x + i for i in range({n} + 100)]\n")
         (tests / f"test_module{n}.py").write_text(
-            f"import module{n}\nimport pytest\n\n@pytest.mark.parametrize('x', range(20))\ndef test_f(x, tmp_path):\n"
-            f"    (tmp_path / 'out').write_text(str(module{n}.f(x)))\n    assert len(module{n}.f(x)) == {n} + 100\n"
+            f"import module{n}\nimport pytest\n\n@pytest.mark.parametrize('x', range(20))\n"
+            "def test_f(x, tmp_path):\n"
+            f"    (tmp_path / 'out').write_text(str(module{n}.f(x)))\n"
+            f"    assert len(module{n}.f(x)) == {n} + 100\n"
         )
     (folder / "pytest.ini").write_text("[pytest]\npythonpath = .\n")
 
@@ -56,22 +61,32 @@ def _tree(folder: Path) -> None:
             (sub / f"file{n}.txt").write_text(f"line of file {n} in {directory}\n" * 20)
 
 
+_IDENTITY = ("-c", "user.name=b", "-c", "user.email=b@b")
+
+
 def _repository(folder: Path) -> None:
     _tree(folder)
+    identity = " ".join(_IDENTITY)
     (folder / "work.sh").write_text(
-        "for i in 1 2 3 4 5 6 7 8; do\n  echo $i >> tree/d$i/file1.txt; git add -A; git status -s >/dev/null\n"
-        "  git -c user.name=b -c user.email=b@b commit -qm $i; git diff HEAD~1 --stat >/dev/null; git log -5 >/dev/null\n"
+        "for i in 1 2 3 4 5 6 7 8; do\n"
+        "  echo $i >> tree/d$i/file1.txt; git add -A; git status -s >/dev/null\n"
+        f"  git {identity} commit -qm $i; git diff HEAD~1 --stat >/dev/null; git log -5 >/dev/null\n"
         "done\ngit reset -q --hard HEAD~8\n"
     )
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=b", "-c", "user.email=b@b", "commit", "-qm", "x"]):
+    for command in (
+        ("init", "-q"),
+        ("config", "gc.auto", "0"),  # else some run or other would pack in the background
+        ("add", "-A"),
+        (*_IDENTITY, "commit", "-qm", "x"),
+        ("gc", "-q"),
+    ):
         subprocess.run(["git", *command], cwd=folder, check=True)
 
 
 BUILD = Workload("build", _build, ("make", "-s", "-j2"), 1.03)
 SUITE = Workload("tests", _suite, (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"), 1.03)
-GREP = Workload(
-    "grep", _tree, ("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do grep -r nothing-like-this tree; done; true"), 1.10
-)
+_GREPS = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -r nothing-like-this tree; done; true"
+GREP = Workload("grep", _tree, ("sh", "-c", _GREPS), 1.10)
 GIT = Workload("git", _repository, ("sh", "work.sh"), 1.03)
 
 WORKLOADS = (BUILD, SUITE, GREP, GIT)
