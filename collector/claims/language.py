@@ -37,6 +37,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_only: bool = False
     #: the files stand before the pattern
     first: bool = False
+    #: what must follow the files
+    then: str | None = None
     #: only in a clause after another claim of the same sentence, or below a label
     counts_only: bool = False
 
@@ -75,6 +77,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ran_follow: str
     they: str
     tool_first: str
+    good: str
     shows: str
     entry: str
     entry_end: str
@@ -109,6 +112,7 @@ class Forms(NamedTuple):
     ran_follow: re.Pattern[str]
     they: re.Pattern[str]
     tool_first: re.Pattern[str]
+    good: re.Pattern[str]
     shows: re.Pattern[str]
     entry: re.Pattern[str]
     entry_end: re.Pattern[str]
@@ -145,6 +149,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lists: tuple[Rule, ...]
     words: _Words
     commands: dict[str, str]
+    label_topics: dict[str, ClaimTopic]
 
 
 class Compiled(NamedTuple):
@@ -152,6 +157,7 @@ class Compiled(NamedTuple):
 
     rule: Rule
     pattern: re.Pattern[str]
+    then: re.Pattern[str] | None = None
 
 
 class Language(NamedTuple):
@@ -177,6 +183,7 @@ class Language(NamedTuple):
     lists: tuple[Compiled, ...]
     words: _Words
     commands: dict[str, str]
+    label_topics: dict[str, ClaimTopic]
 
 
 def listing(kinds: str) -> str:
@@ -239,6 +246,7 @@ def language() -> Language:
         lists=compiled(table.lists),
         words=table.words,
         commands=table.commands,
+        label_topics=table.label_topics,
     )
 
 

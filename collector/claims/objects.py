@@ -142,6 +142,8 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
             counts["passed"] = int(word)
         else:
             lowered.add(word.lower())
+    opening = {w.lower() for w in before.split()} | lowered
+    part = part and not opening & {"every", "each"}
     if lowered & words.partial or counts.get("passed") == 0:
         return None
     if match["ratio"]:
@@ -150,7 +152,6 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
             return None
         counts = {"passed": all_of, "total": all_of}
     part = part or bool(lowered - words.whole_scopes)
-    opening = {w.lower() for w in before.split()} | lowered
     universal = bool(opening & words.universal) or bool(match["ratio"])
     if where and language().forms.whole_places.search(where) is None:
         targets = values(where, masked)

@@ -79,6 +79,10 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         context.labelled = True
         if words.forms.tests_label.search(label[1]):
             context.tests = Scope.everything()
+        topic = words.label_topics.get(label[1].strip().lower())
+        if topic is not None and words.forms.good.match(text, start):
+            yield Said("outcome", topic, "ok", universal=True)
+            return
     elif label is not None and _closes(label[1], masked, context):
         return
     if language().forms.running.match(text):
@@ -342,7 +346,10 @@ def _tests(
 ) -> Said | None:
     groups = match.groupdict()
     before = context.tests
-    tool = before.tool if before is not None else None
+    with_tool = (
+        t.tool for token in objects.tokens(match[0], masked) for t in token.tools if t.purpose == "test"
+    )
+    tool = next(with_tool, before.tool if before is not None else None)
     pointed = before.targets if before is not None else ()
     if topic == "tests_failed":
         counts = {key: int(groups[key]) for key in ("passed", "failed", "total") if groups.get(key)}
@@ -410,6 +417,12 @@ def _left(text: str, masked: Masked) -> Said | None:
         if rule.objects is None:
             return Said("absence", "nothing_else_changed")
         found = objects.files_at(text, match.end(), masked)
-        if found is not None and objects.follows(text, found.end, match[0], inside=False):
+        if found is None:
+            continue
+        if compiled.then is not None:
+            fits = compiled.then.match(text, found.end) is not None
+        else:
+            fits = objects.follows(text, found.end, match[0], inside=False)
+        if fits:
             return Said("absence", "nothing_else_changed", targets=found.targets)
     return None

@@ -25,9 +25,9 @@ def test_tables_agree_with_their_examples() -> None:
         for example in runner.examples:
             lines = ["Ran 5 tests in 0.001s", "", example]
             assert summaries(lines, runner.tools)[0].ok is not None, (name, example)
-    lines = [(form.line, form.examples) for form in forms().file]
-    lines += [(form.line, form.examples) for form in forms().status]
-    for line, examples in lines:
+    formats = [(form.line, form.examples) for form in forms().file]
+    formats += [(form.line, form.examples) for form in forms().status]
+    for line, examples in formats:
         for example in examples:
             assert re.fullmatch(line, example), (line, example)
 
