@@ -100,6 +100,7 @@ PG_INLINE void pg_file_end(struct pg_scratch *space, __u32 size, struct task_str
 	struct pg_file *record = (struct pg_file *)space->data;
 
 	pg_header(&record->hdr, task, session, handle, PG_FILE, size);
+	barrier_var(size); /* or the comparison is made with another form of it than the call's */
 	if (size <= sizeof(space->data))
 		pg_send(&effects, record, size, session, PG_DIM_FILE, BPF_RB_NO_WAKEUP);
 	pg_scratch_give(space);
@@ -269,6 +270,7 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct task
 	struct pg_file *record = (struct pg_file *)space->data;
 	__u32 flags, length;
 	struct file *base;
+	__u32 kept = 0;
 	long got;
 	char first = 0;
 
@@ -294,14 +296,13 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct task
 	if (at >= PG_SCRATCH_HEAD + PG_PATH_MAX)
 		return at;
 	got = bpf_probe_read_user_str(&space->data[at], PG_PATH_MAX, argument);
-	if (got > 0 && got <= PG_PATH_MAX) {
-		if (second)
-			record->path2_len = got - 1;
-		else
-			record->path_len = got - 1;
-		at += got - 1;
-	}
-	return at;
+	if (got > 0)
+		kept = (got - 1) & (PG_PATH_MAX - 1); /* 6.1 and 6.12 lose the bound of a signed length */
+	if (second)
+		record->path2_len = kept;
+	else
+		record->path_len = kept;
+	return at + kept;
 }
 
 struct pg_paths {

@@ -21,6 +21,7 @@
 #define IPPROTO_UDP 17
 #define S_IFSOCK 0140000
 #define EINPROGRESS 115
+#define SOCK_DONE 1 /* enum sock_flags of include/net/sock.h: tcp_fin() sets it */
 #define PG_UNIX_PATH 108
 #define PG_DNS_MAX 4096
 #define PG_DNS_PORT 53
@@ -119,7 +120,8 @@ PG_INLINE void pg_flow_send(struct sock *sk, struct pg_owner *owner, bool closed
 	record.hdr.start = owner->start;
 	record.cookie = owner->cookie;
 	record.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
-	record.received = BPF_CORE_READ(tcp, bytes_received);
+	/* The peer's FIN has a sequence number and counts as a byte. */
+	record.received = BPF_CORE_READ(tcp, bytes_received) - (BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_DONE & 1);
 	pg_addresses(sk, &record.remote, &record.local);
 	record.protocol = IPPROTO_TCP;
 	record.established = owner->established;
@@ -290,6 +292,7 @@ PG_INLINE int pg_dns_answer(long got, int fd, const void *data)
 		record->data_len = length;
 	size = sizeof(*record) + record->data_len;
 	pg_header(&record->hdr, task, session, handle, PG_DNS, size);
+	barrier_var(size);
 	if (size <= sizeof(space->data))
 		pg_send(&effects, record, size, session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
 	pg_scratch_give(space);

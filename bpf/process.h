@@ -160,6 +160,7 @@ int pg_on_exec_result(struct syscall_trace_exit *ctx)
 	struct pt_regs *regs;
 	__u32 size = sizeof(*record);
 	long length, result = ctx->ret;
+	__u32 kept = 0;
 	int nr = ctx->nr;
 
 	if (result >= 0)
@@ -181,10 +182,10 @@ int pg_on_exec_result(struct syscall_trace_exit *ctx)
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	length = bpf_probe_read_user_str(&space->data[sizeof(*record)], PG_PATH_MAX,
 					 (void *)(nr == NR_execveat ? ARG2 : ARG1));
-	if (length > 0 && length <= PG_PATH_MAX) {
-		record->path_len = length - 1;
-		size += length - 1;
-	}
+	if (length > 0)
+		kept = (length - 1) & (PG_PATH_MAX - 1); /* 6.1 and 6.12 lose the bound of a signed length */
+	record->path_len = kept;
+	size += kept;
 	pg_header(&record->hdr, task, session, mine->session, PG_EXEC_FAILED, size);
 	if (size <= sizeof(*record) + PG_PATH_MAX)
 		pg_send(&effects, record, size, session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);

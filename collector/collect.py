@@ -67,6 +67,7 @@ class Collector:
         self._held: list[Record] = []
         self._next_handle = _FIRST_HANDLE
         self._next_touches = 0
+        self._cgroups: dict[int, int] = {}
         self.proven: frozenset[Dimension] = frozenset()
         self.strangers: list[Stranger] = []
         self.undecodable = 0
@@ -126,8 +127,14 @@ class Collector:
         handle = self._next_handle
         self._next_handle += 1
         self._open(handle)
-        self.source.enrol(handle, cgroup, wire.EnrolMode.PG_ENROL_CGROUP)
+        self._cgroups[handle] = cgroup
+        self.look_again()
         return self._begin(handle, 0, cgroup, "watch", (name,), "/")
+
+    def look_again(self) -> None:
+        """Takes in the tasks that were moved into a watched cgroup since the last look."""
+        for handle, cgroup in self._cgroups.items():
+            self.source.enrol(handle, cgroup, wire.EnrolMode.PG_ENROL_CGROUP)
 
     def _open(self, handle: int) -> None:
         off = self._content == "off"
@@ -280,7 +287,8 @@ class Collector:
 
     def ended(self, session: str) -> bool:
         """Whether the lineage of ``session`` has ended, as the kernel counts it."""
-        return self._of(session).idle
+        observed = self._of(session)
+        return observed.idle and observed.handle not in self._cgroups  # a cgroup may fill again
 
     def finish(self, session: str) -> list[AnyEvent]:
         """The last events of a session; it is forgotten."""
@@ -293,6 +301,7 @@ class Collector:
         events = observed.finish(now, touches, self.source.session(observed.handle))
         self.source.close_session(observed.handle)
         del self._sessions[observed.handle], self._ids[observed.handle]
+        self._cgroups.pop(observed.handle, None)
         return events
 
     def sessions(self) -> list[str]:

@@ -217,7 +217,12 @@ def language() -> Language:
 
     def compiled(rules: tuple[Rule, ...]) -> tuple[Compiled, ...]:
         return tuple(
-            Compiled(rule, re.compile(_expand(_ending(rule), macros), re.IGNORECASE)) for rule in rules
+            Compiled(
+                rule,
+                re.compile(_expand(_ending(rule), macros), re.IGNORECASE),
+                re.compile(rule.then, re.IGNORECASE) if rule.then is not None else None,
+            )
+            for rule in rules
         )
 
     return Language(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
 
-#: ns between two looks for files that match --exe
+#: ns between two looks for files that match --exe and tasks that came into a cgroup
 _GLOB_INTERVAL = 2_000_000_000
 
 
@@ -66,9 +66,7 @@ def command(
         for pid in pids:
             _enrol(collector, recorder, pid)
         for path in cgroups:
-            cgroup = _cgroup_of(path)
-            recorder.note(f"watching cgroup {path}")
-            collector.enrol_cgroup(cgroup, str(path))
+            collector.enrol_cgroup(_cgroup_of(path), str(path))
         _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
 
 
@@ -82,12 +80,16 @@ def _loop(
     strangers = AutoEnrol() if auto else None
     next_glob = 0
     with _until_interrupted() as interrupted:
+        for pattern in exes:
+            _watch_files(collector, pattern)
+        recorder.note("watching; interrupt to end")
         while not interrupted:
             now = time.monotonic_ns()
-            if exes and now >= next_glob:
+            if now >= next_glob:
                 next_glob = now + _GLOB_INTERVAL
                 for pattern in exes:
                     _watch_files(collector, pattern)
+                collector.look_again()
             recorder.take(collector.round(POLL_MS))
             for stranger in collector.take_strangers():
                 event = stranger.event

@@ -1,0 +1,92 @@
+"""A collector with its probes in this kernel, and what it saw of a command. Needs root; fails where it cannot run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+
+from collector.collect import Collector
+from collector.launch import Launched
+from polygraph.events import AnyEvent, Event, Exec
+
+E = TypeVar("E", bound=Event)
+
+#: seconds that a command of these tests may take, on an emulated machine as well
+PATIENCE = 60
+
+
+class Seen(NamedTuple):
+    """What was observed of one command. ``root`` is its process."""
+
+    events: list[AnyEvent]
+    status: int
+
+    def of(self, kind: type[E], **fields: Any) -> list[E]:
+        """Events of a type whose fields have these values, in order."""
+        return [
+            event
+            for event in self.events
+            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
+        ]
+
+    @property
+    def root(self) -> str:
+        """The process that the command was."""
+        return self.of(Exec)[0].process
+
+
+Observe = Callable[..., Seen]
+
+
+@pytest.fixture(scope="session")
+def collector(report_used: Callable[[str, str], None]) -> Iterator[Collector]:
+    """One for all tests of the run: sessions are independent."""
+    assert os.geteuid() == 0, "these tests load BPF programs: run them as root"
+    with Collector("metadata", b"test key") as started:
+        started.start(sys.executable)
+        report_used("kernel", platform.release())
+        yield started
+
+
+@pytest.fixture
+def observe(collector: Collector) -> Observe:
+    """``observe(argv)``: runs a command to the end of its lineage and gives what was seen of it."""
+
+    def run(argv: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Seen:
+        before = Path.cwd()
+        if cwd is not None:
+            os.chdir(cwd)
+        try:
+            launched = Launched(argv, env)
+        finally:
+            os.chdir(before)
+        session = collector.enrol(launched.pid, "run", argv, str(cwd or before))
+        launched.release()
+        events: list[AnyEvent] = []
+        deadline = time.monotonic() + PATIENCE
+        while not collector.ended(session) and time.monotonic() < deadline:
+            events += [event for event in collector.round(20) if event.session == session]
+        events += collector.finish(session)
+        assert launched.poll() is not None, "the command did not end"
+        return Seen(events, launched.wait())
+
+    return run
+
+
+@pytest.fixture
+def python(observe: Observe) -> Observe:
+    """``python(code)``: the same for a Python program, without site and its files."""
+
+    def run(code: str, *arguments: str, **options: Any) -> Seen:
+        program = textwrap.dedent(code)
+        return observe([sys.executable, "-S", "-E", "-c", program, *arguments], **options)
+
+    return run

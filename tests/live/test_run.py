@@ -1,0 +1,167 @@
+"""`polygraph run` and `watch` as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from polygraph.events import Exec, SessionEnd, SessionStart
+from polygraph.log.store import Store
+
+#: the command line
+POLYGRAPH = (sys.executable, "-m", "polygraph")
+
+Polygraph = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def polygraph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Polygraph:
+    """Runs the command line with a store of its own."""
+    monkeypatch.setenv("POLYGRAPH_HOME", str(tmp_path / "store"))
+
+    def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # type: ignore[call-overload,no-any-return]
+            [*POLYGRAPH, *arguments],
+            **{"capture_output": True, "text": True, "timeout": 60, **options},
+        )
+
+    return run
+
+
+def test_the_command_keeps_its_streams_and_status(polygraph: Polygraph) -> None:
+    done = polygraph("run", "--", "sh", "-c", "cat; echo out; echo err >&2; exit 7", input="in\n")
+    assert done.returncode == 7 and done.stdout == "in\nout\n"
+    assert "err\n" in done.stderr and "exit status 7" in done.stderr
+
+
+def test_quiet_is_silent(polygraph: Polygraph) -> None:
+    done = polygraph("run", "--quiet", "--", "sh", "-c", "echo out; echo err >&2")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "err\n")
+
+
+@pytest.mark.parametrize(("command", "status"), [("/no/such/command", 127), ("/etc/hostname", 126)])
+def test_a_command_that_cannot_run_is_told_as_a_shell_does(polygraph: Polygraph, command: str, status: int) -> None:
+    done = polygraph("run", "--", command)
+    assert done.returncode == status and command in done.stderr
+
+
+def test_a_signal_becomes_a_status(polygraph: Polygraph) -> None:
+    assert polygraph("run", "--quiet", "--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_a_request_to_end_is_passed_on(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    program = f"trap 'exit 9' TERM; touch {ready}; while :; do sleep 0.05; done"
+    with subprocess.Popen(
+        [*POLYGRAPH, "run", "--quiet", "--", "sh", "-c", program],
+        env={**os.environ, "POLYGRAPH_HOME": str(tmp_path / "store")},
+    ) as process:
+        while not ready.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 9
+
+
+def test_the_session_is_stored_and_can_be_read(polygraph: Polygraph) -> None:
+    polygraph("run", "--quiet", "--", "sh", "-c", "/bin/true; /bin/echo hello", cwd="/")
+    sessions = [json.loads(line) for line in polygraph("sessions", "--json").stdout.splitlines()]
+    assert len(sessions) == 1 and sessions[0]["status"] == 0
+    with Store() as store:
+        events = list(store.events(sessions[0]["id"]))
+    assert isinstance(events[0], SessionStart) and any(isinstance(event, SessionEnd) for event in events)
+    assert [event.argv for event in events if isinstance(event, Exec)][1:] == [("/bin/true",), ("/bin/echo", "hello")]
+    assert [event.seq for event in events] == list(range(len(events)))
+
+
+def test_the_run_ends_with_the_lineage_and_not_before(polygraph: Polygraph, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    done = polygraph(
+        *("run", "--quiet", "--linger", "30", "--", "sh", "-c"), f"(setsid sh -c 'sleep 0.3; touch {mark}' &) ; exit 5"
+    )
+    assert done.returncode == 5 and mark.exists()
+
+
+def test_a_process_left_behind_does_not_hold_the_run(polygraph: Polygraph, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    done = polygraph("run", "--quiet", "--", "sh", "-c", f"sleep 300 >/dev/null 2>&1 & echo $! > {pid}")
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # it still runs
+    assert done.returncode == 0
+
+
+def test_without_privilege_it_says_what_to_do(polygraph: Polygraph) -> None:
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin,-sys_ptrace", *POLYGRAPH, "run", "--", "true"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1 and "refused" in done.stderr and "CAP_BPF" in done.stderr
+
+
+def test_doctor_proves_this_host(polygraph: Polygraph) -> None:
+    done = polygraph("doctor", "--json")
+    health = json.loads(done.stdout)
+    assert done.returncode == 0 and health["ok"] and health["tls_libraries"]
+    assert {row["dimension"] for row in health["dimensions"] if row["canary"]} == {"process", "file", "network", "tls"}
+    assert "seen to work" in polygraph("doctor").stdout
+
+
+# --- watch ---------------------------------------------------------------------------------------------
+
+
+def watch_until(tmp_path: Path, arguments: list[str], act: Callable[[], None], ready: str | None = None) -> list[str]:
+    """Runs `polygraph watch`, acts once its probes are in, ends it; the command lines of the sessions it made."""
+    environment = {**os.environ, "POLYGRAPH_HOME": str(tmp_path / "store")}
+    with subprocess.Popen(
+        [*POLYGRAPH, "watch", *arguments], env=environment, stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stderr is not None
+        while "watching" not in (line := watching.stderr.readline()):
+            assert line, "it ended before it was ready"
+        act()
+        time.sleep(0.3)
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(30) == 0
+        watching.stderr.read()
+    with Store(tmp_path / "store") as store:
+        return [" ".join(row.command) for row in store.sessions()]
+
+
+def test_watch_exe_makes_a_session_of_each_exec(tmp_path: Path) -> None:
+    tool = tmp_path / "agent-tool"
+    tool.write_bytes(Path("/bin/sleep").read_bytes())
+    tool.chmod(0o755)
+
+    def act() -> None:
+        for _ in range(3):
+            subprocess.run([tool, "0.05"], check=True)
+        subprocess.run(["sleep", "0.01"], check=True)
+
+    assert len(watch_until(tmp_path, ["--exe", f"{tmp_path}/agent-*"], act)) == 3
+
+
+def test_watch_pid_follows_what_runs_already(tmp_path: Path) -> None:
+    with subprocess.Popen(["sh", "-c", "read line; /bin/echo found; read line"], stdin=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+
+        def act() -> None:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            time.sleep(0.2)
+
+        commands = watch_until(tmp_path, ["--pid", str(process.pid)], act)
+        process.stdin.close()
+    assert commands == ["sh -c read line; /bin/echo found; read line"]
+    with Store(tmp_path / "store") as store:
+        events = list(store.events(next(iter(store.sessions())).id))
+    assert ("/bin/echo", "found") in [event.argv for event in events if isinstance(event, Exec)]
+    assert isinstance(events[0], SessionStart) and events[0].origin == "watch"

@@ -1,0 +1,156 @@
+"""bpf/tls.h: what a process writes and reads through its TLS library, byte for byte, and nothing of others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import ssl as _library_is_mapped  # noqa: F401
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from collector.collect import Collector
+from collector.observed import ObservedSession
+from collector.tls.streams import TlsClose, TlsData, TlsStreams
+from polygraph.events import Coverage, Loss, Name
+from tests.live.conftest import Observe
+
+CALL_MAX = 4 << 20
+
+#: a client and a server in one process, through memory, anonymous; each size is one SSL_write
+PROGRAM = """
+import ssl, sys
+pipes = ssl.MemoryBIO(), ssl.MemoryBIO()
+ends = []
+for server in (False, True):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers('AECDH-AES256-SHA:@SECLEVEL=0')
+    name = None if server else 'api.example.test'
+    ends.append(context.wrap_bio(pipes[server], pipes[not server], server_side=server, server_hostname=name))
+for _ in range(6):
+    for end in ends:
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+client, server = ends
+def content(size):
+    return (b'%08x' % size) * (size // 8 + 1)
+for size in map(int, sys.argv[1:]):
+    sent = content(size)[:size]
+    assert client.write(sent) == size
+    got = b''
+    while len(got) < size:
+        got += server.read(1 << 20)
+    assert got == sent
+"""
+
+
+def content(size: int) -> bytes:
+    return ((b"%08x" % size) * (size // 8 + 1))[:size]
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
+    """Plaintext records as they reach a session."""
+    taken: list[TlsData | TlsClose] = []
+    original = ObservedSession.plaintext
+
+    def keep(self: ObservedSession, value: TlsData | TlsClose) -> None:
+        taken.append(value)
+        original(self, value)
+
+    monkeypatch.setattr(ObservedSession, "plaintext", keep)
+    return taken
+
+
+def test_every_byte_of_every_size(observe: Observe, records: list[TlsData | TlsClose]) -> None:
+    sizes = [1, 511, 512, 513, 4096, 4097, 16_384, 16_385, 100_000, 1 << 20, CALL_MAX, 7]
+    seen = observe([sys.executable, "-c", PROGRAM, *map(str, sizes)])
+    assert seen.status == 0 and not seen.of(Loss)
+    streams, bytes_of = TlsStreams(), defaultdict(bytes)
+    for record in records:
+        if isinstance(record, TlsData):
+            assert record.process == seen.root and not record.missing
+            for chunk in streams.data(record):
+                assert not chunk.missing
+                bytes_of[chunk.connection, chunk.direction] += chunk.data
+    whole = hashlib.sha256(b"".join(map(content, sizes))).digest()
+    assert {hashlib.sha256(data).digest() for data in bytes_of.values()} == {whole}
+    assert sorted(direction for _connection, direction in bytes_of) == ["received", "sent"]
+    assert len({record for record in records if isinstance(record, TlsClose)}) == 2
+
+
+def test_beyond_four_mebibytes_a_call_is_marked(observe: Observe, records: list[TlsData | TlsClose]) -> None:
+    size = CALL_MAX + 123_456
+    seen = observe([sys.executable, "-c", PROGRAM, str(size), "5"])
+    assert seen.status == 0
+    sent = [record for record in records if isinstance(record, TlsData) and record.direction == 0]
+    assert sum(len(record.data) for record in sent) == CALL_MAX + 5
+    assert [record.missing for record in sent if record.missing] == [123_456]
+    assert sent[-1].offset == size and sent[-1].data == content(5)
+
+
+def test_the_name_given_to_tls(observe: Observe) -> None:
+    seen = observe([sys.executable, "-c", PROGRAM, "3"])
+    assert [name.name for name in seen.of(Name, source="sni")] == ["api.example.test"]
+
+
+def test_nothing_of_others_is_copied(observe: Observe, records: list[TlsData | TlsClose]) -> None:
+    """A process of no session uses the same library while a session is observed."""
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, *["1000"] * 2000]) as other:
+        observe(["sleep", "0.3"])
+        assert other.wait() == 0
+    assert not records
+
+
+def test_a_copy_of_the_library_is_found_when_it_is_mapped(observe: Observe, tmp_path: Path) -> None:
+    """A libssl that nobody has seen before, loaded after the process began (dlopen)."""
+    mapped = Path("/proc/self/maps").read_text()
+    own = next(line.split()[-1] for line in mapped.splitlines() if "libssl.so" in line)
+    copy = shutil.copy(own, tmp_path / "libssl-of-a-wheel.so.3")
+    program = f"""
+import ctypes, time
+library = ctypes.CDLL({str(copy)!r})
+time.sleep(0.5)
+library.TLS_method.restype = library.SSL_CTX_new.restype = library.SSL_new.restype = ctypes.c_void_p
+context = library.SSL_CTX_new(ctypes.c_void_p(library.TLS_method()))
+ssl = library.SSL_new(ctypes.c_void_p(context))
+library.SSL_ctrl(ctypes.c_void_p(ssl), 55, ctypes.c_long(0), b'late.example.test')
+"""
+    seen = observe([sys.executable, "-c", program])
+    assert seen.status == 0
+    assert [name.name for name in seen.of(Name, source="sni")] == ["late.example.test"]
+
+
+def test_another_mount_namespace(observe: Observe) -> None:
+    """The library lies at a path that exists only in the process's own mount namespace."""
+    program = json.dumps(
+        "import ctypes,time; library=ctypes.CDLL('/mnt/libssl.so.3'); time.sleep(0.5);"
+        "f=ctypes.c_void_p; library.TLS_method.restype=library.SSL_CTX_new.restype=library.SSL_new.restype=f;"
+        "ssl=library.SSL_new(f(library.SSL_CTX_new(f(library.TLS_method()))));"
+        "library.SSL_ctrl(f(ssl),55,ctypes.c_long(0),b'inside.example.test')"
+    )
+    script = (
+        "mount -t tmpfs none /mnt && cp $(grep -m1 -o '/[^ ]*libssl.so.3[^ ]*' /proc/self/maps || "
+        "ls /usr/lib/*/libssl.so.3 /lib/*/libssl.so.3 2>/dev/null | head -1) /mnt/libssl.so.3 && "
+        f"exec {sys.executable} -c {program}"
+    )
+    seen = observe(["unshare", "-m", "sh", "-c", script])
+    assert seen.status == 0
+    assert [name.name for name in seen.of(Name, source="sni")] == ["inside.example.test"]
+
+
+def test_the_probes_are_proven_and_said_to_be(collector: Collector, observe: Observe) -> None:
+    assert collector.proven == {"process", "file", "network", "tls"}
+    seen = observe(["/bin/true"])
+    told = {event.dimension: (event.state, event.canary) for event in seen.of(Coverage)}
+    assert told.pop("ipc") == ("not_requested", False)
+    assert set(told.values()) == {("attached", True)} and len(told) == 4
