@@ -176,15 +176,19 @@ class _Handler(BaseHTTPRequestHandler):
 class Endpoint:
     """The server; a context manager, with everything that it started ended at its exit.
 
-    ``workdir`` is where a turn's ``release`` file is made. ``is_main`` tells the requests that the script
+    ``release_folder`` is where a turn's ``release`` file is made. ``is_main`` tells the requests that the script
     answers from titles, summaries and the like.
     """
 
     def __init__(
-        self, script: Script, *, workdir: Path | None = None, is_main: Callable[[Json], bool] = has_tools
+        self,
+        script: Script,
+        *,
+        release_folder: Path | None = None,
+        is_main: Callable[[Json], bool] = has_tools,
     ) -> None:
         self._script = script
-        self._workdir = workdir
+        self._release_folder = release_folder
         self._is_main = is_main
         self._lock = threading.Lock()
         self._requests: list[Request] = []
@@ -273,9 +277,9 @@ class Endpoint:
 
     def answered(self, answer: Answer) -> None:
         """``answer`` was sent whole: what waits for it may go on."""
-        if answer.release is None or self._workdir is None:
+        if answer.release is None or self._release_folder is None:
             return
-        timer = threading.Timer(answer.release_after, (self._workdir / answer.release).touch)
+        timer = threading.Timer(answer.release_after, (self._release_folder / answer.release).touch)
         with self._lock:
             self._timers.append(timer)
         timer.start()

@@ -30,15 +30,23 @@ class Edit:
     new: str
 
 
-Action = Shell | Write | Edit
+@dataclass(frozen=True)
+class Read:
+    """Look at ``path``, relative to the project."""
+
+    path: str
+
+
+Action = Shell | Write | Edit | Read
 
 
 @dataclass(frozen=True)
 class Turn:
     """One answer of the model: ``text`` and tool calls. ``release``: a file made after it was sent.
 
-    The file (relative to the project) comes ``release_after`` seconds after the answer, from outside of the
-    agent's processes: a background command can wait for it, so that it certainly outlives what was said.
+    The file comes ``release_after`` seconds after the answer, from outside of the agent's processes, in the
+    folder that the endpoint was given: a background command can wait for it, so that it certainly outlives
+    what was said.
     """
 
     text: str = ""

@@ -196,7 +196,7 @@ def test_a_client_that_does_not_trust_the_authority_is_counted_and_nothing_answe
 
 def test_a_release_file_is_made_only_after_its_answer(tmp_path: Path) -> None:
     script = Script((Answer(text="Done.", release="go", release_after=0.0),))
-    with Endpoint(script, workdir=tmp_path) as endpoint, connected(endpoint) as connection:
+    with Endpoint(script, release_folder=tmp_path) as endpoint, connected(endpoint) as connection:
         assert not (tmp_path / "go").exists()
         ask(connection, PATHS["openai.chat"], question(0))
         while not (tmp_path / "go").exists():
