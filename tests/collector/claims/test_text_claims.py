@@ -139,6 +139,19 @@ CLAIMED: list[tuple[str, list[ClaimDraft]]] = [
     ("No other files were modified.", [draft("nothing_else_changed", kind="absence")]),
     ("Nothing else was changed.", [draft("nothing_else_changed", kind="absence")]),
     ("I only changed `a.py`.", [draft("nothing_else_changed", "a.py", kind="absence")]),
+    ("Only `a.py` was modified.", [draft("nothing_else_changed", "a.py", kind="absence")]),
+    ("No files other than `a.py` were changed.", [draft("nothing_else_changed", "a.py", kind="absence")]),
+    ("I touched nothing else.", [draft("nothing_else_changed", kind="absence")]),
+    # labels
+    ("- Build: ✅ passes", [ok("build")]),
+    ("- Type check: no errors", [ok("typecheck")]),
+    ("- Tests: ✅ all 12 passing", [ok("tests_passed", passed=12)]),
+    ("Everything is green: 57 tests passed.", [ok("tests_passed", passed=57)]),
+    ("The results have been saved to `out.json`.", [draft("file_created", "out.json")]),
+    ("Every test passes.", [ok("tests_passed")]),
+    ("I ran the migration with `python manage.py migrate`.", [draft("command_run", "python")]),
+    ("Created commit `abc1234`.", [draft("commit")]),
+    ("I've verified that all tests pass with `pytest -q`.", [ok("tests_passed", "pytest")]),
     # several
     (
         "I updated `a.py`, then ran the tests and committed the changes.",
