@@ -19,7 +19,7 @@ lint: install
 jaeger: install
 	scripts/build-jaeger.sh
 
-test: install jaeger
+test: install bpf jaeger
 	scripts/kernels.sh
 	$(PYTHON) -m pytest tests
 
