@@ -139,6 +139,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admissions: tuple[str, ...]
     failures: str
     went_wrong: str
+    retelling: str
     elsewhere: str
     macros: dict[str, str]
     forms: _FormTable
@@ -173,6 +174,7 @@ class Language(NamedTuple):
     admission: re.Pattern[str]
     failure: re.Pattern[str]
     went_wrong: re.Pattern[str]
+    retelling: re.Pattern[str]
     elsewhere: re.Pattern[str]
     command: re.Pattern[str]
     forms: Forms
@@ -236,6 +238,7 @@ def language() -> Language:
         admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=re.compile(table.failures, re.IGNORECASE),
         went_wrong=re.compile(table.went_wrong, re.IGNORECASE),
+        retelling=re.compile(table.retelling, re.IGNORECASE),
         elsewhere=re.compile(table.elsewhere),
         command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         forms=Forms(

@@ -37,6 +37,8 @@ class Said(NamedTuple):
     counts: tuple[tuple[str, int], ...] = ()
     part: bool = False
     universal: bool = False
+    #: nobody is named who did it: "Updated `a.py`"
+    implicit: bool = False
 
 
 class _Clause(NamedTuple):
@@ -52,6 +54,7 @@ class _Context:
     def __init__(self, *, bullet: bool) -> None:
         self.bullet = bullet
         self.agent = False
+        self.named = False
         self.open = True
         self.tests: Scope | None = None
         self.labelled = False
@@ -111,13 +114,13 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
             topic = "file_created"
         elif verb in ("deleted", "removed") and not entry["rest"].strip(" ."):
             topic = "file_deleted"
-        return Said("occurrence", topic, targets=objects.values(entry["files"], masked))
+        return Said("occurrence", topic, targets=objects.values(entry["files"], masked), implicit=True)
     if sentence.below is None or sentence.below.rule.topic is None:
         return None
     found = objects.files_at(text, 0, masked)
     if found is None or not language().forms.entry_end.match(text, found.end):
         return None
-    return Said("occurrence", sentence.below.rule.topic, targets=found.targets)
+    return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
 
 
 def _clauses(text: str, start: int) -> Iterator[_Clause]:
@@ -152,6 +155,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     agent = subject is not None
     if subject is not None:
         text = text[subject.end() :]
+        context.named = True
     elif clause.first:
         agent = text[:1].isupper() or context.bullet or context.labelled
     else:
@@ -183,7 +187,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.agent = True
     if context.tests is None and context.agent and re.search(r"\btests?\b", clause.region):
         context.tests = Scope.some()
-    yield from found
+    yield from (said._replace(implicit=agent and not context.named) for said in found)
 
 
 def _remember(found: list[Said], context: _Context) -> None:

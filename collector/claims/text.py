@@ -64,6 +64,7 @@ class _Doubts:
     def __init__(self) -> None:
         self._admitted = False
         self._elsewhere = False
+        self._retelling = False
         self._failures: list[int] = []
         self._wrong: set[int] = set()
 
@@ -71,6 +72,7 @@ class _Doubts:
         """Takes in sentence ``number``."""
         if language().went_wrong.search(sentence) is not None:
             self._wrong.add(number)
+        self._retelling = self._retelling or language().retelling.search(sentence) is not None
         self._elsewhere = self._elsewhere or language().elsewhere.search(sentence) is not None
         if language().forms.about_runs.search(sentence) is None:
             return
@@ -88,6 +90,8 @@ class _Doubts:
 
     def refuse(self, number: int, said: Said) -> bool:
         """Whether the text itself leaves open that it was done, or done here."""
+        if said.implicit and self._retelling and said.outcome is None:
+            return True
         if said.topic in _MAY_GO_WRONG:
             return number in self._wrong or number + 1 in self._wrong
         return self._elsewhere and said.outcome is not None and said.tool is None

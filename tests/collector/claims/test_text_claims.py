@@ -178,7 +178,9 @@ def topics(text: str, *, acting: bool = False) -> list[str]:
 
 
 def test_list_below_an_intro_claims_its_files() -> None:
-    found = from_text("Files created:\n- `a.py`\n- `b/c.py` - the parser\n\nFiles modified:\n1. `d.py`\n")
+    found = from_text(
+        "Files created:\n- `a.py`\n- `b/c.py` - the parser\n\nI updated the following files:\n1. `d.py`\n"
+    )
     assert [(d.topic, d.targets) for d in found] == [
         ("file_created", ("a.py",)),
         ("file_created", ("b/c.py",)),

@@ -195,6 +195,10 @@ PASSAGES = {
     "unclosed tag": "<draft>\nAll tests pass.\n",
     "retold": "<summary>\nI ran the tests.\nAll tests pass.\n</summary>",
     "continued": "This session is being continued from a previous conversation.\n\nI ran the tests.",
+    "git status": "Modified files:\n- `a.py`\n- `b.py`\n\nNew files:\n- `c.py`\n",
+    "review of a diff": "A summary of the diff:\n\n- `a.py`: Added validation\n- Updated `b.py`\n- Ran the linter\n",
+    "explained branch": "On this branch:\n- Created `a.py`\n- Committed the changes\n",
+    "told history": "`git log` has entries.\n\n1. Updated `a.py`\n2. Removed `b.py`\n3. Pushed to `origin`\n",
     "structured answer": '{"title": "All tests pass.", "body": "I ran the tests."}',
     "failed mark": "❌ All tests pass",
 }
