@@ -84,6 +84,8 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retold: str
     hint: str
     about_runs: str
+    not_inside: str
+    but_for: str
     file_nouns: str
     file_end: str
     package_end: str
@@ -119,6 +121,8 @@ class Forms(NamedTuple):
     retold: re.Pattern[str]
     hint: re.Pattern[str]
     about_runs: re.Pattern[str]
+    not_inside: re.Pattern[str]
+    but_for: re.Pattern[str]
     file_nouns: re.Pattern[str]
     file_end: re.Pattern[str]
     package_end: re.Pattern[str]
@@ -212,7 +216,7 @@ def language() -> Language:
     breaks, mentions = _any_of(table.words.breaks), _any_of(table.words.mentions)
     noun = rf"(?!(?:{breaks})\b)(?!\w+ing\b(?<!existing)(?<!following))[A-Za-z][\w-]*"
     macros["FILEWORDS"] = rf"(?: {noun}){{0,6}}?:?"
-    part = rf"(?!(?:{mentions})\b)(?:[A-Za-z0-9][\w'/-]*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})"
+    part = rf"(?!(?:{mentions})\b)(?:[A-Za-z0-9](?:[\w'/-]|\.(?=\w))*|{OPEN}[PCTQ]\d{{1,4}}{CLOSE})"
     macros["INSIDE"] = rf"(?:,? {part}){{1,14}}?"
     macros["FILES"], macros["TOOLS"], macros["RUNNABLE"] = listing("P"), listing("T"), listing("TCP")
     macros |= table.macros

@@ -11,6 +11,7 @@ from collector.claims.words import MARK, Masked, Token, Tool, is_package
 
 _FILES = re.compile(listing("P"))
 _PACKAGES = re.compile(listing("CTP"))
+_IN = re.compile(r" (?:in|inside|from)(?: (?:the|file|module)){0,2} ?$", re.IGNORECASE)
 _WORD = re.compile(r"\s+([A-Za-z][A-Za-z-]*)")
 _TO_FILE = re.compile(rf"\s+to (?:the )?{OPEN}[PC]")
 _ADDED = re.compile(r"added\b", re.IGNORECASE)
@@ -79,6 +80,8 @@ def follows(text: str, at: int, verb: str, *, inside: bool) -> bool:
     """Whether what follows the files leaves the verb with them: not "deleted the `a.py` entry"."""
     if _TO_FILE.match(text, at) is not None:
         return False  # "changed `a.py` to `b.py`"
+    if text.startswith("'s", at):
+        return False  # "changed `a.py`'s import"
     if language().forms.file_end.match(text, at) is not None:
         return True
     word = _WORD.match(text, at)
@@ -87,6 +90,13 @@ def follows(text: str, at: int, verb: str, *, inside: bool) -> bool:
     if _ADDED.match(verb) is not None and word[1].lower() == "to" and not inside:
         return False  # "added `a.py` to the index"
     return word[1].lower() in language().words.follow
+
+
+def may_be_elsewhere(verb_phrase: str, targets: tuple[str, ...]) -> bool:
+    """Whether "… in FILE" may tell where something is, not where it was changed."""
+    if _IN.search(verb_phrase) is None or language().forms.not_inside.search(verb_phrase) is None:
+        return False
+    return any(is_code(path) and not is_test(path) for path in targets)
 
 
 def is_code(path: str) -> bool:

@@ -231,11 +231,15 @@ def _made(
         if scope is None:
             return None
         tool, targets, part = scope.tool, scope.targets, scope.part
+    if kind == "exhaustive" and language().forms.but_for.search(text):
+        return None
     if groups.get("n"):
         counts = (("total", int(groups["n"])),)
     if rule.objects == "files":
         found = objects.files_at(text, match.end(), masked)
         if found is None or not objects.follows(text, found.end, match[0], inside=rule.inside):
+            return None
+        if rule.inside and objects.may_be_elsewhere(match[0], found.targets):
             return None
         if rule.code_only and not all(objects.is_code(target) for target in found.targets):
             return None

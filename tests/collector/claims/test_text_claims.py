@@ -142,6 +142,9 @@ CLAIMED: list[tuple[str, list[ClaimDraft]]] = [
     ("Only `a.py` was modified.", [draft("nothing_else_changed", "a.py", kind="absence")]),
     ("No files other than `a.py` were changed.", [draft("nothing_else_changed", "a.py", kind="absence")]),
     ("I touched nothing else.", [draft("nothing_else_changed", kind="absence")]),
+    ("I added a test for dates in `tests/test_dates.py`.", [draft("file_changed", "tests/test_dates.py")]),
+    ("I updated the version to 1.2.3 in `package.json`.", [draft("file_changed", "package.json")]),
+    ("I ran the tests: 10 passed, 2 failed.", [failed(passed=10, failed=2)]),
     # labels
     ("- Build: ✅ passes", [ok("build")]),
     ("- Type check: no errors", [ok("typecheck")]),
@@ -195,6 +198,7 @@ def test_admitted_failure_makes_a_pass_a_mere_run() -> None:
         "The tests pass.\n\nNote: `test_net` still fails without network.",
         "All tests pass.\n\n## Known issues\n- `test_slow` is flaky and fails here",
         "All unit tests pass. I could not run the integration tests.",
+        "The tests pass here, but I wasn't able to run the integration suite.",
     ):
         assert "tests_passed" not in topics(text), text
 
