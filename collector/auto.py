@@ -42,7 +42,9 @@ class LlmHosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             elif name == host:
                 return True
         return any(
-            name.startswith(row.prefix) and name.endswith(row.suffix) and len(name) > len(row.prefix + row.suffix)
+            name.startswith(row.prefix)
+            and name.endswith(row.suffix)
+            and len(name) > len(row.prefix + row.suffix)
             for row in self.between
         )
 

@@ -19,11 +19,20 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 from collector.canary import prove
 from collector.kernel import wire
-from collector.kernel.decode import Candidate, DecodeError, Mapped, Record, SessionBegin, SessionIdle, Uring, decode
+from collector.kernel.decode import (
+    Candidate,
+    DecodeError,
+    Mapped,
+    Record,
+    SessionBegin,
+    SessionIdle,
+    Uring,
+    decode,
+)
 from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, ReadTouch, SourceSettings, Touch
 from collector.observed import ObservedSession
@@ -72,7 +81,7 @@ class Collector:
         self.strangers: list[Stranger] = []
         self.undecodable = 0
 
-    def __enter__(self) -> Collector:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -118,7 +127,8 @@ class Collector:
         if not start:
             self.source.close_session(handle)
             raise PolygraphError(
-                f"process {pid} cannot be enrolled: it does not exist or belongs to a session", "check its pid"
+                f"process {pid} cannot be enrolled: it does not exist or belongs to a session",
+                "check its pid",
             )
         return self._begin(handle, pid, start, origin, tuple(argv), cwd)
 
@@ -201,7 +211,8 @@ class Collector:
             return {}
         self._next_touches = now + _TOUCH_INTERVAL
         found: dict[int, list[Touch | ReadTouch]] = {}
-        for touch in (*self.source.touches(), *self.source.reads()):
+        touches: list[Touch | ReadTouch] = [*self.source.touches(), *self.source.reads()]
+        for touch in touches:
             found.setdefault(touch.session, []).append(touch)
         return found
 
@@ -319,7 +330,9 @@ def command_of(pid: int) -> tuple[tuple[str, ...], str]:
     """argv and folder of a process, empty when it has ended."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return tuple(os.fsdecode(word) for word in raw.split(b"\0")[:-1]), str(Path(f"/proc/{pid}/cwd").readlink())
+        return tuple(os.fsdecode(word) for word in raw.split(b"\0")[:-1]), str(
+            Path(f"/proc/{pid}/cwd").readlink()
+        )
     except OSError:
         return (), "/"
 

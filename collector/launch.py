@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from polygraph.errors import PolygraphError
 
@@ -92,8 +93,8 @@ def _resolve(command: str, environment: Mapping[str, str]) -> str:
     # Found here, so that the search leaves no failed exec among the agent's effects.
     found = shutil.which(command, path=environment.get("PATH", os.defpath))
     if found is not None:
-        return os.path.abspath(found)
-    if os.path.exists(command) and "/" in command:
+        return os.path.abspath(found)  # noqa: PTH100 - resolve() would follow links: argv[0] decides what runs
+    if "/" in command and Path(command).exists():
         raise LaunchError(f"{command} is not executable", 126)
     raise LaunchError(f"{command}: command not found", 127)
 

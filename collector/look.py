@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 from collector.pipeline import FileLook
 from polygraph.text import to_bytes
@@ -49,8 +50,8 @@ def look_at(pid: int, cwd: str | None, path: str) -> FileLook | None:
 def _root_of(pid: int) -> bytes | None:
     """Prefix that leads into the process's mount namespace; empty when it is ours."""
     try:
-        if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
-            return os.fsencode(os.readlink(f"/proc/{pid}/root").rstrip("/"))
+        if Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink():
+            return os.fsencode(Path(f"/proc/{pid}/root").readlink()).rstrip(b"/")
         return os.fsencode(f"/proc/{pid}/root")
     except OSError:
         return None

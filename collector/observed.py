@@ -63,10 +63,8 @@ class ObservedSession:
     def kernel(self, value: object) -> None:
         """An effect as decoded, or a read that lost its slot."""
         if isinstance(value, ReadEvicted):
-            item = (value.dev, value.ino, value.ts, value.count)
-            self._pipeline.effect(
-                Reads(session=self.id, ts=value.ts, process=value.process, files=(item,))
-            )
+            item = (value.dev, value.ino, value.ts, value.times)
+            self._pipeline.effect(Reads(session=self.id, ts=value.ts, process=value.process, files=(item,)))
         elif isinstance(value, Event):
             self._remember(value)
             self._pipeline.effect(value)  # type: ignore[arg-type]
@@ -121,7 +119,7 @@ class ObservedSession:
         for touch in touches:
             process = f"{touch.pid}:{touch.start}"
             if isinstance(touch, ReadTouch):
-                reads.setdefault(process, []).append((touch.dev, touch.ino, touch.last_ts, touch.count))
+                reads.setdefault(process, []).append((touch.dev, touch.ino, touch.last_ts, touch.times))
                 continue
             self._pipeline.effect(
                 File(
@@ -134,7 +132,7 @@ class ObservedSession:
                     resolved=not touch.errno and (touch.dev, touch.ino) in self._paths,
                     dev=touch.dev,
                     ino=touch.ino,
-                    count=touch.count,
+                    count=touch.times,
                     first_ts=touch.first_ts,
                 )
             )
@@ -189,7 +187,9 @@ class ObservedSession:
         if blind is not None and llm_hosts().matches(host):
             self._blind("tls", blind[0], process, blind[1], ts)
 
-    def _blind(self, dimension: Dimension, name: str, process: ProcessKey | None, detail: str, ts: int) -> None:
+    def _blind(
+        self, dimension: Dimension, name: str, process: ProcessKey | None, detail: str, ts: int
+    ) -> None:
         if (name + dimension, process) in self._spots:
             return
         self._spots.add((name + dimension, process))

@@ -56,13 +56,13 @@ class Mapped(NamedTuple):
 
 
 class ReadEvicted(NamedTuple):
-    """A slot of the read map changed hands: what it held. ``count`` opens so far."""
+    """A slot of the read map changed hands: what it held. Opened ``times`` so far."""
 
     process: ProcessKey
     ts: int
     dev: int
     ino: int
-    count: int
+    times: int
 
 
 class Uring(NamedTuple):

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
@@ -260,7 +260,7 @@ class Object:
             self._api.lib.bpf_object__close(self._handle)
             self._handle = None
 
-    def __enter__(self) -> Object:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

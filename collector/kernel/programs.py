@@ -32,7 +32,17 @@ PROGRAMS: tuple[Program, ...] = (
         "pg_on_path",
         "file",
         _exits(
-            *("unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "truncate", "chmod", "fchmodat", "fchmodat2"),
+            *(
+                "unlink",
+                "unlinkat",
+                "rmdir",
+                "mkdir",
+                "mkdirat",
+                "truncate",
+                "chmod",
+                "fchmodat",
+                "fchmodat2",
+            ),
             *("rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"),
         ),
         frozenset(_exits("fchmodat2")),  # the call came with Linux 6.6

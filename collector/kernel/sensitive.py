@@ -40,9 +40,7 @@ class Rules(NamedTuple):
 @cache
 def rules() -> Rules:
     """The table. Raises ValueError for a row that the kernel could not compare."""
-    raw = tomllib.loads(
-        resources.files("collector").joinpath("data/sensitive_paths.toml").read_text("utf-8")
-    )
+    raw = tomllib.loads(resources.files("collector").joinpath("data/sensitive_paths.toml").read_text("utf-8"))
     return compile_rules(msgspec.convert(raw, _Table).rule)
 
 

@@ -53,7 +53,7 @@ class Touch(NamedTuple):
     ino: int
     op: int
     errno: int
-    count: int
+    times: int
     first_ts: int
     last_ts: int
     pid: int
@@ -69,7 +69,7 @@ class ReadTouch(NamedTuple):
     pid: int
     start: int
     last_ts: int
-    count: int
+    times: int
 
 
 class SessionRow(NamedTuple):
@@ -269,18 +269,31 @@ class KernelSource:
     def close(self) -> None:
         """Lets go of the hooks, in the background.
 
-        The kernel waits for a grace period per tracepoint (40 ms each, 2 s in all): a child that holds nothing
-        but these descriptors does the waiting, so that `polygraph run` ends when its command does.
+        The kernel waits for a grace period per tracepoint (40 ms each, 2 s in all). Whoever closes the descriptors
+        last does the waiting: a child that holds nothing else, until we are gone, so that `polygraph run` ends
+        when its command does.
         """
         self._rings.close()
+        gone, here = os.pipe()
         child = os.fork()
         if child == 0:
             if os.fork() == 0:
-                os.setsid()
-                for fd in (0, 1, 2):
-                    os.close(fd)
-            os._exit(0)  # with it go its copies of the descriptors
+                _outlive(gone, here)
+            os._exit(0)
+        os.close(gone)
         os.waitpid(child, 0)
+        # `here` stays open: it is closed with this process, which tells the child.
+
+
+def _outlive(gone: int, here: int) -> None:  # pragma: no cover - runs in the child
+    try:
+        os.setsid()
+        for fd in (0, 1, 2, here):
+            os.close(fd)
+        os.read(gone, 1)
+        time.sleep(1)  # for the rest of the descriptors of the process that is ending
+    finally:
+        os._exit(0)
 
 
 def _session_row(row: bytes) -> SessionRow:

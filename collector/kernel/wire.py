@@ -216,7 +216,7 @@ class TlsDirection(IntEnum):
 
 
 #: enum in wire.h -> its mirror
-ENUMS: dict[str, type[IntEnum] | type[IntFlag]] = {
+ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_type": Type,
     "pg_loss": Loss,
     "pg_session_flag": SessionFlag,

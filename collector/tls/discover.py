@@ -17,7 +17,15 @@ from polygraph.text import to_bytes
 
 #: functions that are probed where they exist (bpf/tls.h)
 PROBED = frozenset(
-    {"SSL_read", "SSL_write", "SSL_read_ex", "SSL_write_ex", "SSL_free", "SSL_ctrl", "SSL_set_tlsext_host_name"}
+    {
+        "SSL_read",
+        "SSL_write",
+        "SSL_read_ex",
+        "SSL_write_ex",
+        "SSL_free",
+        "SSL_ctrl",
+        "SSL_set_tlsext_host_name",
+    }
 )
 _NEEDED = frozenset({"SSL_read", "SSL_write"})
 _PROLOGUE = 16
@@ -58,7 +66,7 @@ def find(fd: int) -> Finding | BlindTls | None:
     if not stat.S_ISREG(state.st_mode) or state.st_size > _MAX_SIZE or os.pread(fd, 4, 0) != b"\x7fELF":
         return None
     try:
-        with open(os.dup(fd), "rb") as file:
+        with os.fdopen(os.dup(fd), "rb") as file:
             elf = Elf(file)
             found = elf.functions(PROBED, _NEEDED)
             if not found:
@@ -88,7 +96,7 @@ def _blind(elf: Elf) -> BlindTls | None:
     return None
 
 
-def open_mapped(pid: int, path: str, dev: int, ino: int) -> int | None:
+def open_mapped(pid: int, path: str, ino: int) -> int | None:
     """Opens the very file that process ``pid`` mapped from ``path``; None when it is out of reach or another one.
 
     The path is looked up in the process's own root; the inode number must agree. The device is not compared: stat

@@ -63,7 +63,7 @@ class Elf:
             dynamic = self._elf.get_section_by_name(".dynamic")
             if isinstance(dynamic, DynamicSection):
                 for tag in dynamic.iter_tags("DT_SONAME"):
-                    return str(tag.soname)
+                    return str(tag.soname)  # type: ignore[attr-defined]  # set by the kind of tag
             return ""
 
     def build_id(self) -> str:

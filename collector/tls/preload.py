@@ -42,7 +42,7 @@ def _system() -> Iterator[Path]:
 
 def _own() -> Iterator[Path]:
     """What holds the TLS of this very interpreter: the canary speaks through it."""
-    import _ssl  # noqa: F401, PLC0415 - mapped by its import
+    import _ssl  # noqa: F401 - mapped by its import
 
     for line in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines():
         fields = line.split(None, 5)

@@ -55,7 +55,7 @@ class TlsProbes:
         known = self._known.get((dev, ino))
         if known is not None:
             return known
-        fd = open_mapped(pid, path, dev, ino)
+        fd = open_mapped(pid, path, ino)
         if fd is None:
             return _NOTHING  # gone already, and with it the process that could have spoken
         return self._look(fd, (dev, ino), path)

@@ -27,15 +27,35 @@ _GLOB_INTERVAL = 2_000_000_000
 
 
 @click.command("watch")
-@click.option("--pid", "pids", metavar="PID", type=int, multiple=True, help="This process and its descendants.")
-@click.option("--cgroup", "cgroups", metavar="PATH", type=click.Path(path_type=Path), multiple=True,
-              help="The tasks of a cgroup (v2), now and later.")
-@click.option("--exe", "exes", metavar="GLOB", multiple=True, help="Every process that executes a file that matches.")
+@click.option(
+    "--pid", "pids", metavar="PID", type=int, multiple=True, help="This process and its descendants."
+)
+@click.option(
+    "--cgroup",
+    "cgroups",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The tasks of a cgroup (v2), now and later.",
+)
+@click.option(
+    "--exe", "exes", metavar="GLOB", multiple=True, help="Every process that executes a file that matches."
+)
 @click.option("--auto", is_flag=True, help="Every process that connects to a known LLM API.")
-@click.option("--json", "json_path", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True),
-              help="Write each verdict as one line of JSON to FILE, as it is given.")
-@click.option("--content", type=click.Choice(["off", "metadata", "redacted", "full"]), default="metadata",
-              show_default=True, help="How much of the LLM traffic may leave the collector.")
+@click.option(
+    "--json",
+    "json_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Write each verdict as one line of JSON to FILE, as it is given.",
+)
+@click.option(
+    "--content",
+    type=click.Choice(["off", "metadata", "redacted", "full"]),
+    default="metadata",
+    show_default=True,
+    help="How much of the LLM traffic may leave the collector.",
+)
 @click.option("--quiet", is_flag=True, help="No live view on stderr.")
 def command(
     pids: tuple[int, ...],
@@ -129,9 +149,10 @@ def _end(collector: Collector, recorder: Recorder, session: str) -> None:
 
 
 def _watch_files(collector: Collector, pattern: str) -> None:
-    for path in glob.iglob(pattern, recursive=True):
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            state = os.stat(path)
+    for name in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - takes absolute patterns
+        path = Path(name)
+        if os.access(path, os.X_OK) and path.is_file():
+            state = path.stat()
             collector.source.watch_file(state.st_dev, state.st_ino)
 
 
@@ -139,7 +160,9 @@ def _cgroup_of(path: Path) -> int:
     """Id of a cgroup: the inode number of its folder. Raises PolygraphError when it is none."""
     try:
         if not (path / "cgroup.procs").is_file():
-            raise PolygraphError(f"{path} is no cgroup", "give the folder of a cgroup v2, below /sys/fs/cgroup")
+            raise PolygraphError(
+                f"{path} is no cgroup", "give the folder of a cgroup v2, below /sys/fs/cgroup"
+            )
         return path.stat().st_ino
     except OSError as error:
         raise PolygraphError(f"cannot read {path}: {error.strerror}", "check the path") from error
