@@ -65,7 +65,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64
     endpoint: Endpoint
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up or refuses the certificate is noted, not printed."""
         self.endpoint.note_failure()
 

@@ -1,4 +1,4 @@
-"""One client through one scenario: :func:`run`. ``python -m tests.agents.run_client [CLIENT [SCENARIO]]`` tries them."""
+"""One client through one scenario: :func:`run`. ``python -m tests.agents.run_client [CLIENT [SCENARIO]]``."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -20,7 +19,9 @@ def test_nothing_runs_before_the_release(tmp_path: Path) -> None:
     assert launched.wait() == 0 and mark.exists()
 
 
-@pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143)])
+@pytest.mark.parametrize(
+    ("script", "status"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
+)
 def test_exit_status_is_the_commands(script: str, status: int) -> None:
     launched = Launched(["/bin/sh", "-c", script])
     launched.release()
@@ -40,11 +41,11 @@ def test_an_abandoned_command_never_runs(tmp_path: Path) -> None:
 
 def test_no_descriptor_of_ours_is_inherited(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    mine = sorted(os.listdir("/proc/self/fd"), key=int)
+    mine = sorted((path.name for path in Path("/proc/self/fd").iterdir()), key=int)
     launched = Launched(["/bin/sh", "-c", f"ls /proc/self/fd > {out}"])
     launched.release()
     assert launched.wait() == 0
-    inheritable = {fd for fd in mine if os.path.exists(f"/proc/self/fd/{fd}") and os.get_inheritable(int(fd))}
+    inheritable = {fd for fd in mine if Path(f"/proc/self/fd/{fd}").exists() and os.get_inheritable(int(fd))}
     listed = set(out.read_text().split())
     assert {"0", "1", "2"} <= listed
     assert listed - inheritable - {"0", "1", "2"} <= {"3"}, "beyond ours there is only the listing itself"

@@ -34,7 +34,8 @@ class Seen(NamedTuple):
         return [
             event
             for event in self.events
-            if isinstance(event, kind) and all(getattr(event, name) == value for name, value in fields.items())
+            if isinstance(event, kind)
+            and all(getattr(event, name) == value for name, value in fields.items())
         ]
 
     @property

@@ -106,7 +106,11 @@ def test_each_operation_is_told_by_its_name(python: Observe, tmp_path: Path) -> 
         str(tmp_path),
     )
     told = [
-        (event.op, event.path.removeprefix(f"{tmp_path}/"), (event.new_path or "").removeprefix(f"{tmp_path}/"))
+        (
+            event.op,
+            event.path.removeprefix(f"{tmp_path}/"),
+            (event.new_path or "").removeprefix(f"{tmp_path}/"),
+        )
         for event in seen.of(File)
         if str(tmp_path) in event.path + (event.new_path or "")
     ]
@@ -152,7 +156,9 @@ def test_what_failed_is_told_as_failed(python: Observe, tmp_path: Path) -> None:
         """,
         str(tmp_path),
     )
-    assert [(event.op, event.path.removeprefix(f"{tmp_path}/"), event.errno) for event in under(seen, tmp_path)] == [
+    assert [
+        (event.op, event.path.removeprefix(f"{tmp_path}/"), event.errno) for event in under(seen, tmp_path)
+    ] == [
         ("read", "absent", ENOENT),
         ("create", "absent/file", ENOENT),
         ("create", "there", EEXIST),
@@ -182,7 +188,9 @@ def test_a_refused_read_has_its_errno(python: Observe, tmp_path: Path) -> None:
     assert [event.errno for event in seen.of(File, op="read") if event.path.endswith("/secret")] == [EACCES]
 
 
-def test_a_search_that_fails_again_and_again_is_one_event_and_a_count(python: Observe, tmp_path: Path) -> None:
+def test_a_search_that_fails_again_and_again_is_one_event_and_a_count(
+    python: Observe, tmp_path: Path
+) -> None:
     seen = python(
         """
         import os, sys
@@ -231,9 +239,16 @@ def test_ordinary_reads_are_counted_without_a_record_each(python: Observe, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"), [(".aws/credentials", "aws_credentials"), (".ssh/id_ed25519", "ssh_private_key"), ("server.pem", "private_key")]
+    ("name", "rule"),
+    [
+        (".aws/credentials", "aws_credentials"),
+        (".ssh/id_ed25519", "ssh_private_key"),
+        ("server.pem", "private_key"),
+    ],
 )
-def test_reading_a_credential_is_an_event_at_once(observe: Observe, tmp_path: Path, name: str, rule: str) -> None:
+def test_reading_a_credential_is_an_event_at_once(
+    observe: Observe, tmp_path: Path, name: str, rule: str
+) -> None:
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("secret")
@@ -287,8 +302,12 @@ def test_deep_paths_are_whole_up_to_their_limit(python: Observe, tmp_path: Path)
 def test_bytes_that_are_no_text_survive(python: Observe, tmp_path: Path) -> None:
     from polygraph.text import to_bytes
 
-    seen = python("import os, sys; open(os.fsencode(sys.argv[1]) + b'/\\xff\\xfe\\n', 'w').close()", str(tmp_path))
-    assert [to_bytes(event.path) for event in seen.of(File, op="create")] == [os.fsencode(tmp_path) + b"/\xff\xfe\n"]
+    seen = python(
+        "import os, sys; open(os.fsencode(sys.argv[1]) + b'/\\xff\\xfe\\n', 'w').close()", str(tmp_path)
+    )
+    assert [to_bytes(event.path) for event in seen.of(File, op="create")] == [
+        os.fsencode(tmp_path) + b"/\xff\xfe\n"
+    ]
 
 
 def test_an_io_uring_is_a_blind_spot(python: Observe) -> None:

@@ -72,7 +72,12 @@ def test_a_connection_has_its_address_and_its_bytes(
     assert connect.local_address == address and connect.local_port
     flows = seen.of(Flow, socket=connect.socket)
     assert flows[0].established and not flows[0].closed
-    assert (flows[-1].sent, flows[-1].received, flows[-1].address, flows[-1].port) == (12345, 3000, address, port)
+    assert (flows[-1].sent, flows[-1].received, flows[-1].address, flows[-1].port) == (
+        12345,
+        3000,
+        address,
+        port,
+    )
     assert flows[-1].process == seen.root
 
 
@@ -198,7 +203,9 @@ def test_a_name_that_was_resolved_belongs_to_its_address(python: Observe) -> Non
         def answer() -> None:
             asked, peer = answering.recvfrom(512)
             records = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04" + bytes([192, 0, 2, 7])
-            answering.sendto(asked[:2] + b"\x81\x80" + asked[4:6] + b"\0\x01\0\0\0\0" + asked[12:] + records, peer)
+            answering.sendto(
+                asked[:2] + b"\x81\x80" + asked[4:6] + b"\0\x01\0\0\0\0" + asked[12:] + records, peer
+            )
 
         thread = threading.Thread(target=answer)
         thread.start()

@@ -28,7 +28,9 @@ def test_forks_without_exec_are_each_seen_and_ended(python: Observe) -> None:
     assert not seen.of(Loss) and seen.of(SessionEnd)[0].live == 0
 
 
-def test_a_daemon_that_forks_twice_and_leaves_its_session_is_followed(python: Observe, tmp_path: Path) -> None:
+def test_a_daemon_that_forks_twice_and_leaves_its_session_is_followed(
+    python: Observe, tmp_path: Path
+) -> None:
     seen = python(
         """
         import os, sys
@@ -149,7 +151,9 @@ def test_a_process_of_a_millisecond_leaves_nothing_out(observe: Observe) -> None
 
 
 def test_the_identity_of_a_process_comes_with_its_exec(observe: Observe) -> None:
-    seen = observe([sys.executable, "-S", "-E", "-c", "import os; os.setuid(65534); os.execv('/bin/true', ['true'])"])
+    seen = observe(
+        [sys.executable, "-S", "-E", "-c", "import os; os.setuid(65534); os.execv('/bin/true', ['true'])"]
+    )
     ran = seen.of(Exec)[-1]
     assert ran.uid == 65534 and ran.comm == "true"
     own = {name: Path(f"/proc/self/ns/{name}").stat().st_ino for name in ("mnt", "net", "user", "uts", "ipc")}

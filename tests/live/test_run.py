@@ -30,6 +30,7 @@ def polygraph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Polygraph:
     def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             [*POLYGRAPH, *arguments],
+            check=False,
             **{"capture_output": True, "text": True, "timeout": 60, **options},
         )
 
@@ -48,7 +49,9 @@ def test_quiet_is_silent(polygraph: Polygraph) -> None:
 
 
 @pytest.mark.parametrize(("command", "status"), [("/no/such/command", 127), ("/etc/hostname", 126)])
-def test_a_command_that_cannot_run_is_told_as_a_shell_does(polygraph: Polygraph, command: str, status: int) -> None:
+def test_a_command_that_cannot_run_is_told_as_a_shell_does(
+    polygraph: Polygraph, command: str, status: int
+) -> None:
     done = polygraph("run", "--", command)
     assert done.returncode == status and command in done.stderr
 
@@ -77,14 +80,18 @@ def test_the_session_is_stored_and_can_be_read(polygraph: Polygraph) -> None:
     with Store() as store:
         events = list(store.events(sessions[0]["id"]))
     assert isinstance(events[0], SessionStart) and any(isinstance(event, SessionEnd) for event in events)
-    assert [event.argv for event in events if isinstance(event, Exec)][1:] == [("/bin/true",), ("/bin/echo", "hello")]
+    assert [event.argv for event in events if isinstance(event, Exec)][1:] == [
+        ("/bin/true",),
+        ("/bin/echo", "hello"),
+    ]
     assert [event.seq for event in events] == list(range(len(events)))
 
 
 def test_the_run_ends_with_the_lineage_and_not_before(polygraph: Polygraph, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     done = polygraph(
-        *("run", "--quiet", "--linger", "30", "--", "sh", "-c"), f"(setsid sh -c 'sleep 0.3; touch {mark}' &) ; exit 5"
+        *("run", "--quiet", "--linger", "30", "--", "sh", "-c"),
+        f"(setsid sh -c 'sleep 0.3; touch {mark}' &) ; exit 5",
     )
     assert done.returncode == 5 and mark.exists()
 
@@ -99,6 +106,7 @@ def test_a_process_left_behind_does_not_hold_the_run(polygraph: Polygraph, tmp_p
 def test_without_privilege_it_says_what_to_do(polygraph: Polygraph) -> None:
     done = subprocess.run(
         ["setpriv", "--bounding-set=-bpf,-perfmon,-sys_admin,-sys_ptrace", *POLYGRAPH, "run", "--", "true"],
+        check=False,
         capture_output=True,
         text=True,
         timeout=60,
@@ -110,14 +118,21 @@ def test_doctor_proves_this_host(polygraph: Polygraph) -> None:
     done = polygraph("doctor", "--json")
     health = json.loads(done.stdout)
     assert done.returncode == 0 and health["ok"] and health["tls_libraries"]
-    assert {row["dimension"] for row in health["dimensions"] if row["canary"]} == {"process", "file", "network", "tls"}
+    assert {row["dimension"] for row in health["dimensions"] if row["canary"]} == {
+        "process",
+        "file",
+        "network",
+        "tls",
+    }
     assert "seen to work" in polygraph("doctor").stdout
 
 
 # --- watch ---------------------------------------------------------------------------------------------
 
 
-def watch_until(tmp_path: Path, arguments: list[str], act: Callable[[], None], ready: str | None = None) -> list[str]:
+def watch_until(
+    tmp_path: Path, arguments: list[str], act: Callable[[], None], ready: str | None = None
+) -> list[str]:
     """Runs `polygraph watch`, acts once its probes are in, ends it; the command lines of the sessions it made."""
     environment = {**os.environ, "POLYGRAPH_HOME": str(tmp_path / "store")}
     with subprocess.Popen(
@@ -149,7 +164,9 @@ def test_watch_exe_makes_a_session_of_each_exec(tmp_path: Path) -> None:
 
 
 def test_watch_pid_follows_what_runs_already(tmp_path: Path) -> None:
-    with subprocess.Popen(["sh", "-c", "read line; /bin/echo found; read line"], stdin=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        ["sh", "-c", "read line; /bin/echo found; read line"], stdin=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
 
         def act() -> None:

@@ -92,7 +92,7 @@ class ToolClient:
 class ProgramClient(ToolClient):
     """An SDK, with the program of ours that makes an agent of it: four tools over programs/toolbox.py."""
 
-    def call(self, action: Action, root: Path) -> ToolCall:  # noqa: ARG002
+    def call(self, action: Action, root: Path) -> ToolCall:
         """The tools of programs/toolbox.py."""
         match action:
             case Shell(command):

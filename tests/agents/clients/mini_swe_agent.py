@@ -18,7 +18,7 @@ class MiniSweAgent(ToolClient):
 
     name = "mini-swe-agent"
 
-    def call(self, action: Action, root: Path) -> ToolCall:  # noqa: ARG002
+    def call(self, action: Action, root: Path) -> ToolCall:
         """Everything is a shell command."""
         match action:
             case Shell(command):
