@@ -156,11 +156,27 @@ class Loss(IntEnum):
     PG_LOSS_READ = 4
 
 
+class Dimension(IntEnum):
+    """enum pg_dimension; the order of polygraph.reasons.DIMENSIONS"""
+
+    PG_DIM_PROCESS = 0
+    PG_DIM_FILE = 1
+    PG_DIM_NETWORK = 2
+    PG_DIM_TLS = 3
+    PG_DIM_IPC = 4
+
+
 class SessionFlag(IntFlag):
     """enum pg_session_flag"""
 
     PG_SESSION_CANARY = 1
     PG_SESSION_NO_TLS = 2
+
+
+class Origin(IntEnum):
+    """enum pg_origin"""
+
+    PG_ORIGIN_EXE = 3
 
 
 class EnrolMode(IntEnum):
@@ -219,7 +235,9 @@ class TlsDirection(IntEnum):
 ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_type": Type,
     "pg_loss": Loss,
+    "pg_dimension": Dimension,
     "pg_session_flag": SessionFlag,
+    "pg_origin": Origin,
     "pg_enrol_mode": EnrolMode,
     "pg_file_op": FileOp,
     "pg_file_flag": FileFlag,
