@@ -34,7 +34,7 @@ from collector.kernel.decode import (
     decode,
 )
 from collector.kernel.sensitive import rules
-from collector.kernel.source import KernelSource, ReadTouch, SourceSettings, Touch
+from collector.kernel.source import KernelSource, Loading, ReadTouch, SourceSettings, Touch
 from collector.observed import ObservedSession
 from collector.pipeline import ContentLevel
 from collector.tls.preload import candidates
@@ -64,10 +64,11 @@ class Stranger(NamedTuple):
 class Collector:
     """Loaded probes and the sessions that they observe."""
 
-    def __init__(self, content: ContentLevel, key: bytes, settings: SourceSettings | None = None) -> None:
+    def __init__(self, content: ContentLevel, key: bytes, loading: Loading | None = None) -> None:
+        """``loading``: the kernel side as it is being loaded; by default that begins with :meth:`start`."""
         self._content: ContentLevel = content
         self._key = key
-        self._settings = settings or SourceSettings()
+        self._loading = loading
         self._rules = rules()
         self._source: KernelSource | None = None
         self._probes: TlsProbes | None = None
@@ -112,7 +113,7 @@ class Collector:
 
         Raises PolygraphError when the kernel refuses the programs altogether.
         """
-        self._source = KernelSource(self._settings, self._rules)
+        self._source = (self._loading or Loading(SourceSettings())).result()
         self._probes = TlsProbes(self._source)
         for path in candidates(command or "", os.environ.get("PATH")):
             self._probes.preload(path)

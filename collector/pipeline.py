@@ -403,5 +403,3 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
 
 def _redacted(execution: Execution) -> Execution:
     return msgspec.structs.replace(execution, args=redact_argv(execution.args))
-
-

@@ -10,6 +10,7 @@ import os
 import struct
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from collector.kernel import wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
-from collector.kernel.sensitive import Rules
+from collector.kernel.sensitive import Rules, rules
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
 
 _TRACEFS = Path("/sys/kernel/tracing")
@@ -283,6 +284,20 @@ class KernelSource:
         os.close(gone)
         os.waitpid(child, 0)
         # `here` stays open: it is closed with this process, which tells the child.
+
+
+class Loading:
+    """Loads the kernel side in a thread: most of it is the kernel's own work, so imports can go on meanwhile."""
+
+    def __init__(self, settings: SourceSettings) -> None:
+        """Begins."""
+        self._thread = ThreadPoolExecutor(1, "polygraph-load")
+        self._source = self._thread.submit(lambda: KernelSource(settings, rules()))
+
+    def result(self) -> KernelSource:
+        """Waits for the end. Raises what the loading raised."""
+        self._thread.shutdown()
+        return self._source.result()
 
 
 def _outlive(gone: int, here: int) -> None:  # pragma: no cover - runs in the child

@@ -11,7 +11,6 @@ from typing import IO, Self
 from console.live import LiveView, Summary
 from correlator.engine import Engine
 from polygraph import verdicts as codec
-from polygraph.errors import PolygraphError
 from polygraph.events import AnyEvent, SessionStart
 from polygraph.log.store import Store
 from polygraph.verdicts import Verdict
@@ -20,8 +19,8 @@ from polygraph.verdicts import Verdict
 class Recorder:
     """Feeds one correlator. A disk that is full costs history, which is counted and said; never a verdict."""
 
-    def __init__(self, store: Store, live: LiveView | None, json_path: Path | None) -> None:
-        """Raises PolygraphError when ``json_path`` cannot be written."""
+    def __init__(self, store: Store, live: LiveView | None, json_file: IO[bytes] | None) -> None:
+        """``json_file`` gets each verdict as a line; it is closed at the end."""
         self._store = store
         self._live = live
         self._engine = Engine()
@@ -29,16 +28,7 @@ class Recorder:
         self._verdicts: dict[str, list[Verdict]] = {}
         self._unsaved = 0
         self.refuted = 0
-        self._json: IO[bytes] | None = None
-        if json_path is not None:
-            try:
-                path = Path("/dev/stdout") if str(json_path) == "-" else json_path
-                self._json = path.open("wb", buffering=0)
-            except OSError as error:
-                raise PolygraphError(
-                    f"cannot write verdicts to {json_path}: {error.strerror}",
-                    "choose another path for --json",
-                ) from error
+        self._json = json_file
 
     def __enter__(self) -> Self:
         return self

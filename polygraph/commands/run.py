@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from polygraph.cli import EXIT_REFUTED
+from polygraph.commands._output import open_json
 from polygraph.errors import PolygraphError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collector.launch import Launched
     from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
+    from polygraph.log.store import Store
 
 #: longest wait for records, ms: bounds the delay between a claim and its verdict
 POLL_MS = 50
@@ -93,7 +95,7 @@ def command(
     try:
         launched = Launched(cmd)
         try:
-            status, recorder, session = _run(launched, content, json_path, linger, quiet)
+            status, recorder, session = _run(launched, content, open_json(json_path), linger, quiet)
         finally:
             launched.abandon()  # does nothing once it was released
     except LaunchError as error:
@@ -110,27 +112,32 @@ def command(
 
 
 def _run(
-    launched: Launched, content: ContentLevel, json_path: Path | None, linger: float, quiet: bool
+    launched: Launched, content: ContentLevel, json_file: IO[bytes] | None, linger: float, quiet: bool
 ) -> tuple[int, Recorder, str]:
     """Observes the command from its first instruction to its lineage's end: (exit status, recorder, session)."""
+    from collector.kernel.source import Loading, SourceSettings
+
+    loading = Loading(SourceSettings())  # the kernel takes its time; what is imported meanwhile costs nothing
     from collector.collect import Collector
-    from console.live import LiveView
-    from polygraph.commands._record import Recorder
     from polygraph.log.store import Store
 
-    live = None if quiet else LiveView(sys.stderr)
-    with (
-        Store() as store,
-        Collector(content, store.key) as collector,
-        Recorder(store, live, json_path) as recorder,
-    ):
+    with Store() as store, Collector(content, store.key, loading) as collector:
         collector.start(launched.path)
         session = collector.enrol(launched.pid, "run", launched.argv, str(Path.cwd()))
         with _signals_for(launched.pid):
             launched.release()
-            status = _observe(collector, recorder, launched, session, linger)
+            with _recorder(store, json_file, quiet) as recorder:
+                status = _observe(collector, recorder, launched, session, linger)
         recorder.end(session, time.time_ns(), status)
     return status, recorder, session
+
+
+def _recorder(store: Store, json_file: IO[bytes] | None, quiet: bool) -> Recorder:
+    """Imported when the command runs already: the first records wait in the ring."""
+    from console.live import LiveView
+    from polygraph.commands._record import Recorder
+
+    return Recorder(store, None if quiet else LiveView(sys.stderr), json_file)
 
 
 def _report(recorder: Recorder, session: str, path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polygraph.commands._output import open_json
 from polygraph.commands.run import POLL_MS
 from polygraph.errors import PolygraphError
 
@@ -70,17 +71,17 @@ def command(
     if not (pids or cgroups or exes or auto):
         raise click.UsageError("say what to watch: --pid, --cgroup, --exe or --auto")
     from collector.collect import Collector
-    from collector.kernel.source import SourceSettings
+    from collector.kernel.source import Loading, SourceSettings
     from console.live import LiveView
     from polygraph.commands._record import Recorder
     from polygraph.log.store import Store
 
     live = None if quiet else LiveView(sys.stderr)
-    settings = SourceSettings(auto=auto, exes=bool(exes))
+    loading = Loading(SourceSettings(auto=auto, exes=bool(exes)))
     with (
         Store() as store,
-        Collector(content, store.key, settings) as collector,
-        Recorder(store, live, json_path) as recorder,
+        Collector(content, store.key, loading) as collector,
+        Recorder(store, live, open_json(json_path)) as recorder,
     ):
         collector.start()
         for pid in pids:
