@@ -49,8 +49,10 @@ def test_no_module_is_long() -> None:
     assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
 
 
-def test_every_folder_of_the_house_says_what_it_is_for() -> None:
-    assert [name for name in FOLDERS if not (ROOT / name / "README.md").is_file()] == []
+def test_every_folder_of_the_house_and_every_package_says_what_it_is_for() -> None:
+    packages = [path.parent for folder in TOP for path in (ROOT / folder).rglob("__init__.py")]
+    folders = {*packages, *(ROOT / name for name in FOLDERS)}
+    assert [str(path) for path in sorted(folders) if not (path / "README.md").is_file()] == []
 
 
 def test_the_readme_begins_with_the_two_commands_and_both_exist() -> None:
