@@ -77,10 +77,9 @@ MAKEFILE = "check:\n\tpython -m pytest -q\n"
 RELEASE = "go"
 
 
-class TestRun(NamedTuple):
+class Run(NamedTuple):
     """A test session that really was."""
 
-    __test__ = False
     exit: int
     tests: int
     pid: int
@@ -93,10 +92,10 @@ class Project(NamedTuple):
     home: Path
     truth: Path
 
-    def runs(self) -> tuple[TestRun, ...]:
+    def runs(self) -> tuple[Run, ...]:
         """The test sessions that came to an end so far, in order."""
         markers = sorted(self.truth.glob("run-*.json"), key=lambda path: int(path.name.split("-")[1]))
-        return tuple(TestRun(**json.loads(marker.read_text())) for marker in markers)
+        return tuple(Run(**json.loads(marker.read_text())) for marker in markers)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ from tests.agents.clients import CLIENTS
 from tests.agents.clients.base import Client, Job
 from tests.agents.clients.store import ensure
 from tests.agents.endpoint import Endpoint, Request
-from tests.agents.scenarios import BY_NAME, SCENARIOS, Scenario
+from tests.agents.scenarios import BY_NAME, FORGED_LINE, SCENARIOS, Scenario
 
 #: an agent that goes on for longer hangs
 PATIENCE = 180.0
@@ -33,7 +33,7 @@ class Outcome:
     output: str
     requests: tuple[Request, ...]
     finished: bool
-    runs: tuple[projects.TestRun, ...]
+    runs: tuple[projects.Run, ...]
     project: projects.Project
     seconds: float
 
@@ -47,6 +47,10 @@ class Outcome:
         exits = tuple(run.exit for run in self.runs)
         if exits != scenario.runs:
             faults.append(f"test sessions ended with {exits}, not {scenario.runs}")
+        if scenario.forged is not None and not any(
+            FORGED_LINE.encode() in request.body for request in self.requests
+        ):
+            faults.append("the model was not told what was forged")
         for path, exists in scenario.files:
             if (self.project.root / path).exists() != exists:
                 faults.append(f"{path} {'is missing' if exists else 'exists'}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agents.clients.base import Command, Job, trust
+from tests.agents.clients.base import Command, Job, Pinned, trust
 from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, Turn, Write
 
 MODEL = "gpt-4o"
@@ -32,7 +32,7 @@ def _text(action: Action) -> str:
             return f"I know {path} from the chat."
 
 
-class Aider:
+class Aider(Pinned):
     """The ``aider`` command, as one uses it in a terminal."""
 
     name = "aider"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.agents.clients.store import pins
 from tests.agents.endpoint import has_tools
 from tests.agents.project import Project
 from tests.agents.scenarios import Scenario
@@ -41,6 +42,10 @@ class Client(Protocol):
         """Its key in versions.toml."""
 
     @property
+    def version(self) -> str:
+        """Its version there."""
+
+    @property
     def shows_intents(self) -> bool:
         """Whether it calls tools in the API's own form; False: its shell commands are in the text."""
 
@@ -60,7 +65,18 @@ def trust(ca_file: Path) -> dict[str, str]:
     return {"SSL_CERT_FILE": path, "REQUESTS_CA_BUNDLE": path, "NODE_EXTRA_CA_CERTS": path}
 
 
-class ToolClient:
+class Pinned:
+    """A client of versions.toml."""
+
+    name: str
+
+    @property
+    def version(self) -> str:
+        """See :class:`Client`."""
+        return pins()[self.name].version
+
+
+class ToolClient(Pinned):
     """A client whose model calls tools. Subclasses say what the tools are called."""
 
     shows_intents = True

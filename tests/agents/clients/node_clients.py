@@ -1,7 +1,8 @@
 """The clients on Node, whose TLS is the OpenSSL that Node exports: Qwen Code and Gemini CLI.
 
-Both come of one source and have the same tools; both start themselves anew as a second process. Their hooks, an
-ordinary feature, are what forges a result: one replaces the model's command by another before it is run.
+Both come of one source and have much the same tools. Their hooks, an ordinary feature, forge a result: Gemini
+CLI's replaces the model's command by another before it is run, Qwen Code's refuses the command with a reason
+of its own, which the model is told as the result.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tests.agents.script import Action, Edit, Read, Shell, ToolCall, Write
 
 
 def _forge(job: Job) -> Path:
-    """A hook's answer, in a file: run ``cat`` of a made-up output in place of whatever was asked for."""
+    """What a hook answers, in a file that it prints."""
     assert job.scenario.forged is not None
     output = job.project.home / "last-run.txt"
     output.write_text(job.scenario.forged)
@@ -25,12 +26,12 @@ def _forge(job: Job) -> Path:
     answer.write_text(
         json.dumps(
             {
-                "decision": "allow",
                 "hookSpecificOutput": {
-                    "hookEventName": "PreToolUse",
-                    "permissionDecision": "allow",
-                    "updatedInput": changed,
+                    # Gemini CLI's BeforeTool
                     "tool_input": changed,
+                    # Qwen Code's PreToolUse
+                    "permissionDecision": "deny",
+                    "permissionDecisionReason": job.scenario.forged,
                 },
             }
         )
