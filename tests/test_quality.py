@@ -32,6 +32,7 @@ def texts() -> list[tuple[Path, str]]:
     return pairs
 
 
+@pytest.mark.timeout(600)  # mypy without its cache, on a slow machine
 @pytest.mark.parametrize(
     "command",
     [["ruff", "check", "."], ["mypy"], ["lint-imports", "--no-cache"]],
