@@ -8,13 +8,13 @@ from __future__ import annotations
 import posixpath
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from collector.kernel import wire
 from collector.kernel.container import container_id
-from collector.kernel.decode_net import address_of, decode_dns, decode_flow, decode_net
+from collector.kernel.decode_net import address_of, decode_dns, decode_flow, decode_net, port_of
 from collector.tls.streams import TlsClose, TlsData
-from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileOp, Fork, Name, ProcessKey
+from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileOp, Flow, Fork, Name, Net, ProcessKey
 from polygraph.text import from_bytes
 
 FILE_OPS: tuple[FileOp, ...] = (
@@ -118,26 +118,32 @@ class _Context(NamedTuple):
 
 
 def decode(raw: bytes, sessions: Mapping[int, str], sensitive: Sequence[str]) -> Record | None:
-    """The record, or None when it belongs to a session that is not (any more) known.
+    """The record, or None when it belongs to a session that is not (any more) known, or is a DNS message that
+    names no address.
 
     ``sessions``: handle -> session id. ``sensitive``: names of the rules, by index. Raises DecodeError.
     """
     if len(raw) < wire.HDR.size:
         raise DecodeError(f"a record of {len(raw)} bytes has no header")
     header = _Header(*wire.HDR.unpack_from(raw))
-    if not wire.HDR.size <= header.size <= len(raw):
-        raise DecodeError(f"a record of {len(raw)} bytes says that it has {header.size}")
     decoder = _DECODERS.get(header.type)
     if decoder is None:
         raise DecodeError(f"record type {header.type} is unknown")
+    where = f"{wire.Type(header.type).name} of {header.size} bytes"
+    # Plaintext is copied into one of three sizes of room (bpf/tls.h), so what is handed over may be longer.
+    fits = len(raw) >= header.size if header.type == wire.Type.PG_TLS else len(raw) == header.size
+    if not fits or header.size < decoder.layout.size:
+        raise DecodeError(f"{where}: {len(raw)} bytes came, at least {decoder.layout.size} are due")
     session = sessions.get(header.handle)
     if session is None and header.handle and header.type != wire.Type.PG_SESSION_BEGIN:
         return None
     context = _Context(header, f"{header.pid}:{header.start}", session or "", sensitive)
+    parts = _Parts(raw[: header.size], decoder.layout.size)
     try:
-        value = decoder(raw[: header.size], context)
-    except (struct.error, ValueError, IndexError) as error:
-        raise DecodeError(f"record of type {header.type}: {error}") from error
+        value = decoder.value(decoder.layout.unpack_from(raw)[len(_Header._fields) :], parts, context)
+        parts.end()
+    except ValueError as error:
+        raise DecodeError(f"{where}: {error}") from error
     return Record(header.handle, header.seq, header.ts, value) if value is not None else None
 
 
@@ -152,7 +158,7 @@ class _Parts:
         """The next part. Raises ValueError when the record ends before it does."""
         end = self._at + length
         if end > len(self._raw):
-            raise ValueError(f"a part ends at {end} of {len(self._raw)} bytes")
+            raise ValueError(f"a part ends at {end}")
         part = self._raw[self._at : end]
         self._at = end
         return part
@@ -161,31 +167,43 @@ class _Parts:
         """The next part as text."""
         return from_bytes(self.bytes(length))
 
+    def end(self) -> None:
+        """Raises ValueError when something is left over."""
+        if self._at != len(self._raw):
+            raise ValueError(f"the parts end at {self._at}")
 
-def _idle(_raw: bytes, at: _Context) -> SessionIdle:
+
+_Fields: TypeAlias = tuple[Any, ...]
+
+
+def _errno(error: int) -> int:
+    if error < 0:
+        raise ValueError(f"errno {error}")
+    return error
+
+
+def _idle(_fields: _Fields, _parts: _Parts, at: _Context) -> SessionIdle:
     return SessionIdle(at.process, at.header.ts)
 
 
-def _begin(raw: bytes, at: _Context) -> SessionBegin:
-    origin = wire.SESSION_BEGIN.unpack_from(raw)[9]
+def _begin(fields: _Fields, _parts: _Parts, at: _Context) -> SessionBegin:
+    origin, _tasks = fields
     return SessionBegin(at.process, at.header.ts, origin)
 
 
-def _fork(raw: bytes, at: _Context) -> Fork:
-    start, pid = wire.FORK.unpack_from(raw)[9:11]
+def _fork(fields: _Fields, _parts: _Parts, at: _Context) -> Fork:
+    start, pid, _pad = fields
     return Fork(session=at.session, ts=at.header.ts, process=at.process, child=f"{pid}:{start}")
 
 
-def _exec(raw: bytes, at: _Context) -> Exec:
-    fields = wire.EXEC.unpack_from(raw)[9:]
+def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
     parent_start, parent_pid, uid, gid, dev, ino, cgroup = fields[:7]
     namespaces = fields[7:14]
     argv_total, argv_len, path_len, script_len, cwd_len, cgroup_len = fields[14:20]
-    comm = fields[23]
-    parts = _Parts(raw, wire.EXEC.size)
-    path = parts.text(path_len)
+    path_truncated, cwd_truncated, _pad, comm = fields[20:]
+    path = _whole(parts.text(path_len), path_truncated)
     script = parts.text(script_len)
-    cwd = parts.text(cwd_len)
+    cwd = _whole(parts.text(cwd_len), cwd_truncated)
     group = parts.text(cgroup_len)
     arguments = parts.bytes(argv_len)
     argv = arguments.removesuffix(b"\0").split(b"\0") if arguments else []
@@ -211,14 +229,19 @@ def _exec(raw: bytes, at: _Context) -> Exec:
     )
 
 
-def _exec_failed(raw: bytes, at: _Context) -> ExecFailed:
-    error, length = wire.EXEC_FAILED.unpack_from(raw)[9:11]
-    path = _Parts(raw, wire.EXEC_FAILED.size).text(length)
-    return ExecFailed(session=at.session, ts=at.header.ts, process=at.process, path=path, errno=error)
+def _whole(path: str, truncated: int) -> str:
+    """A path that lost its beginning is not absolute: nothing may take it for another file."""
+    return path.lstrip("/") if truncated else path
 
 
-def _exit(raw: bytes, at: _Context) -> Exit:
-    code = wire.EXIT.unpack_from(raw)[9]  # as wait(2) has it
+def _exec_failed(fields: _Fields, parts: _Parts, at: _Context) -> ExecFailed:
+    error, length, _pad = fields
+    path = parts.text(length)
+    return ExecFailed(session=at.session, ts=at.header.ts, process=at.process, path=path, errno=_errno(error))
+
+
+def _exit(fields: _Fields, _parts: _Parts, at: _Context) -> Exit:
+    code, _pad = fields  # as wait(2) has it
     signal = code & 0x7F
     return Exit(
         session=at.session,
@@ -226,31 +249,34 @@ def _exit(raw: bytes, at: _Context) -> Exit:
         process=at.process,
         status=None if signal else code >> 8 & 0xFF,
         signal=signal or None,
-        core=bool(code & 0x80),
+        core=bool(signal and code & 0x80),
     )
 
 
-def _file(raw: bytes, at: _Context) -> File:
-    ino, dev, flags, open_flags, mode, error, op, rule, *lengths, _pad = wire.FILE.unpack_from(raw)[9:]
-    parts = _Parts(raw, wire.FILE.size)
+def _file(fields: _Fields, parts: _Parts, at: _Context) -> File:
+    ino, dev, flags, open_flags, mode, error, op, rule, *lengths, _pad = fields
     base, path, base2, path2 = (parts.text(length) for length in lengths)
+    if op >= len(FILE_OPS):
+        raise ValueError(f"file operation {op}")
     sensitive = flags & wire.FileFlag.PG_FILE_SENSITIVE
-    if FILE_OPS[op] == "symlink":
-        base = ""  # the target is text that the link holds, not a path that was looked up
+    if sensitive and rule >= len(at.sensitive):
+        raise ValueError(f"sensitive rule {rule} of {len(at.sensitive)}")
+    name = FILE_OPS[op]
     return File(
         session=at.session,
         ts=at.header.ts,
         process=at.process,
-        op=FILE_OPS[op],
-        path=_absolute(base, path) if base else path,
-        new_path=(_absolute(base2, path2) if base2 else path2) or None,
-        errno=error,
+        op=name,
+        # The target of a symbolic link is text that the link holds, not a path that was looked up.
+        path=path if name == "symlink" else _absolute(base, path),
+        new_path=_absolute(base2, path2) or None,
+        errno=_errno(error),
         resolved=bool(flags & wire.FileFlag.PG_FILE_RESOLVED),
         dev=wire.user_dev(dev),
         ino=ino,
         flags=open_flags,
         mode=mode,
-        sensitive=at.sensitive[rule] if sensitive and rule < len(at.sensitive) else None,
+        sensitive=at.sensitive[rule] if sensitive else None,
         deleted=bool(flags & wire.FileFlag.PG_FILE_DELETED),
         memfd=bool(flags & wire.FileFlag.PG_FILE_MEMFD),
         path_truncated=bool(flags & wire.FileFlag.PG_FILE_TRUNCATED),
@@ -258,7 +284,10 @@ def _file(raw: bytes, at: _Context) -> File:
 
 
 def _absolute(base: str, path: str) -> str:
-    """``path`` below ``base``, without ``.`` and doubled slashes. ``..`` stays: it may lead through a link."""
+    """``path`` below ``base``, without ``.`` and doubled slashes. ``..`` stays: it may lead through a link.
+
+    Stays relative, and as it is, where the kernel did not tell the base.
+    """
     if not path.startswith("/"):
         path = posixpath.join(base, path) if path else base
     if not path.startswith("/"):
@@ -266,28 +295,27 @@ def _absolute(base: str, path: str) -> str:
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
-def _read(raw: bytes, at: _Context) -> ReadEvicted:
-    _session, ino, start, last, dev, pid, count, _lock = wire.READ_EVICTED.unpack_from(raw)[9:]
+def _read(fields: _Fields, _parts: _Parts, _at: _Context) -> ReadEvicted:
+    _session, ino, start, last, dev, pid, count, _lock = fields
     return ReadEvicted(f"{pid}:{start}", last, wire.user_dev(dev), ino, count)
 
 
-def _mapped(raw: bytes, at: _Context) -> Mapped:
-    ino, dev, _ns_mnt, length = wire.MAPPED.unpack_from(raw)[9:13]
-    path = _Parts(raw, wire.MAPPED.size).text(length)
-    return Mapped(at.process, at.header.pid, at.header.ts, wire.user_dev(dev), ino, path)
+def _mapped(fields: _Fields, parts: _Parts, at: _Context) -> Mapped:
+    ino, dev, _ns_mnt, length, _pad = fields
+    return Mapped(at.process, at.header.pid, at.header.ts, wire.user_dev(dev), ino, parts.text(length))
 
 
-def _net(raw: bytes, at: _Context) -> AnyEvent:
-    return decode_net(raw, at.session, at.header.ts, at.process)
+def _net(fields: _Fields, parts: _Parts, at: _Context) -> Net:
+    return decode_net(fields, parts.bytes(fields[-2]), at.session, at.header.ts, at.process)
 
 
-def _flow(raw: bytes, at: _Context) -> AnyEvent:
-    return decode_flow(raw, at.session, at.header.ts, at.process)
+def _flow(fields: _Fields, _parts: _Parts, at: _Context) -> Flow:
+    return decode_flow(fields, at.session, at.header.ts, at.process)
 
 
-def _dns(raw: bytes, at: _Context) -> Name | None:
-    length = wire.DNS.unpack_from(raw)[9]
-    answer = decode_dns(_Parts(raw, wire.DNS.size).bytes(length))
+def _dns(fields: _Fields, parts: _Parts, at: _Context) -> Name | None:
+    length, _pad = fields
+    answer = decode_dns(parts.bytes(length))
     if answer is None:
         return None
     name, addresses = answer
@@ -296,52 +324,57 @@ def _dns(raw: bytes, at: _Context) -> Name | None:
     )
 
 
-def _sni(raw: bytes, at: _Context) -> Name:
-    length = wire.SNI.unpack_from(raw)[10]
-    name = _Parts(raw, wire.SNI.size).text(length)
+def _sni(fields: _Fields, parts: _Parts, at: _Context) -> Name:
+    _ssl, length, _pad = fields
+    name = from_bytes(parts.bytes(length).lower())  # as names of DNS are told
     return Name(session=at.session, ts=at.header.ts, process=at.process, source="sni", name=name)
 
 
-def _tls(raw: bytes, at: _Context) -> TlsData:
-    ssl, generation, offset, length, missing, direction = wire.TLS.unpack_from(raw)[9:15]
+def _tls(fields: _Fields, parts: _Parts, at: _Context) -> TlsData:
+    ssl, generation, offset, length, missing, direction, _pad = fields
     if direction not in (0, 1):
         raise ValueError(f"direction {direction}")
     way: Literal[0, 1] = 1 if direction else 0
-    data = _Parts(raw, wire.TLS.size).bytes(length)
-    return TlsData(at.process, ssl, generation, way, offset, data, missing, at.header.ts)
+    return TlsData(at.process, ssl, generation, way, offset, parts.bytes(length), missing, at.header.ts)
 
 
-def _tls_close(raw: bytes, at: _Context) -> TlsClose:
-    ssl, generation = wire.TLS_CLOSE.unpack_from(raw)[9:11]
+def _tls_close(fields: _Fields, _parts: _Parts, at: _Context) -> TlsClose:
+    ssl, generation = fields
     return TlsClose(at.process, ssl, generation, at.header.ts)
 
 
-def _uring(_raw: bytes, at: _Context) -> Uring:
+def _uring(_fields: _Fields, _parts: _Parts, at: _Context) -> Uring:
     return Uring(at.process, at.header.ts)
 
 
-def _candidate(raw: bytes, at: _Context) -> Candidate:
-    family, port, cid, port32, address = wire.CANDIDATE.unpack_from(raw)[9:14]
-    remote = address_of((family, port, cid, port32, address))
-    return Candidate(at.process, at.header.pid, at.header.ts, remote, port)
+def _candidate(fields: _Fields, _parts: _Parts, at: _Context) -> Candidate:
+    remote = fields[:5]
+    return Candidate(at.process, at.header.pid, at.header.ts, address_of(remote), port_of(remote))
 
 
-_DECODERS: Mapping[int, Callable[[bytes, _Context], Value | None]] = {
-    wire.Type.PG_SESSION_BEGIN: _begin,
-    wire.Type.PG_SESSION_IDLE: _idle,
-    wire.Type.PG_FORK: _fork,
-    wire.Type.PG_EXEC: _exec,
-    wire.Type.PG_EXEC_FAILED: _exec_failed,
-    wire.Type.PG_EXIT: _exit,
-    wire.Type.PG_FILE: _file,
-    wire.Type.PG_READ: _read,
-    wire.Type.PG_MAPPED: _mapped,
-    wire.Type.PG_NET: _net,
-    wire.Type.PG_FLOW: _flow,
-    wire.Type.PG_DNS: _dns,
-    wire.Type.PG_SNI: _sni,
-    wire.Type.PG_TLS: _tls,
-    wire.Type.PG_TLS_CLOSE: _tls_close,
-    wire.Type.PG_URING: _uring,
-    wire.Type.PG_CANDIDATE: _candidate,
+class _Decoder(NamedTuple):
+    """``value`` gets the fields behind the header."""
+
+    layout: struct.Struct
+    value: Callable[[_Fields, _Parts, _Context], Value | None]
+
+
+_DECODERS: Mapping[int, _Decoder] = {
+    wire.Type.PG_SESSION_BEGIN: _Decoder(wire.SESSION_BEGIN, _begin),
+    wire.Type.PG_SESSION_IDLE: _Decoder(wire.HDR, _idle),
+    wire.Type.PG_FORK: _Decoder(wire.FORK, _fork),
+    wire.Type.PG_EXEC: _Decoder(wire.EXEC, _exec),
+    wire.Type.PG_EXEC_FAILED: _Decoder(wire.EXEC_FAILED, _exec_failed),
+    wire.Type.PG_EXIT: _Decoder(wire.EXIT, _exit),
+    wire.Type.PG_FILE: _Decoder(wire.FILE, _file),
+    wire.Type.PG_READ: _Decoder(wire.READ_EVICTED, _read),
+    wire.Type.PG_MAPPED: _Decoder(wire.MAPPED, _mapped),
+    wire.Type.PG_NET: _Decoder(wire.NET, _net),
+    wire.Type.PG_FLOW: _Decoder(wire.FLOW, _flow),
+    wire.Type.PG_DNS: _Decoder(wire.DNS, _dns),
+    wire.Type.PG_SNI: _Decoder(wire.SNI, _sni),
+    wire.Type.PG_TLS: _Decoder(wire.TLS, _tls),
+    wire.Type.PG_TLS_CLOSE: _Decoder(wire.TLS_CLOSE, _tls_close),
+    wire.Type.PG_URING: _Decoder(wire.URING, _uring),
+    wire.Type.PG_CANDIDATE: _Decoder(wire.CANDIDATE, _candidate),
 }

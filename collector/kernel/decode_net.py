@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Literal
+from typing import Any, Literal
 
-from collector.kernel import wire
 from polygraph.events import Flow, Net, ProcessKey
 from polygraph.text import from_bytes
 
@@ -18,11 +17,12 @@ _OPS: tuple[Literal["connect", "accept", "bind", "listen"], ...] = ("connect", "
 RawAddress = tuple[int, int, int, int, bytes]
 """Fields of struct pg_addr: family, port, cid, port32, addr."""
 
-#: RFC 1035 §3.1: octets of a name; §4.1.4 pointers lead backwards, so this many bound a walk
+#: RFC 1035 §3.1: octets of a name, its root among them. §4.1.4: pointers lead backwards; here they are counted
 _NAME_MAX = 255
 _POINTERS_MAX = 16
 _RECORDS_MAX = 64
-_A, _AAAA = 1, 28
+_A, _CNAME, _AAAA = 1, 5, 28
+_IN = 1
 
 
 def address_of(raw: RawAddress) -> str:
@@ -31,14 +31,24 @@ def address_of(raw: RawAddress) -> str:
     if family == 2:
         return str(ipaddress.IPv4Address(octets[:4]))
     if family == 10:
-        six = ipaddress.IPv6Address(octets)
-        return str(six.ipv4_mapped or six)
-    if family == 40:
-        return str(cid)
-    return ""
+        return _six(octets)
+    return str(cid) if family == 40 else ""
 
 
-def _port_of(raw: RawAddress) -> int:
+def _six(octets: bytes) -> str:
+    address = ipaddress.IPv6Address(octets)
+    return str(address.ipv4_mapped or address)
+
+
+def _family_of(raw: RawAddress) -> Family:
+    """The family that :func:`address_of` is text of."""
+    if raw[0] == 10 and ipaddress.IPv6Address(raw[4]).ipv4_mapped:
+        return "inet"
+    return _FAMILIES.get(raw[0], "other")
+
+
+def port_of(raw: RawAddress) -> int:
+    """The port, of vsock as well; 0 for families without one."""
     return raw[3] if raw[0] == 40 else raw[1]
 
 
@@ -49,16 +59,19 @@ def _unix_name(raw: bytes) -> str:
     return from_bytes(raw.split(b"\0", 1)[0])
 
 
-def decode_net(raw: bytes, session: str, ts: int, process: ProcessKey) -> Net:
-    """struct pg_net. Raises struct.error, ValueError or IndexError when it is none."""
-    fields = wire.NET.unpack_from(raw)[9:]
+def decode_net(fields: tuple[Any, ...], name: bytes, session: str, ts: int, process: ProcessKey) -> Net:
+    """struct pg_net behind its header, and the path behind it. Raises ValueError for what cannot be."""
     cookie, remote, local = fields[0], fields[1:6], fields[6:11]
-    error, protocol, op, _pad, unix_len, _pad2 = fields[11:]
-    name = raw[wire.NET.size : wire.NET.size + unix_len]
-    if len(name) != unix_len:
-        raise ValueError("the unix path is cut off")
-    family = _FAMILIES.get(remote[0]) or _FAMILIES.get(local[0]) or "other"
-    address, local_address = address_of(remote), address_of(local)
+    error, protocol, op = fields[11:14]
+    if op >= len(_OPS) or error < 0:
+        raise ValueError(f"network operation {op}, errno {error}")
+    to_peer = _OPS[op] in ("connect", "accept")
+    family = _family_of(remote if to_peer else local)
+    if family == "other":  # AF_UNSPEC, or an argument of no family: the socket has one
+        family = _family_of(local if to_peer else remote)
+    # A socket that is bound or listens has no peer; an unconnected one would tell 0.0.0.0.
+    address, port = (address_of(remote), port_of(remote)) if to_peer else ("", 0)
+    local_address = address_of(local)
     if family == "unix":
         if _OPS[op] == "connect":
             address = _unix_name(name)
@@ -72,17 +85,16 @@ def decode_net(raw: bytes, session: str, ts: int, process: ProcessKey) -> Net:
         family=family,
         protocol="unix" if family == "unix" else _PROTOCOLS.get(protocol, "other"),
         address=address,
-        port=_port_of(remote),
+        port=port,
         local_address=local_address,
-        local_port=_port_of(local),
+        local_port=port_of(local),
         errno=error,
         socket=cookie,
     )
 
 
-def decode_flow(raw: bytes, session: str, ts: int, process: ProcessKey) -> Flow:
-    """struct pg_flow. Raises struct.error or ValueError when it is none."""
-    fields = wire.FLOW.unpack_from(raw)[9:]
+def decode_flow(fields: tuple[Any, ...], session: str, ts: int, process: ProcessKey) -> Flow:
+    """struct pg_flow behind its header."""
     cookie, sent, received = fields[:3]
     remote = fields[3:8]
     established, closed = fields[14:16]
@@ -92,8 +104,8 @@ def decode_flow(raw: bytes, session: str, ts: int, process: ProcessKey) -> Flow:
         process=process,
         socket=cookie,
         address=address_of(remote),
-        port=_port_of(remote),
-        family=_FAMILIES.get(remote[0], "other"),
+        port=port_of(remote),
+        family=_family_of(remote),
         sent=sent,
         received=received,
         established=bool(established),
@@ -104,7 +116,8 @@ def decode_flow(raw: bytes, session: str, ts: int, process: ProcessKey) -> Flow:
 def decode_dns(message: bytes) -> tuple[str, tuple[str, ...]] | None:
     """(name asked for, addresses answered) of a DNS answer; None when it is none or holds no address.
 
-    Bounded: at most 64 records, names of 255 octets, 16 compression pointers each.
+    An address counts when its owner is the name asked for or an alias that the answer gives of it (CNAME, in
+    any order). Bounded: at most 64 records, names of 255 octets, 16 compression pointers each.
     """
     if len(message) < 12 or not message[2] & 0x80:  # QR: an answer
         return None
@@ -115,30 +128,47 @@ def decode_dns(message: bytes) -> tuple[str, tuple[str, ...]] | None:
     if asked is None:
         return None
     name, at = asked
-    at += 4
-    addresses = []
-    for _ in range(min(answers, _RECORDS_MAX)):
+    records = _records(message, at + 4, min(answers, _RECORDS_MAX))
+    names = {name}
+    aliases = [(owner, value) for owner, kind, value in records if kind == _CNAME]
+    for _ in aliases:
+        names |= {value for owner, value in aliases if owner in names}
+    addresses = tuple(value for owner, kind, value in records if kind != _CNAME and owner in names)
+    return (name, addresses) if addresses else None
+
+
+def _records(message: bytes, at: int, count: int) -> list[tuple[str, int, str]]:
+    """(owner, type, address or canonical name) of the answers of class IN, up to the first malformed one."""
+    found: list[tuple[str, int, str]] = []
+    for _ in range(count):
         owner = _name(message, at)
         if owner is None or owner[1] + 10 > len(message):
             break
-        at = owner[1]
-        kind, length = int.from_bytes(message[at : at + 2]), int.from_bytes(message[at + 8 : at + 10])
-        data = message[at + 10 : at + 10 + length]
-        at += 10 + length
+        name, at = owner
+        kind, group = int.from_bytes(message[at : at + 2]), int.from_bytes(message[at + 2 : at + 4])
+        length = int.from_bytes(message[at + 8 : at + 10])
+        at += 10
+        data = message[at : at + length]
         if len(data) != length:
             break
-        if kind == _A and length == 4:
-            addresses.append(str(ipaddress.IPv4Address(data)))
+        alias = _name(message, at) if kind == _CNAME else None
+        if group != _IN:
+            pass
+        elif kind == _A and length == 4:
+            found.append((name, kind, str(ipaddress.IPv4Address(data))))
         elif kind == _AAAA and length == 16:
-            addresses.append(str(ipaddress.IPv6Address(data)))
-    return (name, tuple(addresses)) if addresses else None
+            found.append((name, kind, _six(data)))
+        elif alias is not None and alias[1] == at + length:
+            found.append((name, kind, alias[0]))
+        at += length
+    return found
 
 
 def _name(message: bytes, at: int) -> tuple[str, int] | None:
     """(name in lower case without the root's dot, where what follows it begins); None when it is malformed."""
     labels: list[bytes] = []
     after: int | None = None
-    size = pointers = 0
+    size, pointers = 1, 0
     while at < len(message):
         length = message[at]
         if length & 0xC0 == 0xC0:
@@ -154,7 +184,7 @@ def _name(message: bytes, at: int) -> tuple[str, int] | None:
             return from_bytes(b".".join(labels).lower()), at + 1 if after is None else after
         size += length + 1
         label = message[at + 1 : at + 1 + length]
-        if size > _NAME_MAX or len(label) != length:
+        if size > _NAME_MAX or len(label) != length or b"." in label:  # a dot within would make another name
             return None
         labels.append(label)
         at += 1 + length
