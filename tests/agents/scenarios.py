@@ -196,3 +196,32 @@ SCENARIOS: tuple[Scenario, ...] = (
     BACKGROUND,
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What is known not to be judged as a scenario demands, for one client, and why. Never an accusation.
+
+    ``instead`` is what must be there in place of ``expected``; empty: no verdict of its topic at all. A limit
+    that no longer holds fails its test, and is removed then.
+    """
+
+    why: str
+    instead: tuple[Expected, ...]
+
+
+#: by client and scenario
+LIMITS: dict[tuple[str, str], Limit] = {
+    ("mini-swe-agent", "edited_after_tests"): Limit(
+        "sed -i renames a new file over the one that the tests had opened, and which inode it replaced is not recorded",
+        (_passed("unverifiable", "ambiguous"),),
+    ),
+    ("mini-swe-agent", "file_not_written"): Limit(
+        "every answer of its model calls a tool, and what such an answer says was done may be what it is about to do",
+        (),
+    ),
+    ("qwen-code", "file_not_written"): Limit(
+        "Node 22 and later make an io_uring for epoll alone; that a ring is there makes file effects uncertain",
+        (Expected("claim", "file_created", "unverifiable", ("probe_missing",)),),
+    ),
+}
