@@ -79,6 +79,16 @@ class CoverageLog:
                 return "probe_missing"
         return None
 
+    def unexplained(self, dimensions: Iterable[Dimension], since: int, until: int) -> str | None:
+        """Why the *explanation* of a fact could have been missed in [since, until]: who made it, what declared it.
+
+        For conclusions of the kind "and nothing accounts for it". The fact itself was seen, so blind spots do not
+        count; but what explains it may lie before it, and may be a tool call.
+        """
+        if self.start is None or (self.start.origin != "run" and since <= self.start.ts):
+            return "late_enrolment"
+        return self.hidden(dimensions, since, until) or self._stream(since, until)
+
     def _attached(self, dimension: Dimension, since: int, until: int, *, canary: bool) -> bool:
         rows = self.states.get(dimension, [])
         alive = False

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every run, so that a red suite is red for its commit. `POLYGRAPH_EXAMPLES=2000 pytest …` looks
+# further, at random: what it finds becomes a test of its own.
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None)
+settings.register_profile(
+    "search", max_examples=int(os.environ.get("POLYGRAPH_EXAMPLES", "100")), database=None, deadline=None
+)
+settings.load_profile("search" if "POLYGRAPH_EXAMPLES" in os.environ else "fixed")
 
 _USED = pytest.StashKey[set[tuple[str, str]]]()
 

@@ -37,9 +37,11 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
         if any(_by_tool(session, t) for t in seen):
             doubt = doubt or last
             continue
-        hidden = session.coverage.hidden(("file", "process"), min(t.first for t in seen), span.until)
-        if hidden is not None:
-            return unverifiable(hidden, f"{path} was changed", last.event)
+        why = session.coverage.unexplained(("file", "process"), span.early, span.until)
+        if why is not None:
+            return unverifiable(
+                why, f"{path} was changed, and what explains it may not have been seen", last.event
+            )
         return refuted(
             "undisclosed_effect", f"{path} was changed, and no tool call had declared it", last.event
         )
