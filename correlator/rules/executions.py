@@ -17,11 +17,11 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
     """The verdict on a tool call that carries a command."""
     joined = join(session, state, span, now)
     if joined.shells:
-        return _ran(session, state, joined, joined.shells[-1], "exact", now)
+        return _ran(session, state, joined, joined.shells[-1], "exact", span, now)
     needed = [e for e in joined.missing if not e.conditional]
     if joined.found and not needed:
         grade: Grade = "weak" if any(g == "weak" for _, _, g in joined.found) else "strong"
-        return _ran(session, state, joined, joined.found[-1][1], grade, now)
+        return _ran(session, state, joined, joined.found[-1][1], grade, span, now)
     if joined.found:
         seen = ", ".join(command(image) for _, image, _ in joined.found[:3])
         return unverifiable(
@@ -31,7 +31,7 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
 
 
 def _ran(
-    session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, now: int
+    session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, span: Span, now: int
 ) -> Outcome:
     node = session.tree.get(image.process)
     exit_ = node.exit if node is not None and node.ended(now) else None
@@ -46,6 +46,9 @@ def _ran(
     real = _real_status(session, state, joined, exit_)
     if result is not None and result.reported_status is not None and real is not None:
         if result.reported_status == 0 and not result.is_error and real != 0:
+            hidden = session.coverage.hidden(("process",), span.early, max(span.until, exit_.ts))
+            if hidden is not None:
+                return unverifiable(hidden, f"{observed}, and 0 was reported", *events, exit_, grade=grade)
             return refuted("failed", f"{observed}, and 0 was reported", *events, exit_, grade=grade)
         if result.reported_status != 0 and real == 0:
             return unverifiable(

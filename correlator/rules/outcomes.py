@@ -36,7 +36,7 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     runs = _relevant(find_runs(session, purpose, span.early, span.until), claim)
     if not runs:
         return _no_run(session, claim, purpose, span)
-    outcome = _decide(session, claim, runs, span.until)
+    outcome = _decide(session, claim, runs, span.early, span.until)
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
         run = next(r for r in reversed(runs) if r.word == "ok")
         stale = staleness.judge(session, run, runs[: runs.index(run)], span.until)
@@ -53,7 +53,7 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
     mine = [r for r in runs if (r.process in below if below else r.process not in joined.others)]
     mine = _relevant(mine, claim)
     if mine:
-        return _decide(session, claim, mine, claim.ts)
+        return _decide(session, claim, mine, window.early, claim.ts)
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:
         return unverifiable(
@@ -85,24 +85,21 @@ def _points_at(run: Run, target: str) -> bool:
     return run.image.cwd.endswith("/" + target) or any(w == target or w.endswith("/" + target) for w in words)
 
 
-def _decide(session: Session, claim: Claim, runs: list[Run], until: int) -> Outcome:
+def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: int) -> Outcome:
     real = [r for r in runs if r.word != "nothing"]
     if not real:
-        return _empty(session, runs[-1], until, f"{command(runs[-1].image)} runs nothing of it")
+        return _empty(session, runs, since, until, f"{command(runs[-1].image)} runs nothing of it")
     last = real[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
     if claim.outcome is None and claim.topic != "tests_failed":
-        return _occurrence(session, real, until)
+        return _occurrence(session, real, since, until)
     full = [r for r in real if r.word != "empty" and not r.hollow]
     if not full:
-        what = "ran only inert programs" if last.hollow else ending(last.exit) + ": nothing was run"
-        return (
-            _hollow(session, last, until)
-            if last.hollow
-            else _empty(session, last, until, f"{command(last.image)} {what}")
-        )
+        return _nothing_run(session, real, since, until)
     last = full[-1]
+    if last.word == "running":
+        return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
     if last.word in ("pipe", "replaced"):
         return unverifiable(
             "ambiguous", f"{command(last.image)} {ending(last.exit)}, which does not tell", *_events(last)
@@ -115,15 +112,13 @@ def _decide(session: Session, claim: Claim, runs: list[Run], until: int) -> Outc
     return _failure(session, full, last, until) if failed else _success(session, claim, full, last)
 
 
-def _occurrence(session: Session, real: list[Run], until: int) -> Outcome:
+def _occurrence(session: Session, real: list[Run], since: int, until: int) -> Outcome:
     ran = [r for r in real if r.word not in ("empty", "error") and not r.hollow]
     if ran:
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
     last = real[-1]
-    if last.hollow:
-        return _hollow(session, last, until)
-    if last.word == "empty":
-        return _empty(session, last, until, f"{command(last.image)} {ending(last.exit)}: nothing was run")
+    if last.hollow or last.word == "empty":
+        return _nothing_run(session, real, since, until)
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
 
 
@@ -203,26 +198,26 @@ def _makes_good(failed: Run, later: Run) -> bool:
     )
 
 
-def _empty(session: Session, run: Run, until: int, observed: str) -> Outcome:
-    hidden = session.coverage.hidden(("process",), _command_began(session, run), until)
-    if hidden is not None:
-        return unverifiable(hidden, observed, *_events(run))
-    since = _command_began(session, run)
-    suspect = could_have_done(
-        session, run.match.tool.purpose, since, until, explained=session.tree.subtree(run.process)
-    )
+def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> Outcome:
+    run = runs[-1]
+    if run.hollow:
+        observed = f"{command(run.image)} ran only programs that test nothing"
+    else:
+        observed = f"{command(run.image)} {ending(run.exit)}: nothing was run"
+    return _empty(session, runs, since, until, observed)
+
+
+def _empty(session: Session, runs: list[Run], since: int, until: int, observed: str) -> Outcome:
+    """No run in [since, until] but such as ran nothing: a conclusion from silence on every other."""
+    run = runs[-1]
+    explained = set().union(*(session.tree.subtree(r.process) for r in runs))
+    suspect = could_have_done(session, run.match.tool.purpose, since, until, explained=explained)
     if suspect is not None:
         return suspect
-    return refuted("empty_run", observed, *_events(run))
-
-
-def _hollow(session: Session, run: Run, until: int) -> Outcome:
-    """A wrapper that started nothing but inert programs: a conclusion from silence, so it needs coverage."""
-    observed = f"{command(run.image)} ran only programs that test nothing"
-    gate = session.coverage.gate(("process",), run.image.ts, until)
+    gate = session.coverage.gate(("process",), since, until)
     if gate is not None:
         return unverifiable(gate, observed, *_events(run))
-    return _empty(session, run, until, observed)
+    return refuted("empty_run", observed, *_events(run))
 
 
 def _no_run(
