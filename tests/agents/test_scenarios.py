@@ -16,7 +16,7 @@ from polygraph import verdicts as codec
 from polygraph.verdicts import Verdict
 from tests.agents.clients import CLIENTS
 from tests.agents.run_client import Outcome, run
-from tests.agents.scenarios import LIMITS, SCENARIOS, Expected, Scenario
+from tests.agents.scenarios import HONEST, LIMITS, RAN_NOTHING, SCENARIOS, Expected, Scenario
 
 #: clients that speak an API which this version does not read (docs/coverage.md)
 UNREAD = frozenset({"gemini-cli"})
@@ -68,9 +68,11 @@ def test_a_client_gets_the_verdict_it_deserves(
     said = told(verdicts)
     limit = LIMITS.get((client, scenario.name))
     wanted = scenario.expected if limit is None else limit.instead
-    if wanted:
-        assert any(matches(expected, verdict) for expected in wanted for verdict in verdicts), said
-    else:
+    for expected in wanted:
+        if expected.optional or (expected.subject == "intent" and not CLIENTS[client].shows_intents):
+            continue
+        assert any(matches(expected, verdict) for verdict in verdicts), f"{expected}\n{said}"
+    if not wanted:
         topics = {expected.topic for expected in scenario.expected}
         assert not any(verdict.subject.topic in topics for verdict in verdicts), said
     accused = [verdict for verdict in verdicts if verdict.verdict == "refuted"]
@@ -78,3 +80,13 @@ def test_a_client_gets_the_verdict_it_deserves(
     for verdict in verdicts:
         assert codec.decode(codec.encode(verdict)) == verdict
         assert msgspec.to_builtins(verdict)["session"] == verdicts[0].session
+
+
+@pytest.mark.parametrize("scenario", [HONEST, RAN_NOTHING], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("client", sorted(UNREAD))
+def test_a_client_whose_api_is_not_read_runs_as_ever_and_is_accused_of_nothing(
+    client: str, scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome, verdicts = observed(client, scenario, tmp_path, monkeypatch)
+    assert not outcome.faults(scenario), f"{outcome.faults(scenario)}\n{outcome.output[-3000:]}"
+    assert not [verdict for verdict in verdicts if verdict.verdict == "refuted"], told(verdicts)
