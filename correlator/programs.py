@@ -28,6 +28,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps_are_programs: frozenset[str]
     not_files: frozenset[str]
     inert_tools: frozenset[str]
+    git_only_looks: frozenset[str]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -100,6 +101,21 @@ def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
     if image.path.startswith(_HOME_OF_PROGRAMS):
         return True
     return not any(image.path.startswith(root.rstrip("/") + "/") for root in (*roots, "/tmp", "/var/tmp"))
+
+
+def git_may_publish(image: Exec) -> bool:
+    """Whether this is a git whose subcommand may make or send a commit under another name (merge, an alias)."""
+    if program_name(image) != "git":
+        return False
+    skip = False
+    for argument in image.argv[1:]:
+        if skip:
+            skip = False
+        elif argument in ("-C", "-c", "--git-dir", "--work-tree", "--namespace"):
+            skip = True
+        elif not argument.startswith("-"):
+            return argument not in programs().git_only_looks
+    return False
 
 
 def image_key(image: Exec) -> tuple[str, ...]:

@@ -46,11 +46,6 @@ class Run:
         return self.exit.ts if self.exit is not None else self.image.ts
 
     @property
-    def tools(self) -> set[str]:
-        """Names of the tools in it."""
-        return {self.match.tool.name, *(run.match.tool.name for run in self.inner)}
-
-    @property
     def targets(self) -> frozenset[str]:
         """Arguments that are no options: the part of the project that it was pointed at."""
         skip = {self.image.path, self.image.script or "", program_name(self.image)}

@@ -69,6 +69,7 @@ class Session:
     known: list[Known] = field(default_factory=list)
     touches: dict[str, list[Touch]] = field(default_factory=lambda: defaultdict(list))
     failed_files: list[e.File] = field(default_factory=list)
+    renames: list[e.File] = field(default_factory=list)
     inode_writes: dict[tuple[int, int], list[Touch]] = field(default_factory=lambda: defaultdict(list))
     reads: dict[tuple[int, int], list[Read]] = field(default_factory=lambda: defaultdict(list))
     path_reads: dict[str, list[Read]] = field(default_factory=lambda: defaultdict(list))
@@ -158,7 +159,7 @@ class Session:
         match = identify(event)
         if match is not None:
             self.known.append(Known(event, match))
-        if event.ino:
+        if event.dev and event.ino:
             self._name_inode(event.path, event.dev, event.ino, event.ts)
 
     def _intent(self, event: e.Intent) -> None:
@@ -178,7 +179,7 @@ class Session:
             if event.errno == 0:
                 read = Read(event.ts, event.process, event.count > 1, event.id)
                 self.path_reads[event.path].append(read)
-                if event.ino:
+                if event.dev and event.ino:
                     self.reads[(event.dev, event.ino)].append(read)
                     self._name_inode(event.path, event.dev, event.ino, event.ts)
             return
@@ -188,18 +189,28 @@ class Session:
             self.failed_files.append(event)
             return
         moved = event.op == "rename"
+        if moved:
+            self.renames.append(event)
+        # Paths of operations on names (unlink, rename, mkdir) carry no inode: dev and ino are 0.
+        inode = (event.dev, event.ino) if event.dev and event.ino else None
         here = event.path if event.op != "symlink" else event.new_path or event.path
+        if not here and inode is not None:  # a later touch of a file whose first one was not seen
+            here = next(reversed(self.inode_paths[inode]), "")
         touch = Touch(event.ts, first, event, here, moved or event.op in ("unlink", "rmdir"))
-        self.touches[here].append(touch)
+        if here:
+            self.touches[here].append(touch)
         if event.new_path is not None and event.op in ("rename", "link"):
             self.touches[event.new_path].append(Touch(event.ts, first, event, event.new_path, False))
-        if event.ino:
-            inode = (event.dev, event.ino)
+        if inode is not None:
             self.inode_writes[inode].append(touch)
-            self._name_inode(event.new_path if moved and event.new_path else here, *inode, event.ts)
+            named = event.new_path if moved and event.new_path else here
+            if named:
+                self._name_inode(named, *inode, event.ts)
 
     def _reads(self, event: e.Reads) -> None:
         for dev, ino, ts, opens in event.files:
+            if dev == 0:  # a failed open: the number is no inode's
+                continue
             self.reads[(dev, ino)].append(Read(ts, event.process, opens > 1, event.id))
 
     def _file_state(self, event: e.FileState) -> None:
@@ -207,7 +218,7 @@ class Session:
         if state is not None:
             state.states.append(event)
         self.file_states.append(event)
-        if event.exists and event.ino:
+        if event.exists and event.dev and event.ino:
             path = event.path
             if not path.startswith("/") and self.start is not None:
                 path = f"{self.start.cwd.rstrip('/')}/{path}"

@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
-from correlator.programs import hand_off_to, identify, is_inert, is_shell, programs
+from correlator.programs import git_may_publish, hand_off_to, identify, is_inert, is_shell, programs
 from correlator.session import IntentState, Session
 from polygraph.events import Exec, ProcessKey
 
@@ -76,9 +76,13 @@ def could_have_done(
 
 def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     """Whether this image could have done work of ``purpose`` unseen. ``None``: of any kind."""
-    if session.is_agent_image(image) or is_inert(image, session.roots):
+    if session.is_agent_image(image):
         return False
     match = identify(image)
+    if match is None and purpose in ("commit", "push") and git_may_publish(image):
+        return True
+    if is_inert(image, session.roots):
+        return False
     if match is None:
         return True
     if match.runs_nothing:

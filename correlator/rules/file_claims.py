@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
-from correlator.paths import basename, common_tail, normalise
+from correlator.paths import basename, common_tail, names, normalise, under
 from correlator.places import is_temporary
 from correlator.programs import programs
 from correlator.rules.files import directory_moved, touches_of
@@ -26,7 +26,7 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
 
 
 def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
-    touches = touches_of(session, said, span.early, span.until)
+    touches = touches_of(session, said, span.early, span.until) or _by_inode(session, said, span)
     live = [t for t in touches if not t.gone]
     gone = [t for t in touches if t.gone]
     if claim.topic == "file_deleted":
@@ -50,6 +50,12 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     return verified(f"{last.path} was written", "strong", last.event)
 
 
+def _by_inode(session: Session, said: str, span: Span) -> list[Touch]:
+    """Writes of a file that was seen under the name that is said, and written under another: a link."""
+    inodes = {i for path, rows in session.path_inodes.items() if names(said, path, session.cwd) for i in rows}
+    return [t for inode in sorted(inodes) for t in session.inode_writes.get(inode, ()) if span.holds(t.ts)]
+
+
 def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str) -> Outcome:
     name = basename(said)
     observed = f"{name} {nothing}"
@@ -70,7 +76,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
         return unverifiable(gate, observed)
-    if directory_moved(session, said, span.early, span.until) or _any_directory_moved(session, span):
+    if directory_moved(session, said, span.early, span.until):
         return unverifiable("ambiguous", f"{observed}, but a directory was renamed")
     look = next((s for s in reversed(session.file_states) if basename(s.path) == name), None)
     if claim.topic == "file_deleted":
@@ -81,7 +87,10 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     if elsewhere:
         target = normalise(said, session.cwd)
         clear = (
-            len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(elsewhere[0].path, target) == 1
+            len(elsewhere) == 1
+            and "/" in said.strip("./")
+            and common_tail(elsewhere[0].path, target) == 1
+            and _directory_known(session, target)
         )
         if clear and claim.topic == "file_created":
             return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event)
@@ -89,6 +98,14 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     if claim.topic == "file_created" and look is not None and look.exists:
         return unverifiable("ambiguous", f"{observed}, but exists", look)
     return refuted("not_written", observed, *([look] if look is not None else []))
+
+
+def _directory_known(session: Session, target: str) -> bool:
+    """Whether the directory of ``target`` is no link as far as can be told: it is the session's own, or was seen."""
+    if any(under(target, root) for root in session.roots):
+        return True
+    directory = target.rpartition("/")[0]
+    return any(under(path, directory) for path in (*session.path_inodes, *session.path_reads))
 
 
 def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
@@ -102,18 +119,3 @@ def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
             if span.holds(touch.ts) and not touch.gone:
                 found.setdefault(path, touch)
     return [found[path] for path in sorted(found)]
-
-
-def _any_directory_moved(session: Session, span: Span) -> bool:
-    """A rename after which other files were touched below the new name, or that took files with it."""
-    moved = [
-        t.event
-        for hits in session.touches.values()
-        for t in hits
-        if t.event.op == "rename" and t.gone and span.holds(t.ts)
-    ]
-    return any(
-        path.startswith(((event.new_path or "") + "/", event.path + "/"))
-        for event in moved
-        for path in session.touches
-    )

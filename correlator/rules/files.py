@@ -206,12 +206,16 @@ def _changed_outside(session: Session, look: FileState, span: Span) -> bool:
 
 
 def directory_moved(session: Session, said: str, since: int, until: int) -> bool:
-    """Whether a directory that holds, or may now hold, the path was renamed: its files changed names unseen."""
-    for hits in session.touches.values():
-        for touch in hits:
-            if touch.event.op != "rename" or not since <= touch.ts <= until:
-                continue
-            for path in (touch.event.path, touch.event.new_path or ""):
-                if path and normalise(said, session.cwd).startswith(path + "/"):
-                    return True
-    return False
+    """Whether a rename may have given the path its file or taken it away, by moving a directory above it.
+
+    The kernel's names of a rename are not followed through links and may be those of another mount namespace, so a
+    directory is told by its last component: one that stands above the path. A name that is relative or cut short may
+    be any directory.
+    """
+    above = {part for part in normalise(said, session.cwd).split("/")[:-1] if part}
+    return any(
+        basename(path) in above or not path.startswith("/") or event.path_truncated
+        for event in session.renames
+        if since <= event.ts <= until
+        for path in (event.path, event.new_path or event.path)
+    )

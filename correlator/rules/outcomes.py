@@ -25,6 +25,8 @@ PURPOSES: dict[str, str] = {
     "deployed": "deploy",
 }
 _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
+#: what a success of these has done, a later failure does not undo ("nothing to commit")
+_LASTING = frozenset({"commit", "push", "deploy"})
 
 
 def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
@@ -33,13 +35,16 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     state = session.intents.get(claim.intent) if claim.intent is not None else None
     if claim.source == "tool_result" and state is not None:
         return _of_result(session, claim, purpose, state, now)
-    runs = _relevant(find_runs(session, purpose, span.early, span.until), claim)
-    if not runs:
+    every = find_runs(session, purpose, span.early, span.until)
+    if not every:
         return _no_run(session, claim, purpose, span)
+    runs = _relevant(every, claim)
+    if not runs:
+        return _another(claim, every[-1])
     outcome = _decide(session, claim, runs, span.early, span.until)
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
-        run = next(r for r in reversed(runs) if r.word == "ok")
-        stale = staleness.judge(session, run, runs[: runs.index(run)], span.until)
+        index = max(i for i, r in enumerate(runs) if r.word == "ok")
+        stale = staleness.judge(session, runs[index], runs[:index], span.until)
         return stale if stale is not None else outcome
     return outcome
 
@@ -51,9 +56,11 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
     runs = find_runs(session, purpose, window.early, claim.ts)
     below = set().union(*(session.tree.subtree(p) for p in joined.processes)) if joined.processes else set()
     mine = [r for r in runs if (r.process in below if below else r.process not in joined.others)]
-    mine = _relevant(mine, claim)
     if mine:
-        return _decide(session, claim, mine, window.early, claim.ts)
+        named = _relevant(mine, claim)
+        if not named:
+            return _another(claim, mine[-1])
+        return _decide(session, claim, named, window.early, claim.ts)
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:
         return unverifiable(
@@ -63,14 +70,27 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
 
 
 def _relevant(runs: list[Run], claim: Claim) -> list[Run]:
-    """Runs that the claim may speak of: of the tool and the targets that it names, if there are such."""
+    """Runs that the claim may speak of: of the tool that it names, and of the targets if some run had them.
+
+    A tool below a wrapper (pytest below make) is judged by its own runs: what else the wrapper did is not claimed.
+    """
     if claim.tool is not None:
-        named = [r for r in runs if claim.tool in r.tools]
-        if not named:
-            named = [r for r in runs if r.match.tool.wraps and not r.inner]
-        runs = named or runs
+        runs = [r for outer in runs for r in _of_tool(outer, claim.tool)]
     targeted = [r for r in runs if any(_points_at(r, target) for target in claim.targets)]
     return targeted or runs
+
+
+def _of_tool(run: Run, tool: str) -> list[Run]:
+    if run.match.tool.name == tool:
+        return [run]
+    inner = [r for below in run.inner for r in _of_tool(below, tool)]
+    # Several runs of it of which one failed (environments of tox): only the whole tells.
+    whole = run.word in ("failed", "error") and any(r.word in ("failed", "error") for r in inner)
+    return [run] if whole and len(inner) > 1 else inner
+
+
+def _another(claim: Claim, run: Run) -> Outcome:
+    return unverifiable("ambiguous", f"{_told(run)}, but {claim.tool} is named", *_events(run))
 
 
 def _points_at(run: Run, target: str) -> bool:
@@ -109,7 +129,16 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
         if failed:
             return verified(_told(last), "strong", *_events(last))
         return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))
-    return _failure(session, full, last, until) if failed else _success(session, claim, full, last)
+    if not failed:
+        return _success(full, last)
+    if last.inner and last.word != "ok" and all(r.word == "ok" for r in last.inner):
+        return unverifiable(
+            "ambiguous",
+            f"{_told(last)}, but what it ran of that kind went well",
+            *_events(last.inner[-1]),
+            *_events(last),
+        )
+    return _failure(session, full, last, until)
 
 
 def _occurrence(session: Session, real: list[Run], since: int, until: int) -> Outcome:
@@ -130,15 +159,26 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
             hidden, f"{_told(last)}, but what followed may not have been seen", *_events(last)
         )
     good = [r for r in full[:-1] if r.word == "ok" and not r.inner_failed]
+    if good and last.match.tool.purpose in _LASTING:
+        return unverifiable(
+            "ambiguous",
+            f"{_told(last)}, after {command(good[-1].image)} had succeeded",
+            *_events(good[-1]),
+            *_events(last),
+        )
     if good:
         before = good[-1]
         same = [
             r
             for r in good
-            if r.key == last.key
+            if r.image.argv == last.image.argv
+            or (
+                r.key == last.key and last.match.tool.purpose != "install"
+            )  # its targets are names of packages
             or (
                 r.image.cwd == last.image.cwd
                 and (not last.match.subset or not r.match.subset)
+                and last.match.tool.purpose != "install"
                 and r.match.tool.name == last.match.tool.name
             )
         ]
@@ -170,9 +210,7 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
     return refuted("failed", _told(last), *_events(last))
 
 
-def _success(session: Session, claim: Claim, full: list[Run], last: Run) -> Outcome:
-    if claim.tool is not None and claim.tool not in last.tools and not last.match.tool.wraps:
-        return unverifiable("ambiguous", f"{_told(last)}, but {claim.tool} is named", *_events(last))
+def _success(full: list[Run], last: Run) -> Outcome:
     for index, run in enumerate(full[:-1]):
         if run.word != "failed" and not run.inner_failed:
             continue
