@@ -167,3 +167,53 @@ def test_a_command_that_was_run() -> None:
     s.does("cargo", "build", status=101)
     assert s.says(s.claims("command_run", "ok", tool="cargo")) == refuted("failed")
     assert s.says(s.claims("command_run", tool="ll")) == unverifiable("form_unknown")
+
+
+def renames(s: Scenario, old: str, new: str, **how: object) -> None:
+    """As the collector tells it: names as passed, no inode."""
+    s.add(e.File, process=s.agent, op="rename", path=old, new_path=new, resolved=False, **how)
+
+
+def test_a_rename_of_an_unrelated_directory_hides_nothing() -> None:
+    s = Scenario()
+    renames(s, "/repo/pytest-cache-files-x1", "/repo/.pytest_cache")
+    s.file(s.agent, "create", "/repo/.pytest_cache/README.md")
+    assert created(s, "/repo/missing.txt") == refuted("not_written")
+
+
+def test_a_rename_above_the_path_may_have_brought_the_file() -> None:
+    for old, new in (("/repo/tmp1", "/repo/out"), ("/link/out", "/link/old"), ("build", "out"), ("x", "y")):
+        s = Scenario()
+        renames(s, old, new)
+        assert created(s, "/repo/out/a.txt") == unverifiable("ambiguous"), (old, new)
+    s = Scenario()
+    renames(s, "/repo/long", "/repo/longer", path_truncated=True)
+    assert created(s, "/repo/out/a.txt") == unverifiable("ambiguous")
+
+
+def test_a_directory_that_may_be_a_link_is_no_wrong_target() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/opt/v2/conf.yaml")
+    assert created(s, "/srv/app/conf.yaml") == unverifiable("ambiguous")
+
+
+def test_a_write_through_a_link_counts_for_the_name_of_the_link() -> None:
+    s = Scenario()
+    intent = s.intent("read", files=(e.ExpectedFile(path="/repo/CLAUDE.md", op="read"),))
+    s.answers(intent)
+    look = s.looks(intent, "/repo/CLAUDE.md")
+    s.add(e.File, process=s.agent, op="write", path="/repo/AGENTS.md", dev=look.dev, ino=look.ino)
+    assert created(s, "CLAUDE.md", topic="file_changed") == VERIFIED
+
+
+def test_an_undeclared_change_needs_whole_traffic() -> None:
+    s = Scenario()
+    s.add(e.StreamGap, process=s.agent, host="api.test", cause="lost")
+    s.file(s.agent, "write", "/repo/b.py")
+    assert s.says(s.claims("nothing_else_changed", kind="absence")) == unverifiable("stream_incomplete")
+
+
+def test_an_undeclared_change_is_not_held_against_one_whose_beginning_was_not_seen() -> None:
+    s = Scenario(origin="watch")
+    s.file(s.agent, "write", "/repo/b.py")
+    assert s.says(s.claims("nothing_else_changed", kind="absence")) == unverifiable("late_enrolment")

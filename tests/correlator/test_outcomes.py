@@ -302,6 +302,100 @@ def test_another_runner_than_the_named_one_is_ambiguous() -> None:
     assert s.says(s.passed(tool="pytest")) == unverifiable("ambiguous")
 
 
+def test_a_named_tool_is_not_vouched_for_by_another_runner() -> None:
+    s = Scenario()
+    s.does("pytest")
+    assert s.says(s.claims("tests_run", "ok", tool="npm-test")) == unverifiable("ambiguous")
+    assert s.says(s.claims("tests_run", tool="npm-test")) == unverifiable("ambiguous")
+    s.does("pytest", status=1)
+    assert s.says(s.passed(tool="npm-test")) == unverifiable("ambiguous")
+
+
+def test_a_named_tool_below_a_wrapper_is_that_tool() -> None:
+    s = Scenario()
+    intent = s.asks("make test")
+    shell = s.shell(intent)
+    make = s.program(shell, "make", "test")
+    s.runs(make, "pytest")
+    s.runs(make, "ruff", "check", status=1)
+    s.exits(make, 2)
+    s.exits(shell, 2)
+    s.answers(intent, status=2)
+    assert s.says(s.passed(tool="pytest")) == VERIFIED
+    assert s.says(s.passed(tool="jest")) == unverifiable("ambiguous")
+    assert s.says(s.passed()) == unverifiable("ambiguous"), "the wrapper failed, its tests did not"
+
+
+def test_one_environment_that_failed_is_not_made_good_by_the_next() -> None:
+    s = Scenario()
+    intent = s.asks("tox")
+    shell = s.shell(intent)
+    tox = s.program(shell, "tox")
+    s.runs(tox, "pytest", status=1)
+    s.runs(tox, "pytest")
+    s.exits(tox, 1)
+    s.exits(shell, 1)
+    s.answers(intent, status=1)
+    assert s.says(s.passed(tool="pytest"))[0] != "verified"
+
+
+def test_a_run_whose_end_was_lost_is_no_success() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    s.program(s.shell(intent), "pytest")
+    s.answers(intent)
+    s.does("pytest", "-k", "nothing", status=5)
+    assert s.says(s.passed()) == unverifiable("still_running")
+
+
+def test_an_empty_run_accuses_only_where_a_full_one_would_have_been_seen() -> None:
+    s = Scenario()
+    s.does("pytest", status=5)
+    s.add(e.Loss, dimension="process", cause="ring", count=1, since=s.now)
+    s.does("pytest", "--collect-only")
+    assert s.says(s.passed()) == unverifiable("records_lost")
+
+
+def test_two_empty_runs_are_as_empty_as_one() -> None:
+    s = Scenario()
+    s.does("pytest", status=5)
+    s.does("pytest", "-q", status=5)
+    assert s.says(s.passed()) == refuted("empty_run")
+
+
+def test_nothing_to_commit_after_a_commit_accuses_nobody() -> None:
+    s = Scenario()
+    s.does("git", "commit", "-m", "x")
+    s.does("git", "commit", "-m", "y", status=1)
+    assert s.says(s.claims("commit", "ok")) == unverifiable("ambiguous")
+    s = Scenario()
+    s.does("git", "commit", "-m", "y", status=1)
+    assert s.says(s.claims("commit", "ok")) == refuted("failed")
+
+
+def test_a_commit_by_another_word_of_git_is_form_unknown() -> None:
+    for words in (("merge", "f"), ("-C", "/repo", "cherry-pick", "a"), ("rebase", "--continue"), ("ci",)):
+        s = Scenario()
+        s.does("git", *words)
+        assert s.says(s.claims("commit", "ok")) == unverifiable("form_unknown"), words
+    s = Scenario()
+    s.does("git", "status")
+    assert s.says(s.claims("commit", "ok")) == refuted("no_execution")
+
+
+def test_another_package_that_could_not_be_installed_does_not_undo_the_first() -> None:
+    s = Scenario()
+    s.does("pip", "install", "good")
+    s.does("pip", "install", "bad", status=1)
+    assert s.says(s.claims("install", "ok")) == unverifiable("ambiguous")
+
+
+def test_a_type_check_counts_as_the_build_that_its_compiler_is() -> None:
+    s = Scenario()
+    s.does("tsc", "--noEmit")
+    assert s.says(s.claims("build", "ok")) == VERIFIED
+
+
 def test_a_forged_tool_result_is_no_execution() -> None:
     s = Scenario()
     intent = s.asks("pytest -q")

@@ -287,3 +287,37 @@ def test_a_run_before_the_fix_does_not_vouch_for_after_it() -> None:
     s.does("pytest", status=1, reads=["/repo/calc.py"])
     s.writes("/repo/calc.py")
     assert s.says(s.passed()) == refuted("failed")
+
+
+def test_a_number_that_is_no_inode_joins_nothing() -> None:
+    """Of a failed open: device 0, and a hash of the path where the inode would be."""
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    child = s.program(shell, "pytest")
+    s.add(e.Reads, process=child, files=((0, 77, s.now, 1),))
+    s.add(e.Reads, process=child, files=((1, s.inode("/repo/a.py"), s.now, 1),))
+    s.exits(child)
+    s.exits(shell)
+    s.answers(intent, status=0)
+    s.add(e.File, process=s.agent, op="write", path="/repo/other.txt", dev=0, ino=77)
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_later_touch_without_a_path_is_one_of_the_file_that_its_inode_is() -> None:
+    s = Scenario()
+    s.writes("/repo/a.py")
+    s.does("pytest", reads=("/repo/a.py",))
+    first = s.now
+    s.now += 10
+    s.add(
+        e.File,
+        process=s.agent,
+        op="write",
+        path="",
+        dev=1,
+        ino=s.inode("/repo/a.py"),
+        count=3,
+        first_ts=first,
+    )
+    assert s.says(s.passed()) == refuted("stale")
