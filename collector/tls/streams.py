@@ -54,7 +54,11 @@ class ConnectionKey(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """The next bytes of a direction. ``missing`` bytes were lost just before ``data``."""
+    """The next bytes of a direction, as ``LlmConnection.feed`` takes them.
+
+    ``missing`` bytes were lost just before ``data``; ``offset`` is where ``data`` begins. ``data`` is empty where
+    the loss is at the end of what is known.
+    """
 
     connection: ConnectionKey
     direction: Direction
@@ -65,13 +69,21 @@ class Chunk(NamedTuple):
 
 
 class TlsStreams:
-    """Follows the offsets of each connection's directions."""
+    """Follows the offsets of each connection's directions.
+
+    A connection that was forgotten for :data:`MAX_CONNECTIONS` and speaks again begins with a hole: too much is
+    called missing then, never too little.
+    """
 
     def __init__(self) -> None:
         self._expected: OrderedDict[ConnectionKey, list[int]] = OrderedDict()
 
     def data(self, record: TlsData) -> list[Chunk]:
-        """What a record adds: nothing if all of it was known. What it does not hold comes as a hole later."""
+        """What a record adds: nothing if all of it was known.
+
+        What the kernel says it did not copy is told at once, in a chunk of its own; a record that did not arrive
+        shows with the next one.
+        """
         key = ConnectionKey(record.process, record.ssl, record.generation)
         expected = self._expected.get(key)
         if expected is None:
@@ -80,13 +92,21 @@ class TlsStreams:
             if len(self._expected) > MAX_CONNECTIONS:
                 self._expected.popitem(last=False)
         self._expected.move_to_end(key)
+        direction = _DIRECTIONS[record.direction]
         known = expected[record.direction]
-        data = record.data[max(0, known - record.offset) :]
-        offset = max(known, record.offset)
-        if not data:
-            return []
-        expected[record.direction] = offset + len(data)
-        return [Chunk(key, _DIRECTIONS[record.direction], offset, data, record.ts, offset - known)]
+        copied = record.offset + len(record.data)
+        moved = copied + record.missing
+        chunks: list[Chunk] = []
+        if record.data and copied > known:
+            offset = max(known, record.offset)
+            data = record.data[offset - record.offset :]
+            chunks.append(Chunk(key, direction, offset, data, record.ts, offset - known))
+            known = copied
+        if record.missing and moved > known:
+            chunks.append(Chunk(key, direction, moved, b"", record.ts, moved - known))
+            known = moved
+        expected[record.direction] = known
+        return chunks
 
     def close(self, record: TlsClose) -> list[ConnectionKey]:
         """The connection that is over, if it was known."""
