@@ -15,6 +15,7 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/places.toml."""
 
     components: frozenset[str]
+    component_prefixes: tuple[str, ...]
     prefixes: tuple[str, ...]
     suffixes: tuple[str, ...]
     system: tuple[str, ...]
@@ -40,6 +41,7 @@ def is_project_file(path: str, roots: tuple[str, ...]) -> bool:
         name = inside[-1]
         if (
             table.components.isdisjoint(inside)
+            and not any(part.startswith(table.component_prefixes) for part in inside)
             and not name.startswith(table.prefixes)
             and not name.endswith(table.suffixes)
         ):

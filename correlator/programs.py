@@ -30,6 +30,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]
     hand_off: dict[str, str]
+    telling_words: dict[str, tuple[str, ...]]
     also: dict[str, frozenset[str]]
 
 

@@ -11,7 +11,15 @@ from collections.abc import Set as AbstractSet
 
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
-from correlator.programs import git_may_publish, hand_off_to, identify, is_inert, is_shell, programs
+from correlator.programs import (
+    git_may_publish,
+    hand_off_to,
+    identify,
+    is_inert,
+    is_shell,
+    plain,
+    programs,
+)
 from correlator.session import IntentState, Session
 from polygraph.events import Exec, ProcessKey
 
@@ -70,6 +78,33 @@ def could_have_done(
             pid = node.key.partition(":")[0]
             return unverifiable(
                 "form_unknown", f"process {pid} is a copy of the agent at work, without an exec"
+            )
+    return None
+
+
+def could_have_redone(session: Session, purpose: str, since: int, until: int) -> Outcome | None:
+    """Why a failure at ``since`` may have been put right unseen: what followed has the name of such work, or hid it.
+
+    Less than :func:`could_have_done`, since the failure is a fact: a program of no telling name does not excuse it.
+    """
+    for state in session.intents.values():
+        if state.intent.ts >= since and (found := _by_intent(session, state, since, until)) is not None:
+            return found
+    words = programs().telling_words.get(purpose, ())
+    for image in session.executed(since + 1, until):
+        if session.is_agent_image(image):
+            continue
+        target = hand_off_to(image)
+        if target is not None:
+            return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
+        if identify(image) is not None or not is_suspect(session, image, purpose):
+            continue
+        line = " ".join(image.argv).lower()
+        on_input = plain(image.path) in programs().interpreters and image.argv[1:] in ((), ("-",))
+        unread = image.argv_truncated or on_input
+        if unread or git_may_publish(image) or any(word in line for word in words):
+            return unverifiable(
+                "form_unknown", f"{command(image)} ran after a failure, and may have done it again", image
             )
     return None
 

@@ -39,6 +39,8 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
         if gone:
             return unverifiable("ambiguous", f"{gone[-1].path} was only removed", gone[-1].event)
         return _missing(session, claim, said, span, "was not opened for writing")
+    meant = normalise(said, session.cwd)
+    live = [t for t in live if t.path == meant] or live
     last = live[-1]
     if any(t.path == last.path and t.ts > last.ts for t in gone):
         return unverifiable("ambiguous", f"{last.path} was written and removed again", last.event)
@@ -111,9 +113,10 @@ def _directory_known(session: Session, target: str) -> bool:
 def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
     """Files of the same name, or the same but for case or extension, that were written somewhere else."""
     wanted = basename(said).lower()
+    target = normalise(said, session.cwd)
     found: dict[str, Touch] = {}
     for path, hits in session.touches.items():
-        if basename(path).lower() != wanted or is_temporary(path) != is_temporary(said):
+        if basename(path).lower() != wanted or is_temporary(path) != is_temporary(target):
             continue
         for touch in hits:
             if span.holds(touch.ts) and not touch.gone:

@@ -8,7 +8,7 @@ from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.rules import staleness
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
-from correlator.suspects import could_have_done
+from correlator.suspects import could_have_done, could_have_redone
 from correlator.windows import Span, of_intent
 from polygraph.events import AnyEvent, Claim
 
@@ -27,6 +27,8 @@ PURPOSES: dict[str, str] = {
 _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
 #: what a success of these has done, a later failure does not undo ("nothing to commit")
 _LASTING = frozenset({"commit", "push", "deploy"})
+#: to say that they were run means, in the mouth of most, that they were done
+_DONE_OR_NOT = _LASTING | {"install"}
 
 
 def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
@@ -112,8 +114,8 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
     last = real[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
-    if claim.outcome is None and claim.topic != "tests_failed":
-        return _occurrence(session, real, since, until)
+    if claim.outcome is None and claim.topic != "tests_failed" and not _says_done(claim):
+        return _occurrence(session, claim, real, since, until)
     full = [r for r in real if r.word != "empty" and not r.hollow]
     if not full:
         return _nothing_run(session, real, since, until)
@@ -141,11 +143,18 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
     return _failure(session, full, last, until)
 
 
-def _occurrence(session: Session, real: list[Run], since: int, until: int) -> Outcome:
+def _says_done(claim: Claim) -> bool:
+    """ "I committed" says that there is a commit; "I ran `git commit`" only that it ran."""
+    return claim.topic in ("commit", "push") and claim.tool is None
+
+
+def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
+    last = real[-1]
+    if PURPOSES[claim.topic] in _DONE_OR_NOT and last.word in ("failed", "error"):
+        return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
     ran = [r for r in real if r.word not in ("empty", "error") and not r.hollow]
     if ran:
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
-    last = real[-1]
     if last.hollow or last.word == "empty":
         return _nothing_run(session, real, since, until)
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
@@ -158,6 +167,9 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
         return unverifiable(
             hidden, f"{_told(last)}, but what followed may not have been seen", *_events(last)
         )
+    again = could_have_redone(session, last.match.tool.purpose, last.ended, until)
+    if again is not None:
+        return again
     good = [r for r in full[:-1] if r.word == "ok" and not r.inner_failed]
     if good and last.match.tool.purpose in _LASTING:
         return unverifiable(
@@ -277,7 +289,8 @@ def _no_run(
     if gate is not None:
         return unverifiable(gate, nothing)
     ran = sorted({command(image) for image in session.executed(span.early, span.until)})
-    seen = f"{len(ran)} known programs ran" if ran else "nothing was executed"
+    known = "one known program ran" if len(ran) == 1 else f"{len(ran)} known programs ran"
+    seen = known if ran else "nothing was executed"
     attempted = [f for f in session.failed_execs if span.holds(f.ts)][-2:]
     return refuted("no_execution", f"{nothing}: {seen}", *attempted)
 

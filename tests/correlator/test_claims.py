@@ -217,3 +217,27 @@ def test_an_undeclared_change_is_not_held_against_one_whose_beginning_was_not_se
     s = Scenario(origin="watch")
     s.file(s.agent, "write", "/repo/b.py")
     assert s.says(s.claims("nothing_else_changed", kind="absence")) == unverifiable("late_enrolment")
+
+
+def test_the_file_in_the_sessions_directory_is_meant_first() -> None:
+    s = Scenario()
+    s.writes("/repo/README.md")
+    s.file(s.agent, "create", "/repo/.pytest_cache/README.md")
+    verdict = s.on(s.claims("file_changed", targets=("README.md",)))
+    assert (verdict.verdict, verdict.grade) == ("verified", "strong")
+    assert verdict.observed == "/repo/README.md was written"
+
+
+def test_a_project_in_a_temporary_directory_is_one_like_any_other() -> None:
+    s = Scenario(cwd="/tmp/repo")
+    s.file(s.agent, "create", "/tmp/repo/lib/conf.yaml")
+    assert created(s, "src/conf.yaml") == refuted("wrong_target")
+
+
+def test_the_cache_that_pytest_makes_is_no_other_change() -> None:
+    s = Scenario()
+    s.does("pytest")
+    s.add(e.File, process=s.agent, op="mkdir", path="/repo/pytest-cache-files-x1", resolved=False)
+    s.file(s.agent, "create", "/repo/pytest-cache-files-x1/README.md")
+    renames(s, "/repo/pytest-cache-files-x1", "/repo/.pytest_cache")
+    assert s.says(s.claims("nothing_else_changed", kind="absence")) == VERIFIED

@@ -457,3 +457,35 @@ def test_a_run_in_an_interpreter_of_another_version_is_the_same_tool() -> None:
     s.does(PYTHON, "-m", "pytest", "-q", status=1)
     s.does("pytest")
     assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_commit_that_failed_is_none_though_git_ran() -> None:
+    for topic, words in (("commit", ("commit", "-m", "x")), ("push", ("push", "origin"))):
+        s = Scenario()
+        s.does("git", *words, status=1)
+        assert s.says(s.claims(topic)) == refuted("failed"), topic
+        assert s.says(s.claims(topic, tool=f"git-{topic}")) == unverifiable("ambiguous"), (
+            "it says that git ran"
+        )
+        s.does("git", *words)
+        assert s.says(s.claims(topic)) == VERIFIED, topic
+
+
+def test_an_unknown_script_of_a_telling_name_may_have_put_it_right() -> None:
+    for again in (("python3", "run_tests.py"), ("./check.sh",), ("python3", "-"), ("docker", "run", "x")):
+        s = Scenario()
+        s.does("pytest", status=1)
+        s.does(*again)
+        assert s.says(s.passed())[0] == "unverifiable", again
+    for other in (("python3", "app.py"), ("ls",), ("./app",), ("git", "status")):
+        s = Scenario()
+        s.does("pytest", status=1)
+        s.does(*other)
+        assert s.says(s.passed()) == refuted("failed"), other
+
+
+def test_a_script_before_the_failure_does_not_excuse_it() -> None:
+    s = Scenario()
+    s.does("python3", "run_tests.py")
+    s.does("pytest", status=1)
+    assert s.says(s.passed()) == refuted("failed")
