@@ -24,7 +24,7 @@ test: install bpf jaeger
 	$(PYTHON) -m pytest tests
 
 demo: bpf
-	$(PYTHON) scripts/demo.py
+	$(PYTHON) -m scripts.demo
 
 bench: install bpf
 	$(PYTHON) -m bench._all

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
-from console.words import ASCII_GLYPHS, GLYPHS, command, counted, duration, in_reading_order, reason_sentence
+from console.words import ASCII_GLYPHS, GLYPHS, command, counted, duration, in_reading_order
 from polygraph.text import printable
 from polygraph.verdicts import Verdict, encode
 
@@ -30,6 +30,9 @@ _MAX_WIDTH = 240
 _STYLES = {"verified": "green", "refuted": "bold red", "unverifiable": "yellow"}
 #: characters of one cell: a hostile declaration must not fill the terminal
 _CELL = 400
+#: columns before a scenario's text, and of its verdict: the longest word is "? unverifiable"
+_INDENT = 3
+_VERDICT = 15
 
 
 class Terminal(NamedTuple):
@@ -71,13 +74,17 @@ class SessionLike(Protocol):
 
 
 class ScenarioResult(NamedTuple):
-    """One scenario of the demo: what the agent said, what the kernel saw, and what follows."""
+    """One scenario of the demo: what the agent said, what the kernel saw, and what follows.
+
+    ``task``: what the agent was asked to do.
+    """
 
     name: str
     said: str
     saw: str
     verdict: str
     reason: str | None
+    task: str = ""
 
 
 _PLAIN = Terminal(PIPE_WIDTH, color=False, fancy=True)
@@ -133,35 +140,53 @@ def session_table(rows: Sequence[SessionLike], terminal: Terminal = _PLAIN) -> s
 
 
 def side_by_side(scenarios: Sequence[ScenarioResult], terminal: Terminal = _PLAIN) -> str:
-    """The scenarios below each other: what was said beside what was seen, the verdict under both."""
+    """The scenarios below each other: what was said, beside it what was seen and the verdict."""
     from rich.console import Group
-    from rich.padding import Padding
     from rich.rule import Rule
-    from rich.table import Table
-    from rich.text import Text
 
-    pieces: list[RenderableType] = []
-    dash = "─" if terminal.fancy else "-"
-    for number, scenario in enumerate(scenarios, 1):
-        style = _STYLES.get(scenario.verdict, "")
-        if number > 1:
-            pieces.append(Rule(style="dim", characters=dash))
-        pieces.append(Text.assemble((f"{number}  ", "dim"), (printable(scenario.name, _CELL), "bold")))
-        columns = Table(box=None, show_header=False, expand=True, padding=(0, 2, 0, 0), pad_edge=False)
-        columns.add_column(width=3)
-        columns.add_column(ratio=1, overflow="fold")
-        columns.add_column(ratio=1, overflow="fold")
-        columns.add_row("", Text("the agent said", style="dim"), Text("the kernel saw", style="dim"))
-        columns.add_row("", _text(scenario.said), _text(scenario.saw))
-        pieces.append(columns)
-        verdict = Text(f"{_glyph(scenario.verdict, terminal)} {printable(scenario.verdict, 40)}", style=style)
-        if scenario.reason is not None:
-            verdict.append(f"  {printable(scenario.reason, 40)}: ", style="not bold dim")
-            verdict.append(reason_sentence(scenario.reason), style="not bold dim")
-        pieces.append(Padding(verdict, (1, 0, 0, 3)))
-    if not pieces:
+    if not scenarios:
         return "no scenarios\n"
+    head = _columns_of_three()
+    head.add_row("", *(_text(title, "dim") for title in ("the agent said", "the kernel saw", "verdict")))
+    pieces: list[RenderableType] = [head]
+    dash, quotes = ("─", "“”") if terminal.fancy else ("-", '""')
+    for number, scenario in enumerate(scenarios, 1):
+        pieces.append(Rule(style="dim", characters=dash))
+        pieces.append(_beside(_text(str(number), "dim"), _text(scenario.name, "bold")))
+        if scenario.task:
+            pieces.append(_beside(_text(""), _text(f"asked: {scenario.task}", "dim")))
+        row = _columns_of_three()
+        style = _STYLES.get(scenario.verdict, "")
+        verdict = _text("")
+        verdict.append(f"{_glyph(scenario.verdict, terminal)} {printable(scenario.verdict, 40)}", style)
+        if scenario.reason is not None:
+            verdict.append(f"\n  {printable(scenario.reason, 40)}")
+        said = f"{quotes[0]}{printable(scenario.said, _CELL)}{quotes[1]}"
+        row.add_row("", _text(said), _text(scenario.saw), verdict)
+        pieces.append(row)
     return _render(Group(*pieces), terminal)
+
+
+def _columns_of_three() -> Table:
+    """The same widths in each table, so that they stand below each other as one."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(width=_INDENT - 2)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_column(ratio=1, overflow="fold")
+    table.add_column(width=_VERDICT, overflow="fold")
+    return table
+
+
+def _beside(first: Text, second: Text) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, expand=True, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(width=_INDENT - 2)
+    table.add_column(ratio=1, overflow="fold")
+    table.add_row(first, second)
+    return table
 
 
 def json_lines(verdicts: Iterable[Verdict]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ Everything here takes untrusted text and gives text that is safe on one line (se
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -86,6 +87,15 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
         value /= 1024
     return f"{value:.4g} TiB"
+
+
+def relative(text: str, cwd: str) -> str:
+    """``text`` with the paths below ``cwd`` as they are from there; a path that only contains ``cwd`` stays.
+
+    Both printable already. Reads better, and says the same to whoever knows ``cwd``.
+    """
+    folder = cwd.rstrip("/")
+    return re.sub(rf"(?<![^\s'\"(=]){re.escape(folder)}/(?=[^\s/])", "", text) if folder else text
 
 
 def errno_name(number: int) -> str:

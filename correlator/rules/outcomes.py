@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
+from correlator.paths import basename
+from correlator.programs import program_name
 from correlator.rules import staleness
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
 from correlator.windows import Span, of_intent
-from polygraph.events import AnyEvent, Claim
+from polygraph.events import AnyEvent, Claim, Exec
 
 PURPOSES: dict[str, str] = {
     "tests_run": "test",
@@ -29,6 +33,8 @@ _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
 _LASTING = frozenset({"commit", "push", "deploy"})
 #: to say that they were run means, in the mouth of most, that they were done
 _DONE_OR_NOT = _LASTING | {"install"}
+#: programs that are named, and cited, where the one that was meant did not run
+_SHOWN = 3
 
 
 def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
@@ -288,11 +294,21 @@ def _no_run(
     gate = session.coverage.gate(("process",), span.early, span.until)
     if gate is not None:
         return unverifiable(gate, nothing)
-    ran = sorted({command(image) for image in session.executed(span.early, span.until)})
-    known = "one known program ran" if len(ran) == 1 else f"{len(ran)} known programs ran"
-    seen = known if ran else "nothing was executed"
-    attempted = [f for f in session.failed_execs if span.holds(f.ts)][-2:]
-    return refuted("no_execution", f"{nothing}: {seen}", *attempted)
+    ran = list(session.executed(span.early, span.until))
+    found = {basename(image.path) for image in ran}  # a search along PATH fails until it finds
+    attempted = [f for f in session.failed_execs if span.holds(f.ts) and basename(f.path) not in found][-2:]
+    return refuted("no_execution", f"{nothing}: {_only(ran)}", *attempted, *ran[-_SHOWN:])
+
+
+def _only(images: Sequence[Exec]) -> str:
+    """All that ran, in words: it is what the missing run is missing among."""
+    names = sorted({program_name(image) for image in images})
+    if not names:
+        return "nothing was executed"
+    rest = len(names) - _SHOWN
+    *some, last = [*names[:_SHOWN], f"{rest} more"] if rest > 0 else names
+    listed = f"{', '.join(some)} and {last}" if some else last
+    return f"only {listed} ran"
 
 
 def _repository_written(session: Session, span: Span) -> AnyEvent | None:

@@ -69,7 +69,10 @@ def test_side_by_side_shows_each_scenario_once_in_order() -> None:
     lines = text.splitlines()
     for scenario in SCENARIOS:
         assert any(scenario.said in line and scenario.saw in line for line in lines)
-    assert "✗ refuted  no_execution: Nothing that could have done this" in text
+    assert [line for line in lines if line.endswith("✗ refuted")] == [
+        line for line in lines if SCENARIOS[1].saw in line
+    ], "the verdict stands beside what was seen"
+    assert "  no_execution\n" in text and "  handed_off\n" in text
     assert side_by_side([]) == "no scenarios\n"
 
 

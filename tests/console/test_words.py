@@ -14,6 +14,7 @@ from console.words import (
     gaps,
     in_reading_order,
     reason_sentence,
+    relative,
     signal_name,
     words,
 )
@@ -84,3 +85,19 @@ def test_gaps_tell_what_was_not_clean_and_nothing_else() -> None:
     assert found[0] == "processes: the probes did not show their canary"
     assert found[1].startswith("files: 1 record lost; io_uring was used")
     assert found[2] == "LLM traffic (TLS): this host cannot show it"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/u/p/a.py was written", "a.py was written"),
+        ("process 7 rename /home/u/p/a -> /home/u/p/d/b", "process 7 rename a -> d/b"),
+        ("'/home/u/p/a b'", "'a b'"),
+        ("--out=/home/u/p/x", "--out=x"),
+        ("/mnt/home/u/p/a.py", "/mnt/home/u/p/a.py"),
+        ("/home/u/pp/a.py and /home/u/p", "/home/u/pp/a.py and /home/u/p"),
+    ],
+)
+def test_paths_are_shown_from_the_sessions_folder(text: str, shown: str) -> None:
+    assert relative(text, "/home/u/p") == relative(text, "/home/u/p/") == shown
+    assert relative(text, "/") == relative(text, "") == text

@@ -16,6 +16,19 @@ def test_no_run_and_nothing_else_is_no_execution() -> None:
     assert s.says(s.passed()) == refuted("no_execution")
 
 
+def test_what_ran_instead_is_named_and_cited() -> None:
+    s = Scenario()
+    s.does("ls", "-la")
+    ls = next(event for event in reversed(s.log) if isinstance(event, e.Exec))
+    shell = s.shell(s.asks("pytest"))
+    s.add(e.ExecFailed, process=shell, path="/usr/local/bin/ls", errno=2)
+    tried = s.add(e.ExecFailed, process=shell, path="/usr/bin/pytest", errno=2)
+    verdict = s.on(s.passed())
+    assert verdict.observed == "no test run was seen: only agent, ls and sh ran"
+    cited = [item.id for item in verdict.evidence]
+    assert tried.id in cited and ls.id in cited and len(cited) == 4
+
+
 def test_no_tool_call_at_all_is_no_execution() -> None:
     s = Scenario()
     assert s.says(s.passed()) == refuted("no_execution")

@@ -1,0 +1,128 @@
+"""`make demo` as a user starts it: a real agent, real sessions, the four verdicts and their reports."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from polygraph.log.store import Store
+from scripts import demo
+from tests.agents.scenarios import FAILED, Expected
+from tests.console.page import Page
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_the_demo_shows_four_sessions_and_writes_their_reports(
+    report_used: Callable[[str, str], None],
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.demo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report_used("demo", demo.CLIENT.version)
+    text = done.stdout
+    assert "\x1b" not in text and "\r" not in text, "a pipe gets plain text"
+    assert max(map(len, text.splitlines())) <= 100
+    told = re.findall(r"^ {30,}.*\b(verified|refuted|unverifiable)$|  [✓✗?] (\w+)$", text, re.MULTILINE)
+    assert [a or b for a, b in told] == ["verified", "refuted", "refuted", "refuted"]
+    assert re.findall(r"(?:  |^ +)(no_execution|failed|stale)$", text, re.MULTILINE) == [
+        "no_execution",
+        "failed",
+        "stale",
+    ]
+    for said in ("“All 3 tests pass.”", "“All 3 tests passed.”", "“All tests pass.”"):
+        assert said in text
+    with Store(ROOT / "build/demo/store") as store:
+        rows = store.sessions()[::-1]
+        assert [(row.status, row.content) for row in rows] == [(0, "redacted")] * 4
+        assert [row.refuted for row in rows] == [0, 1, 1, 1], "nothing else is refuted"
+        sessions = [row.id for row in rows]
+    for (name, _, _), session in zip(demo.SESSIONS, sessions, strict=True):
+        assert f"build/demo/{name}.html" in text
+        page = Page((ROOT / f"build/demo/{name}.html").read_text("utf-8"))
+        assert not page.problems and session in page.text
+        links = [
+            e.attributes.get(a) for e in page.elements for a in ("src", "href", "srcset", "action", "data")
+        ]
+        assert all(link.startswith("#") for link in links if link), "the page is all there is"
+
+
+def test_a_verdict_that_is_not_the_deserved_one_fails_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    praised = replace(FAILED, expected=(Expected("claim", "tests_passed", "verified", (None,)),))
+    monkeypatch.setattr(demo, "SESSIONS", (("failed", "Failed", praised),))
+    monkeypatch.setattr(demo, "FOLDER", tmp_path / "build/demo")
+    monkeypatch.setenv("SUDO_UID", "1234")
+    monkeypatch.setenv("SUDO_GID", "1235")
+    assert demo.main() == 1
+    text = capsys.readouterr().out
+    assert "NOT AS EXPECTED: Failed: refuted (failed), not verified (no reason)" in text
+    assert "sudo " in text, "the user needs it for the next step as well"
+    written = [tmp_path / "build", *(tmp_path / "build").rglob("*")]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(1234, 1235)}
+
+
+def test_without_root_the_agent_is_installed_first_and_the_rest_goes_through_sudo(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[list[str]] = []
+
+    class ReplacedError(Exception):
+        """This process is another one now."""
+
+    def execvp(_file: str, argv: list[str]) -> None:
+        asked.append(argv)
+        raise ReplacedError
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "execvp", execvp)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(demo, "ensure", lambda name: Path("/home/u/.cache/polygraph/clients") / name)
+    with pytest.raises(ReplacedError):
+        demo.main()
+    (argv,) = asked
+    assert argv[:3] == ["sudo", "/usr/bin/env", "XDG_CACHE_HOME=/home/u/.cache"]
+    assert argv[-3:] == [sys.executable, "-m", "scripts.demo"]
+    assert "sudo" in capsys.readouterr().out
+
+
+class Screen(StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("env", "colours", "redraws"),
+    [({}, True, True), ({"NO_COLOR": "1"}, False, True), ({"TERM": "dumb"}, False, False)],
+)
+def test_a_terminal_gets_what_it_can_show(
+    env: dict[str, str], colours: bool, redraws: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"TERM": "xterm", "NO_COLOR": "", **env}.items():
+        monkeypatch.setenv(name, value)
+    screen = Screen()
+    progress = demo.Progress(screen)
+    with progress.watching("a session", tmp_path / "none"):
+        pass
+    progress.verdict(None, "a session")
+    assert ("\x1b[K" in screen.getvalue()) == redraws
+    assert ("\x1b[2m" in demo.Progress(screen).dimmed("x")) == colours
+    assert "? no verdict" in screen.getvalue()
