@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
+import signal
 import sys
 import textwrap
 import time
@@ -59,9 +61,18 @@ def collector(report_used: Callable[[str, str], None]) -> Iterator[Collector]:
 
 @pytest.fixture
 def observe(collector: Collector) -> Observe:
-    """``observe(argv)``: runs a command to the end of its lineage and gives what was seen of it."""
+    """``observe(argv)``: runs a command to the end of its lineage and gives what was seen of it.
 
-    def run(argv: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Seen:
+    ``meanwhile(events)`` is called after each round with what was seen so far.
+    """
+
+    def run(
+        argv: list[str],
+        *,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        meanwhile: Callable[[list[AnyEvent]], object] = lambda _events: None,
+    ) -> Seen:
         before = Path.cwd()
         if cwd is not None:
             os.chdir(cwd)
@@ -75,11 +86,48 @@ def observe(collector: Collector) -> Observe:
         deadline = time.monotonic() + PATIENCE
         while not collector.ended(session) and time.monotonic() < deadline:
             events += [event for event in collector.round(20) if event.session == session]
+            meanwhile(events)
+        ended = collector.ended(session)
+        if not ended:
+            os.kill(launched.pid, signal.SIGKILL)
         events += collector.finish(session)
-        assert launched.poll() is not None, "the command did not end"
-        return Seen(events, launched.wait())
+        # The kernel counts a process out a moment before its parent can wait for it.
+        status = launched.wait()
+        assert ended, "the command did not end"
+        return Seen(events, status)
 
     return run
+
+
+class Gate:
+    """A pipe with a name, at which an observed command waits until the test lets it go on.
+
+    ``open(path).read()`` in the command returns when the test has opened the gate.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.is_open = False
+        os.mkfifo(path)
+
+    def open(self, *, when: bool = True) -> None:
+        """Lets the command go on, once it waits; nothing while it does not or ``when`` is false."""
+        if not when or self.is_open:
+            return
+        try:
+            fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            assert error.errno == errno.ENXIO  # nobody waits yet
+            return
+        os.write(fd, b"x")
+        os.close(fd)
+        self.is_open = True
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """A closed gate."""
+    return Gate(tmp_path / "gate")
 
 
 @pytest.fixture

@@ -55,10 +55,12 @@ def test_a_daemon_that_forks_twice_and_leaves_its_session_is_followed(
 def test_threads_are_no_processes(python: Observe) -> None:
     seen = python(
         """
-        import _thread, time
-        for _ in range(20):
-            _thread.start_new_thread(time.sleep, (0.01,))
-        time.sleep(0.1)
+        import threading
+        threads = [threading.Thread(target=int) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         """
     )
     assert not seen.of(Fork) and len(seen.of(Exit)) == 1
@@ -67,13 +69,15 @@ def test_threads_are_no_processes(python: Observe) -> None:
 def test_a_process_that_threads_fork_is_in_the_lineage(python: Observe) -> None:
     seen = python(
         """
-        import _thread, os, time
+        import os, threading
         def child():
             if os.fork() == 0:
                 os._exit(7)
-        for _ in range(10):
-            _thread.start_new_thread(child, ())
-        time.sleep(0.3)
+        threads = [threading.Thread(target=child) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         """
     )
     assert len(seen.of(Fork)) == 10 and len(seen.of(Exit, status=7)) == 10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import ssl as _library_is_mapped  # noqa: F401
 import subprocess
@@ -16,8 +15,8 @@ import pytest
 from collector.collect import Collector
 from collector.observed import ObservedSession
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
-from polygraph.events import Coverage, Loss, Name
-from tests.live.conftest import Observe
+from polygraph.events import AnyEvent, Coverage, Loss, Name
+from tests.live.conftest import Gate, Observe
 
 CALL_MAX = 4 << 20
 
@@ -103,48 +102,61 @@ def test_the_name_given_to_tls(observe: Observe) -> None:
     assert [name.name for name in seen.of(Name, source="sni")] == ["api.example.test"]
 
 
-def test_nothing_of_others_is_copied(observe: Observe, records: list[TlsData | TlsClose]) -> None:
-    """A process of no session uses the same library while a session is observed."""
-    with subprocess.Popen([sys.executable, "-c", PROGRAM, *["1000"] * 2000]) as other:
-        observe(["sleep", "0.3"])
-        assert other.wait() == 0
-    assert not records
+def test_nothing_of_others_is_copied(observe: Observe, records: list[TlsData | TlsClose], gate: Gate) -> None:
+    """A process of no session uses the same library while a session is observed, and to its end."""
+
+    def speak(_events: list[AnyEvent]) -> None:
+        if not gate.is_open:
+            subprocess.run([sys.executable, "-c", PROGRAM, *["1000"] * 50], check=True)
+            gate.open()
+
+    observe(["head", "-c1", gate.path], meanwhile=speak)
+    assert gate.is_open and not records
 
 
-def test_a_copy_of_the_library_is_found_when_it_is_mapped(observe: Observe, tmp_path: Path) -> None:
-    """A libssl that nobody has seen before, loaded after the process began (dlopen)."""
-    mapped = Path("/proc/self/maps").read_text()
-    own = next(line.split()[-1] for line in mapped.splitlines() if "libssl.so" in line)
-    copy = shutil.copy(own, tmp_path / "libssl-of-a-wheel.so.3")
-    program = f"""
-import ctypes, time
-library = ctypes.CDLL({str(copy)!r})
-time.sleep(0.5)
-library.TLS_method.restype = library.SSL_CTX_new.restype = library.SSL_new.restype = ctypes.c_void_p
-context = library.SSL_CTX_new(ctypes.c_void_p(library.TLS_method()))
-ssl = library.SSL_new(ctypes.c_void_p(context))
-library.SSL_ctrl(ctypes.c_void_p(ssl), 55, ctypes.c_long(0), b'late.example.test')
+# --- libraries that come late ----------------------------------------------------------------------------
+
+#: loads a copy of libssl, waits until the gate opens, says a name: `-c LATE library gate name`
+LATE = """
+import ctypes, sys
+library = ctypes.CDLL(sys.argv[1])
+open(sys.argv[2]).read()
+f = ctypes.c_void_p
+library.TLS_method.restype = library.SSL_CTX_new.restype = library.SSL_new.restype = f
+ssl = library.SSL_new(f(library.SSL_CTX_new(f(library.TLS_method()))))
+library.SSL_ctrl(f(ssl), 55, ctypes.c_long(0), sys.argv[3].encode())
 """
-    seen = observe([sys.executable, "-c", program])
+
+
+def own_library() -> str:
+    """The libssl that this interpreter has mapped."""
+    mapped = Path("/proc/self/maps").read_text()
+    return next(line.split()[-1] for line in mapped.splitlines() if "libssl.so" in line)
+
+
+def test_a_copy_of_the_library_is_found_when_it_is_mapped(
+    collector: Collector, observe: Observe, gate: Gate, tmp_path: Path
+) -> None:
+    """A libssl that nobody has seen before, loaded after the process began (dlopen)."""
+    copy = str(shutil.copy(own_library(), tmp_path / "libssl-of-a-wheel.so.3"))
+    seen = observe(
+        [sys.executable, "-c", LATE, copy, gate.path, "late.example.test"],
+        meanwhile=lambda _events: gate.open(when=copy in collector.tls.libraries),
+    )
     assert seen.status == 0
     assert [name.name for name in seen.of(Name, source="sni")] == ["late.example.test"]
 
 
-def test_another_mount_namespace(observe: Observe) -> None:
+def test_another_mount_namespace(collector: Collector, observe: Observe, gate: Gate) -> None:
     """The library lies at a path that exists only in the process's own mount namespace."""
-    program = json.dumps(
-        "import ctypes,time; library=ctypes.CDLL('/mnt/libssl.so.3'); time.sleep(0.5);"
-        "f=ctypes.c_void_p; library.TLS_method.restype=library.SSL_CTX_new.restype=library.SSL_new.restype=f;"
-        "ssl=library.SSL_new(f(library.SSL_CTX_new(f(library.TLS_method()))));"
-        "library.SSL_ctrl(f(ssl),55,ctypes.c_long(0),b'inside.example.test')"
+    inside = "/mnt/libssl-inside.so.3"
+    script = 'mount -t tmpfs none /mnt && cp "$1" "$2" && shift 2 && exec "$@"'
+    late = [sys.executable, "-c", LATE, inside, gate.path, "inside.example.test"]
+    seen = observe(
+        ["unshare", "-m", "sh", "-c", script, "sh", own_library(), inside, *late],
+        meanwhile=lambda _events: gate.open(when=inside in collector.tls.libraries),
     )
-    script = (
-        "mount -t tmpfs none /mnt && cp $(grep -m1 -o '/[^ ]*libssl.so.3[^ ]*' /proc/self/maps || "
-        "ls /usr/lib/*/libssl.so.3 /lib/*/libssl.so.3 2>/dev/null | head -1) /mnt/libssl.so.3 && "
-        f"exec {sys.executable} -c {program}"
-    )
-    seen = observe(["unshare", "-m", "sh", "-c", script])
-    assert seen.status == 0
+    assert seen.status == 0 and not Path(inside).exists()
     assert [name.name for name in seen.of(Name, source="sni")] == ["inside.example.test"]
 
 
