@@ -118,10 +118,22 @@ class StreamParser:
             self._call(0, {"function": legacy})
         for call in objects(delta.get("tool_calls")):
             index = call.get("index")
-            if isinstance(index, int) and not isinstance(index, bool):
-                self._call(index, call)
-            else:  # some servers give no index: an id begins a call, what has none goes on with the last
-                self._call(self._last + 1 if call.get("id") else max(self._last, 0), call)
+            if not isinstance(index, int) or isinstance(index, bool):
+                # Some servers give no index: an id begins a call, what has none goes on with the last.
+                index = self._last + 1 if call.get("id") else max(self._last, 0)
+            elif self._begins_another(index, call):
+                index = max(self._calls) + 1
+            self._call(index, call)
+
+    def _begins_another(self, index: int, delta: dict[str, Json]) -> bool:
+        """Some servers give parallel calls one index: a new id with a name is a new call.
+
+        A new id alone is none: others make up an id for each delta.
+        """
+        known = self._calls.get(index)
+        ident = string(delta.get("id"))
+        named = mapping(delta.get("function")).get("name") or mapping(delta.get("custom")).get("name")
+        return known is not None and bool(known.id and ident and named) and ident != known.id
 
     def _call(self, index: int, delta: dict[str, Json]) -> None:
         call = self._calls.get(index)
