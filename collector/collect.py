@@ -170,7 +170,7 @@ class Collector:
             wall_offset=time.time_ns() - now,
             content=self._content,
         )
-        session = ObservedSession(handle, began, self._key)
+        session = ObservedSession(handle, began, self._key, self._built_in)
         for event in self._coverage(identifier, now):
             session.effect(event)
         self._sessions[handle] = session
@@ -261,8 +261,14 @@ class Collector:
             return
         looked = self.tls.mapped(pid, path, dev, ino)
         session = self._sessions.get(record.handle)
+        if session is not None and isinstance(value, Exec):
+            session.became(value.process, ino)
         if looked.blind is not None and session is not None:
             session.blind_tls(value.process, looked.blind, f"{path}: {looked.detail}")
+
+    def _built_in(self, pid: int, ino: int | None) -> tuple[str, str] | None:
+        looked = self.tls.program(pid, ino)
+        return (looked.blind, looked.detail) if looked.blind is not None else None
 
     def _began(self, record: Record, value: SessionBegin) -> None:
         """watch --exe: the kernel made a session."""

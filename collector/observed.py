@@ -1,13 +1,13 @@
 """One session under observation: what the kernel side says of it, as events into its pipeline.
 
 No clock, no kernel: records, counters and times come in as arguments. Only the state of files is looked up, at
-the moment in which a tool call's result says that they were written.
+the moment in which a tool call's result says that they were written, and the program that talks to a model.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,10 +39,14 @@ from polygraph.reasons import Dimension
 MAX_REMEMBERED = 65_536
 
 
+BuiltIn = Callable[[int, int | None], tuple[str, str] | None]
+"""``built_in(pid, ino)``: name and detail of a TLS stack inside the program that ``pid`` runs, if it is unseen."""
+
+
 class ObservedSession:
     """Feeds a :class:`~collector.pipeline.SessionPipeline`; ``idle`` once the kernel saw the lineage end."""
 
-    def __init__(self, handle: int, start: SessionStart, key: bytes) -> None:
+    def __init__(self, handle: int, start: SessionStart, key: bytes, built_in: BuiltIn) -> None:
         self.handle = handle
         self.id = start.session
         self.idle = False
@@ -55,6 +59,8 @@ class ObservedSession:
         self._folders: OrderedDict[ProcessKey, str] = OrderedDict({start.process: start.cwd})
         self._paths: OrderedDict[tuple[int, int], str] = OrderedDict()
         self._hosts: OrderedDict[str, str] = OrderedDict()
+        self._built_in = built_in
+        self._programs: OrderedDict[ProcessKey, int] = OrderedDict()
         self._blind_processes: OrderedDict[ProcessKey, tuple[str, str]] = OrderedDict()
         self._spots: set[tuple[str, ProcessKey | None]] = set()
 
@@ -87,6 +93,11 @@ class ObservedSession:
         """A ring was made: what goes through it is seen by no probe."""
         for dimension in ("file", "network"):
             self._blind(dimension, "io_uring", value.process, "a process made an io_uring", value.ts)
+
+    def became(self, process: ProcessKey, ino: int) -> None:
+        """``process`` executed file ``ino``: what it had mapped before is gone. Told before its later records."""
+        _put(self._programs, process, ino)
+        self._blind_processes.pop(process, None)
 
     def blind_tls(self, process: ProcessKey, name: str, detail: str) -> None:
         """``process`` holds a TLS stack that cannot be read; it matters when it talks to a model."""
@@ -167,6 +178,7 @@ class ObservedSession:
         elif isinstance(event, Fork):
             if event.process in self._folders:
                 _put(self._folders, event.child, self._folders[event.process])
+            self._forked(event.process, event.child)
         elif isinstance(event, File):
             if event.ino:
                 _put(self._paths, (event.dev, event.ino), event.path)
@@ -182,9 +194,22 @@ class ObservedSession:
             for connection in self._streams.exited(event.process):
                 self._pipeline.closed(connection, event.ts)
 
+    def _forked(self, process: ProcessKey, child: ProcessKey) -> None:
+        """A child has its parent's mappings, until it executes something: that may have been told already."""
+        if child in self._programs:
+            return
+        if process in self._programs:
+            _put(self._programs, child, self._programs[process])
+        if process in self._blind_processes:
+            _put(self._blind_processes, child, self._blind_processes[process])
+
     def _speaks_unseen(self, process: ProcessKey, host: str, ts: int) -> None:
+        if not llm_hosts().matches(host):
+            return
         blind = self._blind_processes.get(process)
-        if blind is not None and llm_hosts().matches(host):
+        if blind is None:
+            blind = self._built_in(int(process.split(":")[0]), self._programs.get(process))
+        if blind is not None:
             self._blind("tls", blind[0], process, blind[1], ts)
 
     def _blind(

@@ -16,9 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
+from collector.kernel.rodata import variables
 from polygraph.errors import PolygraphError
 
 _Sample = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
@@ -170,7 +168,7 @@ class Object:
         self._handle = self._api.lib.bpf_object__open_file(os.fsencode(path), None)
         if not self._handle:
             raise KernelError(f"cannot open BPF object {path.name}", ctypes.get_errno(), "build it: make bpf")
-        self._sizes = _variables(path)
+        self._sizes = variables(path.read_bytes())
         for name, entries in settings.max_entries.items():
             self._api.lib.bpf_map__set_max_entries(self._find_map(name), entries)
         for name in settings.without:
@@ -307,21 +305,6 @@ def _reader(reader: Callable[[bytes], None]) -> Callable[[int, int, int], int]:
         return 0
 
     return take
-
-
-def _variables(path: Path) -> dict[str, tuple[int, int]]:
-    """(offset, size) of each variable in .rodata, from the object's symbol table."""
-    with path.open("rb") as file:
-        elf = ELFFile(file)
-        index = elf.get_section_index(".rodata")
-        table = elf.get_section_by_name(".symtab")
-        if not isinstance(table, SymbolTableSection):
-            return {}
-        return {
-            symbol.name: (symbol["st_value"], symbol["st_size"])
-            for symbol in table.iter_symbols()
-            if symbol["st_shndx"] == index and symbol["st_info"]["type"] == "STT_OBJECT"
-        }
 
 
 def possible_cpus() -> int:

@@ -3,7 +3,8 @@
 Functions of the OpenSSL interface, exported or named by the file's own symbol table: libssl, copies of it in
 Python wheels, executables such as node. OpenSSL's SSL_read and SSL_read_ex both call an internal function, so
 they do not nest; where a library nests them, bpf/tls.h tells the call once. Stacks that are recognised but cannot
-be probed are named, so that a session whose agent uses them says so.
+be probed are named, so that a session whose agent uses them says so: other libraries by their soname, Go by its
+section, and what is linked into a program without symbols by the constants that TLS 1.3 needs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import stat
 from typing import NamedTuple
 
-from collector.tls.elf import Elf, ElfError
+from collector.tls.elf import Elf, ElfError, Symbol
 from polygraph.text import to_bytes
 
 #: functions that are probed where they exist (bpf/tls.h)
@@ -29,7 +30,8 @@ PROBED = frozenset(
 )
 _NEEDED = frozenset({"SSL_read", "SSL_write"})
 _PROLOGUE = 16
-_MAX_SIZE = 1 << 30
+#: labels of the key schedule (RFC 8446, section 7.1): whoever speaks TLS 1.3 derives its keys from these four
+_LABELS = (b"c hs traffic", b"s hs traffic", b"c ap traffic", b"s ap traffic")
 
 #: sonames of TLS libraries with another interface
 _OTHER_LIBRARIES = {
@@ -62,36 +64,62 @@ class BlindTls(NamedTuple):
 
 def find(fd: int) -> Finding | BlindTls | None:
     """What the open file ``fd`` holds; None: no TLS that we know of."""
-    state = os.fstat(fd)
-    if not stat.S_ISREG(state.st_mode) or state.st_size > _MAX_SIZE or os.pread(fd, 4, 0) != b"\x7fELF":
+    if not _is_elf(fd):
         return None
     try:
         with os.fdopen(os.dup(fd), "rb") as file:
             elf = Elf(file)
-            found = elf.functions(PROBED, _NEEDED)
-            if not found:
+            found = elf.symbols(PROBED, _NEEDED)
+            missing = _NEEDED - found.keys()
+            if missing == _NEEDED:  # at most something that shares a name, such as SSL_free of a wrapper
                 return _blind(elf)
-            build_id = elf.build_id()
+            return _finding(fd, elf.build_id, found, missing)
     except ElfError:
         return None
-    functions = {name: function.offset for name, function in found.items()}
-    library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
+
+
+def static_tls(fd: int) -> BlindTls | None:
+    """Whether the program ``fd``, in which :func:`find` finds nothing, has TLS 1.3 built in.
+
+    Searches up to ``elf.MAX_SEARCH`` bytes: for a program that is known to talk to a model, not for every one.
+    """
+    if not _is_elf(fd):
+        return None
+    try:
+        with os.fdopen(os.dup(fd), "rb") as file:
+            if not Elf(file).holds(_LABELS):
+                return None
+    except ElfError:
+        return None
+    return BlindTls("static_tls", "TLS is built into the program, which has no symbols for it")
+
+
+def _is_elf(fd: int) -> bool:
+    return stat.S_ISREG(os.fstat(fd).st_mode) and os.pread(fd, 4, 0) == b"\x7fELF"
+
+
+def _finding(
+    fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
+) -> Finding:
+    functions = {name: symbols[0].file_offset for name, symbols in found.items()}
     prologue = {name: os.pread(fd, _PROLOGUE, offset) for name, offset in functions.items()}
-    missing = _NEEDED - functions.keys()
-    if missing == _NEEDED:
-        return None  # something that merely shares a name, such as SSL_free of a wrapper
-    reason = f"{', '.join(sorted(missing))} is not in it" if missing else None
-    if any(len(code) < _PROLOGUE for code in prologue.values()):
+    reason = None
+    if missing:
+        reason = f"{', '.join(sorted(missing))} is not in it"
+    elif any(len(code) < _PROLOGUE for code in prologue.values()):
         reason = "a function lies at the end of the file"
+    for name in sorted(found):
+        if len(found[name]) > 1:  # two copies of a library in one file, or a name that is given to two things
+            reason = f"{name} stands for {len(found[name])} places in it"
+    library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
     return Finding(build_id, library, functions, prologue, reason)
 
 
 def _blind(elf: Elf) -> BlindTls | None:
-    soname = elf.soname()
     for prefix, (name, detail) in _OTHER_LIBRARIES.items():
-        if soname.startswith(prefix):
+        if elf.soname.startswith(prefix):
             return BlindTls(name, detail)
-    if ".go.buildinfo" in elf.sections():
+    if ".go.buildinfo" in elf.sections:
         return BlindTls("go_tls", "a Go program, whose crypto/tls has no probes in this version")
     return None
 

@@ -1,39 +1,95 @@
 """Functions of an ELF file by name, as file offsets: what a uprobe needs. Bounded, for files of any size and kind.
 
-Only x86-64 is read: the argument registers in bpf/tls.h are its own. Format: System V gABI, chapter 4 and 5.
+Any process may map a file that it made for us, so everything is read here by hand, in pieces of limited size: a
+general reader follows counts and unterminated names to the end of a file of gigabytes. The file is read, never
+mapped: one that is cut short meanwhile would end us with SIGBUS.
+
+The exported functions are found as the dynamic linker finds them, through PT_DYNAMIC and its hash table; section
+headers are only asked for what is nowhere else (.symtab, names of sections). Only x86-64 is read: the argument
+registers in bpf/tls.h are its own. Formats: System V gABI, chapters 4 and 5; psABI x86-64; DT_GNU_HASH as in
+glibc, elf/dl-lookup.c.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from collections.abc import Collection, Iterator
+from functools import cached_property
+from typing import BinaryIO, Literal, NamedTuple
 
-from elftools.common.exceptions import ELFError
-from elftools.construct.core import ConstructError
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.hash import GNUHashTable
-from elftools.elf.sections import NoteSection, SymbolTableSection
+#: bytes of one symbol table or one table of names that are read at most
+MAX_TABLE = 96 << 20
+#: bytes of a file
+MAX_SIZE = 1 << 30
+#: symbols of one name, and links of one chain of a hash table, that are followed
+MAX_SAME = 4096
+#: bytes that are searched for constants
+MAX_SEARCH = 256 << 20
+_WINDOW = 1 << 20
+_MAX_SEGMENTS = 256
+_MAX_SECTIONS = 4096
+_MAX_NOTES = 64 << 10
+_MAX_DYNAMIC = 64 << 10
+_MAX_NAME = 4096
 
-#: symbols of a table without a hash that are walked
-MAX_SYMBOLS = 200_000
-_MAX_HEADERS = 4096
-_MACHINE = "EM_X86_64"
-#: Elf64_Sym and its type of functions
+_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
+_SEGMENT = struct.Struct("<IIQQQQQQ")
+_SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
+_DYNAMIC = struct.Struct("<QQ")
+_NOTE = struct.Struct("<III")
+_GNU_HASH = struct.Struct("<IIII")
+_PAIR = struct.Struct("<II")
+_WORD = struct.Struct("<I")
+
+_ET_EXEC, _ET_DYN, _EM_386, _EM_X86_64 = 2, 3, 3, 62
+_PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
+_PF_X, _PF_W = 1, 2
+_SHT_SYMTAB, _SHF_COMPRESSED = 2, 0x800
 _STT_FUNC = 2
+_DT_HASH, _DT_STRTAB, _DT_SYMTAB, _DT_STRSZ, _DT_SYMENT, _DT_SONAME = 4, 5, 6, 10, 11, 14
+_DT_GNU_HASH, _DT_FLAGS_1 = 0x6FFFFEF5, 0x6FFFFFFB
+_DF_1_PIE = 0x08000000
+_NT_GNU_BUILD_ID = 3
+
+Table = Literal["dynsym", "symtab"]
 
 
 class ElfError(ValueError):
-    """The file is no ELF file that can be read, and why."""
+    """The file is none that can be read, and why."""
 
 
-class Function(NamedTuple):
-    """A function: its place in the file and which table named it."""
+class OtherMachineError(ElfError):
+    """An ELF file, of another machine than x86-64 with 64 bit."""
 
+
+class Symbol(NamedTuple):
+    """A function: its virtual address, size and place in the file, and which table named it."""
+
+    address: int
+    size: int
+    file_offset: int
+    table: Table
+
+
+class Section(NamedTuple):
+    """What of a section header is needed."""
+
+    name: int
+    kind: int
+    flags: int
     offset: int
-    table: str
+    size: int
+    link: int
+    entry_size: int
+
+
+class _Segment(NamedTuple):
+    kind: int
+    flags: int
+    offset: int
+    address: int
+    size: int
 
 
 class Elf:
@@ -41,106 +97,312 @@ class Elf:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        file.seek(0)
-        if file.read(4) != b"\x7fELF":
+        size = file.seek(0, 2)
+        if size > MAX_SIZE:
+            raise ElfError("larger than 1 GiB")
+        self._size = size
+        head = self.read(0, _HEADER.size, short=True)
+        if head[:4] != b"\x7fELF":
             raise ElfError("not an ELF file")
-        file.seek(0)
-        with _Checked():
-            self._elf = ELFFile(file)
-            if self._elf.get_machine_arch() != "x64" or self._elf.header["e_machine"] != _MACHINE:
-                raise ElfError(f"of another machine ({self._elf.header['e_machine']})")
-            if self._elf.num_sections() > _MAX_HEADERS or self._elf.num_segments() > _MAX_HEADERS:
-                raise ElfError("too many headers")
+        if (
+            len(head) < 20
+            or head[4] != 2
+            or head[5] != 1
+            or int.from_bytes(head[18:20], "little") != _EM_X86_64
+        ):
+            raise OtherMachineError(_machine(head))
+        if len(head) < _HEADER.size:
+            raise ElfError("ends within its header")
+        (_, self._type, _, version, _, self._phoff, self._shoff, _, _, phentsize, self._phnum, shentsize,
+         self._shnum, self._shstrndx) = _HEADER.unpack(head)  # fmt: skip
+        if version != 1 or self._type not in (_ET_EXEC, _ET_DYN):
+            raise ElfError("neither a program nor a shared library")
+        if phentsize != _SEGMENT.size or (self._shnum and shentsize != _SECTION.size):
+            raise ElfError("headers of another size")
+        if self._phnum > _MAX_SEGMENTS or self._shnum > _MAX_SECTIONS:
+            raise ElfError("too many headers")
 
-    def sections(self) -> frozenset[str]:
-        """Names of its sections."""
-        with _Checked():
-            return frozenset(section.name for section in self._elf.iter_sections())
+    def read(self, offset: int, size: int, *, short: bool = False) -> bytes:
+        """``size`` bytes at ``offset``; fewer only if ``short``."""
+        if offset < 0 or size < 0 or size > MAX_TABLE or (not short and offset + size > self._size):
+            raise ElfError("points outside of itself")
+        try:
+            self._file.seek(offset)
+            data = self._file.read(size)
+        except (OSError, ValueError, OverflowError) as error:
+            raise ElfError(f"cannot be read: {error}") from error
+        if len(data) < size and not short:
+            raise ElfError("ends too early")
+        return data
 
+    @cached_property
     def soname(self) -> str:
         """The name it gives itself as a shared library, or ``""``."""
-        with _Checked():
-            dynamic = self._elf.get_section_by_name(".dynamic")
-            if isinstance(dynamic, DynamicSection):
-                for tag in dynamic.iter_tags("DT_SONAME"):
-                    return str(tag.soname)  # type: ignore[attr-defined]  # set by the kind of tag
+        name, strings = self._dynamic.get(_DT_SONAME), self._dynamic.get(_DT_STRTAB)
+        if name is None or strings is None:
             return ""
+        return _text(self.read(self._mapped(strings + name), _MAX_NAME, short=True))
 
+    @cached_property
     def build_id(self) -> str:
         """GNU build id in hex, or ``""``."""
-        with _Checked():
-            section = self._elf.get_section_by_name(".note.gnu.build-id")
-            if isinstance(section, NoteSection):
-                for note in section.iter_notes():
-                    if note["n_type"] == "NT_GNU_BUILD_ID":
-                        return str(note["n_desc"])
-            return ""
+        for segment in self._segments:
+            if segment.kind != _PT_NOTE or segment.size > _MAX_NOTES:
+                continue
+            notes = self.read(segment.offset, segment.size)
+            at = 0
+            while at + _NOTE.size <= len(notes):
+                name_size, size, kind = _NOTE.unpack_from(notes, at)
+                name_at = at + _NOTE.size
+                at = name_at + (name_size + 3 & ~3)
+                if kind == _NT_GNU_BUILD_ID and notes[name_at : name_at + name_size] == b"GNU\0":
+                    return notes[at : at + size].hex()
+                at += size + 3 & ~3
+        return ""
 
-    def functions(self, names: frozenset[str], needed: frozenset[str]) -> dict[str, Function]:
-        """Those of ``names`` that it exports; with its own symbol table's, if ``needed`` are not exported."""
-        found: dict[str, Function] = {}
-        with _Checked():
-            for name, address in self._exported(names):
-                self._keep(found, name, address, "dynsym")
-            missing = names - found.keys()
-            if not needed <= found.keys():
-                table = self._elf.get_section_by_name(".symtab")
-                if isinstance(table, SymbolTableSection):
-                    for name, address in self._walk(table, missing):
-                        self._keep(found, name, address, "symtab")
+    @cached_property
+    def is_program(self) -> bool:
+        """Something that is executed, not a library; a library that can also be executed is a library."""
+        if self._type == _ET_EXEC:
+            return True
+        if self._dynamic.get(_DT_FLAGS_1, 0) & _DF_1_PIE:
+            return True
+        return not self.soname and any(segment.kind == _PT_INTERP for segment in self._segments)
+
+    @cached_property
+    def sections(self) -> dict[str, Section]:
+        """Sections by name; of several of one name the first."""
+        headers = self._section_headers
+        if not self._shstrndx < len(headers):
+            return {}
+        names = headers[self._shstrndx]
+        if names.size > _MAX_SECTIONS * 256:
+            raise ElfError("names of sections too long")
+        text = self.read(names.offset, names.size)
+        found: dict[str, Section] = {}
+        for section in headers[1:]:
+            found.setdefault(_text(text[section.name : section.name + 256]), section)
         return found
 
-    def _exported(self, names: frozenset[str]) -> Iterator[tuple[str, int]]:
-        table = self._elf.get_section_by_name(".dynsym")
-        if not isinstance(table, SymbolTableSection):
-            return
-        hashes = self._elf.get_section_by_name(".gnu.hash")
-        if hashes is None:
-            yield from self._walk(table, names)
-            return
-        lookup = GNUHashTable(self._elf, hashes["sh_offset"], table)
-        for name in names:
-            symbol = lookup.get_symbol(name)
-            if symbol is not None and symbol["st_shndx"] != "SHN_UNDEF" and symbol["st_value"]:
-                yield name, symbol["st_value"]
+    def symbols(
+        self, names: frozenset[str], needed: frozenset[str] = frozenset()
+    ) -> dict[str, tuple[Symbol, ...]]:
+        """Functions of these ``names`` that it exports; of its own symbol table, if ``needed`` are not exported.
 
-    @staticmethod
-    def _walk(table: SymbolTableSection, names: frozenset[str]) -> Iterator[tuple[str, int]]:
-        """By hand: a program like node has 100,000 symbols, and an object for each would take seconds."""
-        if table.num_symbols() > MAX_SYMBOLS or table["sh_entsize"] != _SYMBOL.size:
-            return
-        strings: bytes = table.stringtable.data()
-        at = {}
-        for name in names:
-            # A name may be the end of a longer one: linkers merge such strings.
-            encoded = name.encode() + b"\0"
-            found = strings.find(encoded)
-            while found >= 0:
-                at[found] = name
-                found = strings.find(encoded, found + 1)
-        symbols: bytes = table.data()
-        for st_name, info, _other, shndx, value, _size in _SYMBOL.iter_unpack(
-            symbols[: len(symbols) // _SYMBOL.size * _SYMBOL.size]
-        ):
-            if st_name in at and info & 0xF == _STT_FUNC and shndx and value:
-                yield at[st_name], value
+        Several for a name that stands for several places. A name whose place is no code of the file has none.
+        """
+        found = {name: self._placed(name, self._exported(name), "dynsym") for name in names}
+        if not needed <= {name for name in names if found[name]}:
+            local = self._local(frozenset(name for name in names if not found[name]))
+            for name, rows in local.items():
+                found[name] = self._placed(name, rows, "symtab")
+        return {name: rows for name, rows in found.items() if rows}
 
-    def _keep(self, found: dict[str, Function], name: str, address: int, table: str) -> None:
-        for segment in self._elf.iter_segments("PT_LOAD"):
-            start = segment["p_vaddr"]
-            if segment["p_flags"] & 1 and start <= address < start + segment["p_filesz"]:
-                found.setdefault(name, Function(address - start + segment["p_offset"], table))
+    def holds(self, constants: Collection[bytes]) -> bool:
+        """Whether all ``constants`` stand in what it loads and does not write: read-only data first, then code."""
+        missing = set(constants)
+        overlap = max(map(len, missing), default=1) - 1
+        left = MAX_SEARCH
+        for segment in sorted(self._segments, key=lambda segment: segment.flags & _PF_X):
+            if segment.kind != _PT_LOAD or segment.flags & _PF_W:
+                continue
+            tail = b""
+            for at in range(0, min(segment.size, left), _WINDOW):
+                window = tail + self.read(segment.offset + at, min(_WINDOW, segment.size - at))
+                missing = {constant for constant in missing if constant not in window}
+                if not missing:
+                    return True
+                tail = window[-overlap:] if overlap else b""
+            left -= min(segment.size, left)
+        return False
+
+    @cached_property
+    def _segments(self) -> tuple[_Segment, ...]:
+        raw = self.read(self._phoff, self._phnum * _SEGMENT.size)
+        return tuple(
+            _Segment(kind, flags, offset, address, size)
+            for kind, flags, offset, address, _, size, _, _ in _SEGMENT.iter_unpack(raw)
+        )
+
+    @cached_property
+    def _section_headers(self) -> tuple[Section, ...]:
+        if not self._shoff or not self._shnum:
+            return ()
+        raw = self.read(self._shoff, self._shnum * _SECTION.size)
+        return tuple(
+            Section(name, kind, flags, offset, size, link, entry_size)
+            for name, kind, flags, _, offset, size, link, _, _, entry_size in _SECTION.iter_unpack(raw)
+        )
+
+    @cached_property
+    def _dynamic(self) -> dict[int, int]:
+        for segment in self._segments:
+            if segment.kind == _PT_DYNAMIC:
+                raw = self.read(
+                    segment.offset, min(segment.size, _MAX_DYNAMIC) // _DYNAMIC.size * _DYNAMIC.size
+                )
+                found: dict[int, int] = {}
+                for tag, value in _DYNAMIC.iter_unpack(raw):
+                    if tag == 0:
+                        break
+                    found.setdefault(tag, value)
+                return found
+        return {}
+
+    def _mapped(self, address: int) -> int:
+        """Where in the file the bytes of an address of the image are."""
+        for segment in self._segments:
+            if segment.kind == _PT_LOAD and segment.address <= address < segment.address + segment.size:
+                return address - segment.address + segment.offset
+        raise ElfError("points outside of what is loaded")
+
+    def _exported(self, name: str) -> list[tuple[int, int]]:
+        """(address, size) of the functions that the dynamic linker would find."""
+        tags = self._dynamic
+        if _DT_SYMTAB not in tags or _DT_STRTAB not in tags:
+            return []
+        if tags.get(_DT_SYMENT, _SYMBOL.size) != _SYMBOL.size:
+            raise ElfError("symbols of another size")
+        table, strings = self._mapped(tags[_DT_SYMTAB]), self._mapped(tags[_DT_STRTAB])
+        limit = tags.get(_DT_STRSZ, 0)
+        wanted = name.encode() + b"\0"
+        found: list[tuple[int, int]] = []
+        for index in self._candidates(wanted[:-1]):
+            st_name, info, _, shndx, value, size = _SYMBOL.unpack(
+                self.read(table + index * _SYMBOL.size, _SYMBOL.size)
+            )
+            if (
+                st_name + len(wanted) <= limit
+                and _is_function(info, shndx, value)
+                and self.read(strings + st_name, len(wanted)) == wanted
+            ):
+                found.append((value, size))
+        return found
+
+    def _candidates(self, name: bytes) -> Iterator[int]:
+        """Indexes of symbols that may have this name: those with its hash, or in its bucket."""
+        if _DT_GNU_HASH in self._dynamic:
+            at = self._mapped(self._dynamic[_DT_GNU_HASH])
+            buckets, first, bloom, _ = _GNU_HASH.unpack(self.read(at, _GNU_HASH.size))
+            if not buckets:
+                return
+            value = _gnu_hash(name)
+            at += _GNU_HASH.size + bloom * 8
+            index = self._word(at + value % buckets * 4)
+            chain = at + buckets * 4
+            for _ in range(MAX_SAME):
+                if index < first:  # an empty bucket is 0
+                    return
+                link = self._word(chain + (index - first) * 4)
+                if link | 1 == value | 1:
+                    yield index
+                if link & 1:
+                    return
+                index += 1
+            raise ElfError("a chain of its hash table is too long")
+        if _DT_HASH in self._dynamic:
+            at = self._mapped(self._dynamic[_DT_HASH])
+            buckets, _ = _PAIR.unpack(self.read(at, _PAIR.size))
+            if not buckets:
+                return
+            index = self._word(at + _PAIR.size + _sysv_hash(name) % buckets * 4)
+            for _ in range(MAX_SAME):
+                if not index:
+                    return
+                yield index
+                index = self._word(at + _PAIR.size + (buckets + index) * 4)
+            raise ElfError("a chain of its hash table is too long")
+
+    def _word(self, offset: int) -> int:
+        return int(_WORD.unpack(self.read(offset, _WORD.size))[0])
+
+    def _local(self, names: frozenset[str]) -> dict[str, list[tuple[int, int]]]:
+        """(address, size) of functions in .symtab.
+
+        Only their names are looked at one by one: a large program has 100,000 symbols and more.
+        """
+        headers = self._section_headers
+        table = next((section for section in headers if section.kind == _SHT_SYMTAB), None)
+        if table is None or not table.link < len(headers):
+            return {}
+        strings = headers[table.link]
+        if (table.flags | strings.flags) & _SHF_COMPRESSED or table.entry_size != _SYMBOL.size:
+            raise ElfError("a symbol table that cannot be read")
+        text = self.read(strings.offset, strings.size)
+        symbols = self.read(table.offset, table.size // _SYMBOL.size * _SYMBOL.size)
+        named = {place: name for name in names for place in _places(text, name.encode() + b"\0")}
+        found: dict[str, list[tuple[int, int]]] = {}
+        for count, index in enumerate(_having(symbols, named.keys())):
+            if count == MAX_SAME:
+                raise ElfError("a name too often")
+            st_name, info, _, shndx, value, size = _SYMBOL.unpack_from(symbols, index * _SYMBOL.size)
+            if _is_function(info, shndx, value):
+                found.setdefault(named[st_name], []).append((value, size))
+        return found
+
+    def _placed(self, name: str, rows: list[tuple[int, int]], table: Table) -> tuple[Symbol, ...]:
+        found: dict[int, Symbol] = {}
+        for address, size in rows:
+            offsets = {
+                address - segment.address + segment.offset
+                for segment in self._segments
+                if segment.kind == _PT_LOAD
+                and segment.flags & _PF_X
+                and segment.address <= address < segment.address + segment.size
+            }
+            if len(offsets) > 1:
+                raise ElfError(f"{name} lies in two segments")
+            for offset in offsets:
+                if offset < self._size:
+                    found.setdefault(offset, Symbol(address, size, offset, table))
+        return tuple(found.values())
 
 
-class _Checked:
-    """Turns what a contradictory file does to the parser into ElfError."""
+def _machine(head: bytes) -> str:
+    if len(head) < 20 or head[4] not in (1, 2) or head[5] not in (1, 2):
+        return "of no machine that is known"
+    number = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
+    bits = 32 if head[4] == 1 else 64
+    name = {_EM_386: "i386", 40: "arm", 183: "aarch64", _EM_X86_64: "x86-64"}.get(number, f"number {number}")
+    return f"of another machine ({name}, {bits} bit)"
 
-    _ERRORS = (ELFError, ConstructError, ValueError, KeyError, IndexError, TypeError, AttributeError, OSError,
-               OverflowError, MemoryError, struct.error, AssertionError, UnicodeError, ZeroDivisionError)  # fmt: skip
 
-    def __enter__(self) -> None:
-        return None
+def _is_function(info: int, shndx: int, value: int) -> bool:
+    """Defined in a section (below SHN_LORESERVE), and a function: no indirect one, whose address is a resolver's."""
+    return info & 0xF == _STT_FUNC and 0 < shndx < 0xFF00 and value > 0
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, self._ERRORS) and not isinstance(error, ElfError):
-            raise ElfError(f"contradicts itself: {error}") from error
+
+def _places(text: bytes, wanted: bytes) -> Iterator[int]:
+    """Where ``wanted`` stands: a name may also be the end of a longer one, linkers merge such strings."""
+    at, count = text.find(wanted), 0
+    while at >= 0:
+        yield at
+        count += 1
+        if count > MAX_SAME:
+            raise ElfError("a name too often")
+        at = text.find(wanted, at + 1)
+
+
+def _having(symbols: bytes, st_names: Collection[int]) -> Iterator[int]:
+    """Indexes of the symbols whose name begins at one of these places."""
+    column = memoryview(symbols).cast("I")[:: _SYMBOL.size // _WORD.size]
+    return (index for index, st_name in enumerate(column) if st_name in st_names)
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+def _gnu_hash(name: bytes) -> int:
+    value = 5381
+    for byte in name:
+        value = (value * 33 + byte) & 0xFFFFFFFF
+    return value
+
+
+def _sysv_hash(name: bytes) -> int:
+    value = 0
+    for byte in name:
+        value = (value << 4) + byte
+        value = (value ^ (value & 0xF0000000) >> 24) & 0x0FFFFFFF
+    return value

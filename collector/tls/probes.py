@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from collector.kernel.libbpf import KernelError, Link
-from collector.tls.discover import BlindTls, Finding, find, open_mapped
+from collector.tls.discover import BlindTls, Finding, find, open_mapped, static_tls
 
 #: files whose examination is remembered; the oldest are looked at again
 MAX_FILES = 4096
@@ -43,6 +43,7 @@ class TlsProbes:
     def __init__(self, attacher: Attacher) -> None:
         self._attacher = attacher
         self._known: OrderedDict[tuple[int, int], Looked] = OrderedDict()
+        self._programs: OrderedDict[tuple[int, int], Looked] = OrderedDict()
         self._probed: list[str] = []
 
     @property
@@ -72,6 +73,31 @@ class TlsProbes:
             os.close(fd)
             return known
         return self._look(fd, (state.st_dev, state.st_ino), str(path))
+
+    def program(self, pid: int, ino: int | None) -> Looked:
+        """Does the program that ``pid`` runs (inode ``ino``, where that is known) have a TLS of its own built in?
+
+        Looks through the whole file once, so it is asked when it matters: the process talks to a model.
+        """
+        try:
+            fd = os.open(f"/proc/{pid}/exe", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return _NOTHING  # gone already
+        try:
+            state = os.fstat(fd)
+            if ino is not None and state.st_ino != ino:
+                return _NOTHING  # another program, or another process under the same number
+            key = (state.st_dev, state.st_ino)
+            known = self._programs.get(key)
+            if known is None:
+                found = static_tls(fd) if find(fd) is None else None
+                known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
+                self._programs[key] = known
+                while len(self._programs) > MAX_FILES:
+                    self._programs.popitem(last=False)
+            return known
+        finally:
+            os.close(fd)
 
     def _look(self, fd: int, key: tuple[int, int], path: str) -> Looked:
         try:

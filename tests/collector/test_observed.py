@@ -1,0 +1,101 @@
+"""collector/observed.py: who speaks TLS unseen to a model is named, and nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.observed import ObservedSession
+from polygraph.events import AnyEvent, BlindSpot, Event, Fork, Name, Net, SessionStart
+
+ROOT, CHILD, OTHER = "10:1", "11:2", "12:3"
+MODEL, ELSEWHERE = "203.0.113.1", "203.0.113.2"
+BUILT_IN = ("static_tls", "TLS is built into the program")
+
+
+class Watched:
+    """A session in which a model's and another host's address are known."""
+
+    def __init__(self, *built_in: int) -> None:
+        self.asked: list[tuple[int, int | None]] = []
+        self._built_in = built_in
+        start = SessionStart(
+            session="s",
+            ts=1,
+            host="h",
+            boot="b",
+            kernel="6",
+            process=ROOT,
+            argv=(),
+            cwd="/",
+            origin="run",
+            wall_offset=0,
+        )
+        self.session = ObservedSession(1, start, b"key", self._look)
+        self._ts = 1
+        self.saw(Name, process=ROOT, source="dns", name="API.anthropic.com.", addresses=(MODEL,))
+        self.saw(Name, process=ROOT, source="dns", name="example.org", addresses=(ELSEWHERE,))
+
+    def _look(self, pid: int, ino: int | None) -> tuple[str, str] | None:
+        self.asked.append((pid, ino))
+        return BUILT_IN if pid in self._built_in else None
+
+    def saw(self, kind: type[Event], **fields: object) -> None:
+        self._ts += 1
+        self.session.kernel(kind(session="s", ts=self._ts, **fields))
+
+    def connects(self, process: str, address: str = MODEL, errno: int = 0) -> None:
+        self.saw(Net, process=process, op="connect", family="inet", address=address, port=443, errno=errno)
+
+    def spots(self) -> list[tuple[str, str | None]]:
+        events: list[AnyEvent] = self.session.round(self._ts, (), None)
+        return [(event.name, event.process) for event in events if isinstance(event, BlindSpot)]
+
+
+@pytest.mark.parametrize("errno", [0, 115])
+def test_a_process_with_a_stack_that_is_not_seen_is_named_when_it_connects_to_a_model(errno: int) -> None:
+    watched = Watched()
+    watched.session.blind_tls(ROOT, "gnutls", "libgnutls.so.30: no probes")
+    watched.connects(ROOT, ELSEWHERE)
+    assert watched.spots() == []
+    watched.connects(ROOT, errno=errno)
+    watched.connects(ROOT)
+    assert watched.spots() == [("gnutls", ROOT)]
+
+
+def test_a_connect_that_failed_is_none() -> None:
+    watched = Watched(10)
+    watched.connects(ROOT, errno=111)
+    assert watched.spots() == [] and watched.asked == []
+
+
+def test_a_program_is_searched_only_when_it_connects_to_a_model() -> None:
+    watched = Watched(11)
+    watched.session.became(CHILD, 77)
+    watched.connects(CHILD, ELSEWHERE)
+    assert watched.asked == []
+    watched.connects(CHILD)
+    watched.connects(ROOT)
+    assert watched.asked == [(11, 77), (10, None)]
+    assert watched.spots() == [("static_tls", CHILD)]
+
+
+def test_the_name_given_to_tls_counts_as_well() -> None:
+    watched = Watched()
+    watched.session.blind_tls(ROOT, "tls_library_refused", "two places")
+    watched.saw(Name, process=ROOT, source="sni", name="api.openai.com")
+    assert watched.spots() == [("tls_library_refused", ROOT)]
+
+
+def test_a_child_has_its_parents_stack_until_it_executes_something() -> None:
+    watched = Watched()
+    watched.session.blind_tls(ROOT, "go_tls", "a Go program")
+    watched.saw(Fork, process=ROOT, child=CHILD)
+    watched.session.became(OTHER, 5)  # told before the records of the round
+    watched.saw(Fork, process=ROOT, child=OTHER)
+    watched.connects(OTHER)
+    assert watched.spots() == []
+    watched.connects(CHILD)
+    assert watched.spots() == [("go_tls", CHILD)]
+    watched.session.became(ROOT, 6)
+    watched.connects(ROOT)
+    assert watched.spots() == []

@@ -1,0 +1,121 @@
+"""collector/tls/probes.py: each file once, only what is certain, and what is not seen is remembered by name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.kernel.libbpf import KernelError, Link
+from collector.tls import probes as probes_module
+from collector.tls.probes import TlsProbes
+from tests.collector.tls.elfs import LIBRARY, build, library, strip
+from tests.collector.tls.test_discover import LABELS, constants
+
+
+class Kernel:
+    """Attaches nothing and remembers what it was asked; ``refuses`` as a kernel without uprobes does."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.asked: list[tuple[bytes, dict[str, int]]] = []
+        self._refuses = refuses
+
+    def attach_tls(self, binary: bytes, functions: dict[str, int]) -> list[Link]:
+        self.asked.append((Path(os.fsdecode(binary)).read_bytes(), functions))
+        if self._refuses:
+            raise KernelError("cannot place a probe", errno.EOPNOTSUPP)
+        return []
+
+
+def mapped(probes: TlsProbes, path: Path) -> probes_module.Looked:
+    state = path.stat()
+    return probes.mapped(os.getpid(), str(path), state.st_dev, state.st_ino)
+
+
+def test_a_library_is_probed_once_whoever_maps_it(tmp_path: Path) -> None:
+    kernel = Kernel()
+    probes = TlsProbes(kernel)
+    path = library(tmp_path / "library.so")
+    first = probes.preload(path)
+    assert first == mapped(probes, path) == mapped(probes, path)
+    assert first.probed and first.blind is None and probes.libraries == [str(path)]
+    ((content, functions),) = kernel.asked
+    assert content == path.read_bytes() and functions.keys() >= {"SSL_read", "SSL_write"}
+
+
+def test_what_is_not_certain_is_not_probed_and_named(tmp_path: Path) -> None:
+    kernel = Kernel()
+    half = mapped(TlsProbes(kernel), library(tmp_path / "half.so", "int SSL_read(void *ssl) { return 1; }"))
+    assert (half.probed, half.blind, half.detail) == (
+        False,
+        "tls_library_refused",
+        "SSL_write is not in it",
+    )
+    assert kernel.asked == []
+
+
+def test_what_the_kernel_refuses_is_named(tmp_path: Path) -> None:
+    refused = mapped(TlsProbes(Kernel(refuses=True)), library(tmp_path / "library.so"))
+    assert (refused.probed, refused.blind) == (False, "tls_library_refused")
+    assert refused.detail.startswith("cannot place a probe")
+
+
+def test_another_interface_is_named_and_what_has_no_tls_is_nothing(tmp_path: Path) -> None:
+    probes = TlsProbes(Kernel())
+    gnutls = library(tmp_path / "any.so", "int x(void) { return 1; }", "-Wl,-soname,libgnutls.so.30")
+    assert mapped(probes, gnutls).blind == "gnutls"
+    other = mapped(probes, library(tmp_path / "other.so", "int x(void) { return 1; }"))
+    assert (other.probed, other.blind, probes.libraries) == (False, None, [])
+
+
+def test_a_file_that_is_gone_or_another_one_is_looked_at_when_it_comes_again(tmp_path: Path) -> None:
+    probes = TlsProbes(Kernel())
+    path = library(tmp_path / "library.so")
+    state = path.stat()
+    assert not probes.mapped(os.getpid(), str(path), state.st_dev, state.st_ino + 1).probed
+    assert not probes.mapped(os.getpid(), str(tmp_path / "gone"), state.st_dev, state.st_ino).probed
+    assert not probes.preload(tmp_path / "gone").probed
+    assert mapped(probes, path).probed
+
+
+def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes_module, "MAX_FILES", 2)
+    kernel = Kernel()
+    probes = TlsProbes(kernel)
+    for number in range(4):
+        (tmp_path / str(number)).write_bytes(b"text")
+        mapped(probes, tmp_path / str(number))
+    assert len(probes._known) == 2
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A process of a program with TLS inside and no symbols; it ends with its input."""
+    source = constants(LABELS).replace("return use();", "return getchar();")
+    program = strip(build(tmp_path / "program", "#include <stdio.h>\n" + source))
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
+        yield program, process.pid
+        process.communicate(timeout=10)
+
+
+def test_tls_inside_the_program_of_a_process_is_named(running: tuple[Path, int]) -> None:
+    program, pid = running
+    probes = TlsProbes(Kernel())
+    looked = probes.program(pid, program.stat().st_ino)
+    assert (looked.blind, looked.probed) == ("static_tls", False)
+    assert probes.program(pid, None) is looked  # the file is searched once
+    assert probes.program(pid, program.stat().st_ino + 1).blind is None
+
+
+def test_a_program_with_symbols_or_without_tls_has_nothing_unseen(tmp_path: Path) -> None:
+    probes = TlsProbes(Kernel())
+    seen = LIBRARY + constants(LABELS).replace("int use(void) { return 0; }", "")
+    seen = "#include <stdio.h>\n" + seen.replace("return use();", "return getchar();")
+    with subprocess.Popen([build(tmp_path / "seen", seen)], stdin=subprocess.PIPE) as process:
+        assert probes.program(process.pid, None).blind is None
+        process.communicate(timeout=10)
+    assert probes.program(process.pid, None).blind is None  # gone
