@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple, TextIO
 
 from console.tables import Terminal, counts_line, more_line, verdict_table
-from console.words import ASCII_GLYPHS, GLYPHS, duration, gaps, in_reading_order, reason_sentence
+from console.words import ASCII_GLYPHS, GLYPHS, duration, gaps, in_reading_order, reason_sentence, relative
+from polygraph.events import SessionStart
 from polygraph.text import printable
 from polygraph.verdicts import Verdict
 
@@ -34,6 +35,8 @@ class Summary(NamedTuple):
     report: str | None = None
     #: coverage in words, beyond what the verdicts carry: "3 events did not reach the disk"
     notes: tuple[str, ...] = ()
+    #: why there is no verdict, said where there is none
+    silence: str = ""
 
 
 class LiveView:
@@ -44,7 +47,12 @@ class LiveView:
         self._stream = stream
         self._terminal = Terminal.of(stream, color)
         self._verdicts: dict[str, Verdict] = {}
+        self._folders: dict[str, str] = {}
         self.muted = False
+
+    def began(self, start: SessionStart) -> None:
+        """From now on the session's paths are shown as they are from the folder that it began in."""
+        self._folders[start.session] = start.cwd
 
     def verdict(self, verdict: Verdict) -> None:
         """Shows a verdict, once for each id (delivery is at least once)."""
@@ -53,9 +61,9 @@ class LiveView:
         self._verdicts[verdict.id] = verdict
         glyphs = GLYPHS if self._terminal.fancy else ASCII_GLYPHS
         mark = self._paint(f"{glyphs[verdict.verdict]} {verdict.verdict}", verdict.verdict)
-        line = f"{mark}  {printable(verdict.declared, _LINE)}"
+        line = f"{mark}  {self._near(verdict, verdict.declared)}"
         if verdict.verdict == "refuted":
-            line += f" {self._arrow()} {printable(verdict.observed, _LINE)}"
+            line += f" {self._arrow()} {self._near(verdict, verdict.observed)}"
         if verdict.reason is not None:
             line += "  " + self._paint(f"({printable(verdict.reason, 40)})", "note")
         self._write(f"polygraph {line}\n")
@@ -69,13 +77,15 @@ class LiveView:
         rows = in_reading_order(self._verdicts.values())
         self._write("\n")
         if rows:
-            self._write(verdict_table(rows[:_ROWS], self._terminal))
+            self._write(verdict_table(rows[:_ROWS], self._terminal, self._folders))
             if len(rows) > _ROWS:
                 self._write(more_line(len(rows) - _ROWS, "verdict"))
             self._write("\n")
         took = f"session {printable(summary.session, 40)}, {duration(summary.took)}"
         ended = "" if summary.status is None else f", exit status {summary.status}"
         self._write(f"{counts_line(rows) if rows else 'no verdicts'}  ({took}{ended})\n")
+        if not rows and summary.silence:
+            self._write(f"  {printable(summary.silence, 600)}\n")
         for reason in sorted({row.reason for row in rows[:_ROWS] if row.reason is not None}):
             self._write(self._paint(f"  {printable(reason, 40)}: {reason_sentence(reason)}", "note") + "\n")
         found = {sentence for row in rows for sentence in gaps(row.coverage)}
@@ -90,6 +100,10 @@ class LiveView:
             self._write("coverage was complete for every verdict\n")
         if summary.report is not None:
             self._write(f"report: {printable(summary.report, 4096)}\n")
+
+    def _near(self, verdict: Verdict, text: str) -> str:
+        folder = printable(self._folders.get(verdict.session, ""))
+        return printable(relative(printable(text), folder), _LINE)
 
     def _arrow(self) -> str:
         return "→" if self._terminal.fancy else "->"

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
-from console.words import ASCII_GLYPHS, GLYPHS, command, counted, duration, in_reading_order
+from console.words import ASCII_GLYPHS, GLYPHS, brief_command, counted, duration, in_reading_order, relative
 from polygraph.text import printable
 from polygraph.verdicts import Verdict, encode
 
@@ -33,6 +33,8 @@ _CELL = 400
 #: columns before a scenario's text, and of its verdict: the longest word is "? unverifiable"
 _INDENT = 3
 _VERDICT = 15
+#: columns from which on a heading can be more than its mark
+_ROOMY = 120
 
 
 class Terminal(NamedTuple):
@@ -90,8 +92,13 @@ class ScenarioResult(NamedTuple):
 _PLAIN = Terminal(PIPE_WIDTH, color=False, fancy=True)
 
 
-def verdict_table(verdicts: Iterable[Verdict], terminal: Terminal = _PLAIN) -> str:
-    """Said, saw, verdict and reason of each verdict, the refuted ones first."""
+def verdict_table(
+    verdicts: Iterable[Verdict], terminal: Terminal = _PLAIN, folders: Mapping[str, str] = {}
+) -> str:
+    """Said, saw, verdict and reason of each verdict, the refuted ones first.
+
+    ``folders``: by session, the folder from which its paths are shown; of others they are absolute.
+    """
     rows = in_reading_order(verdicts)
     if not rows:
         return "no verdicts\n"
@@ -102,11 +109,11 @@ def verdict_table(verdicts: Iterable[Verdict], terminal: Terminal = _PLAIN) -> s
     table.add_column("verdict", min_width=12, no_wrap=True)
     table.add_column("reason", ratio=4, overflow="fold")
     for row in rows:
-        style = _STYLES.get(row.verdict, "")
+        style, folder = _STYLES.get(row.verdict, ""), printable(folders.get(row.session, ""))
         table.add_row(
             _text(_glyph(row.verdict, terminal), style),
-            _text(row.declared),
-            _text(row.observed),
+            _text(relative(printable(row.declared), folder)),
+            _text(relative(printable(row.observed), folder)),
             _text(row.verdict, style),
             _text(row.reason or "", "" if row.verdict == "refuted" else "dim"),
         )
@@ -121,8 +128,10 @@ def session_table(rows: Sequence[SessionLike], terminal: Terminal = _PLAIN) -> s
     table.add_column("session", no_wrap=True, min_width=16)
     table.add_column("started (UTC)", no_wrap=True, min_width=16)
     table.add_column("took", no_wrap=True, justify="right")
+    wide = terminal.width >= _ROOMY
     for mark, word in (("refuted", "refuted"), ("unverifiable", "unclear"), ("verified", "verified")):
-        table.add_column(f"{_glyph(mark, terminal)} {word}", no_wrap=True, justify="right")
+        title = f"{_glyph(mark, terminal)} {word}" if wide else _glyph(mark, terminal)
+        table.add_column(title, no_wrap=True, justify="right")
     table.add_column("exit", no_wrap=True, justify="right")
     table.add_column("command", ratio=1, overflow="ellipsis", no_wrap=True)
     for row in rows:
@@ -134,7 +143,7 @@ def session_table(rows: Sequence[SessionLike], terminal: Terminal = _PLAIN) -> s
             _text(str(row.unverifiable), _STYLES["unverifiable"] if row.unverifiable else "dim"),
             _text(str(row.verified)),
             _text("" if row.status is None else str(row.status)),
-            _text(command(row.command, _CELL)),
+            _text(brief_command(row.command, _CELL)),
         )
     return _render(table, terminal)
 

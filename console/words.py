@@ -9,7 +9,7 @@ import errno
 import re
 import signal
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib import resources
 
@@ -124,6 +124,11 @@ def command(argv: Iterable[str], limit: int = 200) -> str:
     return printable(" ".join(pieces), limit)
 
 
+def brief_command(argv: Iterable[str], limit: int = 200) -> str:
+    """The same with programs and files by their names alone: where the whole does not fit, that tells most."""
+    return command((argument.rstrip("/").rpartition("/")[2] or argument for argument in argv), limit)
+
+
 def gaps(coverage: Mapping[str, DimensionCoverage]) -> list[str]:
     """What a verdict's coverage could not show, one sentence for each dimension that is not clean."""
     sentences: list[str] = []
@@ -142,6 +147,22 @@ def gaps(coverage: Mapping[str, DimensionCoverage]) -> list[str]:
         if problems:
             sentences.append(f"{dimension}: {'; '.join(problems)}")
     return sentences
+
+
+#: blind spots that leave a model's traffic unread
+_UNREAD = ("static_tls", "tls_library_refused", "gnutls", "nss", "wolfssl", "mbedtls", "go_tls", "quic")
+
+
+def silence(calls: int, content: str | None, blind: Collection[str]) -> str:
+    """Why a session has no verdict. ``calls``: of a model, that were read; ``content``: the session's level."""
+    if content == "off":
+        return "The content level was off: the model's traffic was not read, so nothing said is judged."
+    if calls:
+        return f"{counted(calls, 'call')} of a model, and in them no tool call and no claim of a kind that is checked."
+    unread = [blind_spot(name) for name in _UNREAD if name in blind]
+    if unread:
+        return f"No call of a model could be read: {'; '.join(unread)}."
+    return "No call of a model was seen: no TLS traffic in the form of an API that is known."
 
 
 def blind_spot(name: str) -> str:

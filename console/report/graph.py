@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from console.report.model import Limits, Session
 from console.report.timeline import outcome, program
-from console.words import GLYPHS, command, counted, errno_name
+from console.words import GLYPHS, command, counted, errno_name, words
 from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileState, Flow, Fork, Net
 from polygraph.text import printable
 
@@ -130,7 +130,8 @@ def _subject(build: _Builder, place: int) -> Node:
     node = build.node((subject.kind, subject.id), subject.kind, title, verdict.declared, verdict.verdict)
     # an intent that was first drawn as the owner of a claim gets its own verdict now
     node.style, node.mark = verdict.verdict, GLYPHS[verdict.verdict]
-    node.subtitle, node.href = printable(verdict.declared, _SUBTITLE), f"#v{place}"
+    said = f"“{subject.text}”" if subject.kind == "claim" and subject.text else verdict.declared
+    node.subtitle, node.href = printable(build.session.near(said), _SUBTITLE), f"#v{place}"
     node.said = printable(
         f"{subject.kind}: {verdict.declared}, {verdict.verdict}. Seen: {verdict.observed}", 600
     )
@@ -160,9 +161,11 @@ def _unseen(build: _Builder, place: int, about: int) -> Node:
     """The box of a verdict that cites no event: a dashed one, unless the verdict confirms what was said."""
     verdict = build.session.verdicts[place]
     if verdict.verdict == "verified":
-        return build.node(("seen", f"{about}"), "effect", verdict.observed, "")
+        return build.node(("seen", f"{about}"), "effect", build.session.near(verdict.observed), "")
     title = "nothing seen" if verdict.verdict == "refuted" else "could not be seen"
-    return build.node(("ghost", f"{about}/{title}"), "ghost", title, verdict.observed, verdict.verdict)
+    return build.node(
+        ("ghost", f"{about}/{title}"), "ghost", title, build.session.near(verdict.observed), verdict.verdict
+    )
 
 
 def _effects(build: _Builder, place: int, limits: Limits) -> list[Node]:
@@ -193,10 +196,16 @@ def _effect(
             )
         case File():
             failed = f" failed: {errno_name(event.errno)}" if event.errno else ""
-            return ("file", f"{event.op} {event.path}"), _tail(event.path), f"{event.op}{failed}", ""
+            path = _tail(session.near(event.path))
+            return (
+                ("file", f"{event.op} {event.path}"),
+                path,
+                f"{words().op.get(event.op, event.op)}{failed}",
+                "",
+            )
         case FileState():
             state = f"there, {event.size:,} bytes" if event.exists else "not there"
-            return ("state", event.path), _tail(event.path), f"afterwards: {state}", ""
+            return ("state", event.path), _tail(session.near(event.path)), f"afterwards: {state}", ""
         case Net() | Flow():
             where = f"{event.address}{f':{event.port}' if event.port else ''}"
             what = (

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from console.words import relative
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
@@ -29,6 +30,7 @@ from polygraph.events import (
     Tick,
     ToolResult,
 )
+from polygraph.text import printable
 from polygraph.verdicts import Verdict
 
 
@@ -107,6 +109,10 @@ class Session:
     process_verdicts: dict[str, list[int]] = field(default_factory=dict)
     by_subject: dict[tuple[str, str], int] = field(default_factory=dict)
     count: int = 0
+
+    def near(self, text: str) -> str:
+        """``text`` with the paths as they are from the folder that the session began in."""
+        return relative(printable(text), printable(self.start.cwd)) if self.start is not None else text
 
 
 def index(given: ReportInput, ordered: list[Verdict]) -> Session:

@@ -15,6 +15,7 @@ from console.words import (
     gaps,
     reason_sentence,
     signal_name,
+    silence,
     words,
 )
 from polygraph.events import SessionStart
@@ -34,15 +35,18 @@ class Header(NamedTuple):
     counts: list[tuple[str, int]]
     #: (name, value)
     facts: list[tuple[str, str]]
+    #: the facts that stand in one line above the others
+    summary: str
 
 
 class Card(NamedTuple):
-    """One verdict. ``evidence`` lines are (when, fact, process number or -1)."""
+    """One verdict. ``evidence`` lines are (when, fact, process number or -1); ``words``: the speaker's own."""
 
     number: int
     verdict: str
     glyph: str
     who: str
+    speaker: str
     said: str
     words: str
     saw: str
@@ -81,7 +85,8 @@ def header(session: Session) -> Header:
     refuted, unclear = tally["refuted"], tally["unverifiable"]
     if not total:
         lead, sentence, tone = "", "Nothing was said that could be checked.", "unverifiable"
-        explanation = "The log holds neither a tool call nor a claim with a verdict."
+        content = session.start.content if session.start is not None else None
+        explanation = silence(len(session.calls), content, {spot.name for spot in session.blind})
     elif refuted:
         lead = "The one statement" if total == 1 else f"{refuted:,} of {total:,} statements"
         sentence = f" {'contradicts' if refuted == 1 else 'contradict'} what the kernel saw."
@@ -97,7 +102,14 @@ def header(session: Session) -> Header:
         explanation, tone = "For each, the kernel saw the effect that was claimed.", "verified"
     start = session.start
     argv = command(start.argv, 300) if start is not None else ""
-    return Header(argv or "session", lead, sentence, explanation, tone, list(tally.items()), _facts(session))
+    facts = _facts(session)
+    brief = [f"{name.lower()} {value}" for name, value in facts if name in _BRIEF]
+    return Header(
+        argv or "session", lead, sentence, explanation, tone, list(tally.items()), facts, " · ".join(brief)
+    )
+
+
+_BRIEF = ("Session", "Started", "Took", "Ended")
 
 
 def _rest(unclear: int, verified: int) -> str:
@@ -189,7 +201,7 @@ def _card(session: Session, place: int, limits: Limits) -> Card:
         evidence.append(
             (
                 _offset(session, item.ts),
-                printable(item.fact, limits.text // 2),
+                printable(session.near(item.fact), limits.text // 2),
                 process.number if process else -1,
             )
         )
@@ -198,9 +210,10 @@ def _card(session: Session, place: int, limits: Limits) -> Card:
         verdict=verdict.verdict,
         glyph=GLYPHS[verdict.verdict],
         who=_who(verdict),
-        said=printable(verdict.declared, limits.text),
+        speaker=_SPEAKERS.get(subject.source or subject.kind, "Said"),
+        said=printable(session.near(verdict.declared), limits.text),
         words=printable(subject.text or "", limits.text),
-        saw=printable(verdict.observed, limits.text),
+        saw=printable(session.near(verdict.observed), limits.text),
         reason=printable(verdict.reason or "", 60),
         sentence=reason_sentence(verdict.reason),
         when=_offset(session, verdict.window.close if verdict.window.close is not None else verdict.ts),
@@ -211,15 +224,19 @@ def _card(session: Session, place: int, limits: Limits) -> Card:
     )
 
 
+_SPEAKERS = {
+    "intent": "The agent was to",
+    "model": "The agent said",
+    "tool_result": "The tool's result said",
+}
+
+
 def _who(verdict: Verdict) -> str:
     subject = verdict.subject
     if subject.kind == "intent":
         return f"tool call · {printable(subject.tool or 'unnamed tool', 80)}"
-    source = {"model": "the model says", "tool_result": "a tool result says"}.get(
-        subject.source or "", "claim"
-    )
     topic = printable((subject.topic or "").replace("_", " "), 60)
-    return f"{source} · {topic}" if topic else source
+    return f"claim · {topic}" if topic else "claim"
 
 
 def _card_facts(session: Session, verdict: Verdict) -> list[tuple[str, str]]:

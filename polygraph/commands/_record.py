@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from console.live import LiveView, Summary
+from console.words import silence
 from correlator.engine import Engine
 from polygraph import verdicts as codec
-from polygraph.events import AnyEvent, SessionStart
+from polygraph.events import AnyEvent, BlindSpot, LlmCall, SessionStart
 from polygraph.log.store import Store
 from polygraph.verdicts import Verdict
 
@@ -26,6 +28,8 @@ class Recorder:
         self._engine = Engine()
         self._starts: dict[str, SessionStart] = {}
         self._verdicts: dict[str, list[Verdict]] = {}
+        self._calls: Counter[str] = Counter()
+        self._blind: dict[str, set[str]] = {}
         self._unsaved = 0
         self.refuted = 0
         self._json = json_file
@@ -48,6 +52,12 @@ class Recorder:
         for event in events:
             if isinstance(event, SessionStart):
                 self._starts[event.session] = event
+                if self._live is not None:
+                    self._live.began(event)
+            elif isinstance(event, LlmCall):
+                self._calls[event.session] += 1
+            elif isinstance(event, BlindSpot):
+                self._blind.setdefault(event.session, set()).add(event.name)
             self._give(self._engine.feed(event))
 
     def end(self, session: str, ended: int, status: int | None) -> None:
@@ -67,7 +77,13 @@ class Recorder:
         if self._live is not None:
             notes = (f"{self._unsaved} events did not reach the disk",) if self._unsaved else ()
             page = str(report) if report is not None else None
-            self._live.finish(Summary(session=session, status=status, took=took, report=page, notes=notes))
+            start = self._starts.get(session)
+            why = silence(
+                self._calls[session], start.content if start else None, self._blind.get(session, set())
+            )
+            self._live.finish(
+                Summary(session=session, status=status, took=took, report=page, notes=notes, silence=why)
+            )
 
     def export(self, session: str, url: str) -> None:
         """Sends the session's verdicts over OTLP; says what could not be sent."""

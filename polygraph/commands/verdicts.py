@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 import click
 
 from polygraph import verdicts as codec
-from polygraph.log.store import Store
+from polygraph.events import BlindSpot, LlmCall, SessionStart
+from polygraph.log.store import SessionRow, Store, StoreError
 
 
 @click.command("verdicts")
@@ -19,12 +21,40 @@ from polygraph.log.store import Store
 def command(session: str | None, everything: bool, as_json: bool) -> None:
     """Show the verdicts of a session."""
     with Store() as store:
-        wanted = None if everything else store.find(session).id
-        found = list(store.verdicts(wanted))
-    if as_json:
-        for verdict in found:
-            sys.stdout.buffer.write(codec.encode(verdict) + b"\n")
-        return
-    from console.tables import Terminal, verdict_table
+        row = None if everything else store.find(session)
+        found = list(store.verdicts(row.id if row is not None else None))
+        if as_json:
+            for verdict in found:
+                sys.stdout.buffer.write(codec.encode(verdict) + b"\n")
+            return
+        folders = {name: _folder(store, name) for name in {item.session for item in found}}
+        why = _why_none(store, row) if row is not None and not found else ""
+    from console.tables import Terminal, counts_line, verdict_table
+    from console.words import brief_command
 
-    sys.stdout.write(verdict_table(found, Terminal.of(sys.stdout)))
+    if row is not None:
+        click.echo(f"session {row.id}: {brief_command(row.command)}\n")
+    sys.stdout.write(verdict_table(found, Terminal.of(sys.stdout), folders))
+    if found or why:
+        click.echo(f"\n{counts_line(found)}" if found else why)
+
+
+def _folder(store: Store, session: str) -> str:
+    """The folder that the session began in; "" where its events do not say."""
+    with suppress(StoreError):  # a full disk left verdicts without events: paths stay absolute then
+        for event in store.events(session):
+            return event.cwd if isinstance(event, SessionStart) else ""
+    return ""
+
+
+def _why_none(store: Store, row: SessionRow) -> str:
+    """Why the session has no verdict."""
+    from console.words import silence
+
+    calls, blind = 0, set()
+    with suppress(StoreError):
+        for event in store.events(row.id):
+            calls += isinstance(event, LlmCall)
+            if isinstance(event, BlindSpot):
+                blind.add(event.name)
+    return silence(calls, row.content, blind)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from console.live import LiveView, Summary
+from polygraph.events import SessionStart
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.sample import sample
 
@@ -136,3 +137,24 @@ def test_importing_and_a_live_line_do_not_import_rich() -> None:
         "sys.exit(any(name.split('.')[0] in ('rich', 'jinja2') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_paths_are_shown_from_the_folder_that_the_session_began_in() -> None:
+    stream = io.StringIO()
+    view = LiveView(stream, False)
+    made = sample()
+    for event in made.events:
+        if isinstance(event, SessionStart):
+            view.began(event)
+    for verdict in made.verdicts:
+        view.verdict(verdict)
+    view.finish(SUMMARY)
+    assert "/home/ada/shop/" not in stream.getvalue()
+    assert stream.getvalue().count("Edit writes basket.py") == 2
+
+
+def test_a_run_without_verdicts_says_why() -> None:
+    stream = io.StringIO()
+    LiveView(stream, False).finish(SUMMARY._replace(silence="No call of a model was seen."))
+    assert "\n  No call of a model was seen.\n" in stream.getvalue()
+    assert "No call" not in shown()

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.report import MAX_BYTES, ReportInput, render
-from polygraph.events import BlindSpot, Exec, Exit, File, Fork, Net, SessionStart, StreamGap
+from console.words import relative
+from polygraph.events import BlindSpot, Exec, Exit, File, Fork, LlmCall, Net, SessionStart, StreamGap
 from polygraph.text import printable
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.page import Page
@@ -31,11 +32,49 @@ def test_every_verdict_has_its_card_and_the_refuted_ones_come_first() -> None:
     words = [card.classes[1] for card in cards]
     assert len(cards) == len(made.verdicts) == 7
     assert words == ["refuted"] * 4 + ["unverifiable"] + ["verified"] * 2
+    start = next(event for event in made.events if isinstance(event, SessionStart))
     for verdict in made.verdicts:
-        card = next(c for c in cards if verdict.declared in c.text and verdict.observed in c.text)
+        card = next(
+            c
+            for c in cards
+            if relative(verdict.declared, start.cwd) in c.text
+            and relative(verdict.observed, start.cwd) in c.text
+        )
         assert card.classes[1] == verdict.verdict
         assert verdict.reason is None or verdict.reason in card.text
-        assert all(item.fact in card.text for item in verdict.evidence)
+        assert all(relative(item.fact, start.cwd) in card.text for item in verdict.evidence)
+
+
+def test_a_claim_is_shown_in_the_speakers_own_words_where_they_are_kept() -> None:
+    made = sample()
+    worded = [
+        msgspec.structs.replace(
+            v, subject=msgspec.structs.replace(v.subject, source="model", text="It all passes.")
+        )
+        for v in made.verdicts
+        if v.subject.kind == "claim"
+    ]
+    page = page_of((made.events, worded))
+    assert [card.text.count("It all passes.") for card in page.having("card")] == [1] * len(worded)
+    assert (
+        page.text.count("The agent said") == len(worded)
+        and "read as: tests passed (14) with pytest" in page.text
+    )
+    assert "“It all passes.”" in page.text, "in the graph"
+
+
+def test_a_session_without_verdicts_says_why() -> None:
+    start = next(e for e in sample().events if isinstance(e, SessionStart))
+    spot = BlindSpot(session=SESSION, ts=BASE, seq=1, dimension="tls", name="static_tls")
+    call = next(e for e in sample().events if isinstance(e, LlmCall))
+    off = msgspec.structs.replace(start, content="off")
+    for events, why in (
+        ([start], "No call of a model was seen"),
+        ([start, spot], "No call of a model could be read: a TLS library is built into an executable"),
+        ([start, spot, call], "1 call of a model, and in them no tool call"),
+        ([off], "The content level was off"),
+    ):
+        assert why in page_of((events, [])).text
 
 
 def test_the_header_says_the_verdict_of_the_session_in_one_sentence() -> None:
