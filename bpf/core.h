@@ -67,6 +67,16 @@ PG_INLINE struct pg_lineage *pg_current(void)
 	return pg_lineage_of(bpf_get_current_task_btf());
 }
 
+/* The same for a thread that the kernel made for a process (io_uring's): it has no storage of its own. */
+PG_INLINE struct pg_lineage *pg_lineage_of_process(struct task_struct *task)
+{
+	struct pg_lineage *mine = pg_lineage_of(task);
+
+	if (!mine && task->pid != task->tgid)
+		mine = pg_lineage_of(task->group_leader);
+	return mine;
+}
+
 PG_INLINE void pg_lose(struct pg_session *session, enum pg_dimension dimension, enum pg_loss cause)
 {
 	if (session && dimension < PG_DIMENSIONS && cause < PG_LOSS_CAUSES)

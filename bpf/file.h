@@ -650,22 +650,4 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	return 0;
 }
 
-/* What a ring does is not told by any system call: its being there is. */
-SEC("tp")
-int pg_on_io_uring_setup(struct syscall_trace_exit *ctx)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pg_lineage *mine = pg_lineage_of(task);
-	struct pg_uring record = {};
-	struct pg_session *session;
-
-	if (!mine || ctx->ret < 0)
-		return 0;
-	session = pg_session_of(mine->session);
-	record.opcode = ~0;
-	pg_header(&record.hdr, task, session, mine->session, PG_URING, sizeof(record));
-	pg_send(&effects, &record, sizeof(record), session, PG_DIM_FILE, BPF_RB_NO_WAKEUP);
-	return 0;
-}
-
 #endif

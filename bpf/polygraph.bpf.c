@@ -6,6 +6,7 @@
 #include "file.h"
 #include "net.h"
 #include "tls.h"
+#include "uring.h"
 #include "enrol.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

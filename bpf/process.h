@@ -196,7 +196,8 @@ int pg_on_exec_result(struct syscall_trace_exit *ctx)
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(pg_on_exit, struct task_struct *task)
 {
-	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_lineage *mine = pg_lineage_of_process(task); /* the last thread may be one of io_uring's */
+	struct pg_lineage *process;
 	struct pg_session *session;
 	struct pg_exit record = {};
 	struct pg_hdr idle = {};
@@ -204,9 +205,12 @@ int BPF_PROG(pg_on_exit, struct task_struct *task)
 
 	if (!mine)
 		return 0;
-	/* do_exit() has counted this thread out already; the last one finds nobody left. */
+	/* do_exit() has counted this thread out already. Of threads that end at once several may find nobody left. */
 	signal = BPF_CORE_READ(task, signal);
 	if (BPF_CORE_READ(signal, live.counter) != 0)
+		return 0;
+	process = pg_lineage_of(task->group_leader);
+	if (process && __sync_lock_test_and_set(&process->ended, 1))
 		return 0;
 	session = pg_session_of(mine->session);
 	/* What the parent's wait() will get, cf. wait_task_zombie() in kernel/exit.c. */

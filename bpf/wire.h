@@ -54,6 +54,7 @@ struct pg_hdr {
 /* Value of the task-local storage: present on a task exactly when it belongs to a session. */
 struct pg_lineage {
 	__u64 session;
+	__u64 ended; /* of a thread group leader: the end of its process was told */
 };
 
 /* Why a record did not reach user space. The table of causes; collector/kernel/wire.py names them. */
@@ -87,6 +88,8 @@ struct pg_session {
 enum pg_session_flag {
 	PG_SESSION_CANARY = 1,  /* polygraph's own probe check */
 	PG_SESSION_NO_TLS = 2,  /* content level off: no plaintext is copied */
+	PG_SESSION_URING_FILE = 4,    /* set by the kernel: an io_uring hid something of PG_DIM_FILE, and it was told */
+	PG_SESSION_URING_NETWORK = 8, /* likewise */
 };
 
 enum pg_origin { PG_ORIGIN_EXE = 3 };
@@ -318,10 +321,13 @@ struct pg_tls_close {
 	__u64 generation;
 };
 
+/* An operation went through an io_uring that the probes of a dimension would have seen as a call. */
+#define PG_URING_MADE 0xffffffff
 struct pg_uring {
 	struct pg_hdr hdr;
-	__u32 opcode; /* IORING_OP_*, or ~0 when a ring was made */
-	__u32 _pad;
+	__u32 opcode; /* IORING_OP_*, or PG_URING_MADE: a ring was made, what goes through it cannot be told */
+	__u8 dimension; /* enum pg_dimension */
+	__u8 _pad[3];
 };
 
 struct pg_candidate {

@@ -14,6 +14,7 @@ from typing import TypeVar
 from collector.auto import llm_hosts
 from collector.kernel.decode import FILE_OPS, ReadEvicted, Uring
 from collector.kernel.source import ReadTouch, SessionRow, Touch
+from collector.kernel.uring import uring_ops
 from collector.look import look_at
 from collector.pipeline import FileLook, SessionPipeline
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
@@ -90,9 +91,12 @@ class ObservedSession:
                 self._pipeline.closed(connection, value.ts)
 
     def io_uring(self, value: Uring) -> None:
-        """A ring was made: what goes through it is seen by no probe."""
-        for dimension in ("file", "network"):
-            self._blind(dimension, "io_uring", value.process, "a process made an io_uring", value.ts)
+        """What went through a ring was seen by no probe, or may have been."""
+        if value.opcode is None:
+            detail = "a process made an io_uring, and this kernel does not tell what goes through it"
+        else:
+            detail = f"{uring_ops().name(value.opcode)} went through an io_uring"
+        self._blind(value.dimension, "io_uring", value.process, detail, value.ts)
 
     def became(self, process: ProcessKey, ino: int) -> None:
         """``process`` executed file ``ino``: what it had mapped before is gone. Told before its later records."""

@@ -15,6 +15,7 @@ from collector.kernel.container import container_id
 from collector.kernel.decode_net import address_of, decode_dns, decode_flow, decode_net, port_of
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileOp, Flow, Fork, Name, Net, ProcessKey
+from polygraph.reasons import DIMENSIONS, Dimension
 from polygraph.text import from_bytes
 
 FILE_OPS: tuple[FileOp, ...] = (
@@ -66,10 +67,13 @@ class ReadEvicted(NamedTuple):
 
 
 class Uring(NamedTuple):
-    """An io_uring was made."""
+    """Something went through an io_uring that hides it from ``dimension``. ``opcode`` is None where the kernel does
+    not tell: then a ring was made, and anything may go through it."""
 
     process: ProcessKey
     ts: int
+    dimension: Dimension
+    opcode: int | None
 
 
 class Candidate(NamedTuple):
@@ -343,8 +347,12 @@ def _tls_close(fields: _Fields, _parts: _Parts, at: _Context) -> TlsClose:
     return TlsClose(at.process, ssl, generation, at.header.ts)
 
 
-def _uring(_fields: _Fields, _parts: _Parts, at: _Context) -> Uring:
-    return Uring(at.process, at.header.ts)
+def _uring(fields: _Fields, _parts: _Parts, at: _Context) -> Uring:
+    opcode, dimension, _pad = fields
+    if dimension >= len(DIMENSIONS):
+        raise ValueError(f"dimension {dimension}")
+    made = opcode == wire.URING_MADE
+    return Uring(at.process, at.header.ts, DIMENSIONS[dimension], None if made else opcode)
 
 
 def _candidate(fields: _Fields, _parts: _Parts, at: _Context) -> Candidate:

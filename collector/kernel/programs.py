@@ -12,15 +12,22 @@ class Program(NamedTuple):
 
     name: str
     dimension: Dimension
-    #: names under events/syscalls
+    #: names under events/CATEGORY
     tracepoints: tuple[str, ...] = ()
-    #: hooks that older kernels lack together with the call itself: their absence hides nothing
+    #: hooks that some kernels lack, and whose absence hides nothing: the call itself is absent as well, or another
+    #: program takes over
     optional: frozenset[str] = frozenset()
+    category: str = "syscalls"
+    #: attached only where this program, of an earlier row, found none of its hooks
+    instead_of: str = ""
 
 
 def _exits(*calls: str) -> tuple[str, ...]:
     return tuple(f"sys_exit_{call}" for call in calls)
 
+
+#: one hook: its name since Linux 6.4, and before
+_SUBMISSIONS = ("io_uring_submit_req", "io_uring_submit_sqe")
 
 PROGRAMS: tuple[Program, ...] = (
     Program("pg_on_fork", "process"),
@@ -48,7 +55,14 @@ PROGRAMS: tuple[Program, ...] = (
         frozenset(_exits("fchmodat2")),  # the call came with Linux 6.6
     ),
     Program("pg_on_descriptor", "file", _exits("ftruncate", "fchmod")),
-    Program("pg_on_io_uring_setup", "file", _exits("io_uring_setup"), frozenset(_exits("io_uring_setup"))),
+    Program("pg_on_uring_submit", "file", _SUBMISSIONS, frozenset(_SUBMISSIONS), category="io_uring"),
+    Program(
+        "pg_on_uring_setup",
+        "file",
+        _exits("io_uring_setup"),
+        frozenset(_exits("io_uring_setup")),  # a kernel may be built without it
+        instead_of="pg_on_uring_submit",
+    ),
     Program("pg_on_mmap", "tls", _exits("mmap")),
     Program("pg_on_network", "network", _exits("connect", "bind", "listen", "accept", "accept4")),
     Program("pg_on_receive", "network", _exits("recvfrom", "recvmsg")),

@@ -19,6 +19,7 @@ from collector.kernel import wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
 from collector.kernel.sensitive import Rules, rules
+from collector.kernel.uring import uring_ops
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
 
 _TRACEFS = Path("/sys/kernel/tracing")
@@ -96,6 +97,8 @@ class KernelSource:
                     "pg_rules": _U32.pack(len(rules.rows)),
                     "pg_rule_first": rules.first,
                     "pg_rule_last": rules.last,
+                    "pg_uring_file": uring_ops().hiding("file"),
+                    "pg_uring_network": uring_ops().hiding("network"),
                 },
                 max_entries={
                     "scratch": cpus,
@@ -126,8 +129,14 @@ class KernelSource:
 
     def _attach(self) -> None:
         missing: dict[Dimension, list[str]] = {dimension: [] for dimension in DIMENSIONS}
+        attached: set[str] = set()
         for program in PROGRAMS:
+            if program.instead_of in attached:
+                continue
+            before = len(self._links)
             missing[program.dimension] += self._attach_program(program)
+            if len(self._links) > before:
+                attached.add(program.name)
         for dimension in DIMENSIONS:
             if dimension == "ipc":
                 self.probes[dimension] = ProbeState("not_requested")
@@ -148,7 +157,7 @@ class KernelSource:
         missing = []
         for tracepoint in program.tracepoints:
             try:
-                self._links.append(self._object.attach_tracepoint(program.name, "syscalls", tracepoint))
+                self._links.append(self._object.attach_tracepoint(program.name, program.category, tracepoint))
             except KernelError as error:
                 if tracepoint not in program.optional or error.errno != errno.ENOENT:
                     missing.append(tracepoint)

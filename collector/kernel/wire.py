@@ -34,7 +34,7 @@ PG_LOSS_CAUSES = 5
 
 LAYOUTS: dict[str, Fields] = {
     "pg_hdr": _HDR,
-    "pg_lineage": (("session", "Q"),),
+    "pg_lineage": (("session", "Q"), ("ended", "Q")),
     "pg_session": (
         ("live", "q"), ("emitted", "Q"), ("lost", f"{PG_DIMENSIONS * PG_LOSS_CAUSES}Q"), ("flags", "Q"),
     ),
@@ -80,7 +80,7 @@ LAYOUTS: dict[str, Fields] = {
         ("direction", "B"), ("_pad", "7s"),
     ),
     "pg_tls_close": (*_HDR_OF, ("ssl", "Q"), ("generation", "Q")),
-    "pg_uring": (*_HDR_OF, ("opcode", "I"), ("_pad", "I")),
+    "pg_uring": (*_HDR_OF, ("opcode", "I"), ("dimension", "B"), ("_pad", "3s")),
     "pg_candidate": (*_HDR_OF, *_REMOTE, ("_pad", "I")),
     "pg_request": (("session", "Q"), ("target", "Q"), ("mode", "I"), ("enrolled", "I"), ("start", "Q")),
     "pg_file_key": (("ino", "Q"), ("dev", "I"), ("_pad", "I")),
@@ -120,6 +120,8 @@ FILE_KEY = _compile("pg_file_key")
 
 #: PG_RULES: rows of the map `sensitive`
 RULES = 64
+#: PG_URING_MADE
+URING_MADE = 0xFFFFFFFF
 #: PG_READ_BITS of bpf/file.h: slots of the map `reads`, as a power of two
 READ_BITS = 17
 
@@ -171,6 +173,8 @@ class SessionFlag(IntFlag):
 
     PG_SESSION_CANARY = 1
     PG_SESSION_NO_TLS = 2
+    PG_SESSION_URING_FILE = 4
+    PG_SESSION_URING_NETWORK = 8
 
 
 class Origin(IntEnum):

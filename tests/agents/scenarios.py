@@ -224,8 +224,4 @@ LIMITS: dict[tuple[str, str], Limit] = {
         "every answer of its model calls a tool, and what such an answer says was done may be what it is about to do",
         (),
     ),
-    ("qwen-code", "file_not_written"): Limit(
-        "Node 22 and later make an io_uring for epoll alone; that a ring is there makes file effects uncertain",
-        (Expected("claim", "file_created", "unverifiable", ("probe_missing",)),),
-    ),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from polygraph.events import BlindSpot, File, Loss, Reads
+from polygraph.events import File, Loss, Reads
 from tests.live.conftest import Observe, Seen
 
 ENOENT, EACCES, EEXIST = 2, 13, 17
@@ -308,17 +308,3 @@ def test_bytes_that_are_no_text_survive(python: Observe, tmp_path: Path) -> None
     assert [to_bytes(event.path) for event in seen.of(File, op="create")] == [
         os.fsencode(tmp_path) + b"/\xff\xfe\n"
     ]
-
-
-def test_an_io_uring_is_a_blind_spot(python: Observe) -> None:
-    seen = python(
-        """
-        import ctypes
-        libc = ctypes.CDLL(None, use_errno=True)
-        parameters = (ctypes.c_uint32 * 30)()
-        raise SystemExit(0 if libc.syscall(425, 4, parameters) >= 0 else ctypes.get_errno())
-        """
-    )
-    # Where the kernel refuses rings (io_uring_disabled, seccomp) there is nothing to be blind to.
-    expected = {"file", "network"} if seen.status == 0 else set()
-    assert {spot.dimension for spot in seen.of(BlindSpot, name="io_uring")} == expected

@@ -162,3 +162,21 @@ def test_the_identity_of_a_process_comes_with_its_exec(observe: Observe) -> None
     assert ran.uid == 65534 and ran.comm == "true"
     own = {name: Path(f"/proc/self/ns/{name}").stat().st_ino for name in ("mnt", "net", "user", "uts", "ipc")}
     assert {name: ran.namespaces[name] for name in own} == own
+
+
+def test_threads_that_end_together_end_their_process_once(python: Observe) -> None:
+    seen = python(
+        """
+        import _thread, os
+        for _ in range(200):
+            if os.fork() == 0:
+                locks = [_thread.allocate_lock() for _ in range(24)]
+                for lock in locks:
+                    lock.acquire()
+                    _thread.start_new_thread(lock.acquire, ())
+                os._exit(3)
+            os.wait()
+        """
+    )
+    ends = [event.process for event in seen.of(Exit)]
+    assert len(seen.of(Fork)) == 200 and len(ends) == 201 and len(set(ends)) == 201

@@ -1,4 +1,4 @@
-"""Structs and enums out of the BTF of an ELF object (Documentation/bpf/btf.rst of Linux)."""
+"""Structs and enums out of the BTF of an ELF object or of a kernel (Documentation/bpf/btf.rst of Linux)."""
 
 from __future__ import annotations
 
@@ -54,13 +54,16 @@ class _Type(NamedTuple):
 
 
 class Btf:
-    """The types of one object."""
+    """The types of one object, or of the running kernel (/sys/kernel/btf/vmlinux, which is nothing but BTF)."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
-            section = ELFFile(file).get_section_by_name(".BTF")
-            assert section is not None, f"{path} has no BTF"
-            raw = section.data()
+            if file.read(4) == b"\x7fELF":
+                section = ELFFile(file).get_section_by_name(".BTF")
+                assert section is not None, f"{path} has no BTF"
+                raw = section.data()
+            else:
+                raw = path.read_bytes()
         magic, _version, _flags, head, type_at, type_len, text_at, text_len = _HEADER.unpack_from(raw)
         assert magic == 0xEB9F
         self._text = raw[head + text_at : head + text_at + text_len]

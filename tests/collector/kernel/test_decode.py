@@ -270,7 +270,11 @@ def test_small_records() -> None:
     assert value_of(record("pg_tls_close", Type.PG_TLS_CLOSE, ssl=5, generation=6)) == TlsClose(
         PROCESS, 5, 6, TS
     )
-    assert value_of(record("pg_uring", Type.PG_URING, opcode=2**32 - 1)) == Uring(PROCESS, TS)
+    made = record("pg_uring", Type.PG_URING, opcode=2**32 - 1, dimension=2)
+    assert value_of(made) == Uring(PROCESS, TS, "network", None)
+    assert value_of(record("pg_uring", Type.PG_URING, opcode=36, dimension=1)) == Uring(
+        PROCESS, TS, "file", 36
+    )
     assert value_of(record("pg_sni", Type.PG_SNI, b"API.example.test", ssl=9)) == Name(
         session="s", ts=TS, process=PROCESS, source="sni", name="api.example.test"
     )
