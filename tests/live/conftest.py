@@ -22,7 +22,7 @@ from polygraph.events import AnyEvent, Event, Exec
 E = TypeVar("E", bound=Event)
 
 #: seconds that a command of these tests may take, on an emulated machine as well
-PATIENCE = 60
+PATIENCE = 180
 
 
 class Seen(NamedTuple):

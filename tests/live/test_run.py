@@ -15,6 +15,7 @@ import pytest
 
 from polygraph.events import Exec, SessionEnd, SessionStart
 from polygraph.log.store import Store
+from tests.live.conftest import PATIENCE
 
 #: the command line
 POLYGRAPH = (sys.executable, "-m", "polygraph")
@@ -31,7 +32,7 @@ def polygraph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Polygraph:
         return subprocess.run(  # type: ignore[call-overload,no-any-return]
             [*POLYGRAPH, *arguments],
             check=False,
-            **{"capture_output": True, "text": True, "timeout": 60, **options},
+            **{"capture_output": True, "text": True, "timeout": PATIENCE, **options},
         )
 
     return run
@@ -70,7 +71,7 @@ def test_a_request_to_end_is_passed_on(tmp_path: Path) -> None:
         while not ready.exists():
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 9
+        assert process.wait(PATIENCE) == 9
 
 
 def test_the_session_is_stored_and_can_be_read(polygraph: Polygraph) -> None:
@@ -109,7 +110,7 @@ def test_without_privilege_it_says_what_to_do(polygraph: Polygraph) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 1 and "refused" in done.stderr and "CAP_BPF" in done.stderr
 
@@ -144,7 +145,7 @@ def watch_until(
         act()
         time.sleep(0.3)
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(30) == 0
+        assert watching.wait(PATIENCE) == 0
         watching.stderr.read()
     with Store(tmp_path / "store") as store:
         return [" ".join(row.command) for row in store.sessions()]

@@ -63,9 +63,9 @@ def run_in_kernel(version: str, command: list[str], timeout: float) -> VmResult:
     """Boots kernel series `version`, runs `command` there as root in the repository, returns what it left.
 
     `timeout` is in seconds, for the command alone. The guest has tracefs, bpffs, securityfs and cgroup2
-    mounted, loopback up, this Python first on PATH, and HOME, /tmp and /var/tmp empty on an ext4; the rest of
-    the file system is the host's, read only. Of what it writes, only the files in the folder
-    `$POLYGRAPH_RESULTS` come back. Raises VmError.
+    mounted, loopback up, this Python first on PATH, this tree first to be imported, and HOME, /tmp and /var/tmp
+    empty on an ext4; the rest of the file system is the host's, read only. Of what it writes, only the files in
+    the folder `$POLYGRAPH_RESULTS` come back. Raises VmError.
     """
     image = kernel_folder(version) / "vmlinuz"
     if not image.is_file():
@@ -76,7 +76,8 @@ def run_in_kernel(version: str, command: list[str], timeout: float) -> VmResult:
         results = Path(folder) / "results"
         results.mkdir()
         path = _path()
-        (results / "command").write_text(f"export PATH={shlex.quote(path)}\nexec {shlex.join(command)}\n")
+        environment = f"export PATH={shlex.quote(path)} PYTHONPATH={shlex.quote(str(REPOSITORY))}"
+        (results / "command").write_text(f"{environment}\nexec {shlex.join(command)}\n")
         disk = _disk(Path(folder) / "disk", path)
         console = _boot(image, results, disk, path, timeout)
         return _read(version, results, console)
