@@ -64,6 +64,8 @@ class _Api:
         self._type("bpf_program__attach", pointer, pointer)
         self._type("bpf_program__attach_iter", pointer, pointer, pointer)
         self._type("bpf_program__set_autoload", number, pointer, ctypes.c_bool)
+        self._type("bpf_program__set_expected_attach_type", number, pointer, number)
+        self._type("bpf_program__fd", number, pointer)
         self._type("bpf_program__attach_tracepoint", pointer, pointer, text, text)
         uprobe = (pointer, ctypes.c_bool, number, text, ctypes.c_size_t)
         self._type("bpf_program__attach_uprobe", pointer, *uprobe)
@@ -153,6 +155,8 @@ class Settings(NamedTuple):
     max_entries: Mapping[str, int]
     #: programs that are not loaded
     without: frozenset[str] = frozenset()
+    #: program -> enum bpf_attach_type, where its section does not say it
+    attach_types: Mapping[str, int] = {}
 
 
 class Object:
@@ -173,6 +177,8 @@ class Object:
             self._api.lib.bpf_map__set_max_entries(self._find_map(name), entries)
         for name in settings.without:
             self._api.lib.bpf_program__set_autoload(self._program(name), False)
+        for name, kind in settings.attach_types.items():
+            self._api.lib.bpf_program__set_expected_attach_type(self._program(name), kind)
         self._set_constants(settings.constants)
         if self._api.lib.bpf_object__load(self._handle):
             number = ctypes.get_errno()
@@ -207,6 +213,10 @@ class Object:
     def map(self, name: str, value_size: int = 8) -> Map:
         """A map of the object. Raises KeyError when it has none of that name."""
         return Map(self._api, int(self._api.lib.bpf_map__fd(self._find_map(name))), value_size)
+
+    def program_fd(self, name: str) -> int:
+        """Descriptor of a program, open as long as the object. Raises KeyError when there is none of that name."""
+        return int(self._api.lib.bpf_program__fd(self._program(name)))
 
     def attach(self, program: str) -> Link:
         """Attaches by the program's section. Raises KernelError."""

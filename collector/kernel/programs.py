@@ -69,15 +69,23 @@ PROGRAMS: tuple[Program, ...] = (
     Program("pg_on_socket_state", "network"),
 )
 
-#: function of the TLS library -> (program at its entry, is there one at its return)
-TLS_FUNCTIONS: dict[str, tuple[str, bool]] = {
-    "SSL_read": ("pg_on_ssl_read", True),
-    "SSL_write": ("pg_on_ssl_write", True),
-    "SSL_read_ex": ("pg_on_ssl_read_ex", True),
-    "SSL_write_ex": ("pg_on_ssl_write_ex", True),
-    "SSL_free": ("pg_on_ssl_free", False),
-    "SSL_ctrl": ("pg_on_ssl_ctrl", False),
-    "SSL_set_tlsext_host_name": ("pg_on_ssl_set_host", False),
+
+class TlsProgram(NamedTuple):
+    """The program at a function's entry; ``returns``: TLS_RETURN sits at its return."""
+
+    program: str
+    returns: bool
+
+
+#: by function of the TLS library
+TLS_FUNCTIONS: dict[str, TlsProgram] = {
+    "SSL_read": TlsProgram("pg_on_ssl_read", returns=True),
+    "SSL_write": TlsProgram("pg_on_ssl_write", returns=True),
+    "SSL_read_ex": TlsProgram("pg_on_ssl_read_ex", returns=True),
+    "SSL_write_ex": TlsProgram("pg_on_ssl_write_ex", returns=True),
+    "SSL_free": TlsProgram("pg_on_ssl_free", returns=False),
+    "SSL_ctrl": TlsProgram("pg_on_ssl_ctrl", returns=False),
+    "SSL_set_tlsext_host_name": TlsProgram("pg_on_ssl_set_host", returns=False),
 }
 TLS_RETURN = "pg_on_ssl_return"
 ENROL = "pg_enrol"

@@ -15,10 +15,11 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.kernel import wire
+from collector.kernel import uprobe_multi, wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
 from collector.kernel.sensitive import Rules, rules
+from collector.kernel.uprobe_multi import MultiLink
 from collector.kernel.uring import uring_ops
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
 
@@ -88,6 +89,8 @@ class KernelSource:
     def __init__(self, settings: SourceSettings, rules: Rules) -> None:
         _mount_tracefs()
         cpus = possible_cpus()
+        self._multi = uprobe_multi.supported()
+        tls_programs = [TLS_RETURN, *(program for program, _returns in TLS_FUNCTIONS.values())]
         self._object = Object(
             Path(str(resources.files("collector.kernel").joinpath("polygraph.bpf.o"))),
             Settings(
@@ -106,6 +109,9 @@ class KernelSource:
                     "effects": settings.effects_ring,
                     "plaintext": settings.plaintext_ring,
                 },
+                attach_types=dict.fromkeys(tls_programs, uprobe_multi.BPF_TRACE_UPROBE_MULTI)
+                if self._multi
+                else {},
             ),
         )
         self._sessions = self._object.map("sessions", wire.SESSION.size)
@@ -118,7 +124,7 @@ class KernelSource:
         self._reads = self._object.map("reads", wire.READ.size).memory(wire.READ.size << wire.READ_BITS)
         self._reads_before = bytes(len(self._reads))
         self._touches_before: dict[bytes, tuple[int, int]] = {}
-        self._links: list[Link] = []
+        self._links: list[Link | MultiLink] = []
         self.probes: dict[Dimension, ProbeState] = {}
         self._attach()
         self._iterator = self._object.attach_iterator(ENROL)
@@ -163,21 +169,31 @@ class KernelSource:
                     missing.append(tracepoint)
         return missing
 
-    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> list[Link]:
+    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> None:
         """Probes ``functions`` (name -> file offset) of ``binary``, all or none. Raises KernelError."""
-        links: list[Link] = []
+        returns = [offset for name, offset in functions.items() if TLS_FUNCTIONS[name].returns]
+        links: list[Link | MultiLink] = []
         try:
+            # Returns first: an entry without its return would leave notes behind.
+            links.extend(self._uprobes(TLS_RETURN, binary, returns, at_return=True))
             for name, offset in functions.items():
-                program, returns = TLS_FUNCTIONS[name]
-                if returns:  # first: an entry without its return would leave notes behind
-                    links.append(self._object.attach_uprobe(TLS_RETURN, binary, offset, at_return=True))
-                links.append(self._object.attach_uprobe(program, binary, offset, at_return=False))
+                links.extend(self._uprobes(TLS_FUNCTIONS[name].program, binary, [offset], at_return=False))
         except KernelError:
             for link in links:
                 link.close()
             raise
         self._links += links
-        return links
+
+    def _uprobes(
+        self, program: str, binary: bytes, offsets: list[int], *, at_return: bool
+    ) -> Iterator[Link | MultiLink]:
+        """Each link as it is made."""
+        if not self._multi:
+            for offset in offsets:
+                yield self._object.attach_uprobe(program, binary, offset, at_return=at_return)
+        elif offsets:
+            fd = self._object.program_fd(program)
+            yield uprobe_multi.attach(fd, binary, offsets, at_return=at_return)
 
     # --- sessions --------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from collector.kernel.libbpf import KernelError, Link
+from collector.kernel.libbpf import KernelError
 from collector.tls.discover import BlindTls, Finding, find, open_mapped, static_tls
 
 #: files whose examination is remembered; the oldest are looked at again
@@ -21,7 +21,7 @@ MAX_FILES = 4096
 class Attacher(Protocol):
     """What of the kernel source is needed."""
 
-    def attach_tls(self, binary: bytes, functions: dict[str, int]) -> list[Link]:
+    def attach_tls(self, binary: bytes, functions: dict[str, int]) -> None:
         """Probes functions (name -> file offset) of a file, all or none."""
 
 

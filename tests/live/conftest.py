@@ -50,6 +50,13 @@ Observe = Callable[..., Seen]
 
 
 @pytest.fixture(scope="session")
+def kernel() -> tuple[int, int]:
+    """Version of the running kernel, for what a test may ask of it."""
+    major, minor, *_ = platform.release().split(".")
+    return int(major), int(minor)
+
+
+@pytest.fixture(scope="session")
 def collector(report_used: Callable[[str, str], None]) -> Iterator[Collector]:
     """One for all tests of the run: sessions are independent."""
     assert os.geteuid() == 0, "these tests load BPF programs: run them as root"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from collector.collect import Collector
+from collector.kernel import uprobe_multi
 from collector.observed import ObservedSession
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from polygraph.events import AnyEvent, Coverage, Loss, Name
@@ -158,6 +159,11 @@ def test_another_mount_namespace(collector: Collector, observe: Observe, gate: G
     )
     assert seen.status == 0 and not Path(inside).exists()
     assert [name.name for name in seen.of(Name, source="sni")] == ["inside.example.test"]
+
+
+def test_a_library_is_probed_in_one_step_where_the_kernel_can(kernel: tuple[int, int]) -> None:
+    """uprobe_multi came with Linux 6.6 (commit 89ae89f53d20); before, each probe is an event of perf."""
+    assert uprobe_multi.supported() == (kernel >= (6, 6))
 
 
 def test_the_probes_are_proven_and_said_to_be(collector: Collector, observe: Observe) -> None:
