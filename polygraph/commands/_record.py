@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from console.live import LiveView, Summary
-from console.words import silence
+from console.words import counted, silence
 from correlator.engine import Engine
 from polygraph import verdicts as codec
 from polygraph.events import AnyEvent, BlindSpot, LlmCall, SessionStart
@@ -90,9 +90,10 @@ class Recorder:
         from exporters.otlp import OtlpExporter
 
         result = OtlpExporter(url).export(self._starts[session], self._verdicts.get(session, []))
-        self.note(f"otlp: {result.sent} spans sent to {url}")
+        if result.sent:
+            self.note(f"otlp: {counted(result.sent, 'span')} sent to {url}")
         if result.failed:
-            self.note(f"otlp: {result.failed} spans were not sent: {result.error}")
+            self.note(f"otlp: {counted(result.failed, 'span')} not sent to {url}: {result.error}")
 
     def _give(self, verdicts: Sequence[Verdict]) -> None:
         if not verdicts:
