@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from tree_sitter import Node
 
 from collector.intents import wrappers
-from collector.intents.words import UNKNOWN, Scope, text_of, value_of
+from collector.intents.words import UNKNOWN, Scope, expand, text_of, value_of
 
 #: names of a loop's body that are looked at
 _MAX_NAMES = 1000
+#: nodes of a text that are looked at
+_MAX_SEEN = 60_000
 
 
 class Pipe(NamedTuple):
@@ -80,6 +83,55 @@ def stops(node: Node) -> bool:
     while right.type == "compound_statement" and right.named_child_count:
         right = right.named_children[-1]
     return operator == "||" and fails(right) and words_of(right)[:1] == ["exit"]
+
+
+def misplaced(root: Node, reserved: AbstractSet[str]) -> bool:
+    """Whether a reserved word stands where a program is named: a syntax error that the grammar does not see."""
+    stack = [root]
+    for _ in range(_MAX_SEEN):
+        if not stack:
+            return False
+        current = stack.pop()
+        if current.type == "command_name" and text_of(current) in reserved:
+            return True
+        stack.extend(current.named_children)
+    return True  # more than anybody looks at
+
+
+def leaves(node: Node) -> bool:
+    """Whether the shell surely ends with a statement: ``exit 1``, ``{ echo bad; exit; }``."""
+    while node.type == "compound_statement" and node.named_child_count:
+        node = node.named_children[-1]
+    return words_of(node)[:1] == ["exit"]
+
+
+def identifiers(node: Node) -> list[str]:
+    """Names in an arithmetic expression, any of which it may set."""
+    names: list[str] = []
+    stack = [node]
+    while stack and len(names) < _MAX_NAMES:
+        current = stack.pop()
+        if current.type in ("variable_name", "word"):
+            names.append(text_of(current))
+        if current.type != "do_group":
+            stack.extend(current.named_children)
+    return names
+
+
+def moves(body: Node) -> bool:
+    """Whether a loop's body changes the directory, so that a later round starts elsewhere."""
+    return any(word in (body.text or b"") for word in (b"cd", b"pushd", b"popd", b"eval", b"source", b". "))
+
+
+def makes_readonly(node: Node) -> bool:
+    """``readonly x``, ``declare -r x``."""
+    words = text_of(node).split()
+    return words[:1] == ["readonly"] or any(word.startswith("-") and "r" in word for word in words[1:3])
+
+
+def words_after_redirect(node: Node, scope: Scope) -> list[str]:
+    """``a > f b``: the grammar takes ``b`` for a second destination."""
+    return [word for extra in node.children_by_field_name("destination")[1:] for word in expand(extra, scope)]
 
 
 def assigned(body: Node) -> list[str]:

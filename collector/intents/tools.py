@@ -203,10 +203,14 @@ def _command(text: str, arguments: _Arguments, cwd: str | None, project: Project
 
 
 def _redirected(parsed: ShellPlan) -> tuple[ExpectedFileDraft, ...]:
-    """Files that the shell writes in any case. What follows ``&&`` is left out: it may rightly not happen."""
+    """Files that the command may change: by the shell's own redirections, and by programs such as ``sed -i``.
+
+    They are what the call discloses. None has to be changed: a program before it may rightly fail. Content is declared
+    only where nothing else of the command comes near the file.
+    """
     files: list[ExpectedFileDraft] = []
     for redirect in parsed.redirects:
-        if redirect.conditional or redirect.op == "read":
+        if redirect.op == "read":
             continue
         last = all(later.path != redirect.path for later in parsed.redirects if later is not redirect)
         if redirect.op == "append":
@@ -214,11 +218,13 @@ def _redirected(parsed: ShellPlan) -> tuple[ExpectedFileDraft, ...]:
             files.append(ExpectedFileDraft(redirect.path, "write", fragment=piece if last else None))
         else:
             # Another program of the same command may go on with the file.
-            alone = last and len(parsed.executions) == 1 and not parsed.background
+            alone = (
+                last and len(parsed.executions) == 1 and not parsed.background and not redirect.conditional
+            )
             files.append(
                 ExpectedFileDraft(redirect.path, "write", content=redirect.content if alone else None)
             )
-    return tuple(dict.fromkeys(files))
+    return tuple(dict.fromkeys(files))[:MAX_FILES]
 
 
 def _patch_command(text: str, cwd: str | None, project: Project | None) -> IntentPlan | None:

@@ -109,6 +109,8 @@ def _concatenation(node: Node, scope: Scope) -> str:
         if child.type in ("{", "}", "`"):
             return UNKNOWN
         piece = value_of(child, scope)
+        if child.type == "word" and _GLOB.search(text_of(child)):
+            return UNKNOWN
         if child.type == "word" and ("{" in piece or "}" in piece):
             return UNKNOWN  # brace expansion
         pieces.append(piece)

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,9 @@ class Wrapper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marker: tuple[str, ...] = ()
     extra: bool = False
     maybe: bool = False
+    first: bool = False
+    splits: str | None = None
+    chdir: tuple[str, ...] = ()
     background: bool = False
     hand_off: str | None = None
     hand_off_sub: tuple[str, ...] = ()
@@ -39,11 +42,21 @@ class _Shell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reads_variable: frozenset[str]
 
 
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which arguments of a program are files that it changes; the columns are explained in the table."""
+
+    files: Literal["all", "last", "after_first"]
+    options: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    script: tuple[str, ...] = ()
+
+
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of data/wrappers.toml."""
 
     wrapper: dict[str, Wrapper]
     shell: _Shell
+    changes: dict[str, Change]
 
 
 class Inner(NamedTuple):
@@ -74,6 +87,10 @@ def look_through(wrapper: Wrapper, args: Sequence[str]) -> list[Inner]:
         return []
     if wrapper.marker:
         return _marked(wrapper, args)
+    if wrapper.splits:
+        text = _option(wrapper.splits, args)
+        if text is not None:
+            return [Inner(text=" ".join((text, *args[args.index(text) + 1 :])))]
     if wrapper.text is not None:
         text = _option(wrapper.text, args)
         return [Inner(text=text)] if text is not None else []
@@ -96,6 +113,61 @@ def look_through(wrapper: Wrapper, args: Sequence[str]) -> list[Inner]:
         return [Inner(text=" ".join(rest))]
     extra = ("\x00",) if wrapper.extra else ()
     return [Inner(argv=(*rest, *extra))]
+
+
+def changed(name: str, args: Sequence[str]) -> list[str]:
+    """Files that ``args`` make a program of the table [changes] write, move or remove: ``sed -i``, ``mv``, ``rm``."""
+    change = table().changes.get(name)
+    if change is None:
+        return []
+    if change.options and not any(a.startswith(option) for a in args for option in change.options):
+        return []
+    words = _plain(args, (*change.values, *change.script))
+    if change.files == "last":
+        return words[-1:] if len(words) > 1 else []
+    if change.files == "after_first" and not any(a in change.script for a in args):
+        words = words[1:]
+    return words[:64]
+
+
+def only_asks(name: str, args: Sequence[str]) -> bool:
+    """``command -v x``, ``sudo -l``, ``env --version``: nothing is run."""
+    first = args[0]
+    if name == "command":
+        return first.startswith("-") and ("v" in first or "V" in first)
+    if first in ("--version", "--help"):
+        return True
+    return name in ("sudo", "doas") and first in ("-l", "--list", "-v", "-k", "-K", "-V", "-h")
+
+
+def moved(wrapper: Wrapper, args: Sequence[str]) -> str | None:
+    """The directory that the command is run in, where an option says so."""
+    for position, argument in enumerate(args):
+        if argument == "--" or (not argument.startswith("-") and argument not in wrapper.sub):
+            previous = args[position - 1] if position else ""
+            if argument != "--" and previous in wrapper.values:
+                continue
+            return None
+        for option in wrapper.chdir:
+            if argument == option:
+                return args[position + 1] if position + 1 < len(args) else None
+            if argument.startswith(option + "="):
+                return argument[len(option) + 1 :]
+    return None
+
+
+def loses_path(name: str, args: Sequence[str]) -> bool:
+    """``env -i``, ``env PATH=/x``: the command may not be found."""
+    if name not in ("env", "sudo"):
+        return False
+    for argument in args:
+        if argument in ("-i", "-", "--ignore-environment") and name == "env":
+            return True
+        if argument.startswith("PATH="):
+            return True
+        if not argument.startswith("-") and "=" not in argument:
+            return False
+    return False
 
 
 def _after_options(args: Sequence[str], values: Sequence[str], assignments: bool) -> Sequence[str]:

@@ -113,7 +113,25 @@ def test_shell_tools_of_all_clients(name: str, arguments: dict[str, object]) -> 
         ("BashOutput", {"bash_id": "1"}, "other", []),
         ("Bash", {"command": "cat > a <<'E'\nx\nE"}, "shell", [F("a", "write", content=b"x\n")]),
         ("Bash", {"command": "cat > a <<'E'\nx\nE\nsed -i s/x/y/ a"}, "shell", [F("a", "write")]),
-        ("Bash", {"command": "test -d b && echo x > b/a"}, "shell", []),
+        ("Bash", {"command": "test -d b && echo x > b/a"}, "shell", [F("b/a", "write")]),
+        (
+            "Bash",
+            {"command": "sed -i 's/x/y/' a b && rm -f c"},
+            "shell",
+            [F("a", "write"), F("b", "write"), F("c", "write")],
+        ),
+        (
+            "Bash",
+            {"command": "sed -n 5p a; sed -e x a; cp a b; mv b c"},
+            "shell",
+            [F("b", "write"), F("c", "write")],
+        ),
+        (
+            "Bash",
+            {"command": "perl -pi -e 's/x/y/' a; sed -i -e s/x/y/ d"},
+            "shell",
+            [F("a", "write"), F("d", "write")],
+        ),
         ("Bash", {"command": "echo x >> a"}, "shell", [F("a", "write", fragment=b"x")]),
     ],
 )
