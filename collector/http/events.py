@@ -69,7 +69,8 @@ class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
     """The rest of the connection is not followed.
 
     Causes: ``http2``, ``not_http``, ``upgraded`` (101 or CONNECT), ``head_too_large``, ``malformed_head``,
-    ``ambiguous_length``, ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``.
+    ``ambiguous_length``, ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``, ``closed``
+    (within a head).
     """
 
     cause: str

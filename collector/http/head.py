@@ -13,7 +13,8 @@ MAX_HEAD = 64 * 1024
 MAX_HEADERS = 256
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
-_START = re.compile(_TOKEN + rb"{1,24}(?: .*)?", re.DOTALL)
+# Methods in use are capitals; any token would take the middle of a text for the beginning of a request.
+_START = re.compile(rb"[A-Z][A-Z-]{0,23}(?: .*)?", re.DOTALL)
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,24}) ([^\x00-\x20\x7f]+) HTTP/([0-9]\.[0-9])")
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n\x00]*)?")
 _FIELD = re.compile(rb"(" + _TOKEN + rb"+):[ \t]*([^\x00\r\n]*)")

@@ -156,6 +156,8 @@ class Http1Connection:
                 if side.state is not _State.UNTIL_CLOSE:
                     side.message.fail("closed")
                 self._end(side, ts)
+            elif side.state is _State.HEAD and side.held:
+                self._events.append(ConnectionLost(cause="closed", missing=0, ts=ts))
         self._over = True
         return self._take()
 

@@ -66,7 +66,8 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     """Something that may have been a call could not be read; ``host`` is the last one named on the connection.
 
-    ``cause`` is one of ``collector.http.events``, or ``request_incomplete``.
+    ``cause`` is one of ``collector.http.events``, ``request_incomplete``, or ``request_unseen``: the answer to a
+    request of before the connection was followed.
     """
 
     cause: str
@@ -147,6 +148,7 @@ class LlmConnection:
         self._calls: dict[int, _Call] = {}
         self._host = ""
         self._target = ""
+        self._asked = False
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[LlmEvent]:
         """What ``data`` completes; ``missing`` bytes were lost just before it. Never raises."""
@@ -170,6 +172,7 @@ class LlmConnection:
         return seen
 
     def _request(self, event: RequestDone, seen: list[LlmEvent]) -> None:
+        self._asked = True
         self._host = _header(event.headers, "host")[:_MAX_HOST]
         self._target = event.target
         api = api_of_path(event.method, event.target)
@@ -215,6 +218,9 @@ class LlmConnection:
     def _response(self, event: ResponseDone, seen: list[LlmEvent]) -> None:
         call = self._calls.pop(event.request_index, None) if event.request_index is not None else None
         if call is None:
+            # A server may speak unasked, to say that it waited too long; only an answer tells of a request.
+            if event.request_index is None and _is_success(event.status) and not self._asked:
+                seen.append(Unreadable(cause="request_unseen", ts=event.ts, host="", missing=event.missing))
             return
         size = len(event.body)
         response: ModelResponse | None = None
