@@ -62,8 +62,9 @@ def collected() -> list[str]:
 
 
 def _dotted(node: str) -> str:
+    node, bracket, parameters = node.partition("[")  # which may hold "::", an address for one
     path, *names = node.split("::")
-    return ".".join([path.removesuffix(".py").replace("/", "."), *names])
+    return ".".join([path.removesuffix(".py").replace("/", "."), *names]) + bracket + parameters
 
 
 def _outcomes(junit: str) -> dict[str, str]:
