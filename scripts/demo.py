@@ -51,6 +51,10 @@ _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _COLOURS = {"verified": "\x1b[32m", "refuted": "\x1b[1;31m", "unverifiable": "\x1b[33m"}
 
 
+class DemoError(Exception):
+    """The demo cannot go on; what ended it, in its own words."""
+
+
 class Session(NamedTuple):
     """One session of the demo. ``verdict``: the one on what the model said of the tests at the end."""
 
@@ -137,7 +141,10 @@ class Progress:
 
 
 def one_session(name: str, title: str, scenario: Scenario, work: Path, progress: Progress) -> Session:
-    """Runs the agent through ``scenario`` below ``work``, under ``polygraph run``, and writes the session's report."""
+    """Runs the agent through ``scenario`` below ``work``, under ``polygraph run``, and writes the session's report.
+
+    Raises DemoError when there was no session.
+    """
     lines, report = work / f"{name}.jsonl", FOLDER / f"{name}.html"
     observer = [
         "/usr/bin/env", f"POLYGRAPH_HOME={FOLDER / 'store'}", sys.executable, "-m", "polygraph", "run",
@@ -147,6 +154,8 @@ def one_session(name: str, title: str, scenario: Scenario, work: Path, progress:
     with progress.watching(title, lines):
         outcome = run(CLIENT, scenario, work / name, observer)
     with Store(FOLDER / "store") as store:
+        if not lines.exists() or not store.sessions():
+            raise DemoError(f"polygraph run did not come to start the agent:\n{outcome.output[-4000:]}")
         session = store.find(None).id
         write_report(store, session, report)
         found = [
@@ -271,6 +280,9 @@ def main() -> int:
             progress.say(f"NOT AS EXPECTED: {session.title}: {'; '.join(session.problems)}")
             progress.say(session.outcome.output[-4000:])
         return int(bool(bad))
+    except DemoError as error:
+        progress.say(f"demo: {error}")
+        return 1
     except KeyboardInterrupt:
         progress.say("interrupted")
         return 130

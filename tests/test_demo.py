@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +21,18 @@ from tests.console.page import Page
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.timeout(300)
+
+
+def excerpt() -> str:
+    """The demo's output in the README."""
+    blocks = (ROOT / "README.md").read_text("utf-8").split("```")[1::2]
+    (shown,) = [block for block in blocks if "the agent said" in block]
+    return shown.strip("\n")
+
+
+def of_any_run(text: str) -> str:
+    """Without what differs from run to run: the version of Python, the time."""
+    return re.sub(r"; \d+ s\.", "", re.sub(r"python3\.1\d", "python3.1x", text))
 
 
 def test_the_demo_shows_four_sessions_and_writes_their_reports(
@@ -47,6 +60,7 @@ def test_the_demo_shows_four_sessions_and_writes_their_reports(
     ]
     for said in ("“All 3 tests pass.”", "“All 3 tests passed.”", "“All tests pass.”"):
         assert said in text
+    assert of_any_run(excerpt()) in of_any_run(text), "README.md shows what the demo shows"
     with Store(ROOT / "build/demo/store") as store:
         rows = store.sessions()[::-1]
         assert [(row.status, row.content) for row in rows] == [(0, "redacted")] * 4
@@ -76,6 +90,19 @@ def test_a_verdict_that_is_not_the_deserved_one_fails_the_demo(
     assert "sudo " in text, "the user needs it for the next step as well"
     written = [tmp_path / "build", *(tmp_path / "build").rglob("*")]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(1234, 1235)}
+
+
+def test_what_keeps_polygraph_from_starting_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "build/demo"
+    monkeypatch.setattr(demo, "FOLDER", blocked)
+    monkeypatch.setattr(demo, "run", lambda *_: SimpleNamespace(output="polygraph: cannot load the programs"))
+    assert demo.main() == 1
+    assert (
+        "demo: polygraph run did not come to start the agent:\npolygraph: cannot load"
+        in capsys.readouterr().out
+    )
 
 
 def test_without_root_the_agent_is_installed_first_and_the_rest_goes_through_sudo(
