@@ -134,6 +134,8 @@ def _word(match: Match, exit_: Exit | None, *, replaced: bool) -> Word:
         return "pipe" if exit_.signal == _SIGPIPE else "failed"
     if exit_.status == 128 + _SIGPIPE:
         return "pipe"
+    if match.blind and not exit_.status:
+        return "pipe"  # its status was made to tell nothing
     meaning = match.tool.meaning(exit_.status or 0)
     if meaning == "empty":
         return "empty"

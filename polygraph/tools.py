@@ -53,6 +53,8 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     flags: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     nothing: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+    passes_on: bool = False
     subset: tuple[str, ...] = ()
     subset_ends: tuple[str, ...] = ()
     subset_has: tuple[str, ...] = ()
@@ -79,6 +81,8 @@ class Match(NamedTuple):
     runs_nothing: bool
     #: the arguments select a part (``-k``, one file)
     subset: bool
+    #: with these arguments its exit status does not tell how it went (``--exit-zero``)
+    blind: bool = False
 
 
 class _Interpreter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -255,9 +259,12 @@ def _match(what: _What) -> Match | None:
             if inner is not None:
                 best, best_score = inner, score
                 continue
-        best, best_score = (
-            Match(tool, _runs_nothing(tool, what.args, rest), _subset(tool, what.args, rest)),
-            score,
+        best_score = score
+        best = Match(
+            tool,
+            _runs_nothing(tool, what.args, rest),
+            _subset(tool, what.args, rest),
+            any(_has_flag(flag, what.args, tool) for flag in tool.blind),
         )
     return best
 
@@ -326,7 +333,7 @@ def _runs_nothing(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
             if any(pair == (first, second) for pair in pairwise(args)):
                 return True
         elif flag.startswith("-"):
-            if _has_flag(flag, args, tool.values):
+            if _has_flag(flag, args, tool):
                 return True
         elif rest and rest[0] == flag:
             return True
@@ -334,7 +341,7 @@ def _runs_nothing(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
 
 
 def _subset(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
-    if any(_has_flag(flag, args, tool.values) for flag in tool.subset if flag.startswith(("-", ":"))):
+    if any(_has_flag(flag, args, tool) for flag in tool.subset if flag.startswith(("-", ":"))):
         return True
     for word in rest:
         if word in tool.whole:
@@ -346,16 +353,22 @@ def _subset(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
     return False
 
 
-def _has_flag(flag: str, args: Sequence[str], values: Sequence[str]) -> bool:
+#: values with which an option is off
+_OFF = frozenset({"false", "no", "none", "off", "0"})
+
+
+def _has_flag(flag: str, args: Sequence[str], tool: Tool) -> bool:
     previous = ""
     for argument in args:
-        if argument == "--":
+        if argument == "--" and not tool.passes_on:
             return False
-        is_value = previous in values and previous != flag
+        is_value = previous in tool.values and previous != flag
         previous = argument
         if is_value:
             continue
-        if argument == flag or argument.startswith(flag + "="):
+        if argument == flag:
+            return True
+        if argument.startswith(flag + "=") and argument[len(flag) + 1 :].lower() not in _OFF:
             return True
     return False
 

@@ -114,6 +114,17 @@ def test_a_name_that_only_argv0_claims_is_not_believed() -> None:
         "npm publish --dry-run",
         "kubectl apply -f a.yaml --dry-run=client",
         "vitest list",
+        "go test -run ^$ -bench . ./...",
+        "go test -run=^$ ./...",
+        "cargo test -- --list",
+        "cargo test --workspace -- --list",
+        "pytest --setup-only",
+        "tox l",
+        "inv --list test",
+        "R CMD check --no-tests a.tar.gz",
+        "xcodebuild test -dry-run",
+        "mvn test -Dmaven.test.skip=true",
+        "apt-get -s install jq",
     ],
 )
 def test_arguments_with_which_nothing_runs(line: str) -> None:
@@ -165,10 +176,153 @@ def test_arguments_that_select_a_part(line: str, subset: bool) -> None:
         ("cargo-test", 101, "failed"),
         ("junit-console", 2, "empty"),
         ("jest", 17, "failed"),
+        ("mocha", 3, "failed"),
+        ("pytest", 2, "error"),
+        ("pytest", 3, "error"),
+        ("bazel-test", 3, "failed"),
+        ("bazel-test", 4, "empty"),
+        ("cargo-nextest", 100, "failed"),
+        ("cargo-nextest", 4, "empty"),
+        ("ctest", 8, "failed"),
+        ("ginkgo", 197, "answer"),
+        ("dotnet-test", 8, "empty"),
+        ("dotnet-test", 1, "failed"),
+        ("dart-test", 79, "empty"),
+        ("xcodebuild-test", 65, "failed"),
+        ("mix-test", 2, "failed"),
+        ("nose2", 5, "empty"),
+        ("unittest", 1, "failed"),
+        ("go-test", 1, "failed"),
+        ("phpunit", 2, "error"),
+        ("make-test", 2, "failed"),
+        ("prove", 1, "failed"),
     ],
 )
 def test_exit_statuses_mean_what_the_tool_documents(name: str, status: int, meaning: str) -> None:
     assert tools()[name].meaning(status) == meaning
+
+
+#: options that look like "does nothing", of tools and in forms in which the work is done: each was an accusation once
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mvn test -DskipTests=false",
+        "mvn verify -Dmaven.test.skip=false",
+        "kubectl apply -f a.yaml --dry-run=none",
+        "helm upgrade a ./b --dry-run=false",
+        "doit -n 4 test",
+        "make -p test",
+        "gcc -v -o a a.c",
+        "clang -v -c a.c",
+        "pipenv install -d",
+        "brew install -s jq",
+        "brew install -d jq",
+        "php vendor/bin/phpcs -v src",
+        "php vendor/bin/phpstan analyse -v",
+        "hadolint -V Dockerfile",
+        "ruff check --exit-zero .",
+        "flake8 --exit-zero",
+        "cargo test -- --nocapture",
+        "cargo test -- --test-threads=1",
+        "npm test -- --listTests",
+        "gradle test -x lint",
+        "dotnet test -v q",
+        "pytest -p no:cacheprovider -W ignore -n 4 --tb short -o log_cli=true",
+        "ninja -C build test",
+    ],
+)
+def test_options_with_which_it_works_all_the_same(line: str) -> None:
+    argv = shlex.split(line)
+    match = recognise(argv[0], None, argv)
+    assert match is not None
+    assert not match.runs_nothing
+
+
+@pytest.mark.parametrize(
+    ("line", "blind"),
+    [
+        ("ruff check --exit-zero .", True),
+        ("flake8 --exit-zero", True),
+        ("mvn -fn test", True),
+        ("mvn test -Dmaven.test.failure.ignore=true", True),
+        ("mvn test -Dmaven.test.failure.ignore=false", False),
+        ("golangci-lint run --issues-exit-code=1", True),
+        ("rspec --failure-exit-code 0", True),
+        ("robot --nostatusrc tests", True),
+        ("pytest", False),
+        ("ruff check .", False),
+    ],
+)
+def test_options_that_take_the_meaning_from_the_exit_status(line: str, blind: bool) -> None:
+    argv = shlex.split(line)
+    match = recognise(argv[0], None, argv)
+    assert match is not None
+    assert match.blind is blind
+
+
+#: the same runner, however it is started; what the kernel sees of it
+LAUNCHERS = {
+    "pytest": [
+        "pytest",
+        "/usr/bin/python3 -m pytest",
+        "python -Wd -X dev -m pytest",
+        "python -Im pytest",
+        "pypy3 -m pytest",
+        "python3.13 /home/u/.local/bin/pytest",
+        "/r/.venv/bin/python3 /r/.venv/bin/py.test",
+        "/r/.venv/bin/python -bb -m pytest",
+    ],
+    "jest": [
+        "node /p/node_modules/.bin/jest",
+        "node node_modules/jest/bin/jest.js",
+        "/usr/bin/node --max-old-space-size=4096 /p/node_modules/jest/bin/jest.js",
+        "/usr/bin/node -r ts-node/register node_modules/.bin/jest",
+    ],
+    "vitest": ["node /p/node_modules/vitest/vitest.mjs run", "/opt/node/bin/node ./node_modules/.bin/vitest"],
+    "mocha": [
+        "node /p/node_modules/mocha/bin/mocha.js",
+        "node --inspect node_modules/.bin/_mocha",
+        "node node_modules/mocha/lib/cli/cli.js",
+    ],
+    "phpunit": [
+        "php vendor/bin/phpunit",
+        "/usr/bin/php8.2 vendor/phpunit/phpunit/phpunit",
+        "php phpunit.phar",
+    ],
+    "rspec": [
+        "/usr/bin/ruby3.1 /usr/local/bin/rspec",
+        "ruby -S rspec",
+        "ruby bin/rspec",
+        "/usr/bin/ruby -W0 /var/lib/gems/3.1.0/bin/rspec",
+    ],
+    "go-test": ["/usr/local/go/bin/go test ./...", "go1.22 test ./..."],
+    "cargo-test": ["/root/.rustup/toolchains/1.80/bin/cargo test", "cargo +nightly test"],
+    "cargo-nextest": ["cargo nextest run", "/root/.cargo/bin/cargo-nextest nextest run"],
+    "node-test": ["node --test", "node --experimental-strip-types --test 'test/**/*.test.ts'", "tsx --test"],
+    "unittest": ["python3 -m unittest", "python -u -m unittest discover"],
+    "django-test": ["python manage.py test", "/r/.venv/bin/python3 -Wa ./manage.py test"],
+    "maven-test": [
+        "sh ./mvnw -q test",
+        "java -classpath a.jar org.codehaus.plexus.classworlds.launcher.Launcher surefire:test",
+    ],
+    "gradle-test": [
+        "sh ./gradlew :app:test",
+        "java -Xmx1g -cp gradle-wrapper.jar org.gradle.wrapper.GradleWrapperMain test",
+    ],
+    "npm-test": [
+        "node /usr/bin/npm test",
+        "node /usr/lib/node_modules/npm/bin/npm-cli.js run test:unit",
+        "yarn run test",
+        "pnpm test",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [(name, line) for name, lines in LAUNCHERS.items() for line in lines]
+)
+def test_a_runner_is_known_by_whatever_starts_it(name: str, line: str) -> None:
+    assert tool_of(line) == name
 
 
 @given(st.text(max_size=40), st.none() | st.text(max_size=40), st.lists(st.text(max_size=20), max_size=8))
