@@ -9,6 +9,7 @@ that completed the message, so it sorts among the effects; :meth:`SessionPipelin
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -20,17 +21,22 @@ from collector.claims.text import edit_blocks, from_text
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, plan
 from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
-from collector.redact import redact, redact_argv
+from collector.redact import redact, redact_argv, redact_path
 from collector.tls.streams import Chunk, ConnectionKey
 from polygraph.events import (
     AnyEvent,
+    BlindSpot,
     Claim,
+    Coverage,
     Exec,
+    ExecFailed,
     Execution,
     ExpectedFile,
+    File,
     FileState,
     Intent,
     LlmCall,
+    Net,
     ProcessKey,
     SessionStart,
     StreamGap,
@@ -44,8 +50,15 @@ ContentLevel = Literal["off", "metadata", "redacted", "full"]
 
 #: most connections of a session that are followed at once; the oldest is given up beyond it
 MAX_CONNECTIONS = 512
-#: most tool calls of a session whose content is kept for comparison with files
+#: bytes of unfinished messages that a session's connections hold; the one that holds most is given up beyond it
+MAX_HELD = 256 << 20
+#: most tool calls of a session that wait for their result, and characters of their arguments; the oldest go first
 MAX_PENDING = 4096
+MAX_PENDING_SIZE = 64 << 20
+#: most ids of calls and claims that are remembered in order to say nothing twice; the oldest go first
+MAX_SAID = 65_536
+#: most characters of a name that the model or its server chose: model, tool, finish reason
+_MAX_NAME = 256
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
 
@@ -69,6 +82,7 @@ class _Pending(NamedTuple):
     intent: Intent
     plan: IntentPlan
     files: tuple[ExpectedFileDraft, ...]
+    size: int
 
 
 class SessionPipeline:
@@ -81,11 +95,14 @@ class SessionPipeline:
         self._look = look
         self._connections: dict[ConnectionKey, LlmConnection] = {}
         self._pending: dict[str, _Pending] = {}
-        self._answered: set[str] = set()
-        self._said: set[str] = set()
+        self._pending_size = 0
+        self._held: dict[ConnectionKey, int] = {}
+        self._held_size = 0
+        self._answered: OrderedDict[str, None] = OrderedDict()
+        self._said: OrderedDict[str, None] = OrderedDict()
         self._log: list[AnyEvent] = []
         self._next_seq = 0
-        self._add(start)
+        self._add(msgspec.structs.replace(start, argv=redact_argv(start.argv), cwd=redact_path(start.cwd)))
 
     # --- input -----------------------------------------------------------------------------------
 
@@ -93,8 +110,27 @@ class SessionPipeline:
         """An effect, coverage or loss event from the kernel side, its ``session`` set."""
         if isinstance(event, Exec):
             event = msgspec.structs.replace(
-                event, command_digest=self._command_digest(event.argv), argv=redact_argv(event.argv)
+                event,
+                command_digest=self._command_digest(event.argv),
+                argv=redact_argv(event.argv),
+                path=redact_path(event.path),
+                script=redact_path(event.script) if event.script is not None else None,
+                cwd=redact_path(event.cwd),
             )
+        elif isinstance(event, File):
+            path = redact_path(event.path)
+            new_path = redact_path(event.new_path) if event.new_path is not None else None
+            if path != event.path or new_path != event.new_path:
+                event = msgspec.structs.replace(event, path=path, new_path=new_path)
+        elif isinstance(event, ExecFailed):
+            event = msgspec.structs.replace(event, path=redact_path(event.path))
+        elif isinstance(event, Net):
+            if event.family == "unix":
+                event = msgspec.structs.replace(
+                    event, address=redact_path(event.address), local_address=redact_path(event.local_address)
+                )
+        elif isinstance(event, BlindSpot | Coverage):
+            event = msgspec.structs.replace(event, detail=redact(event.detail))
         self._add(event)
 
     def chunk(self, chunk: Chunk) -> None:
@@ -105,10 +141,14 @@ class SessionPipeline:
             self._give_up_beyond_limit(chunk.ts)
         for seen in connection.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, chunk.connection)
+        self._hold(chunk.connection, connection.held)
+        while self._held_size > MAX_HELD:
+            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts)
 
     def closed(self, connection: ConnectionKey, ts: int) -> None:
         """The connection is over: what it still held is complete or lost."""
         known = self._connections.pop(connection, None)
+        self._hold(connection, 0)
         if known is not None:
             for seen in known.close(ts):
                 self._message(seen, connection)
@@ -117,9 +157,10 @@ class SessionPipeline:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
             self.closed(connection, ts)
-        for pending in list(self._pending.values()):
+        for pending in self._pending.values():
             self._file_states(pending, ts)
         self._pending.clear()
+        self._pending_size = 0
 
     # --- output ----------------------------------------------------------------------------------
 
@@ -156,7 +197,7 @@ class SessionPipeline:
                     session=self._session,
                     ts=seen.ts,
                     process=connection.process,
-                    host=seen.host,
+                    host=_name(seen.host),
                     cause=seen.cause,
                     missing_bytes=seen.missing,
                 )
@@ -182,13 +223,13 @@ class SessionPipeline:
                 call=call,
                 process=connection.process,
                 api=seen.api,
-                host=seen.host,
+                host=_name(seen.host),
                 request_ts=seen.request_ts,
                 status=seen.status,
                 streamed=seen.streamed,
-                model=response.model if response else "",
-                response_id=response.response_id if response else None,
-                finish=response.finish if response else None,
+                model=_name(response.model) if response else "",
+                response_id=_name(response.response_id) if response and response.response_id else None,
+                finish=_name(response.finish) if response and response.finish else None,
                 input_tokens=response.usage.input if response else 0,
                 output_tokens=response.usage.output if response else 0,
                 cached_tokens=response.usage.cached if response else 0,
@@ -205,7 +246,7 @@ class SessionPipeline:
                     session=self._session,
                     ts=seen.ts,
                     process=connection.process,
-                    host=seen.host,
+                    host=_name(seen.host),
                     cause="response_incomplete",
                     missing_bytes=seen.gap_bytes,
                 )
@@ -222,10 +263,14 @@ class SessionPipeline:
     def _intent(
         self, tool_call: ToolCall, number: int, call: str, ts: int, connection: ConnectionKey
     ) -> None:
-        call_id = tool_call.id or f"{call}#{number}"
+        call_id = self._told_id(tool_call.id) or f"{call}#{number}"
         if call_id in self._pending or call_id in self._answered:
             return  # the same response seen again (a retry that was answered twice)
-        self._open(plan(tool_call.name, tool_call.arguments), tool_call, call_id, call, ts, connection)
+        made = plan(tool_call.name, tool_call.arguments)
+        if tool_call.kind == "builtin":
+            # The provider runs it: nothing of it is to be seen here, whatever a tool of that name does elsewhere.
+            made = IntentPlan(made.kind if made.kind != "shell" else "other", hand_off="model provider")
+        self._open(made, tool_call, call_id, call, ts, connection)
 
     def _edit_block(
         self, block: ExpectedFileDraft, number: int, call: str, ts: int, connection: ConnectionKey
@@ -250,30 +295,42 @@ class SessionPipeline:
             call=call,
             process=connection.process,
             call_id=call_id,
-            tool=tool_call.name,
+            tool=_name(tool_call.name),
             kind=made.kind,
             digest=keyed_digest(self._key, tool_call.arguments.encode()),
             executions=tuple(_redacted(execution) for execution in made.executions),
             files=tuple(self._expected(draft) for draft in made.files),
-            hosts=made.hosts,
+            hosts=tuple(map(_name, made.hosts)),
             command_digest=keyed_digest(self._key, made.command.encode()) if made.command else None,
             parsed=made.parsed,
-            parse_note=made.note,
-            hand_off=made.hand_off,
+            parse_note=_name(made.note) if made.note is not None else None,
+            hand_off=_name(made.hand_off) if made.hand_off is not None else None,
             background=made.background,
             text=self._text(made.command or "") or self._body(tool_call.arguments),
         )
         self._add(intent)
-        if len(self._pending) >= MAX_PENDING:
-            self._pending.pop(next(iter(self._pending)))
-        self._pending[call_id] = _Pending(intent, made, made.files)
+        size = len(tool_call.arguments)
+        self._pending[call_id] = _Pending(intent, made, made.files, size)
+        self._pending_size += size
+        while len(self._pending) > MAX_PENDING or (
+            self._pending_size > MAX_PENDING_SIZE and len(self._pending) > 1
+        ):
+            self._answer(next(iter(self._pending)))
+
+    def _answer(self, call_id: str) -> _Pending | None:
+        """The tool call that waits for its result under ``call_id``; it waits no more."""
+        pending = self._pending.pop(call_id, None)
+        if pending is not None:
+            self._pending_size -= pending.size
+        return pending
 
     def _tool_result(self, result: ToolResultItem, seen: RequestSeen, connection: ConnectionKey) -> None:
-        pending = self._pending.pop(result.call_id, None)
+        call_id = self._told_id(result.call_id)
+        pending = self._answer(call_id)
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
             return
-        self._answered.add(result.call_id)
+        _remember(self._answered, call_id)
         call = self._call_id(connection, seen.index)
         read = from_result(pending.plan, result.text, result.is_error)
         self._add(
@@ -281,7 +338,7 @@ class SessionPipeline:
                 session=self._session,
                 ts=seen.ts,
                 intent=pending.intent.intent,
-                call_id=result.call_id,
+                call_id=call_id,
                 call=call,
                 process=connection.process,
                 digest=keyed_digest(self._key, result.text.encode()),
@@ -310,7 +367,7 @@ class SessionPipeline:
         )
         if claim in self._said:
             return
-        self._said.add(claim)
+        _remember(self._said, claim)
         self._add(
             Claim(
                 session=self._session,
@@ -325,7 +382,7 @@ class SessionPipeline:
                 intent=intent.intent if intent else None,
                 call_id=intent.call_id if intent else None,
                 tool=draft.tool,
-                targets=tuple(redact(target) for target in draft.targets),
+                targets=tuple(map(_target, draft.targets)),
                 counts=draft.counts,
                 digest=digest,
                 text=self._text(draft.text),
@@ -344,7 +401,7 @@ class SessionPipeline:
                 FileState(
                     session=self._session,
                     ts=ts,
-                    path=path,
+                    path=redact_path(path),
                     intent=pending.intent.intent,
                     exists=look.exists,
                     size=look.size,
@@ -359,9 +416,9 @@ class SessionPipeline:
     def _expected(self, draft: ExpectedFileDraft) -> ExpectedFile:
         content = draft.content
         return ExpectedFile(
-            path=redact(draft.path),
+            path=redact_path(draft.path),
             op=draft.op,
-            new_path=draft.new_path,
+            new_path=redact_path(draft.new_path) if draft.new_path is not None else None,
             digest=keyed_digest(self._key, content) if content is not None else None,
             size=len(content) if content is not None else None,
         )
@@ -385,6 +442,15 @@ class SessionPipeline:
         """Arguments and results whole, file contents among them: at level ``full`` only."""
         return redact(text) if text and self._level == "full" else None
 
+    def _told_id(self, ident: str) -> str:
+        """A call's id as its server chose it; one that is too long to be an id is told by its digest."""
+        return redact(ident) if len(ident) <= _MAX_NAME else keyed_digest(self._key, ident.encode())
+
+    def _hold(self, connection: ConnectionKey, size: int) -> None:
+        self._held_size += size - self._held.pop(connection, 0)
+        if size:
+            self._held[connection] = size
+
     def _give_up_beyond_limit(self, ts: int) -> None:
         if len(self._connections) > MAX_CONNECTIONS:
             self.closed(next(iter(self._connections)), ts)
@@ -402,4 +468,25 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
 
 
 def _redacted(execution: Execution) -> Execution:
-    return msgspec.structs.replace(execution, args=redact_argv(execution.args))
+    return msgspec.structs.replace(
+        execution,
+        program=redact(execution.program),
+        args=redact_argv(execution.args),
+        cwd=redact_path(execution.cwd) if execution.cwd is not None else None,
+    )
+
+
+def _name(text: str) -> str:
+    """A name that the other side chose: without credentials, and no longer than names are."""
+    return redact(text)[:_MAX_NAME]
+
+
+def _target(text: str) -> str:
+    """What a claim is about: mostly a path, which must join with the one that the kernel saw."""
+    return redact(text) if any(map(str.isspace, text)) else redact_path(text)
+
+
+def _remember(memory: OrderedDict[str, None], item: str) -> None:
+    memory[item] = None
+    if len(memory) > MAX_SAID:
+        memory.popitem(last=False)

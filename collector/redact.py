@@ -12,16 +12,21 @@ from importlib import resources
 
 import msgspec
 
-#: flags whose next argument is a credential, for argv
+#: flags whose next argument is a credential, and those whose next argument is NAME:PASSWORD, for argv
 _SECRET_FLAG = re.compile(
     r"--?(?:[a-z0-9-]*-)?(?:token|password|passwd|secret|api-key|apikey|access-key)", re.IGNORECASE
 )
+
+
+_USER_FLAG = frozenset({"-u", "--user", "--proxy-user"})
+_USER = re.compile(r"([A-Za-z][^:]{0,80}:).+", re.DOTALL)
 
 
 class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of data/credentials.toml."""
 
     name: str
+    needs: tuple[str, ...]
     pattern: str
     examples: tuple[str, ...]
 
@@ -38,15 +43,24 @@ def credentials() -> tuple[Credential, ...]:
 
 
 @cache
-def _compiled() -> tuple[tuple[re.Pattern[str], str], ...]:
-    return tuple((re.compile(row.pattern), row.name) for row in credentials())
+def _compiled() -> tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...]:
+    return tuple((re.compile(row.pattern), row.name, row.needs) for row in credentials())
 
 
 def redact(text: str) -> str:
-    """``text`` without credentials."""
-    for pattern, name in _compiled():
-        text = pattern.sub(partial(_named, name), text)
+    """``text`` without credentials; the same object where it has none."""
+    for pattern, name, needs in _compiled():
+        for need in needs:
+            if need in text:
+                text = pattern.sub(partial(_named, name), text)
+                break
     return text
+
+
+def redact_path(path: str) -> str:
+    """``path`` without credentials, name by name: of two paths that join, the redacted ones join as well."""
+    whole = redact(path)
+    return whole if whole == path or "://" in path else "/".join(map(redact, path.split("/")))
 
 
 def _named(name: str, match: re.Match[str]) -> str:
@@ -56,11 +70,13 @@ def _named(name: str, match: re.Match[str]) -> str:
 def redact_argv(argv: tuple[str, ...]) -> tuple[str, ...]:
     """Arguments without credentials, those that follow a flag like ``--token`` included."""
     shown: list[str] = []
-    after_flag = False
+    before = ""
     for argument in argv:
-        if after_flag and not argument.startswith("-"):
+        if _SECRET_FLAG.fullmatch(before) and not argument.startswith("-"):
             shown.append("[argument]")
+        elif before in _USER_FLAG and (user := _USER.fullmatch(argument)):
+            shown.append(f"{user[1]}[argument]")
         else:
             shown.append(redact(argument) if len(argument) >= 8 else argument)
-        after_flag = _SECRET_FLAG.fullmatch(argument) is not None
+        before = argument
     return tuple(shown)

@@ -73,7 +73,8 @@ class _Message:
         self.index = index
         self.wanted = wanted
         self.as_parts = wanted and bool(head.status) and _is_event_stream(head)
-        self.body: list[bytes] = []
+        self.body = bytearray()  # and no list: chunks may be of two bytes each
+        self.size = 0
         self.missing = 0
         self.cause: str | None = None
         #: its event was given already; what still comes is skipped
@@ -160,6 +161,14 @@ class Http1Connection:
                 self._events.append(ConnectionLost(cause="closed", missing=0, ts=ts))
         self._over = True
         return self._take()
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of messages that are not over, those given as :class:`BodyPart` included."""
+        return sum(
+            len(side.held) + (side.message.size if side.message is not None else 0)
+            for side in self._sides.values()
+        )
 
     # --- bytes -----------------------------------------------------------------------------------
 
@@ -288,6 +297,7 @@ class Http1Connection:
         plain = b"" if message.reported else message.take(data)
         if not plain:
             return
+        message.size += len(plain)
         if message.as_parts:
             self._events.append(
                 BodyPart(
@@ -299,7 +309,7 @@ class Http1Connection:
                 )
             )
         else:
-            message.body.append(plain)
+            message.body += plain
 
     def _end(self, side: _Side, ts: int) -> None:
         """The side's message is over, for better or worse."""
@@ -321,7 +331,7 @@ class Http1Connection:
             ResponseDone(
                 status=message.head.status,
                 headers=message.head.headers,
-                body=b"".join(message.body),
+                body=bytes(message.body),
                 ts=ts,
                 request_index=message.index,
                 first_ts=message.first_ts,
@@ -339,7 +349,7 @@ class Http1Connection:
                 method=message.head.method,
                 target=message.head.target,
                 headers=message.head.headers,
-                body=b"".join(message.body),
+                body=bytes(message.body),
                 ts=ts,
                 index=message.index,
                 first_ts=message.first_ts,

@@ -26,8 +26,8 @@ class SseParser:
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
-        self._held: list[bytes] = []  # the line begun, in pieces
-        self._held_size = 0
+        self._held = bytearray()  # the line begun
+        self._held_size = 0  # its size, also while it is dropped
         self._size = 0  # bytes of the event's lines so far
         self._skip_lf = False
         self._first = True
@@ -51,7 +51,7 @@ class SseParser:
         events: list[SseEvent] = []
         if lines and self._held_size:
             size = self._held_size + len(lines[0])
-            line = b"".join([*self._held, lines.pop(0)])
+            line = bytes(self._held + lines.pop(0))
             self._held.clear()
             self._held_size = 0
             self._line(line, size, events)
@@ -62,7 +62,7 @@ class SseParser:
             if self._size + self._held_size > self._limit:
                 self._drop()
             if not self._dropping:
-                self._held.append(tail)
+                self._held += tail
         return events
 
     def _drop(self) -> None:

@@ -20,7 +20,7 @@ from collector.http.http1 import Http1Connection
 from collector.http.sse import SseParser
 from collector.llm.detect import api_of_path, detect, parse_response, stream_parser
 from collector.llm.model import ModelRequest, ModelResponse
-from collector.llm.values import StreamParser
+from collector.llm.values import StreamParser, loads
 from polygraph.events import Api
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -66,8 +66,8 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     """Something that may have been a call could not be read; ``host`` is the last one named on the connection.
 
-    ``cause`` is one of ``collector.http.events``, ``request_incomplete``, or ``request_unseen``: the answer to a
-    request of before the connection was followed.
+    ``cause`` is one of ``collector.http.events``, ``request_incomplete``, ``request_unreadable`` (JSON beyond our
+    bounds, or broken), or ``request_unseen``: the answer to a request of before the connection was followed.
     """
 
     cause: str
@@ -154,6 +154,11 @@ class LlmConnection:
         """What ``data`` completes; ``missing`` bytes were lost just before it. Never raises."""
         return self._read(self._http.feed(direction, data, ts, missing))
 
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of messages that are not over."""
+        return self._http.held
+
     def close(self, ts: int) -> list[LlmEvent]:
         """The connection is closed: calls without an answer are over."""
         return [*self._read(self._http.close(ts)), *self._unanswered(ts)]
@@ -187,6 +192,10 @@ class LlmConnection:
             return
         request = detect(event.method, event.target, event.body)
         if request is None:
+            if event.body[:64].lstrip()[:1] == b"{" and loads(event.body) is None:
+                # By its path it is a call, and it looks like one: the provider may have read what we do not.
+                self._calls[event.index] = _Call(event, api, self._host)
+                seen.append(Unreadable(cause="request_unreadable", ts=event.ts, host=self._host, missing=0))
             return
         call = self._calls[event.index] = _Call(event, api, self._host)
         seen.append(

@@ -129,8 +129,10 @@ class StreamParser:
         for index, parts in self._deltas.items():
             given[index] = {"type": "message", "content": [{"type": "output_text", "text": "".join(parts)}]}
         output = [given[index] for index in sorted(given)]
-        if self.done and not output:  # a server that sends the items only with the end
-            output = list(objects(self._response.get("output")))
+        whole = list(objects(self._response.get("output"))) if self.done else []
+        # Some servers send items only with the end. What was told one by one must be among them: then they are all.
+        if _idents(whole) >= _idents(output) and len(whole) >= len(output):
+            output = whole
         answer = _answer(self._response, output, ended=self.done and not self._broken)
         if self._error is None:
             return answer
@@ -194,6 +196,12 @@ def _call(item: dict[str, Json]) -> ToolCall | None:
         return None
     call_id = string(item.get("call_id")) or string(item.get("id"))
     return ToolCall(clean(call_id), clean(string(item.get("name")) or name), arguments, kind)
+
+
+def _idents(output: Iterable[dict[str, Json]]) -> set[str]:
+    return {
+        string(item.get("call_id")) or string(item.get("id")) for item in output if item.get("type") in _CALLS
+    }
 
 
 def _result(item: dict[str, Json]) -> ToolResultItem:

@@ -1,7 +1,8 @@
 """JSON that somebody else chose: parsed with bounds, and read by fields that may be anything.
 
 orjson first; it refuses NaN, lone surrogates and invalid UTF-8, which some servers send, so those go through
-the standard library. Duplicate keys: the last one counts, as in every SDK. Depth ends at 1024 levels.
+the standard library. Duplicate keys: the last one counts, as in every SDK. Depth ends at 1024 levels, and a text of
+more values than MAX_VALUES is not parsed: two bytes of JSON may become an object of 64.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from collector.http.sse import SseEvent
 from collector.llm.model import ModelResponse
 
 Json = object
+
+#: commas and opening brackets of a JSON text, those inside strings included: a model's whole context, as one array of
+#: numbers or as source code, stays below
+MAX_VALUES = 2_000_000
 
 
 class StreamParser(Protocol):
@@ -34,6 +39,8 @@ class StreamParser(Protocol):
 
 def loads(data: bytes) -> Json:
     """The value of ``data``, or None if it is no JSON within bounds."""
+    if len(data) > MAX_VALUES and data.count(b",") + data.count(b"[") + data.count(b"{") > MAX_VALUES:
+        return None
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

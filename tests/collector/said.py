@@ -1,0 +1,145 @@
+"""Sessions made of a conversation: what the agent and its model say, as plaintext of one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from collector.http.events import Direction
+from collector.pipeline import ContentLevel, FileLook, SessionPipeline
+from collector.tls.streams import Chunk, ConnectionKey
+from polygraph.events import AnyEvent, Api, Event, SessionStart
+from tests.agents.script import Answer, ToolCall
+from tests.agents.wire import body
+from tests.collector.llm.http import PATHS, Json, answer, ask, question, stream, streamed_answer
+
+ROOT = "10:1"
+KEY = ConnectionKey(ROOT, 0x7F00, 1)
+
+
+def start(content: ContentLevel = "metadata", **fields: Any) -> SessionStart:
+    """The beginning of a session whose root is ROOT."""
+    return msgspec.structs.replace(
+        SessionStart(
+            session="s1",
+            ts=1,
+            host="host",
+            boot="boot",
+            kernel="6.1.0",
+            process=ROOT,
+            argv=("agent",),
+            cwd="/repo",
+            origin="run",
+            wall_offset=0,
+            content=content,
+        ),
+        **fields,
+    )
+
+
+class Talk:
+    """A pipeline and a connection on which an agent and its model talk; time goes on with each message."""
+
+    def __init__(
+        self,
+        content: ContentLevel = "metadata",
+        api: Api = "openai.chat",
+        files: dict[str, FileLook | None] | None = None,
+        streamed: bool = False,
+        **fields: Any,
+    ) -> None:
+        self.api: Api = api
+        self.streamed = streamed
+        self.looked: list[tuple[str, str]] = []
+        self._files = files or {}
+        self.pipeline = SessionPipeline(start(content, **fields), b"key of the host", self._look)
+        self.ts = 10
+        self._turn = 0
+        self._offsets: dict[tuple[ConnectionKey, Direction], int] = {}
+        self._history: list[Json] = []
+
+    def _look(self, process: str, path: str) -> FileLook | None:
+        self.looked.append((process, path))
+        return self._files.get(path)
+
+    def bytes(self, way: Direction, data: bytes, key: ConnectionKey = KEY, missing: int = 0) -> None:
+        """Plaintext, in one record."""
+        self.ts += 1
+        offset = self._offsets.get((key, way), 0) + missing
+        self._offsets[key, way] = offset + len(data)
+        self.pipeline.chunk(Chunk(key, way, offset, data, self.ts, missing))
+
+    def effect(self, kind: type[Event], **fields: Any) -> None:
+        """Something that the kernel saw."""
+        self.ts += 1
+        self.pipeline.effect(kind(session="s1", ts=self.ts, **fields))  # type: ignore[arg-type]
+
+    def says(self, said: Answer, key: ConnectionKey = KEY, status: int = 200) -> list[str]:
+        """The model is asked, with all that was said before, and answers: the ids of its calls."""
+        self._turn += 1
+        asked = question(self.api, self.streamed)
+        asked["input" if self.api == "openai.responses" else "messages"] = [
+            {"role": "user", "content": "Do it."},
+            *self._history,
+        ]
+        self.bytes("sent", ask(PATHS[self.api], asked), key)
+        if status != 200:
+            self.bytes("received", answer({"error": {"message": "slow down"}}, status), key)
+            return []
+        turn = str(self._turn)
+        whole = body(self.api, said, asked, turn)
+        if self.streamed:
+            self.bytes("received", stream(streamed_answer(self.api, said, turn)), key)
+        else:
+            self.bytes("received", answer(whole), key)
+        self._history += _repeated(self.api, whole)
+        return [_id(self.api, turn, number) for number in range(len(said.calls))]
+
+    def results(self, texts: Iterable[tuple[str, str]], key: ConnectionKey = KEY) -> None:
+        """The results that the next request carries, (call id, text) each."""
+        self._history += _results(self.api, list(texts))
+
+    def works(self, call: ToolCall, result: str, text: str = "") -> str:
+        """One call, and its result with the next thing that is said: the call's id."""
+        (ident,) = self.says(Answer(text=text, calls=(call,)))
+        self.results([(ident, result)])
+        return ident
+
+    def tick(self) -> list[AnyEvent]:
+        """The log since the last tick."""
+        return self.pipeline.tick(self.ts)
+
+    def log(self) -> list[AnyEvent]:
+        """The rest of the log, the session over."""
+        self.ts += 1
+        self.pipeline.finish(self.ts)
+        return self.tick()
+
+
+def encoded(events: Iterable[AnyEvent]) -> bytes:
+    """A log as it is stored, an event a line."""
+    return b"\n".join(map(msgspec.json.encode, events))
+
+
+def _id(api: Api, turn: str, number: int) -> str:
+    return f"{'toolu' if api == 'anthropic.messages' else 'call'}_{turn}_{number}"
+
+
+def _repeated(api: Api, whole: Json) -> list[Json]:
+    """An answer as the client sends it back with each later request."""
+    if api == "anthropic.messages":
+        return [{"role": "assistant", "content": whole["content"]}]
+    if api == "openai.chat":
+        return [whole["choices"][0]["message"]]
+    return list(whole["output"])
+
+
+def _results(api: Api, given: list[tuple[str, str]]) -> list[Json]:
+    if api == "anthropic.messages":
+        parts = [{"type": "tool_result", "tool_use_id": ident, "content": text} for ident, text in given]
+        return [{"role": "user", "content": parts}]
+    if api == "openai.chat":
+        return [{"role": "tool", "tool_call_id": ident, "content": text} for ident, text in given]
+    return [{"type": "function_call_output", "call_id": ident, "output": text} for ident, text in given]
