@@ -13,16 +13,15 @@ from polygraph.text import to_bytes
 CONTENT_LIMIT = 8 * 1024 * 1024
 
 
-def look_at(pid: int, cwd: str | None, path: str) -> FileLook | None:
-    """The file at ``path`` as process ``pid`` would find it; relative paths are taken from ``cwd``.
+def look_at(root: bytes | None, cwd: str | None, path: str) -> FileLook | None:
+    """The file at ``path`` as a process with this ``root`` (:func:`root_of`) and this ``cwd`` would find it.
 
-    None when that cannot be told: no absolute path, or a process of another mount namespace that has ended.
+    None when that cannot be told: no absolute path, or no root.
     """
     if not path.startswith("/"):
         if cwd is None or not cwd.startswith("/"):
             return None
         path = f"{cwd}/{path}"
-    root = _root_of(pid)
     if root is None:
         return None
     name = to_bytes(path)
@@ -47,8 +46,12 @@ def look_at(pid: int, cwd: str | None, path: str) -> FileLook | None:
     )
 
 
-def _root_of(pid: int) -> bytes | None:
-    """Prefix that leads into the process's mount namespace; empty when it is ours."""
+def root_of(pid: int) -> bytes | None:
+    """Prefix that leads to what process ``pid`` sees as ``/``; None when it has ended.
+
+    In our own mount namespace it is a path that stays true when the process ends; else it leads through /proc and
+    ends with it.
+    """
     try:
         if Path(f"/proc/{pid}/ns/mnt").readlink() == Path("/proc/self/ns/mnt").readlink():
             return os.fsencode(Path(f"/proc/{pid}/root").readlink()).rstrip(b"/")

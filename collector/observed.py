@@ -15,7 +15,7 @@ from collector.auto import llm_hosts
 from collector.kernel.decode import FILE_OPS, ReadEvicted, Uring
 from collector.kernel.source import ReadTouch, SessionRow, Touch
 from collector.kernel.uring import uring_ops
-from collector.look import look_at
+from collector.look import look_at, root_of
 from collector.pipeline import FileLook, SessionPipeline
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from polygraph.events import (
@@ -38,6 +38,10 @@ from polygraph.reasons import Dimension
 
 #: files, processes and addresses whose names a session remembers; the oldest go first
 MAX_REMEMBERED = 65_536
+#: programs that give what they execute another root
+_CHANGE_ROOT = frozenset(
+    {"bwrap", "chroot", "firejail", "fakechroot", "nsenter", "proot", "systemd-nspawn", "unshare"}
+)
 
 
 BuiltIn = Callable[[int, int | None], tuple[str, str] | None]
@@ -58,6 +62,11 @@ class ObservedSession:
         self._lost: dict[tuple[Dimension, str], int] = {}
         self._since = start.ts
         self._folders: OrderedDict[ProcessKey, str] = OrderedDict({start.process: start.cwd})
+        #: where processes have their root, for when they have ended; None where it may be another than their parent's
+        self._roots: OrderedDict[ProcessKey, bytes | None] = OrderedDict(
+            {start.process: root_of(_pid(start.process))}
+        )
+        self._mounts = Path("/proc/self/ns/mnt").stat().st_ino
         self._paths: OrderedDict[tuple[int, int], str] = OrderedDict()
         self._hosts: OrderedDict[str, str] = OrderedDict()
         self._built_in = built_in
@@ -179,7 +188,12 @@ class ObservedSession:
     def _remember(self, event: Event) -> None:
         if isinstance(event, Exec):
             _put(self._folders, event.process, event.cwd)
+            moved = event.path.rpartition("/")[2] in _CHANGE_ROOT
+            if moved or event.namespaces.get("mnt", self._mounts) != self._mounts:
+                _put(self._roots, event.process, None)
         elif isinstance(event, Fork):
+            if event.process in self._roots:
+                _put(self._roots, event.child, self._roots[event.process])
             if event.process in self._folders:
                 _put(self._folders, event.child, self._folders[event.process])
             self._forked(event.process, event.child)
@@ -227,12 +241,20 @@ class ObservedSession:
         )
 
     def _look(self, process: ProcessKey, path: str) -> FileLook | None:
-        pid = int(process.split(":")[0])
+        pid = _pid(process)
         try:
             folder: str | None = str(Path(f"/proc/{pid}/cwd").readlink())
-        except OSError:
+            root = root_of(pid)
+        except OSError:  # it has ended: a short agent does so while its last words are read
             folder = self._folders.get(process)
-        return look_at(pid, folder, path)
+            root = self._roots.get(process)
+            if root is not None and root.startswith(b"/proc/"):
+                root = None
+        return look_at(root, folder, path)
+
+
+def _pid(process: ProcessKey) -> int:
+    return int(process.partition(":")[0])
 
 
 K = TypeVar("K")

@@ -5,10 +5,15 @@ Feeding the same log again gives byte-identical verdicts. State is kept per sess
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from correlator import judge
 from correlator.session import IntentState, Session
 from polygraph.events import AnyEvent, Claim, SessionEnd, Tick
 from polygraph.verdicts import Verdict
+
+#: sessions that are remembered to be over, so that what is delivered again is not judged again
+MAX_ENDED = 65_536
 
 
 class Engine:
@@ -16,13 +21,16 @@ class Engine:
 
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
 
     def feed(self, event: AnyEvent) -> list[Verdict]:
         """Takes the next event of the log; gives verdicts at a Tick and at a SessionEnd of its session.
 
-        An event of a session that was never opened or is over opens a new state, whose verdicts say
-        ``late_enrolment`` where they would rest on what was not seen.
+        An event of a session whose start was not seen opens a state, whose verdicts say ``late_enrolment`` where they
+        would rest on what was not seen. Nothing comes after the end of a session: what is delivered again is left out.
         """
+        if event.session in self._ended:
+            return []
         if isinstance(event, SessionEnd | Tick) and event.session not in self._sessions:
             return []
         session = self._sessions.get(event.session)
@@ -33,6 +41,9 @@ class Engine:
             return _due(session, event.ts, final=False)
         if isinstance(event, SessionEnd):
             del self._sessions[event.session]
+            self._ended[event.session] = None
+            if len(self._ended) > MAX_ENDED:
+                self._ended.popitem(last=False)
             return _due(session, event.ts, final=True)
         return []
 

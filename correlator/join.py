@@ -41,8 +41,6 @@ def join(session: Session, state: IntentState, span: Span, now: int) -> Joined:
     digest = state.intent.command_digest
     if digest is not None:
         joined.shells = [image for image in images if image.command_digest == digest]
-        if not joined.shells and state.intent.background:
-            joined.shells = [i for i in session.executed(span.until, now) if i.command_digest == digest]
     below: set[ProcessKey] = set()
     for shell in joined.shells:
         below |= session.tree.subtree(shell.process)

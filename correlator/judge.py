@@ -60,11 +60,11 @@ def _intent_rule(session: Session, state: IntentState, span: Span, now: int) -> 
         case "shell":
             return "intent.shell", executions.judge(session, state, span, now)
         case "write" | "edit" | "delete":
-            return "intent.files", files.judge(session, state, span, now)
+            return "intent.files", files.judge(session, state, span)
         case "read":
-            return "intent.read", reads.judge(session, state, span, now)
+            return "intent.read", reads.judge(session, state, span)
         case "fetch":
-            return "intent.fetch", network.judge(session, state, span, now)
+            return "intent.fetch", network.judge(session, state, span)
         case "delegate":
             return "intent.delegate", _delegated(session, state, span, now)
         case _:
@@ -77,11 +77,11 @@ def _by_parts(session: Session, state: IntentState, span: Span, now: int) -> Out
     if any(not e.builtin for e in said.executions) or said.command_digest is not None:
         parts.append(executions.judge(session, state, span, now))
     if any(f.op != "read" for f in said.files):
-        parts.append(files.judge(session, state, span, now))
+        parts.append(files.judge(session, state, span))
     if any(f.op == "read" for f in said.files):
-        parts.append(reads.judge(session, state, span, now))
+        parts.append(reads.judge(session, state, span))
     if said.hosts:
-        parts.append(network.judge(session, state, span, now))
+        parts.append(network.judge(session, state, span))
     if parts:
         return combine(parts)
     if said.hand_off is not None:

@@ -20,6 +20,7 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suffixes: tuple[str, ...]
     system: tuple[str, ...]
     temporary: tuple[str, ...]
+    metadata: frozenset[str]
 
 
 @cache
@@ -47,6 +48,12 @@ def is_project_file(path: str, roots: tuple[str, ...]) -> bool:
         ):
             return True
     return False
+
+
+def is_metadata(path: str) -> bool:
+    """Whether ``path`` describes its project: runs open it, and most changes of it change no result of them."""
+    name = basename(path).lower()
+    return name in places().metadata or name.partition(".")[0] in places().metadata
 
 
 def is_temporary(path: str) -> bool:

@@ -21,6 +21,10 @@ class Node:
     failed: list[ExecFailed] = field(default_factory=list)
     exit: Exit | None = None
 
+    def image(self, at: int) -> Exec | None:
+        """What it was at ``at``; None if it had executed nothing yet."""
+        return next((image for image in reversed(self.images) if image.ts <= at), None)
+
     def ended(self, at: int) -> bool:
         """Whether it had ended by ``at``."""
         return self.exit is not None and self.exit.ts <= at

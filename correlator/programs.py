@@ -27,8 +27,11 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreters: frozenset[str]
     steps_are_programs: frozenset[str]
     not_files: frozenset[str]
+    change_no_content: frozenset[str]
+    written_in_shell: frozenset[str]
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]
+    stop_reading: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     telling_words: dict[str, tuple[str, ...]]
     also: dict[str, frozenset[str]]
@@ -102,6 +105,11 @@ def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
     if image.path.startswith(_HOME_OF_PROGRAMS):
         return True
     return not any(image.path.startswith(root.rstrip("/") + "/") for root in (*roots, "/tmp", "/var/tmp"))
+
+
+def changes_no_content(image: Exec, roots: tuple[str, ...]) -> bool:
+    """Whether the image opens files for writing and leaves their content as it is (touch)."""
+    return program_name(image) in programs().change_no_content and is_inert(image, roots)
 
 
 def git_may_publish(image: Exec) -> bool:

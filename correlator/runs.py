@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from correlator.programs import hand_off_to, program_name, programs
+from correlator.processes import Node
+from correlator.programs import hand_off_to, is_shell, plain, program_name, programs
 from correlator.session import Known, Session
 from correlator.suspects import is_suspect
 from polygraph.events import Exec, Exit, ProcessKey
@@ -17,6 +18,8 @@ from polygraph.tools import Match
 Word = Literal["ok", "failed", "error", "empty", "pipe", "running", "nothing", "replaced"]
 
 _SIGPIPE = 13
+#: how others end a process: it says nothing of the work (SIGHUP, SIGINT, SIGKILL, SIGTERM)
+_ENDED_BY_OTHERS = frozenset({1, 2, 9, 15})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,19 @@ class Run:
     hidden_by: Exit | None = None
     #: a wrapper below which only inert programs ran
     hollow: bool = False
+    #: a shell script under the tool's name, below which only inert programs ran
+    shadowed: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        """Nothing of what it is for was run."""
+        return self.word == "empty" or self.hollow or self.shadowed
+
+    @property
+    def interrupted(self) -> bool:
+        """It was ended from outside, or never came to run anything: a failure that is none of the work."""
+        signal = self.exit.signal if self.exit is not None else None
+        return self.word == "error" or signal in _ENDED_BY_OTHERS
 
     @property
     def process(self) -> ProcessKey:
@@ -94,7 +110,9 @@ def _run(session: Session, item: _Building, at: int) -> Run:
     image, match = item.known.image, item.known.match
     node = session.tree.get(image.process)
     exit_ = node.exit if node is not None and node.ended(at) else None
-    word = _word(match, exit_, replaced=node is not None and _replaced(session, item.known))
+    word = _word(match, exit_, replaced=node is not None and _replaced(session, item.known, at))
+    if word in ("failed", "error") and exit_ is not None and _reader_left(session, image, exit_):
+        word = "pipe"
     inner = tuple(
         _run(session, below, at)
         for below in sorted(item.inner, key=lambda b: (b.known.image.ts, b.known.image.seq))
@@ -105,22 +123,22 @@ def _run(session: Session, item: _Building, at: int) -> Run:
         if run.word in ("failed", "error")
         and not any(later.word == "ok" and later.key[:2] == run.key[:2] for later in inner[index + 1 :])
     )
-    hollow = (
-        word == "ok"
-        and match.tool.name in programs().steps_are_programs
-        and not inner
-        and _hollow(session, image, at)
-    )
+    stepwise = match.tool.name in programs().steps_are_programs
+    script = image.script is not None and is_shell(image) and not match.tool.wraps
+    bare = word == "ok" and not inner and (stepwise or script) and _hollow(session, image, at)
+    hollow = bare and stepwise
+    shadowed = bare and script and match.tool.name not in programs().written_in_shell
     hidden = _hidden_by(session, image.process, at) if word in ("failed", "error", "empty") else None
-    return Run(image, match, word, exit_, failed, inner, hidden, hollow)
+    return Run(image, match, word, exit_, failed, inner, hidden, hollow, shadowed)
 
 
-def _replaced(session: Session, known: Known) -> bool:
+def _replaced(session: Session, known: Known, at: int) -> bool:
     """Its process went on as another program, so the status at the end is not this tool's."""
     node = session.tree.get(known.image.process)
-    if node is None or not node.images or node.images[-1] is known.image or known.match.tool.wraps:
+    last = node.image(at) if node is not None else None
+    if last is None or last is known.image or known.match.tool.wraps:
         return False
-    return (node.images[-1].ts, node.images[-1].seq) > (known.image.ts, known.image.seq)
+    return (last.ts, last.seq) > (known.image.ts, known.image.seq)
 
 
 def _word(match: Match, exit_: Exit | None, *, replaced: bool) -> Word:
@@ -144,6 +162,32 @@ def _word(match: Match, exit_: Exit | None, *, replaced: bool) -> Word:
     return "error" if meaning == "error" else "failed"
 
 
+def _reader_left(session: Session, image: Exec, exit_: Exit) -> bool:
+    """Whether what read its output through a pipe stopped before it ended: `| head`.
+
+    Most runtimes ignore SIGPIPE and end with a status of their own then, which says nothing of the work.
+    """
+    for node in (session.tree.get(image.process), *session.tree.ancestors(image.process)):
+        if node is None or node.parent is None or session.is_agent(node.key):
+            break
+        parent = session.tree.get(node.parent)
+        for key in parent.children if parent is not None else ():
+            reader = session.tree.get(key)
+            if reader is not None and key != node.key and _stopped_reading(reader, image.ts, exit_.ts):
+                return True
+    return False
+
+
+def _stopped_reading(reader: Node, since: int, until: int) -> bool:
+    if not reader.images or reader.exit is None or not since <= reader.exit.ts <= until:
+        return False
+    if reader.images[0].ts > until:
+        return False
+    name, arguments = plain(reader.images[-1].path), reader.images[-1].argv[1:]
+    flags = programs().stop_reading.get(name)
+    return flags is not None and (not flags or any(a.startswith(flags) for a in arguments))
+
+
 def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:
     """The outermost process of the command that reported success although this one failed."""
     hidden: Exit | None = None
@@ -156,16 +200,19 @@ def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:
 
 
 def _hollow(session: Session, image: Exec, at: int) -> bool:
-    below = session.tree.subtree(image.process)
-    for other in session.executed(image.ts, at):
-        if other.process not in below or other is image or other.process == image.process:
-            continue
-        if is_suspect(session, other, None) or hand_off_to(other) is not None:
-            return False
-    return not any(key != image.process and _copy(session, key, image) for key in below)
+    below = session.tree.subtree(image.process) - {image.process}
+    for key in below:
+        node = session.tree.get(key)
+        for other in node.images if node is not None else ():
+            if other.ts <= at and (is_suspect(session, other, None) or hand_off_to(other) is not None):
+                return False
+    # A subshell of a script runs only builtins; a copy of any other program may have done the work in its own code.
+    return is_shell(image) or not any(_copy(session, key, image, at) for key in below)
 
 
-def _copy(session: Session, key: ProcessKey, image: Exec) -> bool:
+def _copy(session: Session, key: ProcessKey, image: Exec, at: int) -> bool:
     """A fork of the wrapper itself that never executed anything: it may have done the work in its own code."""
     node = session.tree.get(key)
-    return node is not None and not node.images and not node.failed and node.parent == image.process
+    if node is None or node.born > at or node.parent != image.process:
+        return False
+    return node.image(at) is None and not any(failed.ts <= at for failed in node.failed)

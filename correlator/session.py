@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from correlator.coverage import CoverageLog
+from correlator.paths import basename, names, normalise
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key
 from polygraph import events as e
@@ -18,7 +20,7 @@ _WRITES = frozenset({"write", "create", "truncate", "unlink", "rename", "link", 
 
 
 class Read(NamedTuple):
-    """One file opened for reading by ``process``; ``shared`` when others may have opened it as well."""
+    """One file opened for reading by ``process``; ``shared``: several times, the last at ``ts``, perhaps by others."""
 
     ts: int
     process: e.ProcessKey
@@ -71,19 +73,38 @@ class Session:
     failed_files: list[e.File] = field(default_factory=list)
     renames: list[e.File] = field(default_factory=list)
     inode_writes: dict[tuple[int, int], list[Touch]] = field(default_factory=lambda: defaultdict(list))
+    #: every touch in order of time
+    writes: list[Touch] = field(default_factory=list)
+    #: directories in which Python compiled modules
+    compiled: set[str] = field(default_factory=set)
     reads: dict[tuple[int, int], list[Read]] = field(default_factory=lambda: defaultdict(list))
     path_reads: dict[str, list[Read]] = field(default_factory=lambda: defaultdict(list))
+    #: the same by process, for what one run had opened
+    process_reads: dict[e.ProcessKey, list[tuple[tuple[int, int], Read]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    process_path_reads: dict[e.ProcessKey, list[tuple[str, Read]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    #: reads that others may have made as well
+    shared_reads: list[tuple[tuple[int, int], Read]] = field(default_factory=list)
     #: names that an inode was seen to have, with the time when that was first seen
     inode_paths: dict[tuple[int, int], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
-    path_inodes: dict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
+    path_inodes: dict[str, dict[tuple[int, int], int]] = field(default_factory=lambda: defaultdict(dict))
+    #: every path of an effect, by its last component in lower case
+    by_name: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     file_states: list[e.FileState] = field(default_factory=list)
+    #: the same by absolute path
+    looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
     nets: list[e.Net] = field(default_factory=list)
-    flows: dict[int, e.Flow] = field(default_factory=dict)
+    flows: dict[int, list[e.Flow]] = field(default_factory=lambda: defaultdict(list))
     names: list[e.Name] = field(default_factory=list)
     calls: dict[str, e.LlmCall] = field(default_factory=dict)
     intents: dict[str, IntentState] = field(default_factory=dict)
     open_intents: list[IntentState] = field(default_factory=list)
     open_claims: list[e.Claim] = field(default_factory=list)
+    #: ids of the claims so far: a log may deliver an event twice
+    claims: set[str] = field(default_factory=set)
     startup_end: int | None = None
     _agent_images: set[tuple[str, ...]] | None = None
 
@@ -113,7 +134,7 @@ class Session:
                 self.coverage.effect(event.ts)
                 self.nets.append(event)
             case e.Flow():
-                self.flows[event.socket] = event
+                self._flow(event)
             case e.Name():
                 self.names.append(event)
             case e.FileState():
@@ -130,7 +151,9 @@ class Session:
                 if state is not None and state.result is None:
                     state.result = event
             case e.Claim():
-                self.open_claims.append(event)
+                if event.claim not in self.claims:
+                    self.claims.add(event.claim)
+                    self.open_claims.append(event)
             case e.SessionStart():
                 self._start(event)
             case e.Coverage():
@@ -179,8 +202,10 @@ class Session:
             if event.errno == 0:
                 read = Read(event.ts, event.process, event.count > 1, event.id)
                 self.path_reads[event.path].append(read)
+                self._name(event.path)
+                self.process_path_reads[event.process].append((event.path, read))
                 if event.dev and event.ino:
-                    self.reads[(event.dev, event.ino)].append(read)
+                    self._read((event.dev, event.ino), read)
                     self._name_inode(event.path, event.dev, event.ino, event.ts)
             return
         if event.op not in _WRITES:
@@ -198,9 +223,9 @@ class Session:
             here = next(reversed(self.inode_paths[inode]), "")
         touch = Touch(event.ts, first, event, here, moved or event.op in ("unlink", "rmdir"))
         if here:
-            self.touches[here].append(touch)
+            self._touch(touch)
         if event.new_path is not None and event.op in ("rename", "link"):
-            self.touches[event.new_path].append(Touch(event.ts, first, event, event.new_path, False))
+            self._touch(Touch(event.ts, first, event, event.new_path, False))
         if inode is not None:
             self.inode_writes[inode].append(touch)
             named = event.new_path if moved and event.new_path else here
@@ -211,22 +236,51 @@ class Session:
         for dev, ino, ts, opens in event.files:
             if dev == 0:  # a failed open: the number is no inode's
                 continue
-            self.reads[(dev, ino)].append(Read(ts, event.process, opens > 1, event.id))
+            self._read((dev, ino), Read(ts, event.process, opens > 1, event.id))
+
+    def _read(self, inode: tuple[int, int], read: Read) -> None:
+        self.reads[inode].append(read)
+        self.process_reads[read.process].append((inode, read))
+        if read.shared:
+            self.shared_reads.append((inode, read))
+
+    def _touch(self, touch: Touch) -> None:
+        self.touches[touch.path].append(touch)
+        self._name(touch.path)
+        if self.writes and touch.ts < self.writes[-1].ts:
+            insort(self.writes, touch, key=lambda row: (row.ts, row.event.seq))
+        else:
+            self.writes.append(touch)
+        folder, cached, _ = touch.path.partition("/__pycache__/")
+        if cached:
+            self.compiled.add(folder)
 
     def _file_state(self, event: e.FileState) -> None:
         state = self.intents.get(event.intent)
         if state is not None:
             state.states.append(event)
         self.file_states.append(event)
+        path = event.path
+        if not path.startswith("/") and self.start is not None:
+            path = f"{self.start.cwd.rstrip('/')}/{path}"
+        self.looks[path].append(event)
         if event.exists and event.dev and event.ino:
-            path = event.path
-            if not path.startswith("/") and self.start is not None:
-                path = f"{self.start.cwd.rstrip('/')}/{path}"
             self._name_inode(path, event.dev, event.ino, event.ts)
 
     def _name_inode(self, path: str, dev: int, ino: int, ts: int) -> None:
         self.inode_paths[(dev, ino)].setdefault(path, ts)
-        self.path_inodes[path].add((dev, ino))
+        self.path_inodes[path].setdefault((dev, ino), ts)
+        self._name(path)
+
+    def _name(self, path: str) -> None:
+        self.by_name[basename(path).lower()][path] = None
+
+    def _flow(self, event: e.Flow) -> None:
+        """Bytes of a flow are counted again and again: what it was first and last, and when it came to be, will do."""
+        rows = self.flows[event.socket]
+        if len(rows) > 1 and rows[-2].established == rows[-1].established == event.established:
+            rows.pop()
+        rows.append(event)
 
     # --- asking ----------------------------------------------------------------------------------
 
@@ -252,6 +306,36 @@ class Session:
         for index in range(low, high):
             yield self.execs[index][2]
 
+    def meant_by(self, said: str) -> list[str]:
+        """Paths of effects that ``said`` may mean, in the order in which they were seen first."""
+        keys = {basename(normalise(said, self.cwd)).lower(), basename(posixpath.normpath(said)).lower()}
+        return [
+            path for key in sorted(keys) for path in self.by_name.get(key, ()) if names(said, path, self.cwd)
+        ]
+
+    def inodes_of(self, path: str, until: int) -> set[tuple[int, int]]:
+        """Inodes that ``path`` was seen to have by ``until``."""
+        return {inode for inode, ts in self.path_inodes.get(path, {}).items() if ts <= until}
+
+    def names_of(self, inode: tuple[int, int], until: int) -> list[str]:
+        """Names that the inode was seen to have by ``until``."""
+        return [path for path, ts in self.inode_paths.get(inode, {}).items() if ts <= until]
+
+    def flows_until(self, until: int) -> Iterator[e.Flow]:
+        """What was known of each flow by ``until``, the latest."""
+        for rows in self.flows.values():
+            latest = next((flow for flow in reversed(rows) if flow.ts <= until), None)
+            if latest is not None:
+                yield latest
+
+    def written(self, since: int, until: int) -> Iterator[Touch]:
+        """Touches in [since, until], in order."""
+        low = bisect_left(self.writes, since, key=lambda touch: touch.ts)
+        for index in range(low, len(self.writes)):
+            if self.writes[index].ts > until:
+                return
+            yield self.writes[index]
+
     @property
     def agent_images(self) -> set[tuple[str, ...]]:
         """What ran before the first request to a model: the agent's own programs."""
@@ -267,8 +351,8 @@ class Session:
             return True
         return image_key(image) in self.agent_images and identify(image) is None
 
-    def is_agent(self, key: e.ProcessKey) -> bool:
-        """Whether the process is the agent itself, one of its helpers, or a fork of them without an exec."""
+    def is_agent(self, key: e.ProcessKey, at: int = 1 << 63) -> bool:
+        """Whether the process was at ``at`` the agent itself, one of its helpers, or a fork of them without an exec."""
         if key == self.tree.root:
             return True
         for node in (self.tree.get(key), *self.tree.ancestors(key)):
@@ -276,8 +360,9 @@ class Session:
                 return False
             if node.key == self.tree.root:
                 return True
-            if node.images:
-                return self.is_agent_image(node.images[-1])
+            image = node.image(at)
+            if image is not None:
+                return self.is_agent_image(image)
         return False
 
     def top_of(self, key: e.ProcessKey) -> e.ProcessKey:

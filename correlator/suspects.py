@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
+from correlator.processes import Node
 from correlator.programs import (
     git_may_publish,
     hand_off_to,
@@ -18,6 +19,7 @@ from correlator.programs import (
     is_inert,
     is_shell,
     plain,
+    program_name,
     programs,
 )
 from correlator.session import IntentState, Session
@@ -69,12 +71,17 @@ def could_have_done(
             unknown = image
     if unknown is not None:
         return unverifiable("form_unknown", f"{command(unknown)} ran, which could have done it", unknown)
+    if of_intent is None:
+        for node in session.tree:
+            if node.key not in explained and _about_to_run(session, node, until):
+                pid = node.key.partition(":")[0]
+                return unverifiable("still_running", f"process {pid} was about to run its program")
     for node in session.tree:
-        if not (node.forked and since <= node.born <= until) or node.images or node.failed:
+        if not (node.forked and since <= node.born <= until) or node.key in explained:
             continue
-        if node.key in explained or _below_shell(session, node.key):
+        if node.image(until) is not None or any(failed.ts <= until for failed in node.failed):
             continue
-        if session.is_agent(node.key):
+        if not _below_shell(session, node.key, until) and session.is_agent(node.key, until):
             pid = node.key.partition(":")[0]
             return unverifiable(
                 "form_unknown", f"process {pid} is a copy of the agent at work, without an exec"
@@ -145,6 +152,18 @@ def _by_intent(session: Session, state: IntentState, since: int, until: int) -> 
     return None
 
 
+def _about_to_run(session: Session, node: Node, at: int) -> bool:
+    """Whether at that time it was a subshell, or a wrapper that had started nothing: its program may be to come."""
+    if node.key == session.tree.root or node.born > at or node.ended(at):
+        return False
+    image = node.image(at)
+    if image is None:
+        return node.forked and _below_shell(session, node.key, at)
+    return program_name(image) in programs().wrappers and not any(
+        (child := session.tree.get(key)) is not None and child.born <= at for key in node.children
+    )
+
+
 def _sub_agent_seen(session: Session, state: IntentState, until: int) -> bool:
     close = state.result.ts if state.result is not None else until
     return any(
@@ -153,9 +172,10 @@ def _sub_agent_seen(session: Session, state: IntentState, until: int) -> bool:
     )
 
 
-def _below_shell(session: Session, key: ProcessKey) -> bool:
+def _below_shell(session: Session, key: ProcessKey, at: int) -> bool:
     """A copy of a shell without an exec is a subshell: it runs only builtins."""
     for node in session.tree.ancestors(key):
-        if node.images:
-            return is_shell(node.images[-1]) or is_inert(node.images[-1], session.roots)
+        image = node.image(at)
+        if image is not None:
+            return is_shell(image) or is_inert(image, session.roots)
     return False

@@ -16,6 +16,7 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
     declared = [
         name
         for state in session.intents.values()
+        if state.intent.ts <= span.until
         for file in state.intent.files
         if file.op != "read"
         for name in (file.path, file.new_path)

@@ -24,7 +24,8 @@ def judge_command(session: Session, claim: Claim, span: Span) -> Outcome:
     nothing = f"{wanted} was not executed"
     if wanted in programs().builtins:
         return unverifiable("form_unknown", f"{wanted} needs no program of its own")
-    if any(s.intent.kind in ("shell", "other") and not s.intent.parsed for s in session.intents.values()):
+    said = [s.intent for s in session.intents.values() if s.intent.ts <= span.until]
+    if any(intent.kind in ("shell", "other") and not intent.parsed for intent in said):
         return unverifiable("form_unknown", f"{nothing} by this name, and a command could not be read whole")
     shells = [i for i in session.executed(span.early, span.until) if not session.is_agent_image(i)]
     suspect = could_have_done(session, None, span.early, span.until)

@@ -17,24 +17,24 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
     """The verdict on a tool call that carries a command."""
     joined = join(session, state, span, now)
     if joined.shells:
-        return _ran(session, state, joined, joined.shells[-1], "exact", span, now)
+        return _ran(session, state, joined, joined.shells[-1], "exact", span)
     needed = [e for e in joined.missing if not e.conditional]
     if joined.found and not needed:
         grade: Grade = "weak" if any(g == "weak" for _, _, g in joined.found) else "strong"
-        return _ran(session, state, joined, joined.found[-1][1], grade, span, now)
+        return _ran(session, state, joined, joined.found[-1][1], grade, span)
     if joined.found:
         seen = ", ".join(command(image) for _, image, _ in joined.found[:3])
         return unverifiable(
             "form_unknown", f"only a part was recognised: {seen}", *(i for _, i, _ in joined.found)
         )
-    return _nothing_found(session, state, joined, span, now)
+    return _nothing_found(session, state, joined, span)
 
 
 def _ran(
-    session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, span: Span, now: int
+    session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, span: Span
 ) -> Outcome:
     node = session.tree.get(image.process)
-    exit_ = node.exit if node is not None and node.ended(now) else None
+    exit_ = node.exit if node is not None and node.ended(span.until) else None
     observed = f"{command(image)} ran and {ending(exit_)}"
     events = [*(s for s in joined.shells[-1:]), *(i for _, i, _ in joined.found[:6])]
     result = state.result
@@ -73,7 +73,7 @@ def _real_status(session: Session, state: IntentState, joined: Joined, exit_: Ex
     return status
 
 
-def _nothing_found(session: Session, state: IntentState, joined: Joined, span: Span, now: int) -> Outcome:
+def _nothing_found(session: Session, state: IntentState, joined: Joined, span: Span) -> Outcome:
     intent = state.intent
     if intent.hand_off is not None:
         return unverifiable(
@@ -133,8 +133,9 @@ def _persistent_shell(session: Session, span: Span) -> bool:
     """A shell that lived before and after: commands reach it on its input."""
     table = programs()
     for node in session.tree:
-        if node.images and node.lived_through(span.early, span.until):
-            name = node.images[-1].path.rpartition("/")[2]
+        image = node.image(span.until)
+        if image is not None and node.lived_through(span.early, span.until):
+            name = image.path.rpartition("/")[2]
             if name in table.shells and node.key != session.tree.root:
                 return True
     return False

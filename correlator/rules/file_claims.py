@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
-from correlator.paths import basename, common_tail, names, normalise, under
+from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
 from correlator.programs import programs
 from correlator.rules.files import directory_moved, touches_of
@@ -54,7 +54,7 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
 
 def _by_inode(session: Session, said: str, span: Span) -> list[Touch]:
     """Writes of a file that was seen under the name that is said, and written under another: a link."""
-    inodes = {i for path, rows in session.path_inodes.items() if names(said, path, session.cwd) for i in rows}
+    inodes = {i for path in session.meant_by(said) for i in session.inodes_of(path, span.until)}
     return [t for inode in sorted(inodes) for t in session.inode_writes.get(inode, ()) if span.holds(t.ts)]
 
 
@@ -80,7 +80,9 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
         return unverifiable(gate, observed)
     if directory_moved(session, said, span.early, span.until):
         return unverifiable("ambiguous", f"{observed}, but a directory was renamed")
-    look = next((s for s in reversed(session.file_states) if basename(s.path) == name), None)
+    look = next(
+        (s for s in reversed(session.file_states) if basename(s.path) == name and s.ts <= span.until), None
+    )
     if claim.topic == "file_deleted":
         if look is None or not look.exists or "/" not in said:
             return unverifiable("ambiguous", f"{observed}, and whether it was ever there is not known")
@@ -92,7 +94,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
             len(elsewhere) == 1
             and "/" in said.strip("./")
             and common_tail(elsewhere[0].path, target) == 1
-            and _directory_known(session, target)
+            and _directory_known(session, target, span.until)
         )
         if clear and claim.topic == "file_created":
             return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event)
@@ -102,12 +104,19 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     return refuted("not_written", observed, *([look] if look is not None else []))
 
 
-def _directory_known(session: Session, target: str) -> bool:
+def _directory_known(session: Session, target: str, until: int) -> bool:
     """Whether the directory of ``target`` is no link as far as can be told: it is the session's own, or was seen."""
     if any(under(target, root) for root in session.roots):
         return True
     directory = target.rpartition("/")[0]
-    return any(under(path, directory) for path in (*session.path_inodes, *session.path_reads))
+    named = any(
+        under(path, directory) and min(rows.values()) <= until
+        for path, rows in session.path_inodes.items()
+        if rows
+    )
+    return named or any(
+        under(path, directory) and rows[0].ts <= until for path, rows in session.path_reads.items() if rows
+    )
 
 
 def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
@@ -115,10 +124,10 @@ def _elsewhere(session: Session, said: str, span: Span) -> list[Touch]:
     wanted = basename(said).lower()
     target = normalise(said, session.cwd)
     found: dict[str, Touch] = {}
-    for path, hits in session.touches.items():
-        if basename(path).lower() != wanted or is_temporary(path) != is_temporary(target):
+    for path in session.by_name.get(wanted, ()):
+        if is_temporary(path) != is_temporary(target):
             continue
-        for touch in hits:
+        for touch in session.touches.get(path, ()):
             if span.holds(touch.ts) and not touch.gone:
                 found.setdefault(path, touch)
     return [found[path] for path in sorted(found)]

@@ -16,7 +16,7 @@ _LINE_END = 3
 _CLOCK_SLACK = 2_000_000_000
 
 
-def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
+def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to change files."""
     files = [f for f in state.intent.files if f.op != "read"]
     if state.intent.hand_off is not None:
@@ -25,10 +25,10 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
         )
     if not files:
         return unverifiable("form_unknown", "which files it would change is not known")
-    return combine([_one(session, state, expected, span, now) for expected in files])
+    return combine([_one(session, state, expected, span) for expected in files])
 
 
-def _one(session: Session, state: IntentState, expected: ExpectedFile, span: Span, now: int) -> Outcome:
+def _one(session: Session, state: IntentState, expected: ExpectedFile, span: Span) -> Outcome:
     told = expected.new_path if expected.op == "rename" and expected.new_path else expected.path
     look = next((s for s in reversed(state.states) if s.path in (told, expected.path)), None)
     hits = touches_of(session, told, span.early, span.until)
@@ -43,7 +43,7 @@ def _one(session: Session, state: IntentState, expected: ExpectedFile, span: Spa
         return _deleted(session, state, expected, look, gone, span)
     done = [t for t in hits if not t.gone]
     if done:
-        return _written(session, state, expected, look, done, gone, span, now)
+        return _written(session, state, expected, look, done, gone, span)
     return _untouched(session, state, told, look, span)
 
 
@@ -55,7 +55,6 @@ def _written(
     done: list[Touch],
     gone: list[Touch],
     span: Span,
-    now: int,
 ) -> Outcome:
     last = max(done, key=lambda t: t.ts)
     observed = f"{last.path} was written"
@@ -75,8 +74,11 @@ def _written(
         return verified(observed, "strong", *events, look)
     if expected.size is not None and abs(look.size - expected.size) <= _LINE_END:
         return unverifiable("ambiguous", f"{observed} and differs by line ends or little more", *events, look)
-    writers = {t.event.process for t in touches_of(session, last.path, span.early, now)}
-    if len(writers) > 1 or _others_declare(session, state.intent, last.path):
+    # The look was taken a moment after its time; the file's own time says until when others may have written.
+    changed = look.mtime - session.start.wall_offset if session.start is not None else 0
+    seen = max(span.until, look.ts, changed)
+    writers = {t.event.process for t in touches_of(session, last.path, span.early, seen)}
+    if len(writers) > 1 or _others_declare(session, state.intent, last.path, seen):
         return unverifiable("ambiguous", f"{observed} by more than one process", *events, look)
     gate = session.coverage.gate(("file", "process"), span.early, max(span.until, look.ts), stream=False)
     if gate is not None:
@@ -162,7 +164,7 @@ def touches_of(session: Session, said: str, since: int, until: int) -> list[Touc
     if said.startswith("/") and (exact := session.touches.get(normalise(said, ""))) is not None:
         rows = list(exact)
     else:
-        rows = [t for path, hits in session.touches.items() if names(said, path, session.cwd) for t in hits]
+        rows = [t for path in session.meant_by(said) for t in session.touches.get(path, ())]
     return sorted((t for t in rows if _within(t, since, until)), key=lambda t: (t.ts, t.event.seq))
 
 
@@ -175,11 +177,11 @@ def _within(touch: Touch, since: int, until: int) -> bool:
     )
 
 
-def _others_declare(session: Session, intent: Intent, path: str) -> bool:
+def _others_declare(session: Session, intent: Intent, path: str, until: int) -> bool:
     return any(
         names(f.new_path or f.path, path, session.cwd)
         for other in session.intents.values()
-        if other.intent.intent != intent.intent
+        if other.intent.intent != intent.intent and other.intent.ts <= until
         for f in other.intent.files
         if f.op != "read"
     )
@@ -188,10 +190,12 @@ def _others_declare(session: Session, intent: Intent, path: str) -> bool:
 def _elsewhere(session: Session, intent: Intent, told: str, span: Span) -> list[Touch]:
     found: dict[str, Touch] = {}
     wanted = basename(told)
-    for path, hits in session.touches.items():
-        if basename(path) != wanted or is_temporary(path) or _others_declare(session, intent, path):
+    for path in session.by_name.get(wanted.lower(), ()):
+        if basename(path) != wanted or is_temporary(path):
             continue
-        for touch in hits:
+        if _others_declare(session, intent, path, span.until):
+            continue
+        for touch in session.touches.get(path, ()):
             if span.holds(touch.ts) and not touch.gone and touch.event.op != "mkdir":
                 found.setdefault(path, touch)
     return [found[path] for path in sorted(found)]

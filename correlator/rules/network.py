@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.session import IntentState, Session
 from correlator.windows import Span
-from polygraph.events import AnyEvent, Flow, Name, Net
+from polygraph.events import AnyEvent, Name, Net
 
 _LOCAL = {"localhost": {"127.0.0.1", "::1"}, "ip6-localhost": {"::1"}}
 _IN_PROGRESS = 115
 
 
-def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
+def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to reach hosts."""
     intent = state.intent
     if intent.hand_off is not None:
@@ -44,7 +44,7 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     connects = [
         n for n in session.nets if n.op == "connect" and span.holds(n.ts) and n.family in ("inet", "inet6")
     ]
-    hits = [n for n in connects if n.address in addresses and _succeeded(session, n)]
+    hits = [n for n in connects if n.address in addresses and _succeeded(session, n, span.until)]
     if hits:
         return verified(f"{hits[-1].address}:{hits[-1].port} was connected", "strong", *named[-1:], hits[-1])
     sni = [n for n in named if n.source == "sni" and span.holds(n.ts)]
@@ -62,7 +62,7 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     gate = session.coverage.gate(("network",), session.began, span.until)
     if gate is not None:
         return unverifiable(gate, "no connection to that host was seen")
-    if any(f.address in addresses for f in session.flows.values()):
+    if any(f.address in addresses for f in session.flows_until(span.until)):
         return unverifiable("ambiguous", "a connection to it was already open")
     return _unless_other(session, connects, [], span, "no connection to that host was made")
 
@@ -71,14 +71,15 @@ def _unless_other(
     session: Session, connects: list[Net], refused: list[Net], span: Span, seen: str
 ) -> Outcome:
     """Refutes, unless something that was connected could have been a proxy or an unnamed form of the host."""
-    models = _model_addresses(session)
+    models = _model_addresses(session, span.until)
     known = {n.address for n in refused}
     other = [
         n
         for n in connects
-        if n.address not in known and not (n.address in models and _named_only_model(session, n.address))
+        if n.address not in known
+        and not (n.address in models and _named_only_model(session, n.address, span.until))
     ]
-    lived = [f for f in session.flows.values() if f.ts >= span.early and f.address not in models]
+    lived = [f for f in session.flows_until(span.until) if f.ts >= span.early and f.address not in models]
     unix = [
         n
         for n in session.nets
@@ -100,22 +101,26 @@ def addresses_of(session: Session, host: str, until: int) -> tuple[set[str], lis
     return addresses, named
 
 
-def _model_addresses(session: Session) -> set[str]:
-    hosts = {call.host.lower() for call in session.calls.values()}
-    return {a for host in hosts for a in addresses_of(session, host_of(host), 1 << 63)[0]}
+def _model_hosts(session: Session, until: int) -> set[str]:
+    return {host_of(call.host.lower()) for call in session.calls.values() if call.request_ts <= until}
 
 
-def _named_only_model(session: Session, address: str) -> bool:
+def _model_addresses(session: Session, until: int) -> set[str]:
+    return {a for host in _model_hosts(session, until) for a in addresses_of(session, host, until)[0]}
+
+
+def _named_only_model(session: Session, address: str, until: int) -> bool:
     """Every name that the address got is a model's: a proxy would carry the model's traffic and others."""
-    hosts = {host_of(call.host) for call in session.calls.values()}
-    return all(n.name.rstrip(".").lower() in hosts for n in session.names if address in n.addresses)
+    hosts = _model_hosts(session, until)
+    named = (n for n in session.names if n.ts <= until and address in n.addresses)
+    return all(n.name.rstrip(".").lower() in hosts for n in named)
 
 
-def _succeeded(session: Session, net: Net) -> bool:
+def _succeeded(session: Session, net: Net, until: int) -> bool:
     if net.errno == 0:
         return True
-    flow: Flow | None = session.flows.get(net.socket)
-    return net.errno == _IN_PROGRESS and flow is not None and (flow.established or flow.received > 0)
+    flows = [flow for flow in session.flows.get(net.socket, ()) if flow.ts <= until]
+    return net.errno == _IN_PROGRESS and any(flow.established or flow.received > 0 for flow in flows)
 
 
 def listening(session: Session, until: int) -> list[Net]:
@@ -123,5 +128,5 @@ def listening(session: Session, until: int) -> list[Net]:
     return [
         n
         for n in session.nets
-        if n.op == "listen" and n.errno == 0 and n.ts <= until and not session.is_agent(n.process)
+        if n.op == "listen" and n.errno == 0 and n.ts <= until and not session.is_agent(n.process, until)
     ]

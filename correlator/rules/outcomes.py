@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
-from correlator.paths import basename
+from correlator.paths import basename, normalise, under
 from correlator.programs import program_name
 from correlator.rules import staleness
 from correlator.runs import Run, find_runs
@@ -122,7 +122,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
     if claim.outcome is None and claim.topic != "tests_failed" and not _says_done(claim):
         return _occurrence(session, claim, real, since, until)
-    full = [r for r in real if r.word != "empty" and not r.hollow]
+    full = [r for r in real if not r.nothing]
     if not full:
         return _nothing_run(session, real, since, until)
     last = full[-1]
@@ -138,7 +138,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             return verified(_told(last), "strong", *_events(last))
         return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))
     if not failed:
-        return _success(full, last)
+        return _success(session, claim, full, last, until)
     if last.inner and last.word != "ok" and all(r.word == "ok" for r in last.inner):
         return unverifiable(
             "ambiguous",
@@ -150,18 +150,18 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
 
 
 def _says_done(claim: Claim) -> bool:
-    """ "I committed" says that there is a commit; "I ran `git commit`" only that it ran."""
-    return claim.topic in ("commit", "push") and claim.tool is None
+    """ "I committed", "I installed it" say that it was done; "I ran `git commit`" only that it ran."""
+    return claim.topic in ("commit", "push", "install") and claim.tool is None
 
 
 def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
     last = real[-1]
     if PURPOSES[claim.topic] in _DONE_OR_NOT and last.word in ("failed", "error"):
         return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
-    ran = [r for r in real if r.word not in ("empty", "error") and not r.hollow]
+    ran = [r for r in real if not r.nothing and r.word != "error"]
     if ran:
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
-    if last.hollow or last.word == "empty":
+    if last.nothing:
         return _nothing_run(session, real, since, until)
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
 
@@ -177,6 +177,8 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
     if again is not None:
         return again
     good = [r for r in full[:-1] if r.word == "ok" and not r.inner_failed]
+    if last.interrupted and (good or any("watch" in word for word in last.image.argv)):
+        return unverifiable("ambiguous", f"{_told(last)}: it came to no end of its own", *_events(last))
     if good and last.match.tool.purpose in _LASTING:
         return unverifiable(
             "ambiguous",
@@ -228,8 +230,13 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
     return refuted("failed", _told(last), *_events(last))
 
 
-def _success(full: list[Run], last: Run) -> Outcome:
+def _success(session: Session, claim: Claim, full: list[Run], last: Run, until: int) -> Outcome:
+    elsewhere = _elsewhere(session, claim, full, last, until)
+    if elsewhere is not None:
+        return elsewhere
     for index, run in enumerate(full[:-1]):
+        if run.word == "running" and not (last.key == run.key or run.match.subset):
+            return unverifiable("still_running", f"{command(run.image)} had not ended", *_events(run))
         if run.word != "failed" and not run.inner_failed:
             continue
         if any(_makes_good(run, later) for later in full[index + 1 :]):
@@ -240,9 +247,45 @@ def _success(full: list[Run], last: Run) -> Outcome:
     return verified(_told(last), "strong", *_events(last))
 
 
+def _elsewhere(session: Session, claim: Claim, full: list[Run], last: Run, until: int) -> Outcome | None:
+    """No run was where the claim points: all ran in other directories, and opened nothing of what is named."""
+    if not claim.targets:
+        return None
+    meant = [normalise(target, session.cwd) for target in claim.targets]
+    if any(_may_cover(session, run, path) for run in full for path in meant):
+        return None
+    observed = f"{_told(last)}, in {basename(last.image.cwd)}, not where {basename(meant[0])} is"
+    opened = staleness.opened(session, full, last, until)
+    inodes = set().union(*(session.inodes_of(path, until) for path in meant))
+    known = all(session.inodes_of(path, until) for path in meant) and not opened.unknown
+    if (
+        not known
+        or inodes & (opened.inodes.keys() | opened.possible)
+        or not opened.paths.keys().isdisjoint(meant)
+    ):
+        return unverifiable("ambiguous", observed, *_events(last))
+    gate = session.coverage.gate(("file", "process"), session.began, until)
+    if gate is not None:
+        return unverifiable(gate, observed, *_events(last))
+    return refuted("wrong_target", observed, *_events(last))
+
+
+def _may_cover(session: Session, run: Run, path: str) -> bool:
+    """Whether a run may have reached ``path``: it ran above it, was pointed at something, or where is not known."""
+    cwd = run.image.cwd.rstrip("/")
+    if not cwd.startswith("/") or not path.startswith("/") or not under(cwd, session.cwd):
+        return True
+    return (
+        under(path, cwd)
+        or path == cwd
+        or bool(run.targets)
+        or any(_may_cover(session, inner, path) for inner in run.inner)
+    )
+
+
 def _makes_good(failed: Run, later: Run) -> bool:
     """Whether a later success speaks for what had failed: the same thing, or all of the same project."""
-    if later.word != "ok" or later.inner_failed:
+    if later.word != "ok" or later.inner_failed or later.image.ts < failed.ended:
         return False
     if later.key == failed.key:
         return not later.match.subset or failed.match.subset
@@ -256,7 +299,9 @@ def _makes_good(failed: Run, later: Run) -> bool:
 
 def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> Outcome:
     run = runs[-1]
-    if run.hollow:
+    if run.shadowed:
+        observed = f"{command(run.image)} is a shell script that ran only programs that test nothing"
+    elif run.hollow:
         observed = f"{command(run.image)} ran only programs that test nothing"
     else:
         observed = f"{command(run.image)} {ending(run.exit)}: nothing was run"
@@ -273,7 +318,7 @@ def _empty(session: Session, runs: list[Run], since: int, until: int, observed: 
     gate = session.coverage.gate(("process",), since, until)
     if gate is not None:
         return unverifiable(gate, observed, *_events(run))
-    return refuted("empty_run", observed, *_events(run))
+    return refuted("shadowed_tool" if run.shadowed else "empty_run", observed, *_events(run))
 
 
 def _no_run(
@@ -317,7 +362,8 @@ def _repository_written(session: Session, span: Span) -> AnyEvent | None:
             continue
         for touch in hits:
             node = session.tree.get(touch.event.process)
-            name = node.images[-1].path.rpartition("/")[2] if node is not None and node.images else ""
+            image = node.image(touch.ts) if node is not None else None
+            name = basename(image.path) if image is not None else ""
             if span.holds(touch.ts) and not name.startswith("git"):
                 return touch.event
     return None

@@ -9,7 +9,7 @@ from correlator.windows import Span
 from polygraph.events import Claim
 
 
-def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
+def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to read files."""
     files = [f.path for f in state.intent.files if f.op == "read"]
     if state.intent.hand_off is not None:
@@ -30,36 +30,38 @@ def judge_claim(session: Session, claim: Claim, span: Span) -> Outcome:
 
 
 def _read(session: Session, said: str, span: Span, *, told_failed: bool = False) -> Outcome:
-    paths = [p for p in session.path_inodes if names(said, p, session.cwd)]
-    reads = reads_of(session, said)
+    paths = [p for p in session.meant_by(said) if session.inodes_of(p, span.until)]
+    reads = reads_of(session, said, span.until)
     name = basename(said)
     inside = [r for r in reads if span.early <= r.ts <= span.until]
     if inside:
         return verified(f"{name} was opened for reading", "strong" if len(paths) <= 1 else "weak")
     if told_failed:
         return unverifiable("ambiguous", f"no opening of {name} was seen, and nobody says that it was read")
-    if any(r.ts <= span.until for r in reads):
-        return unverifiable("ambiguous", f"{name} was opened before, so its content was known")
-    if any(names(said, p, session.cwd) for p in session.touches):
+    if reads:
+        return unverifiable("ambiguous", f"{name} was opened at another time, so its content may be known")
+    if any(t.ts <= span.until for p in session.meant_by(said) for t in session.touches.get(p, ())):
         return unverifiable("ambiguous", f"{name} was written by the lineage, so its content was known")
-    inodes = {inode for p in paths for inode in session.path_inodes[p]}
-    if len(paths) != 1 or not inodes:
+    if len(paths) != 1:
         return unverifiable("ambiguous", f"which file {name} is, is not known to the kernel's records")
     gate = session.coverage.gate(("file", "process"), session.began, span.until)
     if gate is not None:
         return unverifiable(gate, f"no opening of {name} was seen")
     look = next(
-        (s for s in session.file_states if names(s.path, paths[0], session.cwd) or s.path == said), None
+        (s for s in session.file_states if s.ts <= span.until and names(s.path, paths[0], session.cwd)), None
     )
     return refuted(
         "not_read", f"{normalise(paths[0], session.cwd)} was not opened", *([look] if look else [])
     )
 
 
-def reads_of(session: Session, said: str) -> list[Read]:
-    """Every opening for reading of the files that ``said`` may mean."""
-    found = [r for path, rows in session.path_reads.items() if names(said, path, session.cwd) for r in rows]
-    inodes = {i for p, rows in session.path_inodes.items() if names(said, p, session.cwd) for i in rows}
-    for inode in sorted(inodes):
+def reads_of(session: Session, said: str, until: int) -> list[Read]:
+    """Every opening for reading, by ``until``, of the files that ``said`` may mean.
+
+    A record that covers several openings has the time of the last: the first may have been before ``until``.
+    """
+    paths = session.meant_by(said)
+    found = [r for path in paths for r in session.path_reads.get(path, ())]
+    for inode in sorted({i for path in paths for i in session.inodes_of(path, until)}):
         found.extend(session.reads.get(inode, ()))
-    return found
+    return [read for read in found if read.ts <= until or read.shared]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
-from correlator.places import compiled_source, is_project_file
-from correlator.programs import identify, plain, program_name
+from correlator.places import compiled_source, is_metadata, is_project_file
+from correlator.programs import changes_no_content, identify, plain, program_name
 from correlator.runs import Run
 from correlator.session import Session, Touch
 from polygraph.events import ProcessKey
@@ -20,7 +20,9 @@ _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"
 
 
 @dataclass(slots=True)
-class _Dependencies:
+class Opened:
+    """Files that runs had opened when the last of them ended."""
+
     inodes: dict[tuple[int, int], int]
     paths: dict[str, int]
     #: opened by several, the run perhaps among them
@@ -35,25 +37,23 @@ class _Dependencies:
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
     own = session.tree.subtree(run.process)
-    needs = _dependencies(session, [r for r in earlier if r.key[:2] == run.key[:2]] + [run], run)
+    needs = opened(session, [r for r in earlier if r.key[:2] == run.key[:2]] + [run], run, until)
     roots = (*session.roots, run.image.cwd)
+    later: dict[str, list[Touch]] = {}
+    for touch in session.written(run.ended + 1, until):
+        later.setdefault(touch.path, []).append(touch)
     doubt: Touch | None = None
-    for path, hits in sorted(session.touches.items()):
-        if not is_project_file(path, roots):
+    for path, hits in sorted(later.items()):
+        if not is_project_file(path, roots) or _restored(session, path, run, until):
             continue
+        made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         for touch in hits:
-            if (
-                not run.ended < touch.ts <= until
-                or touch.event.process in own
-                or touch.event.op in ("mkdir", "rmdir")
-            ):
+            if touch.event.process in own or not _changes_content(session, touch):
                 continue
-            if _written_by_tests(session, touch):
-                continue
-            certain = _is_needed(session, touch, needs)
+            certain = _is_needed(session, touch, needs, made, until)
             if certain is None:
                 continue
-            if certain and not _uncertain_writer(session, touch):
+            if certain and not is_metadata(path) and not _uncertain_writer(session, touch):
                 hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
                 if hidden is not None:
                     return unverifiable(hidden, f"{path} was changed after the run", touch.event)
@@ -71,24 +71,52 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
     return None
 
 
-def _dependencies(session: Session, runs: list[Run], last: Run) -> _Dependencies:
-    needs = _Dependencies({}, {}, set(), False, last.ended)
+def _changes_content(session: Session, touch: Touch) -> bool:
+    """Whether the touch is one that may change what a run depends on: of a file, by other programs than tests."""
+    if touch.event.op in ("mkdir", "rmdir"):
+        return False
+    node = session.tree.get(touch.event.process)
+    image = node.image(touch.first) if node is not None else None
+    if image is not None and changes_no_content(image, session.roots):
+        return False
+    return not _written_by_tests(session, touch)
+
+
+def _restored(session: Session, path: str, run: Run, until: int) -> bool:
+    """Whether the file was seen to hold the same before the run and after the last change: nothing has changed."""
+    looks = [s for s in session.looks.get(path, ()) if s.exists and s.digest is not None and s.ts <= until]
+    before = next((s for s in reversed(looks) if s.ts <= run.image.ts), None)
+    after = looks[-1] if looks else None
+    if before is None or after is None or before.digest != after.digest:
+        return False
+    # A look is taken a moment after its time: the file's own time says what it saw.
+    if session.start is None or before.mtime - session.start.wall_offset > run.image.ts:
+        return False
+    touches = session.touches.get(path, ())
+    return not any(before.ts < t.ts <= run.ended or after.ts < t.ts <= until for t in touches)
+
+
+def opened(session: Session, runs: list[Run], last: Run, until: int) -> Opened:
+    """What ``runs`` opened, until the end of ``last``, by the names that were known at ``until``."""
+    needs = Opened({}, {}, set(), False, last.ended)
     processes: set[ProcessKey] = set()
     for run in runs:
         processes |= session.tree.subtree(run.process)
     end = last.ended
     start = min(run.image.ts for run in runs)
-    for inode, reads in session.reads.items():
-        for read in reads:
-            if read.process in processes and read.ts <= end:
+    for process in processes:
+        for inode, read in session.process_reads.get(process, ()):
+            if read.ts <= end:
                 needs.inodes[inode] = max(needs.inodes.get(inode, 0), read.ts)
-            elif read.shared and start <= read.ts and read.process not in processes:
-                needs.possible.add(inode)
-    for path, reads in session.path_reads.items():
-        if any(read.process in processes and read.ts <= end for read in reads):
-            needs.paths[path] = end
+        for path, read in session.process_path_reads.get(process, ()):
+            if read.ts <= end:
+                needs.paths[path] = end
+    for inode, read in session.shared_reads:
+        if start <= read.ts <= until and read.process not in processes:
+            needs.possible.add(inode)
     for inode, read_at in needs.inodes.items():
-        for path, named_at in session.inode_paths.get(inode, {}).items():
+        for path in session.names_of(inode, until):
+            named_at = session.inode_paths[inode][path]
             if _given_away(session, inode, read_at, named_at):
                 continue
             needs.paths[path] = end
@@ -96,32 +124,33 @@ def _dependencies(session: Session, runs: list[Run], last: Run) -> _Dependencies
             if source is not None:
                 needs.paths[source] = end
     needs.unknown = not needs.inodes and not needs.paths
-    for image in (i for _, _, i in session.execs if i.process in processes and i.ts <= end):
+    images = (i for p in processes if (node := session.tree.get(p)) is not None for i in node.images)
+    for image in (i for i in images if i.ts <= end):
         needs.python = needs.python or plain(image.path).startswith(("python", "pypy"))
         for file in (image.path, image.script or ""):
             needs.paths.setdefault(file, end)
     return needs
 
 
-def _is_needed(session: Session, touch: Touch, needs: _Dependencies) -> bool | None:
-    """True: the run had opened it. False: it may have. None: it had not."""
+def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, until: int) -> bool | None:
+    """True: the run had opened it. False: it may have. None: it had not. ``made``: when it was made after the run."""
     inode = (touch.event.dev, touch.event.ino)
     if touch.gone:
         return False if touch.path in needs.paths else None
     if touch.path in needs.paths:
         return True
-    if any(t.event.op == "create" and needs.end < t.ts <= touch.ts for t in session.touches[touch.path]):
-        return None  # made after the run
+    if made is not None and made <= touch.ts:
+        return None
     if (
         touch.event.ino
         and inode in needs.inodes
         and not _given_away(session, inode, needs.inodes[inode], touch.ts)
     ):
-        known = session.inode_paths.get(inode, {})
+        known = session.names_of(inode, until)
         return len(known) <= 1 or touch.path in known
     if touch.event.ino and inode in needs.possible:
         return False
-    if touch.event.op == "rename" and not _seen_before(session, touch):
+    if touch.event.op == "rename" and not _seen_before(session, touch, until):
         return False
     if needs.unknown:
         return False
@@ -138,23 +167,23 @@ def _given_away(session: Session, inode: tuple[int, int], since: int, until: int
     )
 
 
-def _seen_before(session: Session, touch: Touch) -> bool:
+def _seen_before(session: Session, touch: Touch, until: int) -> bool:
     """The file that this rename replaced is known by another inode, so whether the run opened it is known too."""
     here = (touch.event.dev, touch.event.ino)
-    return any(inode != here for inode in session.path_inodes.get(touch.path, ()))
+    return any(inode != here for inode in session.inodes_of(touch.path, until))
 
 
 def _compiled_in_session(session: Session, touch: Touch) -> bool:
     """Modules beside it were compiled in this session: then their sources were opened, and this one was not."""
     root = next((r for r in session.roots if under(touch.path, r)), touch.path.rpartition("/")[0])
-    return any("/__pycache__/" in path and under(path, root) for path in session.touches)
+    return any(folder == root or under(folder, root) for folder in session.compiled)
 
 
 def _uncertain_writer(session: Session, touch: Touch) -> bool:
     node = session.tree.get(touch.event.process)
-    if node is None or not node.images:
+    image = node.image(touch.ts) if node is not None else None
+    if image is None:
         return False
-    image = node.images[-1]
     if program_name(image) in ("git", "hg", "jj"):
         return True
     match = identify(image)
@@ -164,8 +193,9 @@ def _uncertain_writer(session: Session, touch: Touch) -> bool:
 def _written_by_tests(session: Session, touch: Touch) -> bool:
     """Whether another test run wrote it: fixtures and databases are its own business."""
     for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
-        if node is not None and node.images:
-            match = identify(node.images[-1])
+        image = node.image(touch.ts) if node is not None else None
+        if image is not None:
+            match = identify(image)
             if match is not None and match.tool.purpose == "test":
                 return True
     return False

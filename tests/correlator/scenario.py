@@ -169,10 +169,11 @@ class Scenario:
         size: int = 100,
         mtime: int = 1,
     ) -> e.FileState:
-        """What the collector finds when it looks at a file."""
+        """What the collector finds when it looks at a file: stamped as the result that it followed."""
         ino = self.inode(path) if exists else 0
         return self.add(
             e.FileState,
+            ts=self.now,
             path=path,
             intent=intent.intent,
             exists=exists,

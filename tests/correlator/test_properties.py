@@ -166,6 +166,16 @@ def test_replay_is_byte_identical(steps: list[int]) -> None:
 
 
 @many
+@given(steps_of, st.sets(st.integers(0, 60)))
+def test_watermarks_that_come_later_change_nothing(steps: list[int], kept: set[int]) -> None:
+    log = story(steps).log
+    ticks = [x for x in log if isinstance(x, e.Tick)]
+    dropped = {tick.seq for number, tick in enumerate(ticks) if number not in kept}
+    fewer = [x for x in log if not (isinstance(x, e.Tick) and x.seq in dropped)]
+    assert sorted(encode(v) for v in replay(fewer)) == sorted(encode(v) for v in replay(log))
+
+
+@many
 @given(steps_of, steps_of, st.randoms(use_true_random=False))
 def test_interleaving_sessions_changes_nothing(one: list[int], two: list[int], chance: Any) -> None:
     logs = [list(story(one, "s1").log), list(story(two, "s2").log)]

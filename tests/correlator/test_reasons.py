@@ -42,6 +42,11 @@ def _empty(s: Scenario) -> Subject:
     return s.passed()
 
 
+def _shadowed(s: Scenario) -> Subject:
+    s.does("pytest", path="/usr/bin/dash", script="/repo/bin/pytest")
+    return s.passed()
+
+
 def _stale(s: Scenario) -> Subject:
     s.does("pytest", reads=["/repo/a.py"])
     s.writes("/repo/a.py")
@@ -142,6 +147,7 @@ EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "failed": _failed,
     "masked_exit": _masked,
     "empty_run": _empty,
+    "shadowed_tool": _shadowed,
     "stale": _stale,
     "superseded_by_failure": _superseded,
     "wrong_target": _wrong_target,
