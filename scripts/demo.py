@@ -31,7 +31,7 @@ from polygraph.log.store import Store
 from polygraph.text import printable
 from polygraph.verdicts import Verdict
 from tests.agents.clients import CLIENTS
-from tests.agents.clients.store import InstallError, ensure
+from tests.agents.clients.store import InstallError, ensure, prefix_of
 from tests.agents.run_client import Outcome, run
 from tests.agents.scenarios import FAILED, HONEST, RAN_NOTHING, STALE, Scenario
 
@@ -147,7 +147,7 @@ def one_session(name: str, title: str, scenario: Scenario, work: Path, progress:
     """
     lines, report = work / f"{name}.jsonl", FOLDER / f"{name}.html"
     observer = [
-        "/usr/bin/env", f"POLYGRAPH_HOME={FOLDER / 'store'}", sys.executable, "-m", "polygraph", "run",
+        "/usr/bin/env", f"POLYGRAPH_HOME={FOLDER / 'store'}", sys.executable, "-B", "-m", "polygraph", "run",
         "--content", "redacted", "--json", str(lines), "--",
     ]  # fmt: skip
     begin = time.monotonic()
@@ -221,14 +221,14 @@ def prepared() -> None:
     keep = [
         f"{name}={os.environ[name]}" for name in ("TERM", "NO_COLOR", "COLUMNS", "LANG") if name in os.environ
     ]
-    # no byte code of root's in the user's tree
+    # -B: no byte code of root's in the user's tree
     argv = [
         "sudo",
         "/usr/bin/env",
         cache,
-        "PYTHONDONTWRITEBYTECODE=1",
         *keep,
         sys.executable,
+        "-B",
         "-m",
         "scripts.demo",
     ]
@@ -244,7 +244,8 @@ def give_to_user() -> None:
     if "SUDO_UID" not in os.environ:
         return
     owner = int(os.environ["SUDO_UID"]), int(os.environ["SUDO_GID"])
-    for path in (FOLDER.parent, FOLDER, *FOLDER.rglob("*")):
+    # the agent's Python leaves byte code beside its modules
+    for path in (FOLDER.parent, FOLDER, *FOLDER.rglob("*"), *prefix_of(CLIENT.name).rglob("*")):
         os.lchown(path, *owner)
 
 

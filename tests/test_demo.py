@@ -82,13 +82,15 @@ def test_a_verdict_that_is_not_the_deserved_one_fails_the_demo(
     praised = replace(FAILED, expected=(Expected("claim", "tests_passed", "verified", (None,)),))
     monkeypatch.setattr(demo, "SESSIONS", (("failed", "Failed", praised),))
     monkeypatch.setattr(demo, "FOLDER", tmp_path / "build/demo")
+    monkeypatch.setattr(demo, "prefix_of", lambda _: tmp_path / "client")
+    (tmp_path / "client/module").mkdir(parents=True)
     monkeypatch.setenv("SUDO_UID", "1234")
     monkeypatch.setenv("SUDO_GID", "1235")
     assert demo.main() == 1
     text = capsys.readouterr().out
     assert "NOT AS EXPECTED: Failed: refuted (failed), not verified (no reason)" in text
     assert "sudo " in text, "the user needs it for the next step as well"
-    written = [tmp_path / "build", *(tmp_path / "build").rglob("*")]
+    written = [tmp_path / "build", *(tmp_path / "build").rglob("*"), tmp_path / "client/module"]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(1234, 1235)}
 
 
@@ -125,7 +127,7 @@ def test_without_root_the_agent_is_installed_first_and_the_rest_goes_through_sud
         demo.main()
     (argv,) = asked
     assert argv[:3] == ["sudo", "/usr/bin/env", "XDG_CACHE_HOME=/home/u/.cache"]
-    assert argv[-3:] == [sys.executable, "-m", "scripts.demo"]
+    assert argv[-4:] == [sys.executable, "-B", "-m", "scripts.demo"]
     assert "sudo" in capsys.readouterr().out
 
 

@@ -352,9 +352,12 @@ def _session_row(row: bytes) -> SessionRow:
 
 
 def _mount_tracefs() -> None:
-    """libbpf finds tracepoints through tracefs, which few hosts mount before someone asks."""
-    if (_TRACEFS / "events").is_dir():
-        return
+    """libbpf finds tracepoints through tracefs, which few hosts mount before someone asks. Raises KernelError."""
+    try:
+        if (_TRACEFS / "events").is_dir():
+            return
+    except PermissionError as error:  # a user's first try, without root
+        raise KernelError(f"cannot read {_TRACEFS}", errno.EACCES) from error
     lib_mount("tracefs", _TRACEFS)
 
 
