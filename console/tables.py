@@ -35,6 +35,8 @@ _INDENT = 3
 _VERDICT = 15
 #: columns from which on a heading can be more than its mark
 _ROOMY = 120
+#: columns from which on no reason need be broken
+_FULL = 80
 
 
 class Terminal(NamedTuple):
@@ -107,7 +109,10 @@ def verdict_table(
     table.add_column("said", ratio=5, overflow="fold")
     table.add_column("the kernel saw", ratio=5, overflow="fold")
     table.add_column("verdict", min_width=12, no_wrap=True)
-    table.add_column("reason", ratio=4, overflow="fold")
+    if terminal.width >= _FULL:
+        table.add_column("reason", no_wrap=True)  # as wide as the longest that is there
+    else:
+        table.add_column("reason", ratio=4, overflow="fold")
     for row in rows:
         style, folder = _STYLES.get(row.verdict, ""), printable(folders.get(row.session, ""))
         table.add_row(

@@ -32,9 +32,11 @@ def command(session: str | None, everything: bool, as_json: bool) -> None:
     from console.tables import Terminal, counts_line, verdict_table
     from console.words import brief_command
 
+    terminal = Terminal.of(sys.stdout)
     if row is not None:
-        click.echo(f"session {row.id}: {brief_command(row.command)}\n")
-    sys.stdout.write(verdict_table(found, Terminal.of(sys.stdout), folders))
+        title = f"session {row.id}: "
+        click.echo(f"{title}{brief_command(row.command, max(20, terminal.width - len(title)))}\n")
+    sys.stdout.write(verdict_table(found, terminal, folders))
     if found or why:
         click.echo(f"\n{counts_line(found)}" if found else why)
 
