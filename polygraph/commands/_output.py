@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import IO
 
@@ -18,3 +19,18 @@ def open_json(path: Path | None) -> IO[bytes] | None:
         raise PolygraphError(
             f"cannot write verdicts to {path}: {error.strerror}", "choose another path for --json"
         ) from error
+
+
+def check_report(path: Path | None) -> None:
+    """Raises PolygraphError when the report cannot be written to ``path``; what is there now stays."""
+    if path is None:
+        return
+    if path.is_dir():
+        problem = "it is a folder"
+    elif not path.absolute().parent.is_dir():
+        problem = "its folder does not exist"
+    elif not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        problem = "it may not be written"
+    else:
+        return
+    raise PolygraphError(f"cannot write the report to {path}: {problem}", "choose another path for --report")

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from polygraph.cli import EXIT_REFUTED
-from polygraph.commands._output import open_json
+from polygraph.commands._output import check_report, open_json
 from polygraph.errors import PolygraphError
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def command(
     from collector.launch import Launched, LaunchError
 
     started = time.monotonic_ns()
+    check_report(report_path)
     if otlp_url is not None:
         from exporters.endpoint import receiver
 
