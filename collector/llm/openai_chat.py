@@ -76,7 +76,9 @@ class StreamParser:
     def __init__(self) -> None:
         self._id = self._model = ""
         self._text: list[str] = []
+        #: calls by the order in which they began, and which one an index of the server means now
         self._calls: dict[int, _Call] = {}
+        self._slots: dict[int, int] = {}
         self._last = -1
         self._finish: str | None = None
         self._usage = Usage()
@@ -120,29 +122,33 @@ class StreamParser:
             index = call.get("index")
             if not isinstance(index, int) or isinstance(index, bool):
                 # Some servers give no index: an id begins a call, what has none goes on with the last.
-                index = self._last + 1 if call.get("id") else max(self._last, 0)
-            elif self._begins_another(index, call):
-                index = max(self._calls) + 1
-            self._call(index, call)
+                slot = len(self._calls) if call.get("id") else max(self._last, 0)
+            elif index not in self._slots or self._begins_another(self._slots[index], call):
+                slot = len(self._calls)
+                if slot < MAX_CALLS:
+                    self._slots[index] = slot
+            else:
+                slot = self._slots[index]
+            self._call(slot, call)
 
-    def _begins_another(self, index: int, delta: dict[str, Json]) -> bool:
+    def _begins_another(self, slot: int, delta: dict[str, Json]) -> bool:
         """Some servers give parallel calls one index: a new id with a name is a new call.
 
         A new id alone is none: others make up an id for each delta.
         """
-        known = self._calls.get(index)
+        known = self._calls.get(slot)
         ident = string(delta.get("id"))
         named = mapping(delta.get("function")).get("name") or mapping(delta.get("custom")).get("name")
         return known is not None and bool(known.id and ident and named) and ident != known.id
 
-    def _call(self, index: int, delta: dict[str, Json]) -> None:
-        call = self._calls.get(index)
+    def _call(self, slot: int, delta: dict[str, Json]) -> None:
+        call = self._calls.get(slot)
         if call is None:
             if len(self._calls) >= MAX_CALLS:
                 self._broken = True
                 return
-            call = self._calls[index] = _Call()
-        self._last = index
+            call = self._calls[slot] = _Call()
+        self._last = slot
         call.id = call.id or string(delta.get("id"))
         kind = "custom" if isinstance(delta.get("custom"), dict) else "function"
         call.custom = call.custom or kind == "custom"
@@ -150,7 +156,9 @@ class StreamParser:
         name = string(body.get("name"))
         if name != call.name:  # some servers say the name again with each delta
             call.name += name
-        call.parts.append(string(body.get("input" if kind == "custom" else "arguments")))
+        given = body.get("input" if kind == "custom" else "arguments")
+        # Some servers send the object itself, at once.
+        call.parts.append(given if isinstance(given, str) else dumps(given) or "" if given else "")
 
     def result(self, *, ended: bool) -> ModelResponse:
         """What was seen so far."""
@@ -161,9 +169,10 @@ class StreamParser:
             response_id=clean(self._id) or None,
             model=clean(self._model),
             text=clean("".join(self._text)),
-            # A call is whole when the next one has begun or the answer is finished.
             tool_calls=tuple(
-                self._calls[index].value() for index in self._calls if finished or index != self._last
+                call.value()
+                for slot, call in self._calls.items()
+                if finished or call.whole(slot == self._last)
             ),
             finish=clean(self._finish) if self._finish else None,
             usage=self._usage,
@@ -177,6 +186,15 @@ class _Call:
         self.id = self.name = ""
         self.custom = False
         self.parts: list[str] = []
+
+    def whole(self, last: bool) -> bool:
+        """Whether all of it was seen, as far as that can be told before the answer is finished.
+
+        No part of a JSON object is one. What a custom tool is given ends where the next call begins.
+        """
+        return (
+            not last if self.custom else bool(mapping(loads("".join(self.parts).encode("utf-8", "replace"))))
+        )
 
     def value(self) -> ToolCall:
         arguments = clean("".join(self.parts))

@@ -1,0 +1,244 @@
+"""collector/llm/openai_chat.py: the dialects that servers of this API speak, streamed and not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from collector.llm.model import ModelResponse, ToolCall, ToolResultItem, Usage
+from tests.collector.llm.http import Json, answer, ask, exchange, sse, stream
+
+PATH = "/v1/chat/completions"
+ASKED: Json = {"model": "m-1", "messages": [{"role": "user", "content": "Go."}]}
+
+
+def whole(message: Json, finish: str = "stop", **fields: Any) -> ModelResponse:
+    """The answer of one JSON body."""
+    choice = {"index": 0, "message": {"role": "assistant"} | message, "finish_reason": finish}
+    _, answered = exchange(
+        ask(PATH, ASKED), answer({"id": "c-1", "model": "m-1", "choices": [choice]} | fields)
+    )
+    assert answered.response is not None
+    return answered.response
+
+
+def chunk(delta: Json, finish: str | None = None, index: int = 0) -> Json:
+    return {
+        "id": "c-1",
+        "model": "m-1",
+        "choices": [{"index": index, "delta": delta, "finish_reason": finish}],
+    }
+
+
+def streamed(*chunks: Json | str, finish: str | None = "stop", done: bool = True) -> ModelResponse:
+    """The answer of a stream; ``finish`` and ``done`` say how it ends."""
+    last: list[Json | str] = [chunk({}, finish)] if finish else []
+    data = [*chunks, *last, *(["[DONE]"] if done else [])]
+    _, answered = exchange(ask(PATH, ASKED | {"stream": True}), stream(sse(data)))
+    assert answered.response is not None
+    assert answered.complete == (answered.response.complete or answered.response.error is not None)
+    return answered.response
+
+
+def delta(
+    arguments: object, index: int | None = 0, ident: str | None = None, name: str | None = None
+) -> Json:
+    """A piece of one tool call, with what it says of it."""
+    function: Json = {"arguments": arguments} | ({"name": name} if name is not None else {})
+    call: Json = {"function": function}
+    if index is not None:
+        call["index"] = index
+    if ident is not None:
+        call |= {"id": ident, "type": "function"}
+    return chunk({"tool_calls": [call]})
+
+
+ONE = ToolCall("call_1", "bash", '{"command": "ls"}')
+TWO = ToolCall("call_2", "bash", '{"command": "pwd"}')
+DIALECTS: dict[str, list[Json]] = {
+    "as documented": [
+        delta("", 0, "call_1", "bash"),
+        delta('{"command"', 0),
+        delta(': "ls"}', 0),
+        delta("", 1, "call_2", "bash"),
+        delta('{"command": "pwd"}', 1),
+    ],
+    "interleaved": [
+        delta("", 0, "call_1", "bash"),
+        delta("", 1, "call_2", "bash"),
+        delta('{"command"', 0),
+        delta('{"command": ', 1),
+        delta(': "ls"}', 0),
+        delta('"pwd"}', 1),
+    ],
+    "whole calls in one chunk": [
+        chunk(
+            {
+                "tool_calls": [
+                    {"index": index, "id": call.id, "function": {"name": "bash", "arguments": call.arguments}}
+                    for index, call in enumerate((ONE, TWO))
+                ]
+            }
+        )
+    ],
+    "no index": [
+        delta('{"command"', None, "call_1", "bash"),
+        delta(': "ls"}', None),
+        delta('{"command": "pwd"}', None, "call_2", "bash"),
+    ],
+    "one index for both": [
+        delta(ONE.arguments, 0, "call_1", "bash"),
+        delta('{"command": ', 0, "call_2", "bash"),
+        delta('"pwd"}', 0),
+    ],
+    "id and name with each piece": [
+        delta('{"command"', 0, "call_1", "bash"),
+        delta(': "ls"}', 0, "call_1", "bash"),
+        delta('{"command": "pwd"}', 1, "call_2", "bash"),
+    ],
+    "another id with each piece": [
+        delta('{"command"', 0, "call_1", "bash"),
+        delta(': "ls"}', 0, "made-up"),
+        delta('{"command": "pwd"}', 1, "call_2", "bash"),
+    ],
+    "indexes that begin anywhere": [
+        delta(ONE.arguments, 3, "call_1", "bash"),
+        delta(TWO.arguments, 7, "call_2", "bash"),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_every_dialect_of_a_streamed_call_gives_the_same(name: str) -> None:
+    answered = streamed(*DIALECTS[name], finish="tool_calls")
+    assert answered.tool_calls == (ONE, TWO)
+    assert (answered.complete, answered.finish) == (True, "tool_calls")
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_stream_that_breaks_off_tells_only_calls_that_are_whole(name: str) -> None:
+    chunks = DIALECTS[name]
+    for cut in range(1, len(chunks)):
+        answered = streamed(*chunks[:cut], finish=None, done=False)
+        assert not answered.complete
+        assert set(answered.tool_calls) <= {ONE, TWO}
+    assert not streamed(*chunks, finish=None).complete  # [DONE], but nobody said that the call is finished
+
+
+def test_arguments_may_be_the_object_itself() -> None:
+    call: Json = {"id": "call_1", "function": {"name": "bash", "arguments": {"command": "ls"}}}
+    expected = (ToolCall("call_1", "bash", '{"command":"ls"}'),)
+    assert whole({"tool_calls": [call]}).tool_calls == expected
+    assert streamed(delta({"command": "ls"}, 0, "call_1", "bash")).tool_calls == expected
+
+
+def test_custom_tools_have_an_input_that_is_no_json() -> None:
+    custom: Json = {"id": "call_1", "type": "custom", "custom": {"name": "apply_patch", "input": "*** Begin"}}
+    expected = (ToolCall("call_1", "apply_patch", "*** Begin", "custom"),)
+    assert whole({"tool_calls": [custom]}).tool_calls == expected
+    first = custom | {"index": 0, "custom": {"name": "apply_patch", "input": "*** "}}
+    second: Json = {"index": 0, "custom": {"input": "Begin"}}
+    assert streamed(chunk({"tool_calls": [first]}), chunk({"tool_calls": [second]})).tool_calls == expected
+
+
+def test_the_old_form_of_a_call() -> None:
+    expected = (ToolCall("", "bash", '{"command": "ls"}'),)
+    old: Json = {"function_call": {"name": "bash", "arguments": '{"command": "ls"}'}}
+    assert whole(old).tool_calls == expected
+    first: Json = {"function_call": {"name": "bash", "arguments": ""}}
+    second: Json = {"function_call": {"arguments": '{"command": "ls"}'}}
+    assert streamed(chunk(first), chunk(second), finish="function_call").tool_calls == expected
+
+
+def test_a_refusal_is_what_is_said() -> None:
+    assert whole({"content": None, "refusal": "I can't."}).text == "I can't."
+    assert streamed(chunk({"refusal": "I "}), chunk({"refusal": "can't."})).text == "I can't."
+
+
+def test_reasoning_is_not_what_is_said() -> None:
+    assert whole({"content": "No.", "reasoning_content": "All tests passed?"}).text == "No."
+    assert (
+        streamed(chunk({"reasoning_content": "All tests passed?"}), chunk({"content": "No."})).text == "No."
+    )
+
+
+def test_of_several_choices_the_first_counts() -> None:
+    choices = [{"index": n, "message": {"content": f"{n}"}, "finish_reason": "stop"} for n in (1, 0)]
+    assert whole({}, choices=choices).text == "0"
+    assert streamed(chunk({"content": "1"}, index=1), chunk({"content": "0"})).text == "0"
+    assert not whole({}, choices=[]).complete
+
+
+def test_content_may_be_parts() -> None:
+    parts = [
+        {"type": "text", "text": "one"},
+        {"type": "refusal", "refusal": "x"},
+        {"type": "text", "text": "two"},
+    ]
+    assert whole({"content": parts}).text == "one\ntwo"
+
+
+def test_usage_comes_last_or_with_each_chunk() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}
+    expected = Usage(input=9, output=4, cached=3)
+    assert whole({"content": "x"}, usage=usage).usage == expected
+    last: Json = {"id": "c-1", "choices": [], "usage": usage}
+    assert streamed(chunk({"content": "x"}), chunk({}, "stop"), last, finish=None).usage == expected
+    early = chunk({"content": "x"}) | {"usage": usage | {"completion_tokens": 1}}
+    assert streamed(early, chunk({}) | {"usage": usage}, chunk({}) | {"usage": None}).usage == expected
+
+
+def test_a_stream_without_done_is_whole_where_its_end_and_its_finish_were_seen() -> None:
+    assert streamed(chunk({"content": "x"}), done=False).complete
+    assert not streamed(chunk({"content": "x"}), finish=None, done=False).complete
+    assert streamed(chunk({"content": "x"}), finish=None).complete
+
+
+def test_an_event_that_is_no_json_makes_it_incomplete() -> None:
+    assert not streamed(chunk({"content": "x"}), "{broken", chunk({"content": "y"})).complete
+
+
+def test_a_request_has_every_result_and_every_call_of_its_history() -> None:
+    messages: list[Json] = [
+        {"role": "system", "content": "Be good."},
+        {"role": "developer", "content": [{"type": "text", "text": "Be kind."}]},
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Go."}, {"type": "image_url", "image_url": {}}],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "bash", "arguments": "{}"}},
+                {"id": "call_2", "type": "custom", "custom": {"name": "patch", "input": "x"}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "call_2", "content": "plain"},
+        {
+            "role": "tool",
+            "tool_call_id": "call_1",
+            "content": [{"type": "text", "text": t} for t in "ab"],
+        },
+        {"role": "function", "name": "old", "content": "older"},
+        {"role": "assistant", "content": "Done?"},
+    ]
+    asked, _ = exchange(ask(PATH, ASKED | {"messages": messages}), answer({}))
+    assert asked.request.tool_results == (
+        ToolResultItem("call_2", "plain"),
+        ToolResultItem("call_1", "a\nb"),
+        ToolResultItem("", "older"),
+    )
+    assert asked.request.tool_calls_in_history == (
+        ToolCall("call_1", "bash", "{}"),
+        ToolCall("call_2", "patch", "x", "custom"),
+    )
+    assert (asked.request.user_text, asked.request.instructions_size) == ("Go.", 16)
+
+
+@pytest.mark.parametrize("body", [{"error": {"message": "x"}}, {"choices": {}}, [], "x", None])
+def test_a_body_that_is_no_completion_is_none(body: Any) -> None:
+    _, answered = exchange(ask(PATH, ASKED), answer(json.dumps(body).encode()))
+    assert (answered.response, answered.complete) == (None, False)
