@@ -81,6 +81,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shows: str
     entry: str
     entry_end: str
+    colon_good: str
     retold: str
     hint: str
     about_runs: str
@@ -118,6 +119,7 @@ class Forms(NamedTuple):
     shows: re.Pattern[str]
     entry: re.Pattern[str]
     entry_end: re.Pattern[str]
+    colon_good: re.Pattern[str]
     retold: re.Pattern[str]
     hint: re.Pattern[str]
     about_runs: re.Pattern[str]
@@ -143,6 +145,8 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admissions: tuple[str, ...]
     failures: str
     went_wrong: str
+    no_run: str
+    other_state: str
     retelling: str
     elsewhere: str
     macros: dict[str, str]
@@ -178,6 +182,8 @@ class Language(NamedTuple):
     admission: re.Pattern[str]
     failure: re.Pattern[str]
     went_wrong: re.Pattern[str]
+    no_run: re.Pattern[str]
+    other_state: re.Pattern[str]
     retelling: re.Pattern[str]
     elsewhere: re.Pattern[str]
     command: re.Pattern[str]
@@ -242,6 +248,8 @@ def language() -> Language:
         admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=re.compile(table.failures, re.IGNORECASE),
         went_wrong=re.compile(table.went_wrong, re.IGNORECASE),
+        no_run=re.compile(table.no_run, re.IGNORECASE),
+        other_state=re.compile(table.other_state, re.IGNORECASE),
         retelling=re.compile(table.retelling, re.IGNORECASE),
         elsewhere=re.compile(table.elsewhere),
         command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),

@@ -353,6 +353,8 @@ def _tests(
     match: re.Match[str], topic: Literal["tests_passed", "tests_failed"], masked: Masked, context: _Context
 ) -> Said | None:
     groups = match.groupdict()
+    if language().forms.colon_good.match(match.string, match.end()) is None:
+        return None
     before = context.tests
     with_tool = (
         t.tool for token in objects.tokens(match[0], masked) for t in token.tools if t.purpose == "test"
@@ -385,6 +387,8 @@ def _tests(
         counts = {"passed": all_of, "total": all_of}
     elif groups.get("n"):
         counts = {"passed": int(groups["n"])}
+        if not counts["passed"]:
+            return None  # "0 passed, 0 failed"
         if re.search(r"failed|failures?|failing", match[0], re.IGNORECASE):
             counts["failed"] = 0
     part = before is not None and before.part

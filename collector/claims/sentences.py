@@ -91,6 +91,8 @@ class _Section:
     def __init__(self) -> None:
         self.heading_closed = False
         self.intro_closed = False
+        #: the intro ended with a colon and an empty line: it speaks of the next paragraph
+        self.carries = False
         self.heading_list: Compiled | None = None
         self.intro_list: Compiled | None = None
 
@@ -101,6 +103,7 @@ class _Section:
 
     def intro(self, line: str, *, closed: bool | None = None) -> None:
         self.intro_closed = is_closed(line) if closed is None else closed
+        self.carries = self.intro_closed and line.rstrip("*_ ").endswith(":")
         self.intro_list = list_of(line)
 
     @property
@@ -182,7 +185,9 @@ def _lines(text: str) -> Iterator[_Line | None]:
                 yield _Line(_DONE_MARK.sub("", title), True, None)  # a sentence in bold
                 yield None
             continue
-        if bullet is None and was_blank and not line.startswith(" "):
+        if bullet is None and was_blank and not line.startswith(" ") and section.carries:
+            section.carries = False
+        elif bullet is None and was_blank and not line.startswith(" "):
             section.intro("", closed=False)
             in_list = False
         in_list = in_list or bullet is not None

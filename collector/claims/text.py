@@ -20,6 +20,7 @@ from collector.intents.patches import ExpectedFileDraft
 #: most claims of one text
 MAX_CLAIMS = 256
 _MAX_TARGETS = 64
+_TESTS = frozenset({"tests_run", "tests_passed"})
 _MAY_GO_WRONG = frozenset({"server_started", "url_fetched", "install", "commit", "push", "deployed"})
 
 
@@ -41,6 +42,8 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
         if not sentence.open or len(found) >= MAX_CLAIMS:
             continue
         if not (language().forms.hint.search(sentence.text) or sentence.below):
+            continue
+        if language().other_state.search(sentence.text):
             continue
         claimed = _merged(of_sentence(sentence, mask(sentence.text)))
         found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
@@ -65,6 +68,7 @@ class _Doubts:
         self._admitted = False
         self._elsewhere = False
         self._retelling = False
+        self._not_run = False
         self._failures: list[int] = []
         self._wrong: set[int] = set()
 
@@ -72,6 +76,7 @@ class _Doubts:
         """Takes in sentence ``number``."""
         if language().went_wrong.search(sentence) is not None:
             self._wrong.add(number)
+        self._not_run = self._not_run or language().no_run.search(sentence.replace("’", "'")) is not None
         self._retelling = self._retelling or language().retelling.search(sentence) is not None
         self._elsewhere = self._elsewhere or language().elsewhere.search(sentence) is not None
         if language().forms.about_runs.search(sentence) is None:
@@ -91,6 +96,8 @@ class _Doubts:
     def refuse(self, number: int, said: Said) -> bool:
         """Whether the text itself leaves open that it was done, or done here."""
         if said.implicit and self._retelling and said.outcome is None:
+            return True
+        if self._not_run and said.topic in _TESTS:
             return True
         if said.topic in _MAY_GO_WRONG:
             return number in self._wrong or number + 1 in self._wrong
