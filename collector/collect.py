@@ -203,7 +203,10 @@ class Collector:
         touches = self._touches(until)
         events: list[AnyEvent] = []
         for handle, session in self._sessions.items():
-            events += session.round(until, touches.get(handle, ()), self.source.session(handle))
+            row = self.source.session(handle)
+            # The record that says so may be among the lost; the kernel's own count never is.
+            session.idle = session.idle or (row is not None and row.live <= 0)
+            events += session.round(until, touches.get(handle, ()), row)
         return events
 
     def _touches(self, now: int, *, due: bool = False) -> dict[int, list[Touch | ReadTouch]]:

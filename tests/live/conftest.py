@@ -115,26 +115,37 @@ class Gate:
     def __init__(self, path: Path) -> None:
         self.path = str(path)
         self.is_open = False
+        self._fd: int | None = None
         os.mkfifo(path)
+
+    def reached(self) -> bool:
+        """Whether the command waits at the gate: all that it did before is done."""
+        if self._fd is None:
+            try:
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                assert error.errno == errno.ENXIO  # nobody waits yet
+        return self._fd is not None
 
     def open(self, *, when: bool = True) -> None:
         """Lets the command go on, once it waits; nothing while it does not or ``when`` is false."""
-        if not when or self.is_open:
-            return
-        try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            assert error.errno == errno.ENXIO  # nobody waits yet
-            return
-        os.write(fd, b"x")
-        os.close(fd)
-        self.is_open = True
+        if when and not self.is_open and self.reached():
+            self.close()
+            self.is_open = True
+
+    def close(self) -> None:
+        """Nobody is held any more."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
 
 
 @pytest.fixture
-def gate(tmp_path: Path) -> Gate:
+def gate(tmp_path: Path) -> Iterator[Gate]:
     """A closed gate."""
-    return Gate(tmp_path / "gate")
+    made = Gate(tmp_path / "gate")
+    yield made
+    made.close()
 
 
 @pytest.fixture

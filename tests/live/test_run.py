@@ -118,7 +118,7 @@ def test_without_privilege_it_says_what_to_do(polygraph: Polygraph) -> None:
 def test_doctor_proves_this_host(polygraph: Polygraph) -> None:
     done = polygraph("doctor", "--json")
     health = json.loads(done.stdout)
-    assert done.returncode == 0 and health["ok"] and health["tls_libraries"]
+    assert done.returncode == 0 and health["ok"] and health["tls_libraries"], health
     assert {row["dimension"] for row in health["dimensions"] if row["canary"]} == {
         "process",
         "file",

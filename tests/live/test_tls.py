@@ -21,8 +21,8 @@ from tests.live.conftest import Gate, Observe
 
 CALL_MAX = 4 << 20
 
-#: a client and a server in one process, through memory, anonymous; each size is one SSL_write
-PROGRAM = """
+#: a client and a server in one process, through memory, anonymous
+HANDSHAKE = """
 import ssl, sys
 pipes = ssl.MemoryBIO(), ssl.MemoryBIO()
 ends = []
@@ -41,6 +41,10 @@ for _ in range(6):
         except ssl.SSLWantReadError:
             pass
 client, server = ends
+"""
+
+#: each size is one SSL_write
+TALK = """
 def content(size):
     return (b'%08x' % size) * (size // 8 + 1)
 for size in map(int, sys.argv[1:]):
@@ -51,6 +55,7 @@ for size in map(int, sys.argv[1:]):
         got += server.read(1 << 20)
     assert got == sent
 """
+PROGRAM = HANDSHAKE + TALK
 
 
 def content(size: int) -> bytes:
