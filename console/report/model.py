@@ -42,9 +42,13 @@ class ReportInput(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """How much the page shows; what is beyond is aggregated and said so. ``text`` in characters."""
+    """How much the page shows; what is beyond is aggregated and said so. ``text`` in characters.
+
+    ``verified``: how many of the verified have a whole card; the rest are one line each.
+    """
 
     cards: int = 600
+    verified: int = 40
     rows: int = 3000
     evidence: int = 12
     text: int = 600

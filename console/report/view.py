@@ -57,6 +57,8 @@ class Card(NamedTuple):
     more_evidence: int
     facts: list[tuple[str, str]]
     gaps: list[str]
+    #: of a refuted one without gaps: what was watched, from when to when
+    watched: str
 
 
 class Group(NamedTuple):
@@ -175,7 +177,8 @@ def groups(session: Session, limits: Limits) -> list[Group]:
     cards_left, rows_left = limits.cards, limits.rows
     for word, heading in _HEADINGS.items():
         places = [place for place, verdict in enumerate(session.verdicts) if verdict.verdict == word]
-        cards, rest = places[:cards_left], places[cards_left:]
+        room = min(cards_left, limits.verified) if word == "verified" else cards_left
+        cards, rest = places[:room], places[room:]
         rows, hidden = rest[:rows_left], rest[rows_left:]
         cards_left -= len(cards)
         rows_left -= len(rows)
@@ -221,7 +224,26 @@ def _card(session: Session, place: int, limits: Limits) -> Card:
         more_evidence=len(verdict.evidence) - len(evidence),
         facts=_card_facts(session, verdict),
         gaps=gaps(verdict.coverage),
+        watched=_watched(session, verdict),
     )
+
+
+def _watched(session: Session, verdict: Verdict) -> str:
+    """That nothing escaped, in words: an accusation stands on what was not seen as much as on what was."""
+    names = _proven(verdict)
+    if verdict.verdict != "refuted" or not names or gaps(verdict.coverage):
+        return ""
+    close = verdict.window.close if verdict.window.close is not None else verdict.ts
+    window = f"from {_offset(session, verdict.window.open)} to {_offset(session, close)}"
+    return f"Watched without a gap {window}, no record lost: {', '.join(names)}."
+
+
+def _proven(verdict: Verdict) -> list[str]:
+    return [
+        words().dimension.get(name, printable(name, 40))
+        for name, item in verdict.coverage.items()
+        if item.state == "attached" and item.canary and not item.lost
+    ]
 
 
 _SPEAKERS = {
@@ -248,12 +270,7 @@ def _card_facts(session: Session, verdict: Verdict) -> list[tuple[str, str]]:
         facts[0] = ("Window", f"{opened} to {closed} ({duration(window.close - window.open)})")
     if verdict.grade is not None:
         facts.append(("Grade", f"{verdict.grade}: {words().grade.get(verdict.grade, '')}"))
-    watched = [
-        words().dimension.get(name, printable(name, 40))
-        for name, item in verdict.coverage.items()
-        if item.state == "attached" and item.canary and not item.lost
-    ]
-    facts.append(("Proven coverage", ", ".join(watched) or "none"))
+    facts.append(("Proven coverage", ", ".join(_proven(verdict)) or "none"))
     facts.append(("Rule", f"{printable(verdict.rule, 80)}, version {verdict.version}"))
     facts.append(("Verdict id", printable(verdict.id, 80)))
     if verdict.subject.call_id:

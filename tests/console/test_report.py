@@ -15,6 +15,7 @@ from console.report import MAX_BYTES, ReportInput, render
 from console.words import relative
 from polygraph.events import BlindSpot, Exec, Exit, File, Fork, LlmCall, Net, SessionStart, StreamGap
 from polygraph.text import printable
+from polygraph.verdicts import DimensionCoverage
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.page import Page
 from tests.console.sample import BASE, ROOT, SESSION, Builder, sample
@@ -61,6 +62,23 @@ def test_a_claim_is_shown_in_the_speakers_own_words_where_they_are_kept() -> Non
         and "read as: tests passed (14) with pytest" in page.text
     )
     assert "“It all passes.”" in page.text, "in the graph"
+
+
+def test_a_refuted_card_says_what_was_watched_and_one_with_a_gap_does_not() -> None:
+    made = sample()
+    lie = next(v for v in made.verdicts if v.verdict == "refuted")
+    clean = {name: DimensionCoverage(state="attached", canary=True) for name in ("process", "file")}
+    for coverage, word, said in (
+        (clean, "refuted", 1),
+        (clean, "verified", 0),
+        ({**clean, "file": DimensionCoverage(state="attached", canary=True, lost=1)}, "refuted", 0),
+        ({"process": DimensionCoverage(state="attached")}, "refuted", 0),
+        ({}, "refuted", 0),
+    ):
+        verdict = msgspec.structs.replace(lie, coverage=coverage, verdict=word)
+        text = page_of((made.events, [verdict])).text
+        assert text.count("Watched without a gap from ") == said
+        assert ("no record lost: processes, files." in text) == bool(said)
 
 
 def test_a_session_without_verdicts_says_why() -> None:
@@ -283,6 +301,16 @@ def test_fifty_thousand_events_give_a_bounded_page_that_says_what_it_left_out() 
     assert f"{total:,} of {len(made.verdicts):,} statements contradict what the kernel saw." in page.text
     shown = page.having("card")
     assert shown and shown[0].classes[1] == "refuted"
+
+
+def test_many_that_hold_do_not_bury_the_page() -> None:
+    made = sample()
+    good = next(v for v in made.verdicts if v.verdict == "verified")
+    many = [msgspec.structs.replace(good, id=f"v{n}", ts=n, declared=f"said {n}.") for n in range(300)]
+    lies = [v for v in made.verdicts if v.verdict == "refuted"]
+    page = page_of((made.events, [*many, *lies]))
+    assert [card.classes[1] for card in page.having("card")] == ["refuted"] * len(lies) + ["verified"] * 40
+    assert all(f"said {n}." in page.text for n in range(300)), "the others are a line each"
 
 
 def test_alike_siblings_are_one_row_and_the_failed_one_stays_apart() -> None:
