@@ -210,6 +210,7 @@ struct pg_read {
 	__u64 ino;
 	__u64 start;
 	__u64 last_ts;
+	__u64 entry; /* the name it was first opened by, see pg_entry_of() in reads.h; 0: not known */
 	__u32 dev;
 	__u32 pid;
 	__u32 count;

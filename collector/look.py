@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from collector.kernel.entry import entry
 from collector.pipeline import FileLook
 from polygraph.text import to_bytes
 
@@ -44,6 +45,27 @@ def look_at(root: bytes | None, cwd: str | None, path: str) -> FileLook | None:
         ino=state.st_ino,
         content=content,
     )
+
+
+def renamed_to(root: bytes | None, path: str, moved: tuple[int, int]) -> int:
+    """The number of the directory entry ``path``, to which a process with that root renamed ``moved`` (dev, ino).
+
+    0 if that file is not found there: another came since, the path means something else to that process, or its
+    file system tells stat(2) other numbers than the kernel side.
+    """
+    # Not known: what is found there shows whether ours is the same.
+    folder, name = os.path.split(to_bytes(path))
+    try:
+        fd = os.open((root or b"") + folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return 0
+    try:
+        found, state = os.stat(name, dir_fd=fd, follow_symlinks=False), os.fstat(fd)
+    except (OSError, ValueError):
+        return 0
+    finally:
+        os.close(fd)
+    return entry(state.st_dev, state.st_ino, name) if (found.st_dev, found.st_ino) == moved else 0
 
 
 def root_of(pid: int) -> bytes | None:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from collector.auto import llm_hosts
 from collector.kernel.decode import FILE_OPS, ReadEvicted, Uring
 from collector.kernel.source import ReadTouch, SessionRow, Touch
 from collector.kernel.uring import uring_ops
-from collector.look import look_at, root_of
+from collector.look import look_at, renamed_to, root_of
 from collector.pipeline import FileLook, SessionPipeline
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from polygraph.events import (
@@ -68,6 +70,7 @@ class ObservedSession:
         )
         self._mounts = Path("/proc/self/ns/mnt").stat().st_ino
         self._paths: OrderedDict[tuple[int, int], str] = OrderedDict()
+        self._files: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._hosts: OrderedDict[str, str] = OrderedDict()
         self._built_in = built_in
         self._programs: OrderedDict[ProcessKey, int] = OrderedDict()
@@ -80,7 +83,17 @@ class ObservedSession:
         """An effect as decoded, or a read that lost its slot."""
         if isinstance(value, ReadEvicted):
             item = (value.dev, value.ino, value.ts, value.times)
-            self._pipeline.effect(Reads(session=self.id, ts=value.ts, process=value.process, files=(item,)))
+            self._pipeline.effect(
+                Reads(
+                    session=self.id,
+                    ts=value.ts,
+                    process=value.process,
+                    files=(item,),
+                    entries=(value.entry,),
+                )
+            )
+        elif isinstance(value, File) and value.op == "rename":
+            self._pipeline.effect(self._renamed(value))
         elif isinstance(value, Event):
             self._remember(value)
             self._pipeline.effect(value)  # type: ignore[arg-type]
@@ -139,11 +152,11 @@ class ObservedSession:
         return self._pipeline.tick(now)
 
     def _counted(self, touches: Iterable[Touch | ReadTouch]) -> None:
-        reads: dict[ProcessKey, list[tuple[int, int, int, int]]] = {}
+        reads: dict[ProcessKey, list[ReadTouch]] = {}
         for touch in touches:
             process = f"{touch.pid}:{touch.start}"
             if isinstance(touch, ReadTouch):
-                reads.setdefault(process, []).append((touch.dev, touch.ino, touch.last_ts, touch.times))
+                reads.setdefault(process, []).append(touch)
                 continue
             self._pipeline.effect(
                 File(
@@ -160,9 +173,16 @@ class ObservedSession:
                     first_ts=touch.first_ts,
                 )
             )
-        for process, files in reads.items():
-            latest = max(ts for _dev, _ino, ts, _count in files)
-            self._pipeline.effect(Reads(session=self.id, ts=latest, process=process, files=tuple(files)))
+        for process, rows in reads.items():
+            self._pipeline.effect(
+                Reads(
+                    session=self.id,
+                    ts=max(row.last_ts for row in rows),
+                    process=process,
+                    files=tuple((row.dev, row.ino, row.last_ts, row.times) for row in rows),
+                    entries=tuple(row.entry for row in rows),
+                )
+            )
 
     def _losses(self, row: SessionRow | None, until: int) -> None:
         if row is None:
@@ -200,6 +220,8 @@ class ObservedSession:
         elif isinstance(event, File):
             if event.ino:
                 _put(self._paths, (event.dev, event.ino), event.path)
+                if event.resolved and not event.deleted and not event.path_truncated:
+                    _put(self._files, event.path, (event.dev, event.ino))
         elif isinstance(event, Name):
             for address in event.addresses:
                 _put(self._hosts, address, event.name)
@@ -220,6 +242,19 @@ class ObservedSession:
             _put(self._programs, child, self._programs[process])
         if process in self._blind_processes:
             _put(self._blind_processes, child, self._blind_processes[process])
+
+    def _renamed(self, event: File) -> File:
+        """With what was moved, and the entry that it took, where both are certain: a rename's record has neither."""
+        moved = self._files.pop(event.path, None) if not event.errno else None
+        if moved is None or not event.new_path or not event.new_path.startswith("/"):
+            return event
+        root = root_of(_pid(event.process)) or self._roots.get(event.process)
+        taken = renamed_to(root, event.new_path, moved)
+        if not taken:
+            return event
+        _put(self._files, event.new_path, moved)
+        _put(self._paths, moved, event.new_path)
+        return msgspec.structs.replace(event, dev=moved[0], ino=moved[1], entry=taken)
 
     def _speaks_unseen(self, process: ProcessKey, host: str, ts: int) -> None:
         if not llm_hosts().matches(host):

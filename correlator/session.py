@@ -26,6 +26,8 @@ class Read(NamedTuple):
     process: e.ProcessKey
     shared: bool
     id: str
+    #: by which directory entry (cf. :attr:`Reads.entries`); 0: not known; None: the path is known
+    entry: int | None = None
 
 
 class Touch(NamedTuple):
@@ -233,10 +235,11 @@ class Session:
                 self._name_inode(named, *inode, event.ts)
 
     def _reads(self, event: e.Reads) -> None:
-        for dev, ino, ts, opens in event.files:
+        entries = event.entries if len(event.entries) == len(event.files) else (0,) * len(event.files)
+        for (dev, ino, ts, opens), entry in zip(event.files, entries, strict=True):
             if dev == 0:  # a failed open: the number is no inode's
                 continue
-            self._read((dev, ino), Read(ts, event.process, opens > 1, event.id))
+            self._read((dev, ino), Read(ts, event.process, opens > 1, event.id, entry))
 
     def _read(self, inode: tuple[int, int], read: Read) -> None:
         self.reads[inode].append(read)

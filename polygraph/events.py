@@ -148,8 +148,9 @@ class File(Event, frozen=True, tag="file"):
     ``errno`` 0 means that it happened. ``path`` is what the kernel resolved when ``resolved``; else it is
     the argument, made absolute by the kernel's directory but not followed through symbolic links.
     The ``ino`` of an open for reading that failed is a hash of its path (``dev`` 0): later failures count
-    under it. ``count`` on a flush of later touches: then ``ts`` is the time of the *last* one and ``first_ts``
-    that of the first one it covers.
+    under it. Operations on names have no ``dev`` and ``ino``, except a rename whose file the session had opened
+    and the collector found at its new name. ``count`` on a flush of later touches: then ``ts`` is the time of the
+    *last* one and ``first_ts`` that of the first one it covers.
     """
 
     process: ProcessKey
@@ -170,17 +171,21 @@ class File(Event, frozen=True, tag="file"):
     deleted: bool = False
     memfd: bool = False
     path_truncated: bool = False
+    #: rename: the directory entry ``new_path``, as in :attr:`Reads.entries`; 0 where it is not known
+    entry: int = 0
 
 
 class Reads(Event, frozen=True, tag="reads"):
     """Ordinary files that ``process`` opened for reading, out of the kernel's touch map.
 
     ``ts`` is the time of the latest of them. Emitted when a slot is reused, when a verdict needs it and at
-    the end. Each item is ``(dev, ino, ts of last open, opens)``.
+    the end. Each item is ``(dev, ino, ts of last open, opens)``. ``entries``, if not empty, has for each the number
+    of the directory entry by which it was first opened (0: not known): a hash of directory and name.
     """
 
     process: ProcessKey
     files: tuple[tuple[int, int, int, int], ...]
+    entries: tuple[int, ...] = ()
 
 
 class FileState(Event, frozen=True, tag="file_state"):

@@ -57,13 +57,14 @@ class Mapped(NamedTuple):
 
 
 class ReadEvicted(NamedTuple):
-    """A slot of the read map changed hands: what it held. Opened ``times`` so far."""
+    """A slot of the read map changed hands: what it held. Opened ``times`` so far, cf. collector/kernel/entry.py."""
 
     process: ProcessKey
     ts: int
     dev: int
     ino: int
     times: int
+    entry: int
 
 
 class Uring(NamedTuple):
@@ -300,8 +301,8 @@ def _absolute(base: str, path: str) -> str:
 
 
 def _read(fields: _Fields, _parts: _Parts, _at: _Context) -> ReadEvicted:
-    _session, ino, start, last, dev, pid, count, _lock = fields
-    return ReadEvicted(f"{pid}:{start}", last, wire.user_dev(dev), ino, count)
+    _session, ino, start, last, entry, dev, pid, count, _lock = fields
+    return ReadEvicted(f"{pid}:{start}", last, wire.user_dev(dev), ino, count, entry)
 
 
 def _mapped(fields: _Fields, parts: _Parts, at: _Context) -> Mapped:

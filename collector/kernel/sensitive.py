@@ -1,4 +1,4 @@
-"""data/sensitive_paths.toml in the form in which bpf/file.h compares: struct pg_rule."""
+"""data/sensitive_paths.toml in the form in which bpf/reads.h compares: struct pg_rule."""
 
 from __future__ import annotations
 

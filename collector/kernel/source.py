@@ -73,6 +73,7 @@ class ReadTouch(NamedTuple):
     start: int
     last_ts: int
     times: int
+    entry: int
 
 
 class SessionRow(NamedTuple):
@@ -286,9 +287,9 @@ class KernelSource:
             for slot in range(at, min(at + page, len(now)), size):
                 if now[slot : slot + size] != before[slot : slot + size]:
                     row = wire.READ.unpack_from(now, slot)
-                    session, ino, start, last, dev, pid, count, _lock = row
+                    session, ino, start, last, entry, dev, pid, count, _lock = row
                     if session:
-                        yield ReadTouch(session, wire.user_dev(dev), ino, pid, start, last, count)
+                        yield ReadTouch(session, wire.user_dev(dev), ino, pid, start, last, count, entry)
 
     # --- the end ---------------------------------------------------------------------------------
 

@@ -23,8 +23,8 @@ _HDR: Fields = (
 )  # fmt: skip
 _ADDR: Fields = (("family", "H"), ("port", "H"), ("cid", "I"), ("port32", "I"), ("addr", "16s"))
 _READ: Fields = (
-    ("session", "Q"), ("ino", "Q"), ("start", "Q"), ("last_ts", "Q"), ("dev", "I"), ("pid", "I"),
-    ("count", "I"), ("lock", "I"),
+    ("session", "Q"), ("ino", "Q"), ("start", "Q"), ("last_ts", "Q"), ("entry", "Q"),
+    ("dev", "I"), ("pid", "I"), ("count", "I"), ("lock", "I"),
 )  # fmt: skip
 _HDR_OF = _nested("hdr", _HDR)
 _REMOTE, _LOCAL = _nested("remote", _ADDR), _nested("local", _ADDR)
@@ -122,7 +122,7 @@ FILE_KEY = _compile("pg_file_key")
 RULES = 64
 #: PG_URING_MADE
 URING_MADE = 0xFFFFFFFF
-#: PG_READ_BITS of bpf/file.h: slots of the map `reads`, as a power of two
+#: PG_READ_BITS of bpf/reads.h: slots of the map `reads`, as a power of two
 READ_BITS = 17
 
 

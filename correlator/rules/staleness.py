@@ -5,7 +5,7 @@ A change elsewhere does not count, nor one by the run itself, by another test ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
@@ -32,6 +32,12 @@ class Opened:
     end: int
     #: nothing that it opened is known
     unknown: bool = False
+    #: directory entries by which files were opened; by several, the run perhaps among them; some are not known
+    entries: set[int | None] = field(default_factory=set)
+    possible_entries: set[int | None] = field(default_factory=set)
+    entries_unknown: bool = False
+    #: when the first of the runs began
+    start: int = 0
 
 
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
@@ -108,12 +114,17 @@ def opened(session: Session, runs: list[Run], last: Run, until: int) -> Opened:
         for inode, read in session.process_reads.get(process, ()):
             if read.ts <= end:
                 needs.inodes[inode] = max(needs.inodes.get(inode, 0), read.ts)
+                needs.entries.add(read.entry)
         for path, read in session.process_path_reads.get(process, ()):
             if read.ts <= end:
                 needs.paths[path] = end
     for inode, read in session.shared_reads:
         if start <= read.ts <= until and read.process not in processes:
             needs.possible.add(inode)
+            needs.possible_entries.add(read.entry)
+    needs.start = start
+    needs.entries.discard(None)
+    needs.entries_unknown = not needs.entries or 0 in needs.entries
     for inode, read_at in needs.inodes.items():
         for path in session.names_of(inode, until):
             named_at = session.inode_paths[inode][path]
@@ -139,6 +150,9 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
         return False if touch.path in needs.paths else None
     if touch.path in needs.paths:
         return True
+    entry = touch.event.entry
+    if entry and entry in needs.entries:
+        return not _directory_changed(session, touch.path, needs.start, touch.ts)
     if made is not None and made <= touch.ts:
         return None
     if (
@@ -150,7 +164,10 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
         return len(known) <= 1 or touch.path in known
     if touch.event.ino and inode in needs.possible:
         return False
-    if touch.event.op == "rename" and not _seen_before(session, touch, until):
+    if entry and entry in needs.possible_entries:
+        return False
+    by_another_name = not entry or needs.entries_unknown
+    if touch.event.op == "rename" and by_another_name and not _seen_before(session, touch, until):
         return False
     if needs.unknown:
         return False
@@ -165,6 +182,19 @@ def _given_away(session: Session, inode: tuple[int, int], since: int, until: int
         touch.event.op in ("create", "unlink", "rename") and since < touch.ts <= until
         for touch in session.inode_writes.get(inode, ())
     )
+
+
+def _directory_changed(session: Session, path: str, since: int, until: int) -> bool:
+    """A directory above ``path`` was made, moved or removed meanwhile: its inode number may be another's by then."""
+    above = path.rpartition("/")[0]
+    while above:
+        if any(
+            touch.event.op in ("mkdir", "rmdir", "rename") and since <= touch.ts <= until
+            for touch in session.touches.get(above, ())
+        ):
+            return True
+        above = above.rpartition("/")[0]
+    return False
 
 
 def _seen_before(session: Session, touch: Touch, until: int) -> bool:

@@ -216,10 +216,6 @@ class Limit:
 
 #: by client and scenario
 LIMITS: dict[tuple[str, str], Limit] = {
-    ("mini-swe-agent", "edited_after_tests"): Limit(
-        "sed -i renames a new file over the one that the tests had opened, and which inode it replaced is not recorded",
-        (_passed("unverifiable", "ambiguous"),),
-    ),
     ("mini-swe-agent", "file_not_written"): Limit(
         "every answer of its model calls a tool, and what such an answer says was done may be what it is about to do",
         (),

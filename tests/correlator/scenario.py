@@ -57,6 +57,9 @@ class Scenario:
         self._pid = 100
         self._inode = 5000
         self._inodes: dict[str, int] = {}
+        #: the collector tells by which directory entry a file was opened, and which one a rename took
+        self.entries = False
+        self._entries: dict[str, int] = {}
         self._calls = 0
         self._last_call = ""
         self.add(
@@ -145,19 +148,31 @@ class Scenario:
     def reads(self, process: str, *paths: str, opens: int = 1) -> None:
         """Ordinary reads: by inode only, as the touch map gives them."""
         self.now += STEP
-        self.add(e.Reads, process=process, files=tuple((1, self.inode(p), self.now, opens) for p in paths))
+        self.add(
+            e.Reads,
+            process=process,
+            files=tuple((1, self.inode(p), self.now, opens) for p in paths),
+            entries=tuple(self.entry(p) for p in paths) if self.entries else (),
+        )
+
+    def entry(self, path: str) -> int:
+        """The directory entry ``path``, whatever file it leads to."""
+        return self._entries.setdefault(path, len(self._entries) + 1)
 
     def file(self, process: str, op: str, path: str, **how: Any) -> e.File:
         """A file operation."""
         return self.add(e.File, process=process, op=op, path=path, dev=1, ino=self.inode(path), **how)
 
     def replaces(self, process: str, path: str) -> None:
-        """Writes beside ``path`` and renames over it: the path gets a new inode."""
+        """Writes beside ``path`` and renames over it: the path gets a new inode. Entries are told if ``entries``."""
         temporary = f"{path}.new"
         self.file(process, "create", temporary)
         fresh = self._inodes.pop(temporary)
         self._inodes[path] = fresh
-        self.add(e.File, process=process, op="rename", path=temporary, new_path=path, dev=1, ino=fresh)
+        taken = self.entry(path) if self.entries else 0
+        self.add(
+            e.File, process=process, op="rename", path=temporary, new_path=path, dev=1, ino=fresh, entry=taken
+        )
 
     def looks(
         self,

@@ -1,5 +1,7 @@
 """Claims on runs: each reason given when it must be, and withheld when it must not."""
 
+import pytest
+
 from polygraph import events as e
 from tests.correlator.scenario import PYTHON, VERIFIED, Scenario, expect, refuted, unverifiable
 
@@ -236,6 +238,46 @@ def test_a_rename_over_a_file_of_unknown_inode_is_ambiguous() -> None:
     s = Scenario()
     s.does("pytest", reads=["/repo/calc.py"])
     s.replaces(s.agent, "/repo/other.txt")
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+def test_a_rename_over_an_entry_that_the_run_had_opened_makes_it_stale() -> None:
+    s = Scenario()
+    s.entries = True
+    s.does("pytest", reads=["/repo/calc.py", "/repo/test_calc.py"])
+    s.replaces(s.agent, "/repo/calc.py")
+    assert s.says(s.passed()) == refuted("stale")
+
+
+def test_a_rename_over_an_entry_that_it_had_not_opened_does_not() -> None:
+    s = Scenario()
+    s.entries = True
+    s.reads(s.agent, "/repo/notes.txt")
+    s.does("pytest", reads=["/repo/calc.py"])
+    s.replaces(s.agent, "/repo/notes.txt")
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_rename_after_a_run_that_opened_something_by_an_unknown_name_is_ambiguous() -> None:
+    s = Scenario()
+    s.entries = True
+    run = s.program(None, "pytest", cwd="/repo")
+    s.reads(run, "/repo/calc.py")
+    s.add(e.Reads, process=run, files=((1, 4711, s.now, 1),), entries=(0,))
+    s.exits(run)
+    s.replaces(s.agent, "/repo/other.txt")
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("above", ["/repo/src", "/repo"])
+def test_an_entry_of_a_directory_that_was_made_anew_may_be_another(above: str) -> None:
+    """The number of a directory's inode goes to another one when it is removed."""
+    s = Scenario()
+    s.entries = True
+    s.does("pytest", reads=["/repo/src/calc.py"])
+    s.add(e.File, process=s.agent, op="rmdir", path=above, resolved=False)
+    s.add(e.File, process=s.agent, op="mkdir", path=above, resolved=False)
+    s.replaces(s.agent, "/repo/src/calc.py")
     assert s.says(s.passed()) == unverifiable("ambiguous")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.kernel.entry import entry
 from polygraph.events import File, Loss, Reads
 from tests.live.conftest import Observe, Seen
 
@@ -308,3 +309,56 @@ def test_bytes_that_are_no_text_survive(python: Observe, tmp_path: Path) -> None
     assert [to_bytes(event.path) for event in seen.of(File, op="create")] == [
         os.fsencode(tmp_path) + b"/\xff\xfe\n"
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "seven_7", "eight__8", "a_name_of_thirty-two_bytes_is_32", "x" * 40, "x" * 41]
+)
+def test_a_read_has_the_entry_by_which_it_was_opened(observe: Observe, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("x")
+    (tmp_path / "link").symlink_to(name)
+    seen = observe(["cat", str(tmp_path / "link")])
+    device, inode = key(tmp_path)
+    assert entries(seen)[key(tmp_path / name)] == entry(device, inode, name.encode())
+
+
+def entries(seen: Seen) -> dict[tuple[int, int], int]:
+    """(dev, ino) -> number of the directory entry."""
+    return {
+        (dev, ino): number
+        for event in seen.of(Reads)
+        for (dev, ino, _ts, _count), number in zip(event.files, event.entries, strict=True)
+    }
+
+
+def test_a_file_that_is_replaced_by_a_rename_is_told_by_its_entry(observe: Observe, tmp_path: Path) -> None:
+    """As `sed -i` does it: what was read before under that name is the file that went."""
+    (tmp_path / "src").mkdir()
+    target = tmp_path / "src" / "calc.py"
+    target.write_text("a\n")
+    before = key(target)
+    seen = observe(
+        ["sh", "-c", "cat src/calc.py && sed -i s/a/b/ src/calc.py && mv src/calc.py src/moved.py"],
+        cwd=tmp_path,
+    )
+    renamed = seen.of(File, op="rename")
+    assert [event.new_path for event in renamed] == [str(target), str(tmp_path / "src" / "moved.py")]
+    assert entries(seen)[before] == entry(*key(target.parent), b"calc.py")
+    # The collector looks a moment later: what has gone on meanwhile is not told, and never wrong.
+    assert renamed[0].entry in (0, entries(seen)[before])
+    assert (renamed[1].dev, renamed[1].ino) in ((0, 0), key(target.parent / "moved.py"))
+
+
+def test_a_rename_has_what_it_moved_and_the_entry_it_took(observe: Observe, tmp_path: Path) -> None:
+    (tmp_path / "calc.py").write_text("a\n")
+    seen = observe(["sed", "-i", "s/a/b/", "calc.py"], cwd=tmp_path)
+    renamed = seen.of(File, op="rename")[0]
+    assert (renamed.dev, renamed.ino) == key(tmp_path / "calc.py")
+    assert renamed.entry == entry(*key(tmp_path), b"calc.py")
+
+
+def test_a_rename_of_what_was_not_opened_is_told_without_an_entry(observe: Observe, tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("x")
+    seen = observe(["mv", "old", "new"], cwd=tmp_path)
+    renamed = seen.of(File, op="rename")[0]
+    assert (renamed.new_path, renamed.ino, renamed.entry) == (f"{tmp_path}/new", 0, 0)

@@ -217,9 +217,9 @@ def test_a_symbolic_link_has_its_target_as_text_and_its_own_name() -> None:
     assert (found.op, found.path, found.new_path) == ("symlink", "../target//x", "/w/link")
 
 
-@given(device=DEVICES, ino=U64, count=U32, last=U64, pid=U32, start=U64)
+@given(device=DEVICES, ino=U64, count=U32, last=U64, pid=U32, start=U64, entry=U64)
 def test_a_read_is_of_the_process_that_read(
-    device: tuple[int, int], ino: int, count: int, last: int, pid: int, start: int
+    device: tuple[int, int], ino: int, count: int, last: int, pid: int, start: int, entry: int
 ) -> None:
     """Not of the one that took its slot, which the header names."""
     slot = {
@@ -229,9 +229,10 @@ def test_a_read_is_of_the_process_that_read(
         "last_ts": last,
         "pid": pid,
         "start": start,
+        "entry": entry,
     }
     found = value_of(record("pg_read_evicted", Type.PG_READ, read=slot))
-    assert found == ReadEvicted(f"{pid}:{start}", last, os.makedev(*device), ino, count)
+    assert found == ReadEvicted(f"{pid}:{start}", last, os.makedev(*device), ino, count, entry)
 
 
 @given(path=PATHS, ino=U64, device=DEVICES)
