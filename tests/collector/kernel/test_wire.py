@@ -100,7 +100,7 @@ def test_the_compiled_formats_have_the_sizes_of_their_structs() -> None:
 
 def test_numbers_that_are_no_types_agree() -> None:
     assert re.search(rf"#define PG_RULES {wire.RULES}\b", WIRE_H)
-    file_h = (BPF / "file.h").read_text("utf-8")
+    file_h = (BPF / "reads.h").read_text("utf-8")
     assert re.search(rf"#define PG_READ_BITS {wire.READ_BITS}\b", file_h)
 
 
