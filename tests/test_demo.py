@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -92,6 +95,32 @@ def test_a_verdict_that_is_not_the_deserved_one_fails_the_demo(
     assert "sudo " in text, "the user needs it for the next step as well"
     written = [tmp_path / "build", *(tmp_path / "build").rglob("*"), tmp_path / "client/module"]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(1234, 1235)}
+
+
+def test_an_interrupted_demo_leaves_no_agent_behind(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-m", "scripts.demo"],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while process.poll() is None and not list(tmp_path.glob("*/honest.jsonl")):
+            time.sleep(0.02)  # polygraph run opens it
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and shown.endswith("interrupted\n"), shown
+    assert list(tmp_path.iterdir()) == []
+    assert [line for line in commands() if str(tmp_path) in line] == []
+
+
+def commands() -> list[str]:
+    """The command lines of all processes."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return lines
 
 
 def test_what_keeps_polygraph_from_starting_is_said(

@@ -96,6 +96,9 @@ def _run(argv: list[str], cwd: Path, env: dict[str, str], stdin: str) -> tuple[i
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 status = process.wait()
+            except KeyboardInterrupt:  # which the client, in a session of its own, was not sent
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
         log.seek(0)
         return status, log.read()
 
