@@ -226,28 +226,47 @@ class Http1Connection:
         return position + end + 4 - before
 
     def _chunk_line(self, side: _Side, data: bytes, position: int, ts: int) -> int:
-        if side.state is _State.CHUNK_END and data[position] != b"\r\n"[len(side.held)]:
-            raise HttpError("bad_chunk")
-        room = (MAX_HEAD if side.state is _State.TRAILERS else _MAX_CHUNK_LINE) + 2 - len(side.held)
-        before = len(side.held)
-        side.held += data[position : position + room]
-        end = side.held.find(b"\r\n", max(0, before - 1))
-        if end < 0:
-            if len(side.held) >= before + room:
-                raise HttpError("bad_chunk")
-            return len(data)
-        line = bytes(side.held[:end])
-        side.held.clear()
         if side.state is _State.CHUNK_END:
-            side.state = _State.CHUNK_SIZE
-        elif side.state is _State.CHUNK_SIZE:
+            return self._chunk_end(side, data, position)
+        room = (MAX_HEAD if side.state is _State.TRAILERS else _MAX_CHUNK_LINE) + 2 - len(side.held)
+        if side.held:
+            before = len(side.held)
+            side.held += data[position : position + room]
+            found = side.held.find(b"\r\n", before - 1)
+            line = bytes(side.held[:found])
+            end = position + found + 2 - before
+        else:  # mostly a line is there whole, and streams have many
+            found = data.find(b"\r\n", position, position + room)
+            line = data[position:found]
+            end = found + 2
+        if found < 0:
+            if len(data) - position >= room:
+                raise HttpError("bad_chunk")
+            if not side.held:
+                side.held += data[position:]
+            return len(data)
+        side.held.clear()
+        if side.state is _State.CHUNK_SIZE:
             side.remaining = _chunk_size(line)
             side.state = _State.CHUNK_DATA if side.remaining else _State.TRAILERS
         elif line:
             self._trailer_left(side, len(line) + 2)
         else:
             self._end(side, ts)
-        return position + end + 2 - before
+        return end
+
+    @staticmethod
+    def _chunk_end(side: _Side, data: bytes, position: int) -> int:
+        wanted = b"\r\n"[len(side.held) :]
+        given = data[position : position + len(wanted)]
+        if not wanted.startswith(given):
+            raise HttpError("bad_chunk")
+        if len(given) < len(wanted):
+            side.held += given
+        else:
+            side.held.clear()
+            side.state = _State.CHUNK_SIZE
+        return position + len(given)
 
     # --- messages --------------------------------------------------------------------------------
 

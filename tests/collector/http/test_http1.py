@@ -224,6 +224,7 @@ def test_bombs_stop_at_a_bound(coding: bytes, monkeypatch: pytest.MonkeyPatch) -
         (OK + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", "bad_chunk"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n-1\r\n", "bad_chunk"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabXX", "bad_chunk"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\rX\r\n0\r\n\r\n", "bad_chunk"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n2;" + b"e" * 5000, "bad_chunk"),
         (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 50_000, "head_too_large"),
         (OK + b"A : b\r\n\r\n", "malformed_head"),
