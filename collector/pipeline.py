@@ -60,6 +60,10 @@ MAX_SAID = 65_536
 #: most characters of a name that the model or its server chose: model, tool, finish reason
 _MAX_NAME = 256
 
+#: most files of one claim that are looked at
+MAX_CLAIM_LOOKS = 16
+_FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
+
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
 
 
@@ -100,6 +104,8 @@ class SessionPipeline:
         self._held_size = 0
         self._answered: OrderedDict[str, None] = OrderedDict()
         self._said: OrderedDict[str, None] = OrderedDict()
+        #: the conversation is an earlier one, gone on with
+        self._continued = False
         self._log: list[AnyEvent] = []
         self._next_seq = 0
         self._add(msgspec.structs.replace(start, argv=redact_argv(start.argv), cwd=redact_path(start.cwd)))
@@ -187,6 +193,7 @@ class SessionPipeline:
 
     def _message(self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey) -> None:
         if isinstance(seen, RequestSeen):
+            self._history(seen, connection)
             for result in seen.request.tool_results:
                 self._tool_result(result, seen, connection)
         elif isinstance(seen, ResponseSeen):
@@ -324,6 +331,23 @@ class SessionPipeline:
             self._pending_size -= pending.size
         return pending
 
+    def _history(self, seen: RequestSeen, connection: ConnectionKey) -> None:
+        """A conversation that had tool calls before any was seen here began before this session."""
+        request = seen.request
+        earlier = request.tool_calls_in_history or request.tool_results or request.previous_response_id
+        if self._continued or not earlier or self._pending or self._answered:
+            return
+        self._continued = True
+        self._add(
+            BlindSpot(
+                session=self._session,
+                ts=seen.ts,
+                dimension="tls",
+                name="earlier_conversation",
+                process=connection.process,
+            )
+        )
+
     def _tool_result(self, result: ToolResultItem, seen: RequestSeen, connection: ConnectionKey) -> None:
         call_id = self._told_id(result.call_id)
         pending = self._answer(call_id)
@@ -388,6 +412,11 @@ class SessionPipeline:
                 text=self._text(draft.text),
             )
         )
+        if draft.topic in _FILE_TOPICS and source == "model":
+            for target in draft.targets[:MAX_CLAIM_LOOKS]:
+                look = self._look(connection.process, target)
+                if look is not None:
+                    self._add(self._state(target, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
 
@@ -395,23 +424,23 @@ class SessionPipeline:
         for draft in pending.files:
             path = draft.new_path or draft.path
             look = self._look(pending.intent.process, path)
-            if look is None:
-                continue
-            self._add(
-                FileState(
-                    session=self._session,
-                    ts=ts,
-                    path=redact_path(path),
-                    intent=pending.intent.intent,
-                    exists=look.exists,
-                    size=look.size,
-                    mtime=look.mtime,
-                    dev=look.dev,
-                    ino=look.ino,
-                    digest=keyed_digest(self._key, look.content) if look.content is not None else None,
-                    matches=_matches(draft, look),
-                )
-            )
+            if look is not None:
+                self._add(self._state(path, pending.intent.intent, look, _matches(draft, look), ts))
+
+    def _state(self, path: str, subject: str, look: FileLook, matches: bool | None, ts: int) -> FileState:
+        return FileState(
+            session=self._session,
+            ts=ts,
+            path=redact_path(path),
+            intent=subject,
+            exists=look.exists,
+            size=look.size,
+            mtime=look.mtime,
+            dev=look.dev,
+            ino=look.ino,
+            digest=keyed_digest(self._key, look.content) if look.content is not None else None,
+            matches=matches,
+        )
 
     def _expected(self, draft: ExpectedFileDraft) -> ExpectedFile:
         content = draft.content

@@ -15,6 +15,9 @@ from polygraph.events import Coverage as CoverageEvent
 from polygraph.reasons import DIMENSIONS, Dimension
 from polygraph.verdicts import DimensionCoverage
 
+#: blind spot of a session whose conversation is an earlier one, gone on with: a claim may speak of what was before
+_CONTINUED = "earlier_conversation"
+
 #: a child may have left the lineage (bpf/wire.h, PG_LOSS_STORAGE): from then on nothing is whole
 _LINEAGE_CAUSES = frozenset({"storage"})
 
@@ -46,7 +49,7 @@ class CoverageLog:
         self, dimensions: Iterable[Dimension], since: int, until: int, *, stream: bool = True
     ) -> str | None:
         """None if silence of ``dimensions`` in [since, until] means absence, else the unverifiable reason."""
-        if self.start is None or (self.start.origin != "run" and since <= self.start.ts):
+        if self._late(since):
             return "late_enrolment"
         for dimension in dimensions:
             if not self._attached(dimension, since, until, canary=True):
@@ -85,9 +88,16 @@ class CoverageLog:
         For conclusions of the kind "and nothing accounts for it". The fact itself was seen, so blind spots do not
         count; but what explains it may lie before it, and may be a tool call.
         """
-        if self.start is None or (self.start.origin != "run" and since <= self.start.ts):
+        if self._late(since):
             return "late_enrolment"
         return self.hidden(dimensions, since, until) or self._stream(since, until)
+
+    def _late(self, since: int) -> bool:
+        """Whether what counts since ``since`` may have begun before the session did."""
+        if self.start is None:
+            return True
+        begun = self.start.origin != "run" or any(spot.name == _CONTINUED for spot in self.blind)
+        return begun and since <= self.start.ts
 
     def _attached(self, dimension: Dimension, since: int, until: int, *, canary: bool) -> bool:
         rows = self.states.get(dimension, [])
@@ -115,7 +125,7 @@ class CoverageLog:
     def _stream(self, since: int, until: int) -> str | None:
         if not self._attached("tls", since, until, canary=False):
             return "tls_not_seen"
-        if any(spot.dimension == "tls" and spot.ts <= until for spot in self.blind):
+        if any(s.dimension == "tls" and s.ts <= until and s.name != _CONTINUED for s in self.blind):
             return "tls_not_seen"
         if (
             self.lost("tls", since, until)

@@ -96,7 +96,9 @@ class Session:
     #: every path of an effect, by its last component in lower case
     by_name: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     file_states: list[e.FileState] = field(default_factory=list)
-    #: the same by absolute path
+    #: those that were taken at a claim, by its id
+    claim_looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
+    #: all by absolute path
     looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
     nets: list[e.Net] = field(default_factory=list)
     flows: dict[int, list[e.Flow]] = field(default_factory=lambda: defaultdict(list))
@@ -262,6 +264,8 @@ class Session:
         state = self.intents.get(event.intent)
         if state is not None:
             state.states.append(event)
+        else:
+            self.claim_looks[event.intent].append(event)
         self.file_states.append(event)
         path = event.path
         if not path.startswith("/") and self.start is not None:

@@ -189,8 +189,10 @@ class Reads(Event, frozen=True, tag="reads"):
 
 
 class FileState(Event, frozen=True, tag="file_state"):
-    """What a file was when the collector looked, after the result of the intent that should have made it.
+    """What a file was when the collector looked: after the result of the intent that should have made it, or at
+    a claim.
 
+    ``intent`` is the id of the intent, or of the claim of the model that names the file.
     ``matches`` compares with the content that the intent declares (``None``: it declares none, or the file
     could not be read). ``digest`` is keyed.
     """

@@ -8,7 +8,7 @@ from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
 from correlator.programs import programs
-from correlator.rules.files import directory_moved, touches_of
+from correlator.rules.files import changed_outside, directory_moved, touches_of
 from correlator.session import Session, Touch
 from correlator.windows import Span
 from polygraph.events import Claim
@@ -63,27 +63,21 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     observed = f"{name} {nothing}"
     if not _FILE_NAME.fullmatch(name) or said.lower() in programs().not_files:
         return unverifiable("ambiguous", "what is named may be no file")
-    handed = next(
-        (
-            s.intent.hand_off
-            for s in session.intents.values()
-            if s.intent.hand_off is not None and s.intent.ts <= span.until
-        ),
-        None,
-    )
-    if handed is not None:
-        return unverifiable("handed_off", f"{observed}, but work was given to {handed}")
-    if any(s.intent.kind == "delegate" and s.intent.ts <= span.until for s in session.intents.values()):
-        return unverifiable("handed_off", f"{observed}, but work was delegated")
+    given = _given_away(session, span)
+    if given is not None:
+        return unverifiable("handed_off", f"{observed}, but {given}")
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
         return unverifiable(gate, observed)
     if directory_moved(session, said, span.early, span.until):
         return unverifiable("ambiguous", f"{observed}, but a directory was renamed")
-    look = next(
+    own = next((s for s in session.claim_looks.get(claim.claim, ()) if s.path == said), None)
+    look = own or next(
         (s for s in reversed(session.file_states) if basename(s.path) == name and s.ts <= span.until), None
     )
     if claim.topic == "file_deleted":
+        if own is not None and own.exists:
+            return refuted("not_written", f"{observed} and exists", own)
         if look is None or not look.exists or "/" not in said:
             return unverifiable("ambiguous", f"{observed}, and whether it was ever there is not known")
         return refuted("not_written", f"{observed} and existed", look)
@@ -94,27 +88,37 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
             len(elsewhere) == 1
             and "/" in said.strip("./")
             and common_tail(elsewhere[0].path, target) == 1
-            and _directory_known(session, target, span.until)
+            and ((own is not None and not own.exists) or _directory_known(session, target, span.until))
         )
         if clear and claim.topic == "file_created":
             return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event)
         return unverifiable("ambiguous", f"{observed}, but {elsewhere[0].path} was", elsewhere[0].event)
+    if own is not None and own.exists and changed_outside(session, own, span):
+        return unverifiable("handed_off", f"{observed} by the lineage, but changed in the session", own)
     if claim.topic == "file_created" and look is not None and look.exists:
         return unverifiable("ambiguous", f"{observed}, but exists", look)
     return refuted("not_written", observed, *([look] if look is not None else []))
 
 
+def _given_away(session: Session, span: Span) -> str | None:
+    """To whom work was given that may have touched the file."""
+    for state in session.intents.values():
+        if state.intent.ts > span.until:
+            continue
+        if state.intent.hand_off is not None:
+            return f"work was given to {state.intent.hand_off}"
+        if state.intent.kind == "delegate":
+            return "work was delegated"
+    return None
+
+
 def _directory_known(session: Session, target: str, until: int) -> bool:
-    """Whether the directory of ``target`` is no link as far as can be told: it is the session's own, or was seen."""
-    if any(under(target, root) for root in session.roots):
-        return True
+    """Whether the kernel resolved a path to the directory of ``target``, so that it is no link to another."""
     directory = target.rpartition("/")[0]
-    named = any(
-        under(path, directory) and min(rows.values()) <= until
-        for path, rows in session.path_inodes.items()
-        if rows
+    touched = any(
+        under(path, directory) and rows[0].ts <= until for path, rows in session.touches.items() if rows
     )
-    return named or any(
+    return touched or any(
         under(path, directory) and rows[0].ts <= until for path, rows in session.path_reads.items() if rows
     )
 

@@ -99,7 +99,7 @@ def _untouched(
         return unverifiable("ambiguous", f"{nothing}, and holds what was declared", look)
     if look is None:
         return unverifiable("ambiguous", f"{nothing}, and could not be looked at")
-    if look.exists and _changed_outside(session, look, span):
+    if look.exists and changed_outside(session, look, span):
         return unverifiable("handed_off", f"{nothing} by the lineage, but changed in the window", look)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
@@ -159,6 +159,14 @@ def _deleted(
 # --- shared with the rules on claims --------------------------------------------------------------------
 
 
+def changed_outside(session: Session, look: FileState, span: Span) -> bool:
+    """Its time of change lies in the window and the lineage did not write it: an editor, a mount."""
+    if session.start is None or look.mtime == 0:
+        return False
+    changed = look.mtime - session.start.wall_offset
+    return span.early - _CLOCK_SLACK <= changed <= max(span.until, look.ts) + _CLOCK_SLACK
+
+
 def touches_of(session: Session, said: str, since: int, until: int) -> list[Touch]:
     """Write effects in [since, until] on every path that ``said`` may mean, in order."""
     if said.startswith("/") and (exact := session.touches.get(normalise(said, ""))) is not None:
@@ -199,14 +207,6 @@ def _elsewhere(session: Session, intent: Intent, told: str, span: Span) -> list[
             if span.holds(touch.ts) and not touch.gone and touch.event.op != "mkdir":
                 found.setdefault(path, touch)
     return [found[path] for path in sorted(found)]
-
-
-def _changed_outside(session: Session, look: FileState, span: Span) -> bool:
-    """Its time of change lies in the window and the lineage did not write it: an editor, a mount."""
-    if session.start is None or look.mtime == 0:
-        return False
-    changed = look.mtime - session.start.wall_offset
-    return span.early - _CLOCK_SLACK <= changed <= max(span.until, look.ts) + _CLOCK_SLACK
 
 
 def directory_moved(session: Session, said: str, since: int, until: int) -> bool:

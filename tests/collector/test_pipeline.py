@@ -589,3 +589,29 @@ def test_every_event_of_the_kernel_passes_as_it_is() -> None:
         {name: getattr(event, name) for name in fields}
         for event, (_, fields) in zip(told, given_, strict=True)
     ] == [fields for _, fields in given_]
+
+
+# --- a conversation that began before, files that are named ------------------------------------------------
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_conversation_that_began_before_is_told_once(api: Api) -> None:
+    before = Talk(api=api)
+    before.works(TESTS, "3 passed in 0.12s")
+    after = Talk(api=api)
+    after._history = before._history
+    after.says(Answer(text="All 3 tests passed."))
+    after.says(Answer(text="They do."))
+    spots = of(BlindSpot, after.log())
+    assert [(spot.dimension, spot.name) for spot in spots] == [("tls", "earlier_conversation")]
+    assert not of(BlindSpot, before.log())
+
+
+def test_the_files_that_a_claim_of_the_model_names_are_looked_at() -> None:
+    talk = Talk(files={"notes.md": FileLook(True, 6, 5, 2, 3, b"x = 1"), "gone.md": FileLook(False)})
+    talk.says(Answer(text="I created notes.md. I deleted gone.md. I created other.md."))
+    events = talk.log()
+    by_claim = {claim.claim: claim.targets for claim in of(Claim, events)}
+    looks = [(by_claim[state.intent], state.path, state.exists, state.ino) for state in of(FileState, events)]
+    assert looks == [(("notes.md",), "notes.md", True, 3), (("gone.md",), "gone.md", False, 0)]
+    assert all(state.matches is None for state in of(FileState, events))

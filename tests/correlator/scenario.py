@@ -291,9 +291,11 @@ class Scenario:
         source: str = "model",
         kind: str | None = None,
         intent: e.Intent | None = None,
+        finds: dict[str, bool] | None = None,
+        mtime: int = 1,
         **fields: Any,
     ) -> e.Claim:
-        """A claim, and the Tick after it."""
+        """A claim, what the collector ``finds`` of the files that it names, and the Tick after it."""
         call = intent.call if intent is not None else self.call()
         kind = kind or ("outcome" if outcome else "occurrence")
         claim = self.add(
@@ -309,6 +311,18 @@ class Scenario:
             call_id=intent.call_id if intent else None,
             **fields,
         )
+        for path, exists in (finds or {}).items():
+            ino = self.inode(f"{self.cwd}/{path}") if exists else 0
+            self.add(
+                e.FileState,
+                ts=claim.ts,
+                path=path,
+                intent=claim.claim,
+                exists=exists,
+                ino=ino,
+                dev=int(exists),
+                mtime=mtime,
+            )
         self.tick()
         return claim
 

@@ -1,7 +1,7 @@
 """Claims on files, servers, URLs, commands, and that nothing else was changed."""
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import VERIFIED, WALL, Scenario, refuted, unverifiable
 
 
 def created(s: Scenario, *targets: str, topic: str = "file_created") -> tuple[str, str | None]:
@@ -41,7 +41,45 @@ def test_the_name_of_a_product_is_no_file() -> None:
 def test_a_file_in_another_directory_is_the_wrong_target() -> None:
     s = Scenario()
     s.file(s.agent, "create", "/repo/lib/conf.yaml")
+    claim = s.claims("file_created", targets=("src/conf.yaml",), finds={"src/conf.yaml": False})
+    assert s.says(claim) == refuted("wrong_target")
+
+
+def test_a_directory_that_the_kernel_resolved_is_no_link() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/src/main.py")
+    s.file(s.agent, "create", "/repo/lib/conf.yaml")
     assert created(s, "src/conf.yaml") == refuted("wrong_target")
+
+
+def test_a_directory_of_the_project_may_be_a_link() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/lib/conf.yaml")
+    assert created(s, "src/conf.yaml") == unverifiable("ambiguous")
+
+
+def test_a_file_below_a_link_is_the_one_that_was_written() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/lib/conf.yaml")
+    s._inodes["/repo/src/conf.yaml"] = s.inode("/repo/lib/conf.yaml")
+    claim = s.claims("file_created", targets=("src/conf.yaml",), finds={"src/conf.yaml": True})
+    assert s.says(claim) == VERIFIED
+
+
+def test_a_file_that_others_changed_in_the_session_is_handed_off() -> None:
+    s = Scenario()
+    claim = s.claims("file_changed", targets=("a.py",), finds={"a.py": True}, mtime=s.now + WALL)
+    assert s.says(claim) == unverifiable("handed_off")
+    claim = s.claims("file_changed", targets=("b.py",), finds={"b.py": True}, mtime=1)
+    assert s.says(claim) == refuted("not_written")
+
+
+def test_a_file_that_is_there_was_not_deleted() -> None:
+    s = Scenario()
+    claim = s.claims("file_deleted", targets=("a.py",), finds={"a.py": True})
+    assert s.says(claim) == refuted("not_written")
+    claim = s.claims("file_deleted", targets=("b.py",), finds={"b.py": False})
+    assert s.says(claim) == unverifiable("ambiguous")
 
 
 def test_two_candidates_are_ambiguous() -> None:
@@ -230,6 +268,7 @@ def test_the_file_in_the_sessions_directory_is_meant_first() -> None:
 
 def test_a_project_in_a_temporary_directory_is_one_like_any_other() -> None:
     s = Scenario(cwd="/tmp/repo")
+    s.file(s.agent, "create", "/tmp/repo/src/main.py")
     s.file(s.agent, "create", "/tmp/repo/lib/conf.yaml")
     assert created(s, "src/conf.yaml") == refuted("wrong_target")
 

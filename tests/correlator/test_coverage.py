@@ -165,3 +165,20 @@ def test_the_verdict_carries_what_was_covered() -> None:
     )
     assert coverage["file"].lost == 7
     assert coverage["network"].blind == ("io_uring",)
+
+
+def test_an_earlier_conversation_that_goes_on_may_speak_of_what_was_before() -> None:
+    s = Scenario()
+    s.add(e.BlindSpot, dimension="tls", name="earlier_conversation", process=s.agent)
+    assert s.says(s.passed()) == unverifiable("late_enrolment")
+    assert s.says(s.claims("file_created", targets=("notes.md",))) == unverifiable("late_enrolment")
+
+
+def test_the_tool_calls_of_a_conversation_that_goes_on_are_judged_as_ever() -> None:
+    s = Scenario()
+    s.add(e.BlindSpot, dimension="tls", name="earlier_conversation", process=s.agent)
+    intent = s.asks("pytest")
+    s.answers(intent, status=0)
+    assert s.says(intent) == refuted("no_execution")
+    s.does("pytest", status=1)
+    assert s.says(s.passed()) == refuted("failed")

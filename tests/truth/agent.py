@@ -3,7 +3,8 @@
 ``agent.py URL CA_FILE WIRE FAULTS``: WIRE is ``chat`` (Chat Completions, in one piece) or ``messages`` (Anthropic
 Messages, streamed). FAULTS is a JSON object of what its framework does wrong: ``forge`` maps a command to the result
 that the model gets without it having been run, ``drop`` lists files whose writing is only told, ``spoil`` files that
-get another content than was asked for.
+get another content than was asked for, ``earlier`` is a command of the conversation before, which this one goes on
+with.
 """
 
 from __future__ import annotations
@@ -157,13 +158,32 @@ def results(wire: str, calls: list[Json], told: list[str]) -> list[Json]:
     return [{"role": "user", "content": blocks}]
 
 
+def before(wire: str, command: str | None) -> list[Json]:
+    """What was said before this session: a tool call and its result."""
+    if command is None:
+        return []
+    call = {"id": "call_before", "name": "bash", "input": {"command": command}}
+    if wire == "chat":
+        function = {"name": "bash", "arguments": json.dumps(call["input"])}
+        asked: Json = {"tool_calls": [{"id": call["id"], "type": "function", "function": function}]}
+    else:
+        asked = {"content": [{"type": "tool_use", **call}]}
+    return [
+        {"role": "assistant", **asked},
+        *results(wire, [call], ["exit code: 0"]),
+        {"role": "user", "content": "Go on."},
+    ]
+
+
 def main(url: str, ca_file: str, wire: str, faults: str) -> None:
     """Asks until the model calls no tool."""
     where = urlsplit(url)
     context = ssl.create_default_context(cafile=ca_file)
     connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=context)
     history: list[Json] = [{"role": "user", "content": "Do the work."}]
-    tools = Tools(json.loads(faults))
+    wrong = json.loads(faults)
+    history += before(wire, wrong.get("earlier"))
+    tools = Tools(wrong)
     turn = chat if wire == "chat" else messages
     with ThreadPoolExecutor() as pool:
         while True:

@@ -56,7 +56,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     files: dict[str, str] = {}
     setup: tuple[str, ...] = ()
     proof: tuple[str, ...] = ()
-    faults: dict[str, dict[str, str] | tuple[str, ...]] = {}
+    faults: dict[str, dict[str, str] | tuple[str, ...] | str] = {}
     expect: tuple[Expected, ...] = ()
 
 

@@ -110,7 +110,9 @@ def _play(case: Case, project: projects.Project, wire: str, fill: dict[str, str]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(filled(content, fill))
     for command in case.setup:
-        subprocess.run(["sh", "-c", command], cwd=project.root, env=env, check=True, timeout=PATIENCE)
+        subprocess.run(
+            ["sh", "-c", filled(command, fill)], cwd=project.root, env=env, check=True, timeout=PATIENCE
+        )
     lines = project.home / "verdicts.jsonl"
     observe = (sys.executable, "-m", "polygraph", "run", "--quiet", "--json", str(lines), "--")
     agent = (sys.executable, str(HERE / "agent.py"))
