@@ -41,7 +41,7 @@ from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.errors import PolygraphError
-from polygraph.events import AnyEvent, Coverage, Exec, Name, Net, SessionStart
+from polygraph.events import AnyEvent, Coverage, Exec, Name, Net, ProcessKey, SessionStart
 from polygraph.ids import session_id
 from polygraph.reasons import DIMENSIONS, Dimension
 
@@ -49,6 +49,8 @@ Origin = Literal["run", "watch"]
 
 #: handle of the first session; smaller ones are polygraph's own
 _FIRST_HANDLE = 16
+#: handles from here on are given by the kernel (bpf/enrol.h, pg_adopt)
+_KERNEL_MADE = 1 << 63
 #: ns between two looks at the counters while nobody speaks
 _TOUCH_INTERVAL = 2_000_000_000
 
@@ -75,6 +77,7 @@ class Collector:
         self._sessions: dict[int, ObservedSession] = {}
         self._ids: dict[int, str] = {}
         self._held: list[Record] = []
+        self._unknown: list[bytes] = []
         self._next_handle = _FIRST_HANDLE
         self._next_touches = 0
         self._cgroups: dict[int, int] = {}
@@ -152,14 +155,23 @@ class Collector:
         self.source.open_session(handle, wire.SessionFlag.PG_SESSION_NO_TLS if off else 0)
 
     def _begin(
-        self, handle: int, pid: int, start: int, origin: Origin, argv: tuple[str, ...], cwd: str
+        self,
+        handle: int,
+        pid: int,
+        start: int,
+        origin: Origin,
+        argv: tuple[str, ...],
+        cwd: str,
+        ts: int | None = None,
     ) -> str:
+        """``ts``: since when; by default, now."""
         host, boot = _identity()
         identifier = session_id(host, boot, pid, start)
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        ts = now if ts is None else ts
         began = SessionStart(
             session=identifier,
-            ts=now,
+            ts=ts,
             host=host,
             boot=boot,
             kernel=platform.release(),
@@ -171,7 +183,7 @@ class Collector:
             content=self._content,
         )
         session = ObservedSession(handle, began, self._key, self._built_in)
-        for event in self._coverage(identifier, now):
+        for event in self._coverage(identifier, ts):
             session.effect(event)
         self._sessions[handle] = session
         self._ids[handle] = identifier
@@ -223,25 +235,45 @@ class Collector:
     def _drain(self, timeout_ms: int) -> tuple[list[Record], int]:
         raw, until = self.source.drain(timeout_ms)
         records = self._held
-        for record in raw:
+        fresh, unknown = self._decoded(raw)
+        begins = [record for record in fresh if isinstance(record.value, SessionBegin)]
+        if begins:
+            # watch --exe: the kernel made these sessions; what they did since then stands beside it.
+            for record in begins:
+                self._ids[record.handle] = _session_of(record)
+            # The rings are read one after the other: a session's plaintext may have come before its beginning.
+            before, _gone = self._decoded(self._unknown)
+            more, unknown = self._decoded(unknown)
+            fresh = [*before, *fresh, *more]
+            for record in begins:
+                self._began(record, fresh)
+        self._unknown = [one for one in unknown if wire.HDR.unpack_from(one)[4] >= _KERNEL_MADE]
+        for record in fresh:
+            if isinstance(record.value, Mapped | Exec):
+                self._mapped(record)  # at once: the process may speak in a moment
+        records += [record for record in fresh if not isinstance(record.value, SessionBegin)]
+        records.sort(key=lambda record: record.ts)
+        return records, until
+
+    def _decoded(self, raw: Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
+        """What could be decoded, and what belongs to no session that is known."""
+        records: list[Record] = []
+        unknown: list[bytes] = []
+        for one in raw:
             try:
-                decoded = decode(record, self._ids, self._rules.names)
+                decoded = decode(one, self._ids, self._rules.names)
             except DecodeError:
                 self.undecodable += 1
                 continue
             if decoded is not None:
                 records.append(decoded)
-                if isinstance(decoded.value, Mapped | Exec):
-                    self._mapped(decoded)  # at once: the process may speak in a moment
-        records.sort(key=lambda record: record.ts)
-        return records, until
+            else:
+                unknown.append(one)
+        return records, unknown
 
     def _take(self, records: Iterable[Record]) -> None:
         for record in records:
             value = record.value
-            if isinstance(value, SessionBegin):
-                self._began(record, value)
-                continue
             session = self._sessions.get(record.handle)
             if session is None:
                 self._stranger(value)
@@ -273,11 +305,21 @@ class Collector:
         looked = self.tls.program(pid, ino)
         return (looked.blind, looked.detail) if looked.blind is not None else None
 
-    def _began(self, record: Record, value: SessionBegin) -> None:
-        """watch --exe: the kernel made a session."""
-        pid = int(value.process.split(":")[0])
-        argv, cwd = command_of(pid)
-        self._begin(record.handle, pid, int(value.process.split(":")[1]), "watch", argv, cwd)
+    def _began(self, record: Record, fresh: Iterable[Record]) -> None:
+        """watch --exe: the kernel made a session, at an exec that is among ``fresh`` if it was not lost."""
+        process = _process_of(record)
+        pid, start = process.split(":")
+        argv, cwd = next(
+            (
+                (one.value.argv, one.value.cwd)
+                for one in fresh
+                if isinstance(one.value, Exec)
+                and one.handle == record.handle
+                and one.value.process == process
+            ),
+            None,
+        ) or command_of(int(pid))
+        self._begin(record.handle, int(pid), int(start), "watch", argv, cwd, record.ts)
 
     def _stranger(self, value: object) -> None:
         if isinstance(value, Name | Net):
@@ -334,6 +376,17 @@ class Collector:
             if observed.id == session:
                 return observed
         raise KeyError(session)
+
+
+def _process_of(record: Record) -> ProcessKey:
+    assert isinstance(record.value, SessionBegin)
+    return record.value.process
+
+
+def _session_of(record: Record) -> str:
+    """The id of the session that a PG_SESSION_BEGIN began."""
+    pid, start = _process_of(record).split(":")
+    return session_id(*_identity(), int(pid), int(start))
 
 
 def command_of(pid: int) -> tuple[tuple[str, ...], str]:

@@ -19,6 +19,7 @@ from polygraph.commands.run import POLL_MS
 from polygraph.errors import PolygraphError
 
 if TYPE_CHECKING:
+    from collector.auto import AutoEnrol
     from collector.collect import Collector
     from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
@@ -96,7 +97,6 @@ def _loop(
 ) -> None:
     """Rounds, until the user interrupts or, when only pids are watched, the last session has ended."""
     from collector.auto import AutoEnrol
-    from polygraph.events import Name
 
     strangers = AutoEnrol() if auto else None
     next_glob = 0
@@ -111,25 +111,35 @@ def _loop(
                 for pattern in exes:
                     _watch_files(collector, pattern)
                 collector.look_again()
-            recorder.take(collector.round(POLL_MS))
-            for stranger in collector.take_strangers():
-                event = stranger.event
-                if strangers is None:
-                    continue
-                if isinstance(event, Name):
-                    strangers.resolved(event.name, event.addresses)
-                    found = event.source == "sni" and strangers.indicated(stranger.process, event.name)
-                else:
-                    found = strangers.connected(stranger.process, event.address)
-                if found:
-                    _enrol(collector, recorder, stranger.pid)
+            _round(collector, recorder, strangers, POLL_MS)
             for session in collector.sessions():
                 if collector.ended(session):
                     _end(collector, recorder, session)
             if not forever and not collector.sessions():
                 break
-        for session in collector.sessions():
-            _end(collector, recorder, session)
+        # What had happened when the interrupt came; a record is open for a millisecond (KernelSource.drain).
+        time.sleep(0.002)
+        _round(collector, recorder, strangers, 0)
+        while sessions := collector.sessions():  # to finish one may bring up the beginning of another
+            for session in sessions:
+                _end(collector, recorder, session)
+
+
+def _round(collector: Collector, recorder: Recorder, strangers: AutoEnrol | None, timeout_ms: int) -> None:
+    from polygraph.events import Name
+
+    recorder.take(collector.round(timeout_ms))
+    for stranger in collector.take_strangers():
+        event = stranger.event
+        if strangers is None:
+            continue
+        if isinstance(event, Name):
+            strangers.resolved(event.name, event.addresses)
+            found = event.source == "sni" and strangers.indicated(stranger.process, event.name)
+        else:
+            found = strangers.connected(stranger.process, event.address)
+        if found:
+            _enrol(collector, recorder, stranger.pid)
 
 
 def _enrol(collector: Collector, recorder: Recorder, pid: int) -> None:

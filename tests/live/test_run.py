@@ -1,4 +1,4 @@
-"""`polygraph run` and `watch` as a user starts them."""
+"""`polygraph run` and `doctor` as a user starts them."""
 
 from __future__ import annotations
 
@@ -126,60 +126,3 @@ def test_doctor_proves_this_host(polygraph: Polygraph) -> None:
         "tls",
     }
     assert "seen to work" in polygraph("doctor").stdout
-
-
-# --- watch ---------------------------------------------------------------------------------------------
-
-
-def watch_until(
-    tmp_path: Path, arguments: list[str], act: Callable[[], None], ready: str | None = None
-) -> list[str]:
-    """Runs `polygraph watch`, acts once its probes are in, ends it; the command lines of the sessions it made."""
-    environment = {**os.environ, "POLYGRAPH_HOME": str(tmp_path / "store")}
-    with subprocess.Popen(
-        [*POLYGRAPH, "watch", *arguments], env=environment, stderr=subprocess.PIPE, text=True
-    ) as watching:
-        assert watching.stderr is not None
-        while "watching" not in (line := watching.stderr.readline()):
-            assert line, "it ended before it was ready"
-        act()
-        time.sleep(0.3)
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(PATIENCE) == 0
-        watching.stderr.read()
-    with Store(tmp_path / "store") as store:
-        return [" ".join(row.command) for row in store.sessions()]
-
-
-def test_watch_exe_makes_a_session_of_each_exec(tmp_path: Path) -> None:
-    tool = tmp_path / "agent-tool"
-    tool.write_bytes(Path("/bin/sleep").read_bytes())
-    tool.chmod(0o755)
-
-    def act() -> None:
-        for _ in range(3):
-            subprocess.run([tool, "0.05"], check=True)
-        subprocess.run(["sleep", "0.01"], check=True)
-
-    assert len(watch_until(tmp_path, ["--exe", f"{tmp_path}/agent-*"], act)) == 3
-
-
-def test_watch_pid_follows_what_runs_already(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        ["sh", "-c", "read line; /bin/echo found; read line"], stdin=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-
-        def act() -> None:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            time.sleep(0.2)
-
-        commands = watch_until(tmp_path, ["--pid", str(process.pid)], act)
-        process.stdin.close()
-    assert commands == ["sh -c read line; /bin/echo found; read line"]
-    with Store(tmp_path / "store") as store:
-        events = list(store.events(next(iter(store.sessions())).id))
-    assert ("/bin/echo", "found") in [event.argv for event in events if isinstance(event, Exec)]
-    assert isinstance(events[0], SessionStart) and events[0].origin == "watch"
