@@ -37,6 +37,7 @@ from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, Loading, ReadTouch, SourceSettings, Touch
 from collector.observed import ObservedSession
 from collector.pipeline import ContentLevel
+from collector.redact import redact_argv
 from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
 from collector.tls.streams import TlsClose, TlsData
@@ -44,6 +45,7 @@ from polygraph.errors import PolygraphError
 from polygraph.events import AnyEvent, Coverage, Exec, Name, Net, ProcessKey, SessionStart
 from polygraph.ids import session_id
 from polygraph.reasons import DIMENSIONS, Dimension
+from polygraph.text import from_bytes, from_os
 
 Origin = Literal["run", "watch"]
 
@@ -123,7 +125,10 @@ class Collector:
         self.proven = prove(self._source)
 
     def enrol(self, pid: int, origin: Origin, argv: Iterable[str], cwd: str) -> str:
-        """Makes process ``pid`` and its descendants a session: its id. Raises PolygraphError when it cannot."""
+        """Makes process ``pid`` and its descendants a session: its id. Raises PolygraphError when it cannot.
+
+        ``argv`` and ``cwd`` are text as polygraph/text.py makes it.
+        """
         handle = self._next_handle
         self._next_handle += 1
         self._open(handle)
@@ -176,7 +181,7 @@ class Collector:
             boot=boot,
             kernel=platform.release(),
             process=f"{pid}:{start}",
-            argv=argv,
+            argv=redact_argv(argv),
             cwd=cwd,
             origin=origin,
             wall_offset=time.time_ns() - now,
@@ -393,9 +398,8 @@ def command_of(pid: int) -> tuple[tuple[str, ...], str]:
     """argv and folder of a process, empty when it has ended."""
     try:
         raw = Path(f"/proc/{pid}/cmdline").read_bytes()
-        return tuple(os.fsdecode(word) for word in raw.split(b"\0")[:-1]), str(
-            Path(f"/proc/{pid}/cwd").readlink()
-        )
+        folder = from_os(str(Path(f"/proc/{pid}/cwd").readlink()))
+        return tuple(map(from_bytes, raw.split(b"\0")[:-1])), folder
     except OSError:
         return (), "/"
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
+from errno import ENOENT
 from pathlib import Path
 
 from polygraph.errors import PolygraphError
@@ -56,8 +57,10 @@ class Launched:
         if failure:
             errno = int(failure)
             os.waitpid(self.pid, 0)
-            self._status = 127 if errno == 2 else 126
-            raise LaunchError(f"cannot run {self.path}: {os.strerror(errno)}", self._status)
+            self._status = 127 if errno == ENOENT else 126
+            missing = errno == ENOENT and Path(self.path).exists()
+            why = "its interpreter is missing" if missing else os.strerror(errno)
+            raise LaunchError(f"cannot run {self.path}: {why}", self._status)
 
     def abandon(self) -> None:
         """Ends the child without its ever becoming the command; nothing if it was released."""

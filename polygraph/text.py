@@ -25,6 +25,11 @@ def from_bytes(raw: bytes) -> str:
     return text if text.isascii() else _SPECIAL.sub(_to_private, text)
 
 
+def from_os(text: str) -> str:
+    """The same of what Python gives for bytes of the operating system (sys.argv, os.getcwd): lone surrogates."""
+    return text if text.isascii() else from_bytes(text.encode("utf-8", "surrogateescape"))
+
+
 def to_bytes(text: str) -> bytes:
     """The bytes that :func:`from_bytes` was given."""
     if text.isascii():

@@ -21,8 +21,10 @@ from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN
 from collector.kernel.sensitive import Rules, rules
 from collector.kernel.uprobe_multi import MultiLink
 from collector.kernel.uring import uring_ops
+from polygraph.errors import PolygraphError
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
 
+_BTF = Path("/sys/kernel/btf/vmlinux")
 _TRACEFS = Path("/sys/kernel/tracing")
 _U32 = struct.Struct("=I")
 _U64 = struct.Struct("=Q")
@@ -88,6 +90,11 @@ class KernelSource:
     """Loaded and attached programs. Raises KernelError or PolygraphError where they cannot be."""
 
     def __init__(self, settings: SourceSettings, rules: Rules) -> None:
+        if not _BTF.exists():
+            raise PolygraphError(
+                f"this kernel shows no BTF: {_BTF} is missing, and the programs cannot be fitted to it",
+                "use a kernel built with CONFIG_DEBUG_INFO_BTF; in a container, let it see the host's /sys",
+            )
         _mount_tracefs()
         cpus = possible_cpus()
         self._multi = uprobe_multi.supported()

@@ -17,6 +17,7 @@ import click
 from polygraph.cli import EXIT_REFUTED
 from polygraph.commands._output import check_report, open_json
 from polygraph.errors import PolygraphError
+from polygraph.text import from_os
 
 if TYPE_CHECKING:
     from collector.collect import Collector
@@ -124,7 +125,8 @@ def _run(
 
     with Store() as store, Collector(content, store.key, loading) as collector:
         collector.start(launched.path)
-        session = collector.enrol(launched.pid, "run", launched.argv, str(Path.cwd()))
+        argv = map(from_os, launched.argv)
+        session = collector.enrol(launched.pid, "run", argv, from_os(str(Path.cwd())))
         with _signals_for(launched.pid):
             launched.release()
             with _recorder(store, json_file, quiet) as recorder:

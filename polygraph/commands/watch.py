@@ -17,6 +17,7 @@ import click
 from polygraph.commands._output import open_json
 from polygraph.commands.run import POLL_MS
 from polygraph.errors import PolygraphError
+from polygraph.text import from_os
 
 if TYPE_CHECKING:
     from collector.auto import AutoEnrol
@@ -88,7 +89,7 @@ def command(
         for pid in pids:
             _enrol(collector, recorder, pid)
         for path in cgroups:
-            collector.enrol_cgroup(_cgroup_of(path), str(path))
+            collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
         _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
 
 
