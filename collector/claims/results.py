@@ -1,7 +1,7 @@
 """Claims in the result of a tool call, and the exit status that it reports: :func:`from_result`.
 
 A result is read only for what its call was to do: test summaries where a test runner was to run (an old log
-that `cat` prints is no run), file messages where a file tool was called. What a remote tool answers is not
+that ``cat`` prints, beside a run too, is none), file messages where a file tool was called. What a remote tool answers is not
 about this host.
 """
 
@@ -15,10 +15,12 @@ from typing import Literal
 
 import msgspec
 
+from collector.claims.language import language
 from collector.claims.model import ClaimDraft, ClaimTopic, ResultReading
 from collector.claims.runners import Summary, lines_of, runners, summaries
 from collector.claims.tables import load
 from collector.intents.tools import IntentKind, IntentPlan
+from polygraph.events import Execution
 from polygraph.tools import tools
 
 #: lines in which a file tool says what it did
@@ -56,6 +58,13 @@ class _Trouble(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     line: str
 
 
+class _Quotes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    files: frozenset[str]
+    first: frozenset[str]
+    always: frozenset[str]
+    source: frozenset[str]
+
+
 class ResultForms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/results.toml."""
 
@@ -63,6 +72,7 @@ class ResultForms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     patch: _PatchLines
     status: tuple[_StatusLine, ...]
     trouble: _Trouble
+    quotes: _Quotes
 
 
 @cache
@@ -107,8 +117,13 @@ def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[Cla
     known = {tool for runner in runners().values() for tool in runner.tools}
     # A wrapper (make test) or a runner without a known format prints what another one prints.
     opaque = unknown or any(tools()[t].wraps or t not in known for t in ran if t in tools())
-    found = [s for s in summaries(lines, None if opaque else ran) if s.ok is not None]
-    if not found:
+    command = (plan.command or "")[:MAX_COMMAND]
+    found = [
+        s
+        for s in summaries(lines, None if opaque else ran)
+        if s.ok is not None and s.text not in command  # `echo '12 passed in 0.1s'`
+    ]
+    if not found or any(_may_quote(execution, plan) for execution in plan.executions):
         return ()
     tool = ran[0] if len(ran) == 1 else None
     bad = [summary for summary in found if summary.ok is False]
@@ -118,6 +133,21 @@ def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[Cla
         # Tests passed and the run failed for something else (coverage, a hook): only that it ran is said.
         return (ClaimDraft("occurrence", "tests_run", tool=tool, text=found[-1].text),)
     return (_tests_claim(found[-1], "tests_passed", "ok", tool),)
+
+
+def _may_quote(execution: Execution, plan: IntentPlan) -> bool:
+    """Whether a program prints a file that the same command did not write: an old log looks like a run."""
+    quotes = forms().quotes
+    if execution.program in quotes.always:
+        return True
+    named = [argument for argument in execution.args if not argument.startswith("-") and not argument.isdigit()]
+    if execution.program in quotes.first:
+        named = named[1:]
+    elif execution.program not in quotes.files:
+        return False
+    written = {file.path for file in plan.files if file.op == "write"}
+    harmless = quotes.source | language().words.code_extensions
+    return any(path not in written and path.rsplit(".", 1)[-1].lower() not in harmless for path in named)
 
 
 def _tests_claim(

@@ -323,3 +323,47 @@ def test_garbage_is_read_without_error(text: str, command: str, is_error: bool) 
 def test_pieces_of_summaries_are_read_without_error(pieces: list[str]) -> None:
     for claim in from_result(shell("pytest"), "".join(pieces), is_error=False).claims:
         assert claim.topic in ("tests_passed", "tests_failed", "tests_run")
+
+
+OLD = "===== 12 passed in 0.31s =====\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat old.log",
+        "pytest --version; cat old.log",
+        "test -f x && pytest; cat last_run.txt",
+        "pytest -q || cat old.log",
+        "cd app && pytest -q || tail -1 /tmp/old.log",
+        "pytest -q > /dev/null 2>&1; cat results.txt",
+        "make test; grep passed build/log.txt",
+        "pytest -q; git show HEAD:old.log; curl -s https://ci.example.com/log",
+        "echo '===== 12 passed in 0.31s ====='; pytest -q --co",
+        "echo '===== 12 passed in 0.31s ====='; pytest -q",
+        "printf '===== 12 passed in 0.31s =====\\n' && pytest",
+        "head -50 out && pytest",
+        "sed -n 1,5p report.txt; pytest -q",
+    ],
+)
+def test_a_summary_that_may_be_an_old_one_is_no_claim_of_this_run(command: str) -> None:
+    assert from_result(shell(command), OLD, False).claims == ()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pytest -q",
+        "cd app && pytest -q 2>&1 | tail -5",
+        "pytest -q > out.log 2>&1; tail -5 out.log",
+        "pytest -q 2>&1 | tee log.txt; tail -1 log.txt",
+        "pytest -q | grep -E 'passed|failed'",
+        "cat setup.cfg app.py && pytest -q",
+        "grep -n def app.py; pytest",
+        "sed -i s/a/b/ app.py && pytest -q",
+        "pytest -q | head -20",
+    ],
+)
+def test_a_summary_that_only_this_run_can_have_printed_is(command: str) -> None:
+    (claim,) = from_result(shell(command), OLD, False).claims
+    assert (claim.topic, claim.counts) == ("tests_passed", {"passed": 12})

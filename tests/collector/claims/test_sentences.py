@@ -38,7 +38,7 @@ def _word(draft: ClaimDraft) -> str:
 def test_there_are_more_than_four_hundred_and_most_claim_nothing() -> None:
     assert len(SENTENCES) > 400
     assert sum(not says for _, _, says in SENTENCES) > 250
-    assert MISSED <= {text for _, text, _ in SENTENCES}
+    assert {text for _, text, _ in SENTENCES} >= MISSED
 
 
 @pytest.mark.parametrize(("family", "text", "says"), SENTENCES)
