@@ -18,7 +18,7 @@ import msgspec
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
-from collector.intents.tools import ExpectedFileDraft, IntentPlan, plan
+from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.redact import redact, redact_argv, redact_path
@@ -264,8 +264,10 @@ class SessionPipeline:
             self._intent(tool_call, number, call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
             self._edit_block(block, number, call, seen.ts, connection)
-        for draft in from_text(response.text, acting=bool(response.tool_calls)):
-            self._claim(draft, "model", call, seen.ts, connection, None)
+        acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
+        for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
+            for draft in from_text(text, acting=acting):
+                self._claim(draft, "model", call, seen.ts, connection, None)
 
     def _intent(
         self, tool_call: ToolCall, number: int, call: str, ts: int, connection: ConnectionKey

@@ -1,8 +1,8 @@
 """Claims in the result of a tool call, and the exit status that it reports: :func:`from_result`.
 
-A result is read only for what its call was to do: test summaries where a test runner was to run (an old log
-that ``cat`` prints, beside a run too, is none), file messages where a file tool was called. What a remote tool answers is not
-about this host.
+A result is read only for what its call was to do: test summaries where a test runner was to run (an old log that
+``cat`` prints, beside a run too, is none), file messages where a file tool was called. What a remote tool answers is
+not about this host.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ def _may_quote(execution: Execution, plan: IntentPlan) -> bool:
     quotes = forms().quotes
     if execution.program in quotes.always:
         return True
-    named = [argument for argument in execution.args if not argument.startswith("-") and not argument.isdigit()]
+    named = [
+        argument for argument in execution.args if not argument.startswith("-") and not argument.isdigit()
+    ]
     if execution.program in quotes.first:
         named = named[1:]
     elif execution.program not in quotes.files:

@@ -22,11 +22,13 @@ from collector.intents.patches import MAX_FILES, ExpectedFileDraft, fragment_of,
 from collector.intents.shell import Project, ShellPlan
 from polygraph.events import Execution
 
-__all__ = ["ExpectedFileDraft", "IntentKind", "IntentPlan", "plan"]
+__all__ = ["ExpectedFileDraft", "IntentKind", "IntentPlan", "does_nothing", "last_word", "plan"]
 
 IntentKind = Literal["shell", "read", "write", "edit", "delete", "fetch", "search", "delegate", "other"]
 
 _APPLY_PATCH = ("apply_patch", "applypatch")
+#: builtins that only print, or nothing
+_SILENT = frozenset({"echo", "printf", "true", ":", "exit"})
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -148,6 +150,31 @@ def _shaped(name: str, arguments: _Arguments, cwd: str | None, project: Project 
     if path and "file" in words and words & {"read", "view", "open", "cat"}:
         return IntentPlan("read", files=(ExpectedFileDraft(path, "read"),))
     return IntentPlan("other")
+
+
+def does_nothing(name: str, arguments: str) -> bool:
+    """Whether a call changes nothing and runs nothing, so that no words beside it can mean what it is about to do.
+
+    A tool that only ends the work, or a shell command of nothing but ``echo`` (mini-swe-agent submits by one).
+    """
+    if _does(name) == "say":
+        return True
+    made = plan(name, arguments)
+    return (
+        made.kind == "shell"
+        and made.parsed
+        and not (made.files or made.hosts or made.hand_off or made.background)
+        and bool(made.executions)
+        and all(e.builtin and e.program in _SILENT for e in made.executions)
+    )
+
+
+def last_word(name: str, arguments: str) -> str:
+    """What a call that ends the work says to the user; "" for every other call."""
+    if _does(name) != "say":
+        return ""
+    decoded = _decode(arguments)
+    return _text("say", decoded) if decoded is not None else ""
 
 
 # --- shell -----------------------------------------------------------------------------------------------

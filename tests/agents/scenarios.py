@@ -215,9 +215,4 @@ class Limit:
 
 
 #: by client and scenario
-LIMITS: dict[tuple[str, str], Limit] = {
-    ("mini-swe-agent", "file_not_written"): Limit(
-        "every answer of its model calls a tool, and what such an answer says was done may be what it is about to do",
-        (),
-    ),
-}
+LIMITS: dict[tuple[str, str], Limit] = {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collector.intents.patches import ExpectedFileDraft as F
 from collector.intents.patches import edit_blocks, from_patch
-from collector.intents.tools import plan
+from collector.intents.tools import does_nothing, last_word, plan
 
 PATCH = """*** Begin Patch
 *** Add File: new.py
@@ -302,3 +302,30 @@ def test_no_patch_crashes_it(lines: list[str]) -> None:
     text = "\n".join(lines)
     for draft in (*from_patch(text), *edit_blocks(text)):
         assert draft.path
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "nothing", "words"),
+    [
+        ("bash", {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"}, True, ""),
+        ("attempt_completion", {"result": "I created `a.py`."}, True, "I created `a.py`."),
+        ("finish", {"message": "Done.", "task_completed": "true"}, True, "Done."),
+        ("final_answer", {"answer": "All tests pass."}, True, "All tests pass."),
+        ("submit", {}, True, ""),
+        ("submit", {"result": 3}, True, ""),
+        ("bash", {"command": "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git add -A"}, False, ""),
+        ("bash", {"command": "echo x > a.py"}, False, ""),
+        ("bash", {"command": "echo $(touch a)"}, False, ""),
+        ("bash", {"command": "$X"}, False, ""),
+        ("bash", {"command": ""}, False, ""),
+        ("write_file", {"path": "a", "content": "x"}, False, ""),
+        ("unknown_tool", {}, False, ""),
+        ("TodoWrite", {"todos": []}, False, ""),
+    ],
+)
+def test_calls_that_only_end_the_work(
+    name: str, arguments: dict[str, object], nothing: bool, words: str
+) -> None:
+    text = json.dumps(arguments)
+    assert does_nothing(name, text) is nothing
+    assert last_word(name, text) == words
