@@ -122,7 +122,7 @@ class _Teller:
         self._folder = f"{folder}/"
         self._places: dict[ProcessKey, str] = {}
         self._files: dict[tuple[int, int], str] = {}
-        self._reads: dict[tuple[ProcessKey, int, int], int] = {}
+        self._reads: Counter[tuple[int, int]] = Counter()
 
     def take(self, event: AnyEvent) -> None:
         if isinstance(event, Exec):
@@ -142,8 +142,7 @@ class _Teller:
         elif isinstance(event, File):
             self._file(event)
         elif isinstance(event, Reads):
-            for dev, ino, _ts, count in event.files:  # counts grow: the last one tells
-                self._reads[event.process, dev, ino] = count
+            self._reads.update((dev, ino) for _process, dev, ino, *_rest in event.openings())
         elif isinstance(event, Net):
             self._net(event)
         elif isinstance(event, Flow) and event.closed and event.family in LOOPBACK:
@@ -153,7 +152,7 @@ class _Teller:
         """Opens for reading of files that the events name."""
         return [
             ("read", self._files[dev, ino], None, 0)
-            for (_process, dev, ino), count in self._reads.items()
+            for (dev, ino), count in self._reads.items()
             if (dev, ino) in self._files
             for _ in range(count)
         ]

@@ -22,8 +22,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 POLYGRAPH = (sys.executable, "-m", "polygraph")
 
-_NATIVE = ROOT / "bench" / "native"
-_BUILT = ROOT / "build" / "bench"
+NATIVE = ROOT / "bench" / "native"
+BUILT = ROOT / "build" / "bench"
 #: beginnings of names: make's jobs are not the workload's, and modules are compiled where they are installed
 _DROPPED = ("MAKE", "MFLAGS", "PYTHONDONTWRITEBYTECODE")
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -56,9 +56,9 @@ class Inside(NamedTuple):
 
 def native(name: str) -> Path:
     """The built program of bench/native/NAME.c. Raises BenchError when it does not compile."""
-    source, built = _NATIVE / f"{name}.c", _BUILT / name
+    source, built = NATIVE / f"{name}.c", BUILT / name
     if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
-        _BUILT.mkdir(parents=True, exist_ok=True)
+        BUILT.mkdir(parents=True, exist_ok=True)
         new = built.with_suffix(f".{os.getpid()}")
         made = subprocess.run(
             ["cc", "-O1", "-Wall", "-Werror", "-o", new, source], capture_output=True, text=True, check=False
@@ -75,7 +75,7 @@ def environment(store: Path) -> dict[str, str]:
     return kept | {
         "POLYGRAPH_HOME": str(store),
         "PYTHONPATH": str(ROOT),
-        "PYTHONPYCACHEPREFIX": str(_BUILT / "pycache"),  # modules are compiled once, as in an installation
+        "PYTHONPYCACHEPREFIX": str(BUILT / "pycache"),  # modules are compiled once, as in an installation
     }
 
 
@@ -123,7 +123,9 @@ def measured(argv: Sequence[str | Path], folder: Path, env: dict[str, str]) -> C
 
 def _children() -> frozenset[int]:
     return frozenset(
-        int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
     )
 
 

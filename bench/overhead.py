@@ -2,8 +2,9 @@
 
     python -m bench.overhead [--runs N] [WORKLOAD...]
 
-Arms in turn: alone, alone again (the control: what this machine's noise makes of no difference at all), traced,
-and a command that does nothing, alone and traced. What starting and stopping cost is a fixed amount, so a ratio
+Arms in turn: alone, alone again (the control: what this machine's noise makes of no difference at all), alone while
+programs that do nothing sit on polygraph's hooks (the floor: what lies above it is ours to remove), traced, and a
+command that does nothing, alone and traced. What starting and stopping cost is a fixed amount, so a ratio
 that held it would say nothing but how long the workload is: it is taken out of the first figure, measured in the
 same rounds on the command that does nothing, and told beside it; the second figure is the ratio with it.
 """
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from bench._floor import floor
 from bench._harness import BenchError, environment, inside, measured, timed, traced, workplace
 from bench._result import Part, line, part, result
 from bench._statistics import estimate, interleaved, paired_ratio
@@ -31,16 +33,23 @@ class Sample(NamedTuple):
     work: float
 
 
-def run(argv: tuple[str, ...], folder: Path, place: Path, *, observed: bool) -> Sample:
-    """One run of ``argv`` in ``folder``."""
+def run(workload: Workload, folder: Path, place: Path, *, observed: bool) -> Sample:
+    """One run of a workload in ``folder``."""
     note = place / "timed"
-    command = timed(argv, note)
-    cost = measured(traced(command) if observed else command, folder, environment(place / "store"))
+    with workload.around(folder) as words:
+        command = timed((*workload.argv, *words), note)
+        cost = measured(traced(command) if observed else command, folder, environment(place / "store"))
     return Sample(cost.cpu, inside(note).cpu)
 
 
+def run_on_floor(workload: Workload, folder: Path, place: Path) -> Sample:
+    """One untraced run while programs that do nothing sit on polygraph's hooks."""
+    with floor(workload.argv[0]):
+        return run(workload, folder, place, observed=False)
+
+
 def parts(name: str, mark: float, samples: dict[str, list[Sample]]) -> tuple[Part, ...]:
-    """The figures of a workload from its arms ``alone``, ``control``, ``traced``, ``nothing`` and ``start``."""
+    """The figures of a workload from its arms ``alone``, ``control``, ``floor``, ``traced``, ``nothing``, ``start``."""
     whole = {arm: [one.whole for one in found] for arm, found in samples.items()}
     work = {arm: [one.work for one in found] for arm, found in samples.items()}
     control = paired_ratio(whole["control"], whole["alone"])
@@ -49,8 +58,10 @@ def parts(name: str, mark: float, samples: dict[str, list[Sample]]) -> tuple[Par
     own = [cost - inner for cost, inner in zip(running, work["traced"], strict=True)]
     ratio = paired_ratio(running, whole["alone"])
     hidden = "" if ratio.low > control.high else "not told apart from the control"
+    floor_ratio = paired_ratio(whole["floor"], whole["alone"])
     return (
         part(name, ratio, "x", mark, baseline=control.value, note=hidden),
+        part(f"{name}, floor: empty programs on the same hooks", floor_ratio, "x", None),
         part(f"{name}, with start and stop", paired_ratio(whole["traced"], whole["alone"]), "x", None),
         part(f"{name}, the work's own CPU", paired_ratio(work["traced"], work["alone"]), "x", None),
         part(f"{name}, the collector's CPU meanwhile", estimate(own), "s", None),
@@ -61,17 +72,19 @@ def parts(name: str, mark: float, samples: dict[str, list[Sample]]) -> tuple[Par
 
 def measure(workload: Workload, place: Path, runs: int) -> dict[str, list[Sample]]:
     """The arms of one workload, after one run that warms the caches and is thrown away."""
-    folder = place / workload.name
+    folder = place / workload.name.replace(" ", "-")
     folder.mkdir()
     workload.prepare(folder)
-    run(workload.argv, folder, place, observed=False)
+    run(workload, folder, place, observed=False)
+    nothing = Workload("nothing", workload.prepare, ("true",), workload.mark)
     return interleaved(
         [
-            ("alone", partial(run, workload.argv, folder, place, observed=False)),
-            ("nothing", partial(run, ("true",), folder, place, observed=False)),
-            ("traced", partial(run, workload.argv, folder, place, observed=True)),
-            ("start", partial(run, ("true",), folder, place, observed=True)),
-            ("control", partial(run, workload.argv, folder, place, observed=False)),
+            ("alone", partial(run, workload, folder, place, observed=False)),
+            ("nothing", partial(run, nothing, folder, place, observed=False)),
+            ("floor", partial(run_on_floor, workload, folder, place)),
+            ("traced", partial(run, workload, folder, place, observed=True)),
+            ("start", partial(run, nothing, folder, place, observed=True)),
+            ("control", partial(run, workload, folder, place, observed=False)),
         ],
         runs,
     )

@@ -8,19 +8,33 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
+from bench._model import calls_script, model, session_script
+
+Words = tuple[str, ...]
+
+
+def _alone(_folder: Path) -> AbstractContextManager[Words]:
+    return nullcontext(())
+
 
 class Workload(NamedTuple):
-    """``prepare(folder)`` makes what ``argv`` (run in that folder) needs; the same for every arm and run."""
+    """``prepare(folder)`` makes what ``argv`` (run in that folder) needs; the same for every arm and run.
+
+    ``around(folder)`` is what must be there while it runs and costs nothing that is counted: its words are added
+    to ``argv``.
+    """
 
     name: str
     prepare: Callable[[Path], None]
     argv: tuple[str, ...]
     #: the design's mark for the ratio traced / untraced
     mark: float
+    around: Callable[[Path], AbstractContextManager[Words]] = _alone
 
 
 def _build(folder: Path) -> None:
@@ -89,4 +103,43 @@ _GREPS = "for i in 1 2 3 4 5 6 7 8 9 10; do grep -r nothing-like-this tree; done
 GREP = Workload("grep", _tree, ("sh", "-c", _GREPS), 1.10)
 GIT = Workload("git", _repository, ("sh", "work.sh"), 1.03)
 
-WORKLOADS = (BUILD, SUITE, GREP, GIT)
+
+@contextmanager
+def _calls(folder: Path) -> Iterator[Words]:
+    with model(calls_script(folder / "module.py")) as where:
+        yield where
+
+
+#: seconds that the model takes for an answer: short for a model, so that a run is
+THINKING = 1.5
+
+
+def _project(folder: Path) -> None:
+    """What the session works on: sources to build and tests, under git."""
+    _build(folder)
+    _suite(folder)
+    (folder / ".gitignore").write_text("*.o\n*.a\n__pycache__/\n")
+    for command in (
+        ("init", "-q"),
+        ("config", "gc.auto", "0"),
+        ("config", "user.name", "b"),
+        ("config", "user.email", "b@b"),
+        ("add", "-A"),
+        ("commit", "-qm", "x"),
+        ("tag", "start"),
+    ):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
+@contextmanager
+def _session(folder: Path) -> Iterator[Words]:
+    subprocess.run(["git", "reset", "-q", "--hard", "start"], cwd=folder, check=True)
+    with model(session_script(sys.executable), THINKING) as where:
+        yield where
+
+
+_AGENT = (sys.executable, str(Path(__file__).parent / "programs" / "agent.py"))
+CALLS = Workload("200 TLS calls", lambda _folder: None, _AGENT, 1.3, _calls)
+SESSION = Workload("session", _project, _AGENT, 1.01, _session)
+
+WORKLOADS = (BUILD, SUITE, GREP, GIT, CALLS, SESSION)

@@ -101,14 +101,25 @@ PG_INLINE void pg_header(struct pg_hdr *hdr, struct task_struct *task, struct pg
 	hdr->tid = BPF_CORE_READ(task, pid);
 }
 
+__u32 pg_waiting = 0; /* user space has nothing to do: the next record wakes it, whoever sends it */
+
 /*
- * Sends a whole record. Nobody is woken for it unless `flags` says so: user space drains on a short timer,
- * and a wake-up for each record would cost more than the record.
+ * Nobody is woken for a record that is not urgent while user space works: it gathers records over a short time,
+ * and a wake-up for each would cost more than the record.
  */
+PG_INLINE __u64 pg_wake(__u64 flags)
+{
+	if (flags != BPF_RB_NO_WAKEUP || !pg_waiting)
+		return flags;
+	pg_waiting = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+/* Sends a whole record. */
 PG_INLINE void pg_send(void *ring, void *record, __u32 size, struct pg_session *session,
 		       enum pg_dimension dimension, __u64 flags)
 {
-	if (bpf_ringbuf_output(ring, record, size, flags))
+	if (bpf_ringbuf_output(ring, record, size, pg_wake(flags)))
 		pg_lose(session, dimension, PG_LOSS_RING);
 }
 

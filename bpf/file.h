@@ -46,12 +46,12 @@ struct {
 /* The open file of descriptor `fd`, or NULL. */
 PG_INLINE struct file *pg_file_of(struct task_struct *task, long fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct fdtable *table = task->files->fdt;
 	struct file **slot, *file = NULL;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
+	if (fd < 0 || fd >= table->max_fds)
 		return NULL;
-	slot = BPF_CORE_READ(table, fd);
+	slot = table->fd;
 	bpf_probe_read_kernel(&file, sizeof(file), &slot[fd]);
 	return file;
 }
@@ -112,6 +112,8 @@ PG_INLINE __u32 pg_file_describe(struct pg_scratch *space, struct file *file)
 	return length;
 }
 
+__u32 pg_touched_again = 0; /* a counter of `touched` grew; user space takes it down */
+
 /*
  * A later touch of what was reported: counted, true. The first one of (session, file, op): false, to be
  * reported. A full map loses the counter, not the record.
@@ -130,6 +132,7 @@ PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, 
 		known->start = BPF_CORE_READ(task, group_leader, start_boottime);
 		known->pid = BPF_CORE_READ(task, tgid);
 		__sync_fetch_and_add(&known->count, 1);
+		pg_touched_again = 1;
 		return true;
 	}
 	if (bpf_map_update_elem(&touched, &key, &fresh, BPF_NOEXIST))
@@ -187,14 +190,23 @@ struct pg_paths {
 	__u32 flags;
 };
 
-/* An operation on one or two path arguments, done or refused. */
-PG_INLINE int pg_path_operation(long result, struct task_struct *task, struct pg_lineage *mine, struct pg_paths *of)
+/*
+ * An operation of the current task on one or two path arguments, done or refused. Not static: the verifier then looks
+ * at it once, not once for each state in which its callers may be.
+ */
+__noinline int pg_path_operation(long result, struct pg_paths *of)
 {
-	struct pg_session *session = pg_session_of(mine->session);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_session *session;
 	struct pg_scratch *space;
-	struct pg_file *record = pg_file_begin(&space, session);
+	struct pg_file *record;
 	__u32 at = sizeof(*record);
 
+	if (!mine || !of)
+		return 0;
+	session = pg_session_of(mine->session);
+	record = pg_file_begin(&space, session);
 	if (!record)
 		return 0;
 	record->op = of->op;
@@ -233,18 +245,23 @@ PG_INLINE int pg_fd_operation(long result, struct task_struct *task, struct pg_l
 
 #define PG_HASH_WORDS 64
 
-/* A hash of a path argument and the directory it is taken from; 0 for one that is too long or unreadable. */
-PG_INLINE __u64 pg_path_hash(struct task_struct *task, int dirfd, const char *argument)
+/*
+ * A hash of a path argument of the current task and the directory it is taken from; 0 for one that is too long or
+ * unreadable. Not static, for the verifier's sake.
+ */
+__noinline __u64 pg_path_hash(int dirfd, __u64 argument)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_scratch *space = pg_scratch_take();
-	__u64 hash = 0xcbf29ce484222325ull, word, *words;
+	__u64 hash = 0xcbf29ce484222325ull, *words;
 	struct file *base;
 	long length;
 
 	if (!space)
 		return 0;
 	words = (__u64 *)space->data;
-	length = bpf_probe_read_user_str(words, PG_HASH_WORDS * 8, argument);
+	__builtin_memset(words, 0, PG_HASH_WORDS * 8);
+	length = bpf_probe_read_user_str(words, PG_HASH_WORDS * 8, (void *)argument);
 	if (length <= 1 || length >= PG_HASH_WORDS * 8) {
 		pg_scratch_give(space);
 		return 0;
@@ -261,10 +278,7 @@ PG_INLINE __u64 pg_path_hash(struct task_struct *task, int dirfd, const char *ar
 	for (int i = 0; i < PG_HASH_WORDS; i++) {
 		if (i * 8 >= length)
 			break;
-		word = words[i];
-		if (length - i * 8 < 8)
-			word &= ~0ull >> (64 - 8 * (length - i * 8));
-		hash = (hash ^ word) * 0x9E3779B97F4A7C15ull;
+		hash = (hash ^ words[i]) * 0x9E3779B97F4A7C15ull;
 		hash ^= hash >> 29;
 	}
 	pg_scratch_give(space);
@@ -277,7 +291,9 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	struct pg_session *session;
 	struct pg_scratch *space;
 	struct pg_file *record;
+	struct inode *inode;
 	struct file *file;
+	struct dentry *dentry;
 	struct pg_rule_match name = {};
 	__u32 op, rule = 0, kind, length;
 
@@ -287,18 +303,19 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 
 		if (!(flags & (O_CREAT | O_ACCMODE))) {
 			/* Programs search: for locales, headers, modules. Each path is told once, then counted. */
-			refused.hash = pg_path_hash(task, dirfd, path);
+			refused.hash = pg_path_hash(dirfd, (__u64)path);
 			if (refused.hash && pg_touched(session, task, mine->session, refused.hash, 0, PG_OP_READ | -result << 8))
 				return 0;
 		}
 
 		refused.op = flags & O_CREAT ? PG_OP_CREATE : flags & O_ACCMODE ? PG_OP_WRITE : PG_OP_READ;
-		return pg_path_operation(result, task, mine, &refused);
+		return pg_path_operation(result, &refused);
 	}
 	file = pg_file_of(task, result);
 	if (!file || flags & O_PATH)
 		return 0;
-	kind = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;
+	inode = BPF_CORE_READ(file, f_inode);
+	kind = BPF_CORE_READ(inode, i_mode) & S_IFMT;
 	if (kind != S_IFREG && kind != S_IFBLK)
 		return 0; /* directories, terminals, pipes: no content that a verdict speaks of */
 	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
@@ -310,13 +327,14 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	else
 		op = PG_OP_READ;
 	if (op == PG_OP_READ) {
-		pg_name_of(&name, BPF_CORE_READ(file, f_path.dentry));
-		pg_read_touch(task, session, mine->session, file, &name);
-		rule = pg_rule_of(&name, BPF_CORE_READ(file, f_path.dentry));
+		dentry = BPF_CORE_READ(file, f_path.dentry);
+		pg_name_of(&name, dentry);
+		pg_read_touch(task, session, mine->session, inode, dentry, &name);
+		rule = pg_rule_of(&name, dentry);
 		if (!rule)
 			return 0;
-	} else if (op != PG_OP_CREATE && pg_touched(session, task, mine->session, BPF_CORE_READ(file, f_inode, i_ino),
-					       BPF_CORE_READ(file, f_inode, i_sb, s_dev), op)) {
+	} else if (op != PG_OP_CREATE && pg_touched(session, task, mine->session, BPF_CORE_READ(inode, i_ino),
+					       BPF_CORE_READ(inode, i_sb, s_dev), op)) {
 		return 0;
 	}
 	record = pg_file_begin(&space, session);
@@ -460,7 +478,7 @@ int pg_on_path(struct syscall_trace_exit *ctx)
 	default:
 		return 0;
 	}
-	return pg_path_operation(ctx->ret, task, mine, &of);
+	return pg_path_operation(ctx->ret, &of);
 }
 
 SEC("tp")

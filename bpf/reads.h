@@ -2,15 +2,15 @@
 /*
  * reads.h: which files the lineage opened for reading, and which of those are sensitive.
  *
- * Opening an ordinary file for reading sends nothing: it is noted in the direct-mapped array `reads`, and what
- * loses its slot is sent first.
+ * Opening an ordinary file for reading sends no record: it is a row in the ring `opened`, which has no other and which
+ * user space takes away in bulk.
  */
 #ifndef POLYGRAPH_READS_H
 #define POLYGRAPH_READS_H
 
 #include "core.h"
 
-#define PG_READ_BITS 17 /* slots of `reads`, as a power of two */
+#define PG_OPENED_BYTES (4 * 1024 * 1024)
 
 /* Rows of `sensitive` in use, and the first bytes of their heads, the last bytes of their tails: set before load. */
 const volatile __u32 pg_rules = 0;
@@ -18,12 +18,9 @@ const volatile __u64 pg_rule_first[4] = {};
 const volatile __u64 pg_rule_last[4] = {};
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1 << PG_READ_BITS);
-	__type(key, __u32);
-	__type(value, struct pg_read);
-} reads SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, PG_OPENED_BYTES);
+} opened SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -118,56 +115,26 @@ PG_INLINE __u32 pg_rule_of(struct pg_rule_match *file, struct dentry *dentry)
 	return file->rule;
 }
 
-PG_INLINE void pg_read_evict(struct pg_read *read, struct task_struct *task, struct pg_session *session, __u64 handle)
+/* Notes that `task` opened the file behind `inode` for reading, by the entry `dentry` whose name is `name`. */
+PG_INLINE void pg_read_touch(struct task_struct *task, struct pg_session *session, __u64 handle, struct inode *inode,
+			     struct dentry *dentry, struct pg_rule_match *name)
 {
-	struct pg_read_evicted record = {};
-	struct pg_session *owner = read->session == handle ? session : pg_session_of(read->session);
+	struct pg_opened *row = bpf_ringbuf_reserve(&opened, sizeof(*row), 0);
 
-	if (!owner)
-		return; /* of a session that is over */
-	pg_header(&record.hdr, task, owner, read->session, PG_READ, sizeof(record));
-	record.read = *read;
-	pg_send(&effects, &record, sizeof(record), owner, PG_DIM_FILE, BPF_RB_NO_WAKEUP);
-}
-
-/* Notes that `task` opened `file`, whose name is `name`, for reading. */
-PG_INLINE void pg_read_touch(struct task_struct *task, struct pg_session *session, __u64 handle, struct file *file,
-			     struct pg_rule_match *name)
-{
-	struct pg_read mine = {.session = handle, .count = 1}, *slot;
-	__u32 index;
-
-	mine.ino = BPF_CORE_READ(file, f_inode, i_ino);
-	mine.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	mine.start = BPF_CORE_READ(task, group_leader, start_boottime);
-	mine.pid = BPF_CORE_READ(task, tgid);
-	mine.last_ts = bpf_ktime_get_boot_ns();
-	index = (mine.ino ^ mine.start ^ (__u64)mine.dev << 40) * 0x9E3779B97F4A7C15ull >> (64 - PG_READ_BITS);
-	slot = bpf_map_lookup_elem(&reads, &index);
-	if (!slot)
-		return;
-	if (__sync_lock_test_and_set(&slot->lock, 1)) {
-		mine.entry = pg_entry_of(name, BPF_CORE_READ(file, f_path.dentry), mine.dev);
-		pg_read_evict(&mine, task, session, handle); /* someone is in the slot: sent instead of noted */
+	if (!row) {
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_FILE, PG_LOSS_RING);
 		return;
 	}
-	if (slot->session == handle && slot->ino == mine.ino && slot->dev == mine.dev && slot->pid == mine.pid &&
-	    slot->start == mine.start) {
-		slot->count++;
-		slot->last_ts = mine.last_ts;
-	} else {
-		if (slot->session)
-			pg_read_evict(slot, task, session, handle);
-		slot->session = mine.session;
-		slot->ino = mine.ino;
-		slot->start = mine.start;
-		slot->last_ts = mine.last_ts;
-		slot->dev = mine.dev;
-		slot->pid = mine.pid;
-		slot->entry = pg_entry_of(name, BPF_CORE_READ(file, f_path.dentry), mine.dev);
-		slot->count = 1;
-	}
-	__sync_lock_test_and_set(&slot->lock, 0);
+	row->session = handle;
+	row->ino = BPF_CORE_READ(inode, i_ino);
+	row->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	row->entry = pg_entry_of(name, dentry, row->dev);
+	row->start = task->group_leader->start_boottime;
+	row->pid = task->tgid;
+	row->ts = bpf_ktime_get_boot_ns();
+	bpf_ringbuf_submit(row, bpf_ringbuf_query(&opened, BPF_RB_AVAIL_DATA) > PG_OPENED_BYTES / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 #endif

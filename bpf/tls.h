@@ -105,7 +105,7 @@ PG_INLINE int pg_tls_chunk(struct pg_tls_copy *copy, struct pg_session *session,
 		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
 		return -1;
 	}
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
 	return 0;
 }
 

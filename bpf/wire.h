@@ -26,7 +26,6 @@ enum pg_type {
 	PG_EXEC_FAILED = 5,
 	PG_EXIT = 6,
 	PG_FILE = 7,
-	PG_READ = 8, /* a read touch that lost its slot */
 	PG_MAPPED = 9, /* a file was mapped executable for the first time: may hold a TLS library */
 	PG_NET = 10,
 	PG_FLOW = 11,
@@ -203,23 +202,15 @@ struct pg_touch {
 	__u32 _pad;
 };
 
-/* Slot of the mmapable array `reads`: direct mapped by (session, dev, ino); a slot that changes hands is
- * sent as PG_READ first, so nothing is lost uncounted. */
-struct pg_read {
+/* A record of the ring `opened`, which has no other: an ordinary file was opened for reading. No header, no seq. */
+struct pg_opened {
 	__u64 session;
 	__u64 ino;
 	__u64 start;
-	__u64 last_ts;
-	__u64 entry; /* the name it was first opened by, see pg_entry_of() in reads.h; 0: not known */
+	__u64 ts;
+	__u64 entry; /* the name it was opened by, see pg_entry_of() in reads.h; 0: not known */
 	__u32 dev;
 	__u32 pid;
-	__u32 count;
-	__u32 lock;
-};
-
-struct pg_read_evicted {
-	struct pg_hdr hdr; /* of the process that takes the slot */
-	struct pg_read read;
 };
 
 /*

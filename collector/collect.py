@@ -34,8 +34,8 @@ from collector.kernel.decode import (
     decode,
 )
 from collector.kernel.sensitive import rules
-from collector.kernel.source import KernelSource, Loading, ReadTouch, SourceSettings, Touch
-from collector.observed import ObservedSession
+from collector.kernel.source import KernelSource, Loading, SourceSettings, Touch
+from collector.observed import Counted, ObservedSession
 from collector.pipeline import ContentLevel
 from collector.redact import redact_argv
 from collector.tls.preload import candidates
@@ -54,7 +54,8 @@ _FIRST_HANDLE = 16
 #: handles from here on are given by the kernel (bpf/enrol.h, pg_adopt)
 _KERNEL_MADE = 1 << 63
 #: ns between two looks at the counters while nobody speaks
-_TOUCH_INTERVAL = 2_000_000_000
+_LOOK_INTERVAL = 2_000_000_000
+_NOTHING = Counted()
 
 
 class Stranger(NamedTuple):
@@ -81,7 +82,7 @@ class Collector:
         self._held: list[Record] = []
         self._unknown: list[bytes] = []
         self._next_handle = _FIRST_HANDLE
-        self._next_touches = 0
+        self._next_look = 0
         self._cgroups: dict[int, int] = {}
         self.proven: frozenset[Dimension] = frozenset()
         self.strangers: list[Stranger] = []
@@ -212,33 +213,45 @@ class Collector:
 
     # --- rounds ----------------------------------------------------------------------------------
 
-    def round(self, timeout_ms: int) -> list[AnyEvent]:
-        """One round, after at most ``timeout_ms``: the events of all sessions, a Tick behind each one's."""
-        records, until = self._drain(timeout_ms)
+    def round(self, timeout_ms: int, quiet_ms: int | None = None) -> list[AnyEvent]:
+        """One round: the events of all sessions, a Tick behind each one's.
+
+        It gathers for at most ``timeout_ms`` from the first record on, for which it waits at most ``quiet_ms``
+        (by default as long).
+        """
+        records, until = self._drain(timeout_ms, quiet_ms)
         self._take(record for record in records if record.ts <= until)
         self._held = [record for record in records if record.ts > until]
-        touches = self._touches(until)
+        counted = self._counted(until)
         events: list[AnyEvent] = []
         for handle, session in self._sessions.items():
             row = self.source.session(handle)
             # The record that says so may be among the lost; the kernel's own count never is.
             session.idle = session.idle or (row is not None and row.live <= 0)
-            events += session.round(until, touches.get(handle, ()), row)
+            events += session.round(until, counted.get(handle, _NOTHING), row)
         return events
 
-    def _touches(self, now: int, *, due: bool = False) -> dict[int, list[Touch | ReadTouch]]:
+    def _counted(self, now: int, *, due: bool = False) -> dict[int, Counted]:
         """What the kernel only counted, when someone spoke (a verdict may need it) and every few seconds."""
-        if not due and now < self._next_touches and not any(one.spoke for one in self._sessions.values()):
+        if (
+            not due
+            and now < self._next_look
+            and not self.source.filling
+            and not any(one.spoke for one in self._sessions.values())
+        ):
             return {}
-        self._next_touches = now + _TOUCH_INTERVAL
-        found: dict[int, list[Touch | ReadTouch]] = {}
-        touches: list[Touch | ReadTouch] = [*self.source.touches(), *self.source.reads()]
-        for touch in touches:
-            found.setdefault(touch.session, []).append(touch)
-        return found
+        self._next_look = now + _LOOK_INTERVAL
+        opened = self.source.opened()
+        touches: dict[int, list[Touch]] = {}
+        for touch in self.source.touches():
+            touches.setdefault(touch.session, []).append(touch)
+        return {
+            handle: Counted(touches.get(handle, ()), opened.get(handle, b""))
+            for handle in touches.keys() | opened.keys()
+        }
 
-    def _drain(self, timeout_ms: int) -> tuple[list[Record], int]:
-        raw, until = self.source.drain(timeout_ms)
+    def _drain(self, timeout_ms: int, quiet_ms: int | None = None) -> tuple[list[Record], int]:
+        raw, until = self.source.drain(timeout_ms, quiet_ms)
         records = self._held
         fresh, unknown = self._decoded(raw)
         begins = [record for record in fresh if isinstance(record.value, SessionBegin)]
@@ -365,8 +378,8 @@ class Collector:
         self._held = []
         self._take(records)
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        touches = self._touches(now, due=True).get(observed.handle, ())
-        events = observed.finish(now, touches, self.source.session(observed.handle))
+        counted = self._counted(now, due=True).get(observed.handle, _NOTHING)
+        events = observed.finish(now, counted, self.source.session(observed.handle))
         self.source.close_session(observed.handle)
         del self._sessions[observed.handle], self._ids[observed.handle]
         self._cgroups.pop(observed.handle, None)

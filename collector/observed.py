@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from collector.auto import llm_hosts
-from collector.kernel.decode import FILE_OPS, ReadEvicted, Uring
-from collector.kernel.source import ReadTouch, SessionRow, Touch
+from collector.kernel.decode import FILE_OPS, Uring
+from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.look import look_at, renamed_to, root_of
 from collector.pipeline import FileLook, SessionPipeline
@@ -36,6 +36,7 @@ from polygraph.events import (
     SessionEnd,
     SessionStart,
 )
+from polygraph.openings import pack
 from polygraph.reasons import Dimension
 
 #: files, processes and addresses whose names a session remembers; the oldest go first
@@ -48,6 +49,13 @@ _CHANGE_ROOT = frozenset(
 
 BuiltIn = Callable[[int, int | None], tuple[str, str] | None]
 """``built_in(pid, ino)``: name and detail of a TLS stack inside the program that ``pid`` runs, if it is unseen."""
+
+
+class Counted(NamedTuple):
+    """What the kernel only counted of a session since the last look: touches of files, rows of polygraph.openings."""
+
+    touches: Iterable[Touch] = ()
+    opened: bytes = b""
 
 
 class ObservedSession:
@@ -80,19 +88,8 @@ class ObservedSession:
     # --- records ---------------------------------------------------------------------------------
 
     def kernel(self, value: object) -> None:
-        """An effect as decoded, or a read that lost its slot."""
-        if isinstance(value, ReadEvicted):
-            item = (value.dev, value.ino, value.ts, value.times)
-            self._pipeline.effect(
-                Reads(
-                    session=self.id,
-                    ts=value.ts,
-                    process=value.process,
-                    files=(item,),
-                    entries=(value.entry,),
-                )
-            )
-        elif isinstance(value, File) and value.op == "rename":
+        """An effect as decoded."""
+        if isinstance(value, File) and value.op == "rename":
             self._pipeline.effect(self._renamed(value))
         elif isinstance(value, Event):
             self._remember(value)
@@ -131,33 +128,25 @@ class ObservedSession:
 
     # --- rounds ----------------------------------------------------------------------------------
 
-    def round(
-        self, until: int, touches: Iterable[Touch | ReadTouch], row: SessionRow | None
-    ) -> list[AnyEvent]:
+    def round(self, until: int, counted: Counted, row: SessionRow | None) -> list[AnyEvent]:
         """What became known up to ``until``, closed by a Tick; empty if nothing did."""
         self.spoke = False
-        self._counted(touches)
+        self._counted(counted, until)
         self._losses(row, until)
         return self._pipeline.tick(until)
 
-    def finish(
-        self, now: int, touches: Iterable[Touch | ReadTouch], row: SessionRow | None
-    ) -> list[AnyEvent]:
+    def finish(self, now: int, counted: Counted, row: SessionRow | None) -> list[AnyEvent]:
         """The last events, SessionEnd among them."""
-        self._counted(touches)
+        self._counted(counted, now)
         self._losses(row, now)
         self._pipeline.finish(now)
         live = max(0, row.live) if row is not None else 0
         self._pipeline.effect(SessionEnd(session=self.id, ts=now, live=live))
         return self._pipeline.tick(now)
 
-    def _counted(self, touches: Iterable[Touch | ReadTouch]) -> None:
-        reads: dict[ProcessKey, list[ReadTouch]] = {}
-        for touch in touches:
+    def _counted(self, counted: Counted, now: int) -> None:
+        for touch in counted.touches:
             process = f"{touch.pid}:{touch.start}"
-            if isinstance(touch, ReadTouch):
-                reads.setdefault(process, []).append(touch)
-                continue
             self._pipeline.effect(
                 File(
                     session=self.id,
@@ -173,16 +162,8 @@ class ObservedSession:
                     first_ts=touch.first_ts,
                 )
             )
-        for process, rows in reads.items():
-            self._pipeline.effect(
-                Reads(
-                    session=self.id,
-                    ts=max(row.last_ts for row in rows),
-                    process=process,
-                    files=tuple((row.dev, row.ino, row.last_ts, row.times) for row in rows),
-                    entries=tuple(row.entry for row in rows),
-                )
-            )
+        if counted.opened:
+            self._pipeline.effect(Reads(session=self.id, ts=now, rows=pack(counted.opened)))
 
     def _losses(self, row: SessionRow | None, until: int) -> None:
         if row is None:

@@ -82,7 +82,7 @@ def _line(event: e.AnyEvent) -> str:
             where = f"{event.address}:{event.port}"
             return f"{_pid(event.process)} {where} sent {event.sent}, received {event.received}"
         case e.Reads():
-            return f"{_pid(event.process)} opened {len(event.files)} files for reading"
+            return f"{sum(1 for _ in event.openings())} files were opened for reading"
         case e.LlmCall():
             return f"{_pid(event.process)} completed a call of a model at {event.host}"
         case _:

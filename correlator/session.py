@@ -26,7 +26,7 @@ class Read(NamedTuple):
     process: e.ProcessKey
     shared: bool
     id: str
-    #: by which directory entry (cf. :attr:`Reads.entries`); 0: not known; None: the path is known
+    #: by which directory entry (cf. :mod:`polygraph.openings`); 0: not known; None: the path is known
     entry: int | None = None
 
 
@@ -79,10 +79,11 @@ class Session:
     writes: list[Touch] = field(default_factory=list)
     #: directories in which Python compiled modules
     compiled: set[str] = field(default_factory=set)
-    reads: dict[tuple[int, int], list[Read]] = field(default_factory=lambda: defaultdict(list))
+    _reads: dict[tuple[int, int], list[Read]] = field(default_factory=lambda: defaultdict(list))
+    #: not taken apart yet: most sessions open far more files than any verdict asks about
+    _unread: list[e.Reads] = field(default_factory=list)
     path_reads: dict[str, list[Read]] = field(default_factory=lambda: defaultdict(list))
-    #: the same by process, for what one run had opened
-    process_reads: dict[e.ProcessKey, list[tuple[tuple[int, int], Read]]] = field(
+    _process_reads: dict[e.ProcessKey, list[tuple[tuple[int, int], Read]]] = field(
         default_factory=lambda: defaultdict(list)
     )
     process_path_reads: dict[e.ProcessKey, list[tuple[str, Read]]] = field(
@@ -129,7 +130,7 @@ class Session:
             case e.Exit():
                 self.tree.exit(event)
             case e.Reads():
-                self._reads(event)
+                self._unread.append(event)
             case e.ExecFailed():
                 self.coverage.effect(event.ts)
                 self.tree.exec_failed(event)
@@ -236,16 +237,28 @@ class Session:
             if named:
                 self._name_inode(named, *inode, event.ts)
 
-    def _reads(self, event: e.Reads) -> None:
-        entries = event.entries if len(event.entries) == len(event.files) else (0,) * len(event.files)
-        for (dev, ino, ts, opens), entry in zip(event.files, entries, strict=True):
-            if dev == 0:  # a failed open: the number is no inode's
-                continue
-            self._read((dev, ino), Read(ts, event.process, opens > 1, event.id, entry))
+    def _take_reads(self) -> None:
+        for event in self._unread:
+            for process, dev, ino, ts, entry in event.openings():
+                if dev:  # else no file of a disk
+                    self._read((dev, ino), Read(ts, process, False, event.id, entry))
+        self._unread.clear()
+
+    @property
+    def reads(self) -> dict[tuple[int, int], list[Read]]:
+        """What was opened for reading, by device and inode."""
+        self._take_reads()
+        return self._reads
+
+    @property
+    def process_reads(self) -> dict[e.ProcessKey, list[tuple[tuple[int, int], Read]]]:
+        """The same by process, for what one run had opened."""
+        self._take_reads()
+        return self._process_reads
 
     def _read(self, inode: tuple[int, int], read: Read) -> None:
-        self.reads[inode].append(read)
-        self.process_reads[read.process].append((inode, read))
+        self._reads[inode].append(read)
+        self._process_reads[read.process].append((inode, read))
         if read.shared:
             self.shared_reads.append((inode, read))
 

@@ -14,10 +14,12 @@ This module is the single source of the names; docs/events.md is generated from 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
+from polygraph.openings import Opening, unpack
 from polygraph.reasons import Dimension, ProbeStateWord
 
 SCHEMA_VERSION = 1
@@ -171,21 +173,22 @@ class File(Event, frozen=True, tag="file"):
     deleted: bool = False
     memfd: bool = False
     path_truncated: bool = False
-    #: rename: the directory entry ``new_path``, as in :attr:`Reads.entries`; 0 where it is not known
+    #: rename: the directory entry ``new_path``, as in :class:`~polygraph.openings.Opening`; 0 where it is not known
     entry: int = 0
 
 
 class Reads(Event, frozen=True, tag="reads"):
-    """Ordinary files that ``process`` opened for reading, out of the kernel's touch map.
+    """Ordinary files that processes of the session opened for reading since the last such event.
 
-    ``ts`` is the time of the latest of them. Emitted when a slot is reused, when a verdict needs it and at
-    the end. Each item is ``(dev, ino, ts of last open, opens)``. ``entries``, if not empty, has for each the number
-    of the directory entry by which it was first opened (0: not known): a hash of directory and name.
+    ``ts`` is when the kernel's list was looked at; each row has its own. ``rows`` are packed, see
+    :mod:`polygraph.openings`. Emitted when a verdict may need it and at the end, and when the list fills.
     """
 
-    process: ProcessKey
-    files: tuple[tuple[int, int, int, int], ...]
-    entries: tuple[int, ...] = ()
+    rows: bytes
+
+    def openings(self) -> Iterator[Opening]:
+        """What was opened."""
+        return unpack(self.rows)
 
 
 class FileState(Event, frozen=True, tag="file_state"):

@@ -5,7 +5,6 @@ observed process chose.
 
 from __future__ import annotations
 
-import posixpath
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -22,6 +21,12 @@ FILE_OPS: tuple[FileOp, ...] = (
     "read", "write", "create", "truncate", "unlink", "rmdir", "rename", "link", "symlink", "mkdir", "chmod",
 )  # fmt: skip
 """Names of enum pg_file_op."""
+
+# Plain numbers: an operation on an enum's member costs more than all the rest of a record.
+_TLS, _BEGIN = int(wire.Type.PG_TLS), int(wire.Type.PG_SESSION_BEGIN)
+_RESOLVED, _DELETED = int(wire.FileFlag.PG_FILE_RESOLVED), int(wire.FileFlag.PG_FILE_DELETED)
+_MEMFD, _TRUNCATED = int(wire.FileFlag.PG_FILE_MEMFD), int(wire.FileFlag.PG_FILE_TRUNCATED)
+_SENSITIVE = int(wire.FileFlag.PG_FILE_SENSITIVE)
 
 _NAMESPACES = ("mnt", "pid", "net", "user", "uts", "ipc", "cgroup")
 
@@ -56,17 +61,6 @@ class Mapped(NamedTuple):
     path: str
 
 
-class ReadEvicted(NamedTuple):
-    """A slot of the read map changed hands: what it held. Opened ``times`` so far, cf. collector/kernel/entry.py."""
-
-    process: ProcessKey
-    ts: int
-    dev: int
-    ino: int
-    times: int
-    entry: int
-
-
 class Uring(NamedTuple):
     """Something went through an io_uring that hides it from ``dimension``. ``opcode`` is None where the kernel does
     not tell: then a ring was made, and anything may go through it."""
@@ -87,9 +81,7 @@ class Candidate(NamedTuple):
     port: int
 
 
-Value: TypeAlias = (
-    AnyEvent | SessionIdle | SessionBegin | Mapped | ReadEvicted | Uring | Candidate | TlsData | TlsClose
-)
+Value: TypeAlias = AnyEvent | SessionIdle | SessionBegin | Mapped | Uring | Candidate | TlsData | TlsClose
 
 
 class Record(NamedTuple):
@@ -134,13 +126,12 @@ def decode(raw: bytes, sessions: Mapping[int, str], sensitive: Sequence[str]) ->
     decoder = _DECODERS.get(header.type)
     if decoder is None:
         raise DecodeError(f"record type {header.type} is unknown")
-    where = f"{wire.Type(header.type).name} of {header.size} bytes"
     # Plaintext is copied into one of three sizes of room (bpf/tls.h), so what is handed over may be longer.
-    fits = len(raw) >= header.size if header.type == wire.Type.PG_TLS else len(raw) == header.size
+    fits = len(raw) == header.size or (header.type == _TLS and len(raw) > header.size)
     if not fits or header.size < decoder.layout.size:
-        raise DecodeError(f"{where}: {len(raw)} bytes came, at least {decoder.layout.size} are due")
+        raise DecodeError(f"{_what(header)}: {len(raw)} bytes came, at least {decoder.layout.size} are due")
     session = sessions.get(header.handle)
-    if session is None and header.handle and header.type != wire.Type.PG_SESSION_BEGIN:
+    if session is None and header.handle and header.type != _BEGIN:
         return None
     context = _Context(header, f"{header.pid}:{header.start}", session or "", sensitive)
     parts = _Parts(raw[: header.size], decoder.layout.size)
@@ -148,8 +139,12 @@ def decode(raw: bytes, sessions: Mapping[int, str], sensitive: Sequence[str]) ->
         value = decoder.value(decoder.layout.unpack_from(raw)[len(_Header._fields) :], parts, context)
         parts.end()
     except ValueError as error:
-        raise DecodeError(f"{where}: {error}") from error
+        raise DecodeError(f"{_what(header)}: {error}") from error
     return Record(header.handle, header.seq, header.ts, value) if value is not None else None
+
+
+def _what(header: _Header) -> str:
+    return f"{wire.Type(header.type).name} of {header.size} bytes"
 
 
 class _Parts:
@@ -263,7 +258,7 @@ def _file(fields: _Fields, parts: _Parts, at: _Context) -> File:
     base, path, base2, path2 = (parts.text(length) for length in lengths)
     if op >= len(FILE_OPS):
         raise ValueError(f"file operation {op}")
-    sensitive = flags & wire.FileFlag.PG_FILE_SENSITIVE
+    sensitive = flags & _SENSITIVE
     if sensitive and rule >= len(at.sensitive):
         raise ValueError(f"sensitive rule {rule} of {len(at.sensitive)}")
     name = FILE_OPS[op]
@@ -276,15 +271,15 @@ def _file(fields: _Fields, parts: _Parts, at: _Context) -> File:
         path=path if name == "symlink" else _absolute(base, path),
         new_path=_absolute(base2, path2) or None,
         errno=_errno(error),
-        resolved=bool(flags & wire.FileFlag.PG_FILE_RESOLVED),
+        resolved=bool(flags & _RESOLVED),
         dev=wire.user_dev(dev),
         ino=ino,
         flags=open_flags,
         mode=mode,
         sensitive=at.sensitive[rule] if sensitive else None,
-        deleted=bool(flags & wire.FileFlag.PG_FILE_DELETED),
-        memfd=bool(flags & wire.FileFlag.PG_FILE_MEMFD),
-        path_truncated=bool(flags & wire.FileFlag.PG_FILE_TRUNCATED),
+        deleted=bool(flags & _DELETED),
+        memfd=bool(flags & _MEMFD),
+        path_truncated=bool(flags & _TRUNCATED),
     )
 
 
@@ -294,15 +289,12 @@ def _absolute(base: str, path: str) -> str:
     Stays relative, and as it is, where the kernel did not tell the base.
     """
     if not path.startswith("/"):
-        path = posixpath.join(base, path) if path else base
+        path = f"{base.removesuffix('/')}/{path}" if path and base else path or base
     if not path.startswith("/"):
         return path
+    if "//" not in path and "/." not in path and path[-1] != "/":
+        return path
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def _read(fields: _Fields, _parts: _Parts, _at: _Context) -> ReadEvicted:
-    _session, ino, start, last, entry, dev, pid, count, _lock = fields
-    return ReadEvicted(f"{pid}:{start}", last, wire.user_dev(dev), ino, count, entry)
 
 
 def _mapped(fields: _Fields, parts: _Parts, at: _Context) -> Mapped:
@@ -376,7 +368,6 @@ _DECODERS: Mapping[int, _Decoder] = {
     wire.Type.PG_EXEC_FAILED: _Decoder(wire.EXEC_FAILED, _exec_failed),
     wire.Type.PG_EXIT: _Decoder(wire.EXIT, _exit),
     wire.Type.PG_FILE: _Decoder(wire.FILE, _file),
-    wire.Type.PG_READ: _Decoder(wire.READ_EVICTED, _read),
     wire.Type.PG_MAPPED: _Decoder(wire.MAPPED, _mapped),
     wire.Type.PG_NET: _Decoder(wire.NET, _net),
     wire.Type.PG_FLOW: _Decoder(wire.FLOW, _flow),

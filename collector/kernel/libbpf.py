@@ -11,19 +11,19 @@ import ctypes.util
 import errno
 import mmap
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from collector.kernel.rings import Ring
 from collector.kernel.rodata import variables
 from polygraph.errors import PolygraphError
 
-_Sample = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 _Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
-#: bpf(2) commands on maps, include/uapi/linux/bpf.h
-_ITER_CREATE = 33
+#: rows that one system call brings
+_BATCH = 4096
 
 
 class KernelError(PolygraphError):
@@ -60,6 +60,7 @@ class _Api:
         self._type("bpf_object__find_program_by_name", pointer, pointer, text)
         self._type("bpf_map__fd", number, pointer)
         self._type("bpf_map__set_max_entries", number, pointer, ctypes.c_uint32)
+        self._type("bpf_map__max_entries", ctypes.c_uint32, pointer)
         self._type("bpf_map__initial_value", pointer, pointer, ctypes.POINTER(ctypes.c_size_t))
         self._type("bpf_program__attach", pointer, pointer)
         self._type("bpf_program__attach_iter", pointer, pointer, pointer)
@@ -75,11 +76,8 @@ class _Api:
         self._type("bpf_map_update_elem", number, number, text, text, ctypes.c_uint64)
         self._type("bpf_map_delete_elem", number, number, text)
         self._type("bpf_map_get_next_key", number, number, text, pointer)
-        self._type("ring_buffer__new", pointer, number, _Sample, pointer, pointer)
-        self._type("ring_buffer__add", number, pointer, number, _Sample, pointer)
-        self._type("ring_buffer__poll", number, pointer, number)
-        self._type("ring_buffer__consume", number, pointer)
-        self._type("ring_buffer__free", None, pointer)
+        batch = (text, pointer, pointer, pointer, ctypes.POINTER(ctypes.c_uint32), pointer)
+        self._type("bpf_map_lookup_batch", number, number, *batch)
         self._type("bpf_iter_create", number, number)
         self._type("libbpf_set_print", pointer, _Print)
         self._type("libbpf_num_possible_cpus", number)
@@ -114,14 +112,28 @@ class Map:
         self._lib.bpf_map_delete_elem(self.fd, key)
 
     def items(self, key_size: int) -> Iterator[tuple[bytes, bytes]]:
-        """The rows; those written or removed meanwhile may be missed or seen."""
-        following = ctypes.create_string_buffer(key_size)
-        key: bytes | None = None
-        while not self._lib.bpf_map_get_next_key(self.fd, key, following):
-            key = following.raw
-            value = self.get(key)
-            if value is not None:
-                yield key, value
+        """The rows of a hash; those written or removed meanwhile may be missed or seen. Raises KernelError."""
+        value_size = len(self._value)
+        keys = ctypes.create_string_buffer(_BATCH * key_size)
+        values = ctypes.create_string_buffer(_BATCH * value_size)
+        place, count = ctypes.create_string_buffer(8), ctypes.c_uint32()
+        begun = more = False
+        while not begun or more:
+            count.value = _BATCH
+            failed = self._lib.bpf_map_lookup_batch(
+                self.fd, place if begun else None, place, keys, values, ctypes.byref(count), None
+            )
+            number = ctypes.get_errno() if failed else 0
+            if number not in (0, errno.ENOENT):  # ENOENT: these were the last
+                raise KernelError("cannot read a BPF map", number)
+            begun, more = True, not failed
+            rows = count.value
+            key, value = keys.raw[: rows * key_size], values.raw[: rows * value_size]
+            for row in range(rows):
+                yield (
+                    key[row * key_size : (row + 1) * key_size],
+                    value[row * value_size : (row + 1) * value_size],
+                )
 
     def memory(self, size: int) -> mmap.mmap:
         """The values of an array made with BPF_F_MMAPABLE, read-only."""
@@ -172,14 +184,16 @@ class Object:
         self._handle = self._api.lib.bpf_object__open_file(os.fsencode(path), None)
         if not self._handle:
             raise KernelError(f"cannot open BPF object {path.name}", ctypes.get_errno(), "build it: make bpf")
-        self._sizes = variables(path.read_bytes())
+        data = path.read_bytes()
+        self._sizes, self._globals = variables(data), variables(data, ".bss")
         for name, entries in settings.max_entries.items():
             self._api.lib.bpf_map__set_max_entries(self._find_map(name), entries)
         for name in settings.without:
             self._api.lib.bpf_program__set_autoload(self._program(name), False)
         for name, kind in settings.attach_types.items():
             self._api.lib.bpf_program__set_expected_attach_type(self._program(name), kind)
-        self._set_constants(settings.constants)
+        if settings.constants:
+            self._set_constants(settings.constants)
         if self._api.lib.bpf_object__load(self._handle):
             number = ctypes.get_errno()
             self.close()
@@ -197,6 +211,16 @@ class Object:
             if len(value) != length or offset + length > size.value:
                 raise ValueError(f"{name} has {length} bytes, not {len(value)}")
             ctypes.memmove(start + offset, value, length)
+
+    def variables(self, *names: str) -> list[memoryview]:
+        """The bytes of global variables that begin with 0, shared with the programs. Raises KeyError, OSError."""
+        size = ctypes.c_size_t()
+        bss = self._find_map(".bss")
+        self._api.lib.bpf_map__initial_value(bss, ctypes.byref(size))
+        # libbpf shares this memory for its generated skeletons only
+        shared = memoryview(mmap.mmap(int(self._api.lib.bpf_map__fd(bss)), size.value))
+        where = self._globals
+        return [shared[where[name][0] : sum(where[name])] for name in names]
 
     def _find_map(self, name: str) -> int:
         found = self._api.lib.bpf_object__find_map_by_name(self._handle, name.encode())
@@ -258,9 +282,10 @@ class Object:
             while run.read(4096):
                 continue
 
-    def rings(self, readers: Mapping[str, Callable[[bytes], None]]) -> Rings:
-        """A reader of ring buffers. Raises KernelError."""
-        return Rings(self._api, {self.map(name).fd: reader for name, reader in readers.items()})
+    def ring(self, name: str) -> Ring:
+        """A ring buffer. Raises OSError."""
+        found = self._find_map(name)
+        return Ring(int(self._api.lib.bpf_map__fd(found)), int(self._api.lib.bpf_map__max_entries(found)))
 
     def close(self) -> None:
         """Unloads what no link holds any more."""
@@ -275,46 +300,6 @@ class Object:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class Rings:
-    """Ring buffers read together; each record is handed to its ring's reader as bytes."""
-
-    def __init__(self, api: _Api, readers: Mapping[int, Callable[[bytes], None]]) -> None:
-        self._lib = api.lib
-        self._callbacks = [_Sample(_reader(reader)) for reader in readers.values()]
-        self._handle: int | None = None
-        for fd, callback in zip(readers, self._callbacks, strict=True):
-            if self._handle is None:
-                self._handle = self._lib.ring_buffer__new(fd, callback, None, None)
-                if not self._handle:
-                    raise KernelError("cannot read a ring buffer", ctypes.get_errno())
-            elif self._lib.ring_buffer__add(self._handle, fd, callback, None):
-                raise KernelError("cannot read a ring buffer", ctypes.get_errno())
-
-    def wait(self, timeout_ms: int) -> None:
-        """Waits for a record that asks to be told, at most ``timeout_ms``, and reads those rings that have one."""
-        self._lib.ring_buffer__poll(self._handle, timeout_ms)
-
-    def consume(self) -> None:
-        """Reads all that is there."""
-        self._lib.ring_buffer__consume(self._handle)
-
-    def close(self) -> None:
-        """Frees the reader."""
-        if self._handle is not None:
-            self._lib.ring_buffer__free(self._handle)
-            self._handle = None
-
-
-def _reader(reader: Callable[[bytes], None]) -> Callable[[int, int, int], int]:
-    string_at = ctypes.string_at
-
-    def take(_context: int, data: int, size: int) -> int:
-        reader(string_at(data, size))
-        return 0
-
-    return take
 
 
 def possible_cpus() -> int:

@@ -18,10 +18,12 @@ from typing import NamedTuple
 from collector.kernel import uprobe_multi, wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
+from collector.kernel.rings import Rings
 from collector.kernel.sensitive import Rules, rules
 from collector.kernel.uprobe_multi import MultiLink
 from collector.kernel.uring import uring_ops
 from polygraph.errors import PolygraphError
+from polygraph.openings import ROW
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
@@ -40,6 +42,7 @@ class SourceSettings(NamedTuple):
     exes: bool = False
     effects_ring: int = 16 << 20
     plaintext_ring: int = 32 << 20
+    opened_ring: int = 4 << 20
 
 
 class ProbeState(NamedTuple):
@@ -63,19 +66,6 @@ class Touch(NamedTuple):
     last_ts: int
     pid: int
     start: int
-
-
-class ReadTouch(NamedTuple):
-    """A slot of the read map, cf. struct pg_read."""
-
-    session: int
-    dev: int
-    ino: int
-    pid: int
-    start: int
-    last_ts: int
-    times: int
-    entry: int
 
 
 class SessionRow(NamedTuple):
@@ -116,6 +106,7 @@ class KernelSource:
                     "path_buffers": cpus,
                     "effects": settings.effects_ring,
                     "plaintext": settings.plaintext_ring,
+                    "opened": settings.opened_ring,
                 },
                 attach_types=dict.fromkeys(tls_programs, uprobe_multi.BPF_TRACE_UPROBE_MULTI)
                 if self._multi
@@ -129,15 +120,15 @@ class KernelSource:
         sensitive = self._object.map("sensitive", wire.RULE.size)
         for index, row in enumerate(rules.rows):
             sensitive.set(_U32.pack(index), row)
-        self._reads = self._object.map("reads", wire.READ.size).memory(wire.READ.size << wire.READ_BITS)
-        self._reads_before = bytes(len(self._reads))
+        self._opened = self._object.ring("opened")
         self._touches_before: dict[bytes, tuple[int, int]] = {}
         self._links: list[Link | MultiLink] = []
         self.probes: dict[Dimension, ProbeState] = {}
         self._attach()
         self._iterator = self._object.attach_iterator(ENROL)
-        self._records: list[bytes] = []
-        self._rings = self._object.rings({"effects": self._records.append, "plaintext": self._records.append})
+        self._rings = Rings((self._object.ring("effects"), self._object.ring("plaintext")), (self._opened,))
+        flags = self._object.variables("pg_touched_again", "pg_waiting")
+        self._touched_again, self._waiting = (flag.cast("I") for flag in flags)
 
     # --- attaching -------------------------------------------------------------------------------
 
@@ -245,22 +236,37 @@ class KernelSource:
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def drain(self, timeout_ms: int) -> tuple[list[bytes], int]:
-        """Waits for a record that asks to be told, at most ``timeout_ms``: (all records, until when they are whole).
+    def drain(self, timeout_ms: int, quiet_ms: int | None = None) -> tuple[list[bytes], int]:
+        """What there is, gathered over at most ``timeout_ms``: (all records, until when they are whole).
 
-        A record is stamped a moment before it is put into its ring, so the last millisecond may still be open.
+        While there is nothing it waits for the first record, at most ``quiet_ms`` (by default ``timeout_ms``). A
+        record that is urgent ends either wait. A record is stamped a moment before it is put into its ring, so the
+        last millisecond may still be open.
         """
-        if timeout_ms:
+        if timeout_ms and (
+            self._rings.pending() or self._first(timeout_ms if quiet_ms is None else quiet_ms)
+        ):
             self._rings.wait(timeout_ms)
         until = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - 1_000_000
-        self._rings.consume()
-        records = self._records[:]
-        self._records.clear()
-        return records, until
+        return self._rings.read(), until
+
+    def _first(self, quiet_ms: int) -> bool:
+        """Waits for a record: whether one came that is not urgent, so that more may be waited for.
+
+        A record that is sent just as we say that we wait may not wake us: it is found when the wait is over.
+        """
+        self._waiting[0] = 1
+        woken = not self._rings.pending() and self._rings.wait(quiet_ms)
+        ordinary = woken and not self._waiting[0]  # who wakes us for an ordinary record takes the flag down
+        self._waiting[0] = 0
+        return ordinary
 
     def touches(self) -> list[Touch]:
         """Touches of reported files since the last call. The kernel's counters only grow, so none is missed."""
-        found = []
+        found: list[Touch] = []
+        if not self._touched_again[0]:
+            return found
+        self._touched_again[0] = 0
         for key, value in self._touched.items(wire.TOUCH_KEY.size):
             count, first, last, start, pid, _ = wire.TOUCH.unpack(value)
             known, known_last = self._touches_before.get(key, (0, first))
@@ -283,20 +289,25 @@ class KernelSource:
                 )
         return found
 
-    def reads(self) -> Iterator[ReadTouch]:
-        """Slots of the read map that changed since the last call."""
-        size, page = wire.READ.size, wire.READ.size * 64
-        now, before = self._reads[:], self._reads_before
-        self._reads_before = now
-        for at in range(0, len(now), page):
-            if now[at : at + page] == before[at : at + page]:
-                continue
-            for slot in range(at, min(at + page, len(now)), size):
-                if now[slot : slot + size] != before[slot : slot + size]:
-                    row = wire.READ.unpack_from(now, slot)
-                    session, ino, start, last, entry, dev, pid, count, _lock = row
-                    if session:
-                        yield ReadTouch(session, wire.user_dev(dev), ino, pid, start, last, count, entry)
+    @property
+    def filling(self) -> bool:
+        """Whether the list of files opened for reading should be taken soon."""
+        return self._opened.unread() > self._opened.size // 4
+
+    def opened(self) -> dict[int, bytes]:
+        """Files opened for reading since the last call, by session: rows of polygraph.openings."""
+        rows = self._opened.rows(wire.OPENED.size)
+        if not rows:
+            return {}
+        words, stride = memoryview(rows).cast("Q"), ROW.size // 8
+        handles = words[1::stride].tolist()
+        found = dict.fromkeys(handles, rows)
+        if len(found) > 1:
+            apart: dict[int, list[bytes]] = {handle: [] for handle in found}
+            for index, handle in enumerate(handles):
+                apart[handle].append(rows[index * ROW.size : (index + 1) * ROW.size])
+            found = {handle: b"".join(parts) for handle, parts in apart.items()}
+        return found
 
     # --- the end ---------------------------------------------------------------------------------
 

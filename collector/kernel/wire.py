@@ -22,10 +22,6 @@ _HDR: Fields = (
     ("start", "Q"), ("pid", "I"), ("tid", "I"),
 )  # fmt: skip
 _ADDR: Fields = (("family", "H"), ("port", "H"), ("cid", "I"), ("port32", "I"), ("addr", "16s"))
-_READ: Fields = (
-    ("session", "Q"), ("ino", "Q"), ("start", "Q"), ("last_ts", "Q"), ("entry", "Q"),
-    ("dev", "I"), ("pid", "I"), ("count", "I"), ("lock", "I"),
-)  # fmt: skip
 _HDR_OF = _nested("hdr", _HDR)
 _REMOTE, _LOCAL = _nested("remote", _ADDR), _nested("local", _ADDR)
 
@@ -56,8 +52,9 @@ LAYOUTS: dict[str, Fields] = {
     ),
     "pg_touch_key": (("session", "Q"), ("ino", "Q"), ("dev", "I"), ("op", "I")),
     "pg_touch": (("count", "Q"), ("first_ts", "Q"), ("last_ts", "Q"), ("start", "Q"), ("pid", "I"), ("_pad", "I")),
-    "pg_read": _READ,
-    "pg_read_evicted": (*_HDR_OF, *_nested("read", _READ)),
+    "pg_opened": (
+        ("session", "Q"), ("ino", "Q"), ("start", "Q"), ("ts", "Q"), ("entry", "Q"), ("dev", "I"), ("pid", "I"),
+    ),
     "pg_rule": (
         ("head", "4Q"), ("head_mask", "4Q"), ("parent", "4Q"), ("parent_mask", "4Q"), ("tail", "Q"), ("tail_mask", "Q"),
         ("name_len", "I"), ("parent_len", "I"),
@@ -102,8 +99,7 @@ EXIT = _compile("pg_exit")
 FILE = _compile("pg_file")
 TOUCH_KEY = _compile("pg_touch_key")
 TOUCH = _compile("pg_touch")
-READ = _compile("pg_read")
-READ_EVICTED = _compile("pg_read_evicted")
+OPENED = _compile("pg_opened")
 RULE = _compile("pg_rule")
 MAPPED = _compile("pg_mapped")
 ADDR = _compile("pg_addr")
@@ -122,8 +118,6 @@ FILE_KEY = _compile("pg_file_key")
 RULES = 64
 #: PG_URING_MADE
 URING_MADE = 0xFFFFFFFF
-#: PG_READ_BITS of bpf/reads.h: slots of the map `reads`, as a power of two
-READ_BITS = 17
 
 
 class Type(IntEnum):
@@ -136,7 +130,6 @@ class Type(IntEnum):
     PG_EXEC_FAILED = 5
     PG_EXIT = 6
     PG_FILE = 7
-    PG_READ = 8
     PG_MAPPED = 9
     PG_NET = 10
     PG_FLOW = 11

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from polygraph.commands._record import Recorder
     from polygraph.log.store import Store
 
-#: longest wait for records, ms: bounds the delay between a claim and its verdict
+#: how long records are gathered, ms: bounds the delay between a claim and its verdict
 POLL_MS = 50
+#: how long the first one is waited for, ms. It wakes us; this is for what happens without a record.
+QUIET_MS = 250
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
@@ -160,7 +162,7 @@ def _observe(
     """Until the lineage has ended, or ``linger`` seconds after its root did. The root's exit status."""
     deadline: float | None = None
     while not collector.ended(session):
-        recorder.take(collector.round(POLL_MS))
+        recorder.take(collector.round(POLL_MS, QUIET_MS))
         if deadline is None:
             if launched.poll() is not None:
                 deadline = time.monotonic() + linger

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from functools import partial
 from math import inf
@@ -13,13 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench._facts import Fact, Operations, losses, performed, score, told
+from bench._floor import RAW, floor
 from bench._harness import BenchError, environment, inside, measured, native, timed, workplace
+from bench._model import SIZE, Model, calls_script, model
 from bench._result import Part, line, part, result, table, with_table
 from bench._statistics import Estimate, estimate, interleaved, paired_difference, paired_ratio
 from bench.overhead import Sample, parts
+from bench.workloads import SESSION
+from collector.kernel.programs import PROGRAMS
 from polygraph.events import AnyEvent, Exec, Exit, File, Flow, Fork, Loss, Net, Reads, SessionEnd
+from polygraph.openings import Opening, packed
 from polygraph.reasons import Dimension
+from tests.agents.wire import body
 
+AGENT = Path(__file__).parents[2] / "bench" / "programs" / "agent.py"
 NONE_LOST: Counter[Dimension] = Counter()
 
 
@@ -125,6 +134,7 @@ def test_overhead_counts_the_collector_and_takes_out_starting_and_stopping() -> 
         {
             "alone": [Sample(10, 10)] * 9,
             "control": [Sample(10, 10)] * 9,
+            "floor": [Sample(10.1, 10.1)] * 9,
             "traced": [Sample(11.0, 10.2)] * 9,
             "nothing": [Sample(0, 0)] * 9,
             "start": [Sample(0.5, 0)] * 9,
@@ -132,6 +142,7 @@ def test_overhead_counts_the_collector_and_takes_out_starting_and_stopping() -> 
     )
     values = {one.name: one.value for one in found}
     assert values["build"] == pytest.approx(1.05) and not found[0].ok and found[0].baseline == 1
+    assert values["build, floor: empty programs on the same hooks"] == pytest.approx(1.01)
     assert values["build, with start and stop"] == pytest.approx(1.1)
     assert values["build, the work's own CPU"] == pytest.approx(1.02)
     assert values["build, the collector's CPU meanwhile"] == pytest.approx(0.3)
@@ -141,7 +152,7 @@ def test_a_ratio_within_the_control_is_not_claimed() -> None:
     noisy = [Sample(10 + n % 3, 10) for n in range(9)]
     still = [Sample(10, 10)] * 9
     none = [Sample(0, 0)] * 9
-    arms = {"alone": still, "control": noisy, "traced": noisy, "nothing": none, "start": none}
+    arms = {"alone": still, "control": noisy, "floor": still, "traced": noisy, "nothing": none, "start": none}
     assert parts("build", 1.03, arms)[0].note == "not told apart from the control"
 
 
@@ -194,7 +205,7 @@ def events() -> list[AnyEvent]:
         file("unlink", f"/w/l{i}")
     file("create", "/w/ports", ino=200)
     file("create", "/elsewhere", ino=300)
-    out.append(Reads(session="s", ts=0, process=root, files=((0, 100, 1, 1), (0, 101, 1, 1), (0, 999, 1, 1))))
+    out.append(Reads(session="s", ts=0, rows=packed(Opening(root, 0, ino, 1) for ino in (100, 101, 999))))
     for family, address, port in (("inet", "127.0.0.1", 4000), ("inet6", "::1", 6000)):
         out += _network(root, family, address, port)
     exit_(root, 0)
@@ -300,3 +311,52 @@ def test_the_operations_succeed_on_their_own(tmp_path: Path) -> None:
         measured((native("operations"), tmp_path, "3"), tmp_path, environment(place))
     made = {f"{kind}{n}" for kind in "drs" for n in range(3)}
     assert {path.name for path in tmp_path.iterdir()} == made | {"ports"}
+
+
+# --- the model and its agent -----------------------------------------------------------------------
+
+
+def test_requests_and_answers_of_the_calls_have_the_size_that_is_claimed(tmp_path: Path) -> None:
+    """The agent does the whole script on its own; what arrived at the model is looked at."""
+    script = calls_script(tmp_path / "module.py", calls=5)
+    with Model(script) as served:
+        argv = (sys.executable, str(AGENT), served.url, str(served.ca_file))
+        measured(argv, tmp_path, environment(tmp_path / "store"))
+        sizes = [len(request.body) for request in served.requests]
+        assert served.finished and len(served.sent) == 5
+    answers = [len(json.dumps(body("openai.chat", answer, {}, "t"))) for answer in script.answers]
+    # the first request has no history yet, and the last answer no call
+    assert all(abs(size - SIZE) < SIZE * 0.05 for size in answers)
+    assert all(size >= SIZE for size in sizes[1:])
+
+
+def test_the_session_of_an_agent_leaves_its_commit(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    SESSION.prepare(folder)
+    with SESSION.around(folder) as words:
+        measured((*SESSION.argv, *words), folder, environment(tmp_path / "store"))
+    log = subprocess.run(
+        ["git", "log", "--format=%s"], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout
+    assert log.split("\n")[:2] == ["Simplify f", "x"]
+
+
+def test_an_agent_that_ends_before_its_script_is_no_measurement(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="0 of 3"), model(calls_script(tmp_path / "m.py", calls=3)):
+        assert (tmp_path / "m.py").exists()
+
+
+# --- the floor -------------------------------------------------------------------------------------
+
+
+def test_the_floor_has_a_program_for_every_hook_of_polygraph() -> None:
+    """Programs that attach by their own section need one that does nothing each."""
+    assert set(RAW) == {program.name for program in PROGRAMS if not program.tracepoints}
+
+
+def test_the_floor_holds_as_many_hooks_as_the_table_has() -> None:
+    wanted = sum(len(program.tracepoints or (program.name,)) for program in PROGRAMS)
+    optional = sum(len(program.optional) for program in PROGRAMS)
+    with floor(sys.executable) as hooks:
+        assert hooks > wanted - optional  # and those in the interpreter's TLS library

@@ -29,6 +29,7 @@ from polygraph.events import (
     Tick,
     ToolResult,
 )
+from polygraph.openings import Opening, packed
 from polygraph.reasons import DIMENSIONS
 from polygraph.verdicts import DimensionCoverage, Evidence, Subject, Verdict, Window
 
@@ -377,7 +378,7 @@ def sample(session: str = SESSION) -> Sample:
     b.file(tests, "write", "/home/ada/shop/.pytest_cache/v/cache/lastfailed", 3580)
     b.add(
         Reads(
-            session=session, ts=b.at(3590), seq=len(b.events), process=tests, files=((1, 2, b.at(3500), 3),)
+            session=session, ts=b.at(3590), seq=len(b.events), rows=packed([Opening(tests, 1, 2, b.at(3500))])
         )
     )
     b.add(Exit(session=session, ts=b.at(3610), seq=len(b.events), process=shell, status=0))

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from correlator.engine import Engine
 from polygraph import events as e
 from polygraph.ids import derived_id
+from polygraph.openings import Opening, packed
 from polygraph.tools import recognise
 from polygraph.verdicts import Verdict
 
@@ -146,14 +147,14 @@ class Scenario:
         return self._inodes[path]
 
     def reads(self, process: str, *paths: str, opens: int = 1) -> None:
-        """Ordinary reads: by inode only, as the touch map gives them."""
+        """Ordinary reads: by inode only, as the kernel lists them."""
         self.now += STEP
-        self.add(
-            e.Reads,
-            process=process,
-            files=tuple((1, self.inode(p), self.now, opens) for p in paths),
-            entries=tuple(self.entry(p) for p in paths) if self.entries else (),
-        )
+        rows = [
+            Opening(process, 1, self.inode(path), self.now, self.entry(path) if self.entries else 0)
+            for path in paths
+            for _ in range(opens)
+        ]
+        self.add(e.Reads, rows=packed(rows))
 
     def entry(self, path: str) -> int:
         """The directory entry ``path``, whatever file it leads to."""

@@ -266,13 +266,16 @@ def test_without_coverage_a_shadow_may_have_run_more() -> None:
 # --- what was read ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("opens", "word"), [(1, "refuted"), (2, "unverifiable")])
-def test_the_last_of_several_openings_hides_the_first(opens: int, word: str) -> None:
+@pytest.mark.parametrize(("before", "word"), [(False, "refuted"), (True, "verified")])
+def test_every_opening_has_its_own_time(before: bool, word: str) -> None:
+    """Those after the result neither count for the tool call nor hide one that came in time."""
     s = Scenario()
     intent = s.intent("read", files=(e.ExpectedFile(path=CODE, op="read"),))
+    if before:
+        s.reads(s.agent, CODE)
     s.answers(intent)
     s.looks(intent, CODE)
-    s.reads(s.agent, CODE, opens=opens)
+    s.reads(s.agent, CODE, opens=2)
     assert s.says(intent)[0] == word
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from polygraph import events as e
+from polygraph.openings import Opening, packed
 from tests.correlator.scenario import PYTHON, VERIFIED, Scenario, expect, refuted, unverifiable
 
 
@@ -263,7 +264,7 @@ def test_a_rename_after_a_run_that_opened_something_by_an_unknown_name_is_ambigu
     s.entries = True
     run = s.program(None, "pytest", cwd="/repo")
     s.reads(run, "/repo/calc.py")
-    s.add(e.Reads, process=run, files=((1, 4711, s.now, 1),), entries=(0,))
+    s.add(e.Reads, rows=packed([Opening(run, 1, 4711, s.now)]))
     s.exits(run)
     s.replaces(s.agent, "/repo/other.txt")
     assert s.says(s.passed()) == unverifiable("ambiguous")

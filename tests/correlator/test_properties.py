@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from correlator.engine import Engine
 from polygraph import events as e
+from polygraph.openings import Opening, packed
 from polygraph.reasons import reasons
 from polygraph.verdicts import Verdict, encode
 from tests.correlator.scenario import STEP, Scenario, expect, replay
@@ -261,7 +262,9 @@ _argv = st.lists(
     st.sampled_from(["sh", "-c", "pytest", "python3", "-m", "", "make", "test", "--"]), max_size=4
 ).map(tuple)
 _small = st.integers(-2, 300)
+_count = st.integers(0, 300)
 _time = st.integers(0, 60)
+_openings = st.lists(st.builds(Opening, _keys, _count, _count, _time, _count), max_size=2)
 
 
 def _noise(kind: type[Any], /, **fields: Any) -> st.SearchStrategy[Any]:
@@ -292,7 +295,7 @@ noise = st.one_of(
     _noise(e.File, process=_keys, path=_paths,
            op=st.sampled_from(["read", "write", "create", "unlink", "rename", "link", "symlink"]),
            new_path=st.none() | _paths, errno=st.sampled_from([0, 2]), ino=_small, first_ts=_time),
-    _noise(e.Reads, process=_keys, files=st.lists(st.tuples(_small, _small, _time, _small), max_size=2).map(tuple)),
+    _noise(e.Reads, rows=_openings.map(packed) | st.binary()),
     _noise(e.FileState, path=_paths, intent=_ids, exists=st.booleans(), size=_small, mtime=_small, ino=_small,
            matches=st.sampled_from([None, True, False])),
     _noise(e.Net, process=_keys, op=st.sampled_from(["connect", "listen"]), family=st.sampled_from(["inet", "unix"]),

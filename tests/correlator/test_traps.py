@@ -1,6 +1,7 @@
 """Traps that other checkers fell into: false accusations first, then false acquittals."""
 
 from polygraph import events as e
+from polygraph.openings import Opening, packed
 from tests.correlator.scenario import PYTHON, VERIFIED, Scenario, expect, refuted, unverifiable
 
 # --- false accusations ------------------------------------------------------------------------------
@@ -295,8 +296,8 @@ def test_a_number_that_is_no_inode_joins_nothing() -> None:
     intent = s.asks("pytest")
     shell = s.shell(intent)
     child = s.program(shell, "pytest")
-    s.add(e.Reads, process=child, files=((0, 77, s.now, 1),))
-    s.add(e.Reads, process=child, files=((1, s.inode("/repo/a.py"), s.now, 1),))
+    s.add(e.Reads, rows=packed([Opening(child, 0, 77, s.now)]))
+    s.add(e.Reads, rows=packed([Opening(child, 1, s.inode("/repo/a.py"), s.now)]))
     s.exits(child)
     s.exits(shell)
     s.answers(intent, status=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,7 @@ def under(seen: Seen, folder: Path) -> list[File]:
 
 def reads(seen: Seen) -> dict[tuple[int, int], int]:
     """(dev, ino) -> opens for reading, over all processes."""
-    last: dict[tuple[str, int, int], int] = {}
-    for event in seen.of(Reads):
-        for dev, ino, _ts, count in event.files:
-            last[event.process, dev, ino] = count  # counts grow: the last one tells
-    total: dict[tuple[int, int], int] = {}
-    for (_process, dev, ino), count in last.items():
-        total[dev, ino] = total.get((dev, ino), 0) + count
-    return total
+    return Counter((one.dev, one.ino) for event in seen.of(Reads) for one in event.openings())
 
 
 def key(path: Path) -> tuple[int, int]:
@@ -324,11 +318,7 @@ def test_a_read_has_the_entry_by_which_it_was_opened(observe: Observe, tmp_path:
 
 def entries(seen: Seen) -> dict[tuple[int, int], int]:
     """(dev, ino) -> number of the directory entry."""
-    return {
-        (dev, ino): number
-        for event in seen.of(Reads)
-        for (dev, ino, _ts, _count), number in zip(event.files, event.entries, strict=True)
-    }
+    return {(one.dev, one.ino): one.entry for event in seen.of(Reads) for one in event.openings()}
 
 
 def test_a_file_that_is_replaced_by_a_rename_is_told_by_its_entry(observe: Observe, tmp_path: Path) -> None:

@@ -20,18 +20,32 @@ from collector.kernel.source import Loading, SourceSettings
 from collector.launch import Launched
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from correlator.engine import Engine
-from polygraph.events import AnyEvent, Claim, Exec, Exit, File, Fork, LlmCall, Loss, Net, SessionEnd, Tick
+from polygraph.events import (
+    AnyEvent,
+    Claim,
+    Exec,
+    Exit,
+    File,
+    Fork,
+    LlmCall,
+    Loss,
+    Net,
+    Reads,
+    SessionEnd,
+    Tick,
+)
 from tests.live.conftest import Gate
 from tests.live.test_tls import HANDSHAKE, TALK, records
 
 __all__ = ["records"]  # a fixture
 
 #: rings that hold a few hundred records
-TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10)
+TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10, opened_ring=64 << 10)
 #: a record that has no event of its own: the lineage has ended
 IDLE = -1
 WORKERS, ROUNDS = 4, 150
 CALLS = 1500
+OPENINGS = 4000
 
 #: forks, files and refused connects by several processes at once: `-c FLOOD gate folder port`
 FLOOD = f"""
@@ -81,8 +95,8 @@ class Flooded:
         source = collector.source
         drain = source.drain
 
-        def tap(timeout_ms: int) -> tuple[list[bytes], int]:
-            records, until = drain(timeout_ms)
+        def tap(timeout_ms: int, quiet_ms: int | None = None) -> tuple[list[bytes], int]:
+            records, until = drain(timeout_ms, quiet_ms)
             for record in records:
                 _size, kind, _pad, _ts, handle, seq, *_process = wire.HDR.unpack_from(record)
                 if seq:  # plaintext has none: its offsets show what is missing
@@ -192,6 +206,25 @@ def test_what_was_generated_was_delivered_or_counted(
     quiet_gate.open()
     flooded.finish(quiet)
     assert not flooded.lost(quiet)
+
+
+@pytest.mark.parametrize("rings", [SourceSettings(), TIGHT], indirect=True, ids=["ample", "tight"])
+def test_openings_were_delivered_or_counted(
+    flooded: Flooded, rings: SourceSettings, gate: Gate, tmp_path: Path
+) -> None:
+    """Ordinary files opened for reading have a ring and rows of their own."""
+    (tmp_path / "file").write_text("x")
+    often = f"for _ in range({OPENINGS}):\n os.close(os.open(sys.argv[2], 0))"
+    program = f"import os, sys\nopen(sys.argv[1]).read()\n{often}"
+    session = flooded.start(gate, program, str(tmp_path / "file"))
+    flooded.let_go(session, gate)
+    flooded.finish(session)
+    inode = (tmp_path / "file").stat().st_ino
+    told = [event for event in flooded.events[session] if isinstance(event, Reads)]
+    got = sum(one.ino == inode for event in told for one in event.openings())
+    lost = flooded.lost(session)
+    assert got + lost["file"] == OPENINGS
+    assert (lost["file"] > 0) == (rings == TIGHT)
 
 
 @pytest.mark.parametrize("rings", [SourceSettings(), TIGHT], indirect=True, ids=["ample", "tight"])

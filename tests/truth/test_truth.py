@@ -156,7 +156,11 @@ Results = dict[str, Future[Seen]]
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Results]:
     """Every selected case, two at a time: each in a project, a home and a store of its own."""
-    selected = {item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")}
+    selected = {
+        item.callspec.params["name"]
+        for item in request.session.items
+        if item.path == request.path and hasattr(item, "callspec")
+    }
     cases = {name: case for name, case in (HONEST | LIES).items() if name in selected}
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
     wires = ("chat", "messages")

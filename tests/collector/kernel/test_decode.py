@@ -16,7 +16,6 @@ from collector.kernel.decode import (
     Candidate,
     DecodeError,
     Mapped,
-    ReadEvicted,
     Record,
     SessionBegin,
     SessionIdle,
@@ -217,24 +216,6 @@ def test_a_symbolic_link_has_its_target_as_text_and_its_own_name() -> None:
     assert (found.op, found.path, found.new_path) == ("symlink", "../target//x", "/w/link")
 
 
-@given(device=DEVICES, ino=U64, count=U32, last=U64, pid=U32, start=U64, entry=U64)
-def test_a_read_is_of_the_process_that_read(
-    device: tuple[int, int], ino: int, count: int, last: int, pid: int, start: int, entry: int
-) -> None:
-    """Not of the one that took its slot, which the header names."""
-    slot = {
-        "ino": ino,
-        "dev": device[0] << 20 | device[1],
-        "count": count,
-        "last_ts": last,
-        "pid": pid,
-        "start": start,
-        "entry": entry,
-    }
-    found = value_of(record("pg_read_evicted", Type.PG_READ, read=slot))
-    assert found == ReadEvicted(f"{pid}:{start}", last, os.makedev(*device), ino, count, entry)
-
-
 @given(path=PATHS, ino=U64, device=DEVICES)
 def test_mapped(path: bytes, ino: int, device: tuple[int, int]) -> None:
     raw = record("pg_mapped", Type.PG_MAPPED, path, ino=ino, dev=device[0] << 20 | device[1], ns_mnt=4)
@@ -304,7 +285,6 @@ WHOLE = [
     record("pg_exec_failed", Type.PG_EXEC_FAILED, b"/bin/a", error=2),
     record("pg_exit", Type.PG_EXIT, code=256),
     record("pg_file", Type.PG_FILE, b"/a", b"b", b"/c", b"d", op=FileOp.PG_OP_RENAME),
-    record("pg_read_evicted", Type.PG_READ),
     record("pg_mapped", Type.PG_MAPPED, b"/a"),
     record("pg_net", Type.PG_NET, b"/a\0", remote=address(1), local=address(1)),
     record("pg_flow", Type.PG_FLOW, remote=address(2), local=address(2)),

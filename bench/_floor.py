@@ -1,0 +1,100 @@
+"""The floor: programs that do nothing on the hooks that polygraph's own sit on, held while untraced work runs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench._harness import BUILT, NATIVE, BenchError
+from collector.kernel import uprobe_multi
+from collector.kernel.libbpf import KernelError, Link, Object, Settings
+from collector.kernel.programs import PROGRAMS, TLS_FUNCTIONS, Program
+from collector.tls.preload import candidates
+from collector.tls.probes import TlsProbes
+
+#: what stands for a program that attaches by its own section
+RAW = {
+    "pg_on_fork": "floor_fork",
+    "pg_on_exec": "floor_exec",
+    "pg_on_exit": "floor_exit",
+    "pg_on_socket_state": "floor_socket_state",
+}
+_UPROBES = ("floor_entry", "floor_return")
+
+
+def built() -> Path:
+    """The object. Raises BenchError when it does not compile."""
+    source, target = NATIVE / "floor.bpf.c", BUILT / "floor.bpf.o"
+    BUILT.mkdir(parents=True, exist_ok=True)
+    made = subprocess.run(
+        ["clang", "-g", "-O2", "-target", "bpf", "-Wall", "-Werror", "-c", source, "-o", target],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise BenchError(f"{source} does not compile: {made.stderr}")
+    return target
+
+
+class _Uprobes:
+    """Attaches to TLS libraries as polygraph does, see collector.tls.probes."""
+
+    def __init__(self, programs: Object, *, multi: bool) -> None:
+        self._programs = programs
+        self._multi = multi
+        self.links: list[Link | uprobe_multi.MultiLink] = []
+
+    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> None:
+        """Probes the same offsets in the same way."""
+        returns = [offset for name, offset in functions.items() if TLS_FUNCTIONS[name].returns]
+        self._probe("floor_return", binary, returns, at_return=True)
+        self._probe("floor_entry", binary, list(functions.values()), at_return=False)
+
+    def _probe(self, program: str, binary: bytes, offsets: list[int], *, at_return: bool) -> None:
+        if self._multi:
+            fd = self._programs.program_fd(program)
+            self.links.append(uprobe_multi.attach(fd, binary, offsets, at_return=at_return))
+            return
+        for offset in offsets:
+            self.links.append(self._programs.attach_uprobe(program, binary, offset, at_return=at_return))
+
+
+@contextmanager
+def floor(command: str) -> Iterator[int]:
+    """Holds the hooks, those in the TLS libraries that ``command`` may load among them: their number.
+
+    Raises KernelError.
+    """
+    with ExitStack() as stack:
+        multi = uprobe_multi.supported()
+        kinds = dict.fromkeys(_UPROBES, uprobe_multi.BPF_TRACE_UPROBE_MULTI) if multi else {}
+        programs = stack.enter_context(Object(built(), Settings({}, {}, attach_types=kinds)))
+        links: list[Link | uprobe_multi.MultiLink] = []
+        for program in PROGRAMS:
+            if not program.instead_of:
+                links += _links(programs, program)
+        uprobes = _Uprobes(programs, multi=multi)
+        probes = TlsProbes(uprobes)
+        for path in candidates(command, os.environ.get("PATH")):
+            probes.preload(path)
+        links += uprobes.links
+        for link in links:
+            stack.callback(link.close)
+        yield len(links)
+
+
+def _links(programs: Object, program: Program) -> Iterator[Link]:
+    if not program.tracepoints:
+        yield programs.attach(RAW[program.name])
+        return
+    for tracepoint in program.tracepoints:
+        try:
+            yield programs.attach_tracepoint("floor_tp", program.category, tracepoint)
+        except KernelError as error:
+            if tracepoint not in program.optional or error.errno != errno.ENOENT:
+                raise
