@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 from pathlib import Path
@@ -12,22 +13,33 @@ from polygraph.text import to_bytes
 
 #: larger files are not compared by content
 CONTENT_LIMIT = 8 * 1024 * 1024
+#: what these mean depends on who looks: a process, its descriptors
+_OF_THE_LOOKER = ("/proc/", "/dev/fd/", "/dev/std")
+
+#: openat2(2), include/uapi/linux/openat2.h; Linux 5.6
+_OPENAT2 = 437
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
 def look_at(root: bytes | None, cwd: str | None, path: str) -> FileLook | None:
     """The file at ``path`` as a process with this ``root`` (:func:`root_of`) and this ``cwd`` would find it.
 
-    None when that cannot be told: no absolute path, or no root.
+    None when that cannot be told: no absolute path, no root, or a name that is another file for each process, such as
+    /proc/self/fd/1.
     """
     if not path.startswith("/"):
         if cwd is None or not cwd.startswith("/"):
             return None
         path = f"{cwd}/{path}"
-    if root is None:
+    if root is None or os.path.normpath(path).startswith(_OF_THE_LOOKER):
         return None
     name = to_bytes(path)
     try:
-        fd = os.open(root + name, os.O_PATH | os.O_CLOEXEC)
+        fd = _open_in(root, name) if root else os.open(name, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return FileLook(exists=False)
     except (OSError, ValueError):
@@ -66,6 +78,23 @@ def renamed_to(root: bytes | None, path: str, moved: tuple[int, int]) -> int:
     finally:
         os.close(fd)
     return entry(state.st_dev, state.st_ino, name) if (found.st_dev, found.st_ino) == moved else 0
+
+
+def _open_in(root: bytes, name: bytes) -> int:
+    """A descriptor of ``name`` where ``root`` is the root: no link leads out of it. Raises OSError, ValueError."""
+    if b"\0" in name:
+        raise ValueError("NUL in a path")
+    libc = ctypes.CDLL(None, use_errno=True)
+    how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = int(libc.syscall(_OPENAT2, top, name, ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))))
+        number = ctypes.get_errno()
+    finally:
+        os.close(top)
+    if fd < 0:
+        raise OSError(number, os.strerror(number), os.fsdecode(name))
+    return fd
 
 
 def root_of(pid: int) -> bytes | None:

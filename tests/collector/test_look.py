@@ -1,0 +1,89 @@
+"""collector/look.py: the file that the process would find, and nothing opened that must not be."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from collector import look
+from collector.look import look_at, root_of
+from polygraph.text import from_bytes
+from tests.collector.tls.elfs import build
+
+WAITS = "#include <stdio.h>\nint main(void) { return getchar() == EOF; }"
+OURS = root_of(os.getpid())
+
+
+def test_a_file_is_told_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_bytes(b"x = 1\n")
+    state = path.stat()
+    seen = look_at(OURS, None, str(path))
+    assert seen is not None
+    assert seen == (True, 6, state.st_mtime_ns, state.st_dev, state.st_ino, b"x = 1\n")
+    assert look_at(OURS, str(tmp_path), "a.py") == seen
+
+
+def test_what_is_not_there_is_told_and_what_cannot_be_told_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for missing in (tmp_path / "none", tmp_path / "file/below"):
+        seen = look_at(OURS, None, str(missing))
+        assert seen is not None and not seen.exists
+    assert look_at(OURS, None, "a.py") is None
+    assert look_at(OURS, "not absolute", "a.py") is None
+    assert look_at(OURS, None, f"{tmp_path}/a\0b") is None
+    assert look_at(OURS, None, f"{tmp_path}/{'n' * 300}") is None
+    assert look_at(None, "/", "/etc/passwd") is None
+    assert root_of(1 << 22) is None  # no such process: pid_max is at most that
+
+
+@pytest.mark.parametrize(
+    "path", ["/proc/self/fd/1", "/proc/self/root/etc", "/dev/fd/0", "/dev/stdout", "/x/../proc/1/cwd"]
+)
+def test_what_is_another_file_for_each_process_is_not_looked_at(path: str) -> None:
+    assert look_at(OURS, None, path) is None
+
+
+def test_names_of_any_bytes_are_found(tmp_path: Path) -> None:
+    name = b"a\n\xff\x1b[31m"
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"x")
+    seen = look_at(OURS, str(tmp_path), from_bytes(name))
+    assert seen is not None and seen.content == b"x"
+
+
+def test_only_a_regular_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")  # to open it for reading would wait for a writer
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
+        seen = look_at(OURS, None, str(path))
+        assert seen is not None and (seen.exists, seen.content) == (True, None)
+    monkeypatch.setattr(look, "CONTENT_LIMIT", 5)
+    (tmp_path / "large").write_bytes(b"123456")
+    seen = look_at(OURS, None, str(tmp_path / "large"))
+    assert seen is not None and (seen.size, seen.content) == (6, None)
+
+
+def test_links_of_a_process_with_another_root_lead_where_they_lead_for_it(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "data").mkdir(parents=True)
+    (root / "data/a.py").write_bytes(b"inside")
+    (root / "work").symlink_to("/data")
+    (root / "up").symlink_to("../../../../data")
+    (root / "out").symlink_to(tmp_path / "secret")
+    (tmp_path / "secret").write_bytes(b"outside")
+    program = build(root / "program", WAITS, "-static")
+    # A process whose root is another one: chroot and no new namespace.
+    command = ["chroot", str(root), f"/{program.name}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        while Path(f"/proc/{process.pid}/exe").readlink() != program:
+            assert process.poll() is None
+        seen_from = root_of(process.pid)
+        for path in ("/data/a.py", "/work/a.py", "/up/a.py", "/../data/a.py"):
+            seen = look_at(seen_from, "/", path)
+            assert seen is not None and seen.content == b"inside", path
+        for path in ("/out", str(tmp_path / "secret")):
+            seen = look_at(seen_from, "/", path)
+            assert seen is not None and not seen.exists, path
+        process.communicate(timeout=10)
