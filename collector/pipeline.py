@@ -36,6 +36,7 @@ from polygraph.events import (
     FileState,
     Intent,
     LlmCall,
+    Name,
     Net,
     ProcessKey,
     SessionStart,
@@ -128,6 +129,8 @@ class SessionPipeline:
             new_path = redact_path(event.new_path) if event.new_path is not None else None
             if path != event.path or new_path != event.new_path:
                 event = msgspec.structs.replace(event, path=path, new_path=new_path)
+        elif isinstance(event, Name):
+            event = msgspec.structs.replace(event, name=_name(event.name))
         elif isinstance(event, ExecFailed):
             event = msgspec.structs.replace(event, path=redact_path(event.path))
         elif isinstance(event, Net):

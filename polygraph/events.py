@@ -338,7 +338,7 @@ class Intent(Event, frozen=True, tag="intent"):
     #: where its effects happen when not in the lineage: docker, systemd, ssh, tmux, remote…
     hand_off: str | None = None
     background: bool = False
-    #: the arguments, as JSON; only at content level ``redacted`` or ``full``
+    #: the command, at content level ``redacted`` and ``full``; the arguments of other tools, as JSON, at ``full`` only
     text: str | None = None
 
 

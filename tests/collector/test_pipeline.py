@@ -29,6 +29,7 @@ from polygraph.events import (
     Fork,
     Intent,
     LlmCall,
+    Name,
     Net,
     StreamGap,
     Tick,
@@ -381,6 +382,7 @@ def holding(secret: str, level: ContentLevel) -> bytes:
     talk.says(Answer(text=f"All 3 tests passed with {secret}"))
     talk.effect(Exec, process=CHILD, parent=ROOT, path="/bin/sh", argv=("sh", "-c", secret, secret), cwd="/")
     talk.effect(BlindSpot, dimension="tls", name="gnutls", detail=secret)
+    talk.effect(Name, process=CHILD, source="dns", name=f"{secret}.example", addresses=("192.0.2.1",))
     return encoded(talk.log())
 
 
