@@ -27,7 +27,7 @@ PATHS: dict[Api, str] = {
     "openai.responses": "/v1/responses",
 }
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.compress,
+    "gzip": lambda data: gzip.compress(data, mtime=0),
     "deflate": zlib.compress,
     "br": brotli.compress,
     "zstd": zstandard.compress,

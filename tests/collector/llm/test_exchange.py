@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -37,6 +38,7 @@ from tests.collector.llm.http import (
 APIS = list(PATHS)
 
 
+@cache  # answers hold the time: one that is made twice is not the same
 def call(api: Api, streamed: bool, coding: str = "", chunk: int = 0) -> Stream:
     """A call and its answer, ANSWER."""
     request = ask(PATHS[api], question(api, streamed))
