@@ -110,12 +110,12 @@ class CoverageLog:
                 covered = alive = False
                 continue
             if not covered:
-                covered = row.ts <= since or self._from_the_start(row.ts, since)
+                covered = row.ts <= since or (row is rows[0] and self._from_the_start(row.ts, since))
             alive = alive or row.canary
         return covered and (alive or not canary)
 
     def _from_the_start(self, ts: int, since: int) -> bool:
-        """State told only after the session's start, but before its first effect: nothing was missed."""
+        """First state, told only after the session's start, but before its first effect: nothing was missed."""
         return (
             self.start is not None
             and since >= self.start.ts

@@ -146,7 +146,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             *_events(last.inner[-1]),
             *_events(last),
         )
-    return _failure(session, full, last, until)
+    return _failure(session, full, last, since, until)
 
 
 def _says_done(claim: Claim) -> bool:
@@ -166,9 +166,9 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
 
 
-def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcome:
-    since = _command_began(session, last)
-    hidden = session.coverage.hidden(("process",), since, until)
+def _failure(session: Session, full: list[Run], last: Run, since: int, until: int) -> Outcome:
+    began = _command_began(session, last)
+    hidden = session.coverage.hidden(("process",), began, until)
     if hidden is not None:
         return unverifiable(
             hidden, f"{_told(last)}, but what followed may not have been seen", *_events(last)
@@ -177,9 +177,17 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
     if again is not None:
         return again
     good = [r for r in full[:-1] if r.word == "ok" and not r.inner_failed]
+    lasting = last.match.tool.purpose in _LASTING
+    if not good and (lasting or last.interrupted or last.match.subset or last.targets):
+        # An earlier success would excuse it, so that there was none must have been seen.
+        hidden = session.coverage.hidden(("process",), since, began)
+        if hidden is not None:
+            return unverifiable(
+                hidden, f"{_told(last)}, but what was before may not have been seen", *_events(last)
+            )
     if last.interrupted and (good or any("watch" in word for word in last.image.argv)):
         return unverifiable("ambiguous", f"{_told(last)}: it came to no end of its own", *_events(last))
-    if good and last.match.tool.purpose in _LASTING:
+    if good and lasting:
         return unverifiable(
             "ambiguous",
             f"{_told(last)}, after {command(good[-1].image)} had succeeded",
@@ -188,20 +196,7 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
         )
     if good:
         before = good[-1]
-        same = [
-            r
-            for r in good
-            if r.image.argv == last.image.argv
-            or (
-                r.key == last.key and last.match.tool.purpose != "install"
-            )  # its targets are names of packages
-            or (
-                r.image.cwd == last.image.cwd
-                and (not last.match.subset or not r.match.subset)
-                and last.match.tool.purpose != "install"
-                and r.match.tool.name == last.match.tool.name
-            )
-        ]
+        same = [r for r in good if _same(r, last) or any(_same(r, inner) for inner in last.inner_failed)]
         if not same:
             return unverifiable(
                 "ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last)
@@ -228,6 +223,17 @@ def _failure(session: Session, full: list[Run], last: Run, until: int) -> Outcom
             last.hidden_by,
         )
     return refuted("failed", _told(last), *_events(last))
+
+
+def _same(good: Run, bad: Run) -> bool:
+    """Whether a failure speaks of what had succeeded: the same thing, or a part or the whole of it."""
+    if good.image.argv == bad.image.argv and good.image.cwd == bad.image.cwd:
+        return True
+    if bad.match.tool.purpose == "install":  # its targets are names of packages
+        return False
+    whole = not bad.match.subset or not good.match.subset
+    same_tool = good.match.tool.name == bad.match.tool.name and good.image.cwd == bad.image.cwd
+    return good.key == bad.key or (same_tool and whole)
 
 
 def _success(session: Session, claim: Claim, full: list[Run], last: Run, until: int) -> Outcome:

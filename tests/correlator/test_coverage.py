@@ -182,3 +182,11 @@ def test_the_tool_calls_of_a_conversation_that_goes_on_are_judged_as_ever() -> N
     assert s.says(intent) == refuted("no_execution")
     s.does("pytest", status=1)
     assert s.says(s.passed()) == refuted("failed")
+
+
+def test_a_probe_that_failed_before_it_was_attached_saw_no_beginning() -> None:
+    s = Scenario(covered=[d for d in DIMENSIONS if d != "process"])
+    s.log = [x for x in s.log if not isinstance(x, e.Exec)]
+    s.add(e.Coverage, dimension="process", state="failed")
+    s.add(e.Coverage, dimension="process", state="attached", canary=True)
+    assert s.says(s.passed()) == unverifiable("probe_missing")

@@ -193,9 +193,7 @@ def test_interleaving_sessions_changes_nothing(one: list[int], two: list[int], c
 @many
 @example([18, 17, 34], [13])
 @given(steps_of, st.lists(st.integers(0, 90), max_size=6))
-def test_dropped_records_that_are_counted_never_make_a_verified_subject_refuted(
-    steps: list[int], lost: list[int]
-) -> None:
+def test_dropped_records_that_are_counted_never_accuse_anyone(steps: list[int], lost: list[int]) -> None:
     log = story(steps).log
     dropped = {i for i in lost if i < len(log) and type(log[i]) in DIMENSION_OF}
     thinned = [
@@ -214,7 +212,120 @@ def test_dropped_records_that_are_counted_never_make_a_verified_subject_refuted(
     ]
     before = words(replay(log))
     for verdict in replay(thinned):
-        if before[verdict.subject.id].verdict == "verified":
+        if before[verdict.subject.id].verdict != "refuted":
+            assert verdict.verdict != "refuted", (verdict.rule, verdict.reason, verdict.observed)
+
+
+def _dimension(event: Any) -> str | None:
+    return event.dimension if isinstance(event, e.Coverage) else DIMENSION_OF.get(type(event))
+
+
+def _blinded(log: list[Any], since: int, until: int, dimension: str) -> list[Any]:
+    """Nothing of ``dimension`` was seen in [since, until], as a probe that was detached in between says."""
+    told = {"session": "s1", "dimension": dimension, "seq": 10_000}
+    kept = [x for x in log if not (_dimension(x) == dimension and since <= x.ts <= until)]
+    kept.append(e.Coverage(ts=since, state="failed", **told))
+    kept.append(e.Coverage(ts=until, state="attached", canary=True, **told))
+    return sorted(kept, key=lambda x: x.ts)
+
+
+def _unheard(log: list[Any], since: int, until: int) -> list[Any]:
+    """What the agent and its model said in [since, until] is a gap: tool calls, results and claims are missing."""
+    said = (e.LlmCall, e.Intent, e.ToolResult, e.Claim, e.FileState)
+    gone = [x for x in log if isinstance(x, said) and since <= x.ts <= until]
+    kept = [x for x in log if not (isinstance(x, said) and since <= x.ts <= until)]
+    gaps = [
+        e.StreamGap(session="s1", ts=x.ts, seq=x.seq, process="100:1", host="api.test", cause="missing")
+        for x in gone
+    ]
+    return sorted([*kept, *gaps], key=lambda x: x.ts)
+
+
+def _late(log: list[Any], since: int) -> list[Any]:
+    """The session was watched from ``since`` on."""
+    kept = [x for x in log if x.ts >= since or isinstance(x, e.Coverage)]
+    start = msgspec.structs.replace(log[0], origin="watch", ts=since)
+    return sorted(
+        [start, *(msgspec.structs.replace(x, ts=max(x.ts, since)) for x in kept if x is not log[0])],
+        key=lambda x: x.ts,
+    )
+
+
+@many
+@given(
+    steps_of,
+    st.sampled_from(["process", "file", "network", "said", "late", "continued", "canary"]),
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+)
+def test_what_was_not_seen_never_accuses_anyone(steps: list[int], how: str, one: int, two: int) -> None:
+    log = story(steps).log
+    first, last = log[0].ts, log[-1].ts
+    since, until = sorted(first + (last - first) * part // 1000 for part in (one, two))
+    if how == "said":
+        thinned = _unheard(log, since, until)
+    elif how == "late":
+        thinned = _late(log, since)
+    elif how == "continued":
+        spot = e.BlindSpot(session="s1", ts=first, dimension="tls", name="earlier_conversation")
+        thinned = [log[0], spot, *log[1:]]
+    elif how == "canary":
+        thinned = [msgspec.structs.replace(x, canary=False) if isinstance(x, e.Coverage) else x for x in log]
+    else:
+        thinned = _blinded(log, since, until, how)
+    before = words(replay(log))
+    for verdict in replay(thinned):
+        if verdict.subject.id in before and before[verdict.subject.id].verdict != "refuted":
+            assert verdict.verdict != "refuted", (how, verdict.rule, verdict.reason, verdict.observed)
+
+
+def _stranger(log: list[Any], at: int, what: int) -> list[Any]:
+    """Something of the lineage that has nothing to do with anybody's work, in its place in time."""
+    ts, child = log[at].ts, f"{9000 + at}:{what}"
+    told = {"session": "s1", "ts": ts, "seq": log[at].seq}
+    born = [
+        e.Fork(process="100:1", child=child, **told),
+        e.Exec(
+            process=child, parent="100:1", path="/usr/bin/cat", argv=("cat", "x"), cwd="/elsewhere", **told
+        ),
+    ]
+    ended = [e.Exit(process=child, status=what % 3, **told)]
+    match what % 6:
+        case 0:
+            return [*born, *ended]
+        case 1:
+            return [
+                *born,
+                e.File(process=child, op="write", path="/elsewhere/x", dev=7, ino=70, **told),
+                *ended,
+            ]
+        case 2:
+            return [*born, e.Reads(process=child, files=((7, 70, ts, 1),), **told), *ended]
+        case 3:
+            return [
+                *born,
+                e.Net(process=child, op="connect", family="inet", address="10.9.9.9", port=1, **told),
+                *ended,
+            ]
+        case 4:
+            return [*born, e.File(process=child, op="unlink", path="/elsewhere/x", **told), *ended]
+        case _:
+            return [e.ExecFailed(process=child, path="/elsewhere/bin/x", errno=2, **told)]
+
+
+@many
+@given(steps_of, st.lists(st.tuples(st.integers(1, 90), st.integers(0, 11)), max_size=8))
+def test_unrelated_processes_and_effects_never_accuse_anyone(
+    steps: list[int], strangers: list[tuple[int, int]]
+) -> None:
+    log = story(steps).log
+    crowded = list(log)
+    for at, what in sorted(strangers, reverse=True):
+        if at < len(log):
+            crowded[at + 1 : at + 1] = _stranger(log, at, what)
+    before = words(replay(log))
+    for verdict in replay(crowded):
+        if before[verdict.subject.id].verdict != "refuted":
             assert verdict.verdict != "refuted", (verdict.rule, verdict.reason, verdict.observed)
 
 
