@@ -300,7 +300,7 @@ def _stranger(log: list[Any], at: int, what: int) -> list[Any]:
                 *ended,
             ]
         case 2:
-            return [*born, e.Reads(process=child, files=((7, 70, ts, 1),), **told), *ended]
+            return [*born, e.Reads(rows=packed([Opening(child, 7, 70, ts)]), **told), *ended]
         case 3:
             return [
                 *born,
