@@ -7,7 +7,12 @@ from collector.auto import MAX_ADDRESSES, AutoEnrol, llm_hosts
 
 @pytest.mark.parametrize(
     "name",
-    ["api.anthropic.com", "API.OpenAI.com.", "mine.openai.azure.com", "bedrock-runtime.eu-west-1.amazonaws.com"],
+    [
+        "api.anthropic.com",
+        "API.OpenAI.com.",
+        "mine.openai.azure.com",
+        "bedrock-runtime.eu-west-1.amazonaws.com",
+    ],
 )
 def test_known_apis(name: str) -> None:
     assert llm_hosts().matches(name)
@@ -15,8 +20,15 @@ def test_known_apis(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["anthropic.com", "api.anthropic.com.evil.example", "xapi.openai.com", ".openai.azure.com", "", "amazonaws.com",
-     "bedrock-runtime..amazonaws.com.x"],
+    [
+        "anthropic.com",
+        "api.anthropic.com.evil.example",
+        "xapi.openai.com",
+        ".openai.azure.com",
+        "",
+        "amazonaws.com",
+        "bedrock-runtime..amazonaws.com.x",
+    ],
 )
 def test_others(name: str) -> None:
     assert not llm_hosts().matches(name)
