@@ -1,6 +1,8 @@
 # Two commands matter: `make demo` and `make test`. Each installs what it needs first.
 
 PYTHON := .venv/bin/python
+# The probes need root: what is installed is the user's, what is tested runs through sudo.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$(HOME)" PATH="$(PATH)")
 
 .PHONY: demo test bpf jaeger lint install bench clean
 
@@ -21,7 +23,8 @@ jaeger: install
 
 test: install bpf jaeger
 	scripts/kernels.sh
-	$(PYTHON) -m pytest tests
+	$(PYTHON) -m tests.agents.install
+	$(AS_ROOT) $(PYTHON) -B -m pytest tests
 
 demo: bpf
 	$(PYTHON) -m scripts.demo
