@@ -9,6 +9,7 @@ that completed the message, so it sorts among the effects; :meth:`SessionPipelin
 
 from __future__ import annotations
 
+import codecs
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
@@ -494,11 +495,15 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
     if look.content is None:
         return None
     if draft.content is not None:
-        # Tools add or drop the last newline; that is no different content.
-        return look.content.rstrip(b"\n") == draft.content.rstrip(b"\n")
+        return _plain(look.content) == _plain(draft.content)
     if draft.fragment is not None:
         return draft.fragment.strip(b"\n") in look.content
     return None
+
+
+def _plain(content: bytes) -> bytes:
+    """Tools keep a file's own line ends and byte order mark, and add or drop its last newline: no other content."""
+    return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").rstrip(b"\n")
 
 
 def _redacted(execution: Execution) -> Execution:

@@ -43,14 +43,28 @@ def fragment_of(text: str) -> bytes | None:
     return longest.encode("utf-8", "replace") if longest else None
 
 
+def last_of_each(files: list[ExpectedFileDraft]) -> list[ExpectedFileDraft]:
+    """Where a patch comes to a file again, only what it says last can be held against the file."""
+    later: set[str] = set()
+    found: list[ExpectedFileDraft] = []
+    for draft in reversed(files):
+        path = draft.new_path or draft.path
+        if path in later or draft.path in later:
+            found.append(draft._replace(content=None, fragment=None))
+        else:
+            found.append(draft)
+        later.update((path, draft.path))
+    return list(dict.fromkeys(reversed(found)))
+
+
 def from_patch(text: str) -> list[ExpectedFileDraft]:
     """Files of a patch in either form. Empty when it is neither."""
     text = text[:MAX_TEXT]
     if "*** Begin Patch" in text or text.lstrip().startswith(
         ("*** Add File", "*** Update File", "*** Delete File")
     ):
-        return _codex(text.splitlines())
-    return _unified(text.splitlines())
+        return last_of_each(_codex(text.splitlines()))
+    return last_of_each(_unified(text.splitlines()))
 
 
 def _codex(lines: Iterable[str]) -> list[ExpectedFileDraft]:

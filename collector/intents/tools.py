@@ -6,6 +6,7 @@ make certain; its kind is ``other`` and nothing about it can accuse.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 import tomllib
@@ -29,6 +30,10 @@ IntentKind = Literal["shell", "read", "write", "edit", "delete", "fetch", "searc
 _APPLY_PATCH = ("apply_patch", "applypatch")
 #: builtins that only print, or nothing
 _SILENT = frozenset({"echo", "printf", "true", ":", "exit"})
+#: Codex does it itself in these forms, and no program of that name is run
+_PATCH_COMMAND = re.compile(
+    r"\s*(?:cd (?P<quote>['\"]?)(?P<directory>[\w./@+-]{1,1000})(?P=quote) && )?(?:apply_patch|applypatch)\b"
+)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 
 
@@ -88,6 +93,7 @@ _KINDS: dict[str, IntentKind] = {
     "editor": "edit",
     "delete": "delete",
     "move": "edit",
+    "copy": "edit",
     "fetch": "fetch",
     "search": "search",
     "delegate": "delegate",
@@ -99,25 +105,27 @@ _KINDS: dict[str, IntentKind] = {
 def _known(does: str, arguments: _Arguments, cwd: str | None, project: Project | None) -> IntentPlan:
     kind = _KINDS.get(does, "other")
     path = _text("path", arguments)
+    if kind in ("write", "edit", "delete") and any(
+        arguments.get(key) is True for key in _table().arguments["dry"]
+    ):
+        return IntentPlan(kind, note="it only shows what it would do")
     match does:
         case "shell":
             return _shell(arguments, cwd, project)
         case "read":
             return IntentPlan(kind, files=(ExpectedFileDraft(path, "read"),) if path else ())
         case "write":
-            return IntentPlan(kind, files=_written(path, _first("content", arguments)))
+            content = _first("content", arguments)
+            adds = any(arguments.get(key) is True for key in _table().arguments["append"])
+            return IntentPlan(kind, files=_appended(path, content) if adds else _written(path, content))
         case "edit" | "notebook" | "multiedit":
             return IntentPlan(kind, files=_edited(does, path, arguments))
         case "editor":
             return _editor(arguments, path)
         case "patch":
-            return _patch(arguments)
-        case "delete":
-            return IntentPlan(kind, files=(ExpectedFileDraft(path, "delete"),) if path else ())
-        case "move":
-            source, target = _text("source", arguments) or path, _text("target", arguments)
-            both = source and target
-            return IntentPlan(kind, files=(ExpectedFileDraft(source, "rename", target),) if both else ())
+            return _from(_cwd_of(arguments, cwd), _patch(arguments))
+        case "delete" | "move" | "copy":
+            return IntentPlan(kind, files=_placed(does, path, arguments))
         case "fetch":
             return IntentPlan(kind, hosts=_hosts(arguments))
         case "remote_fetch" | "remote_search" | "remote_code":
@@ -182,8 +190,7 @@ def last_word(name: str, arguments: str) -> str:
 
 def _shell(arguments: _Arguments, cwd: str | None, project: Project | None) -> IntentPlan:
     command = _first("command", arguments)
-    directory = _text("cwd", arguments)
-    cwd = directory if directory.startswith("/") else None if directory else cwd
+    cwd = _cwd_of(arguments, cwd)
     if isinstance(command, str) and command:
         return _command(command, arguments, cwd, project)
     if isinstance(command, Sequence) and command and all(isinstance(word, str) for word in command):
@@ -196,9 +203,31 @@ def _shell(arguments: _Arguments, cwd: str | None, project: Project | None) -> I
     return IntentPlan("shell", parsed=False, note="no command in the arguments")
 
 
+def _cwd_of(arguments: _Arguments, cwd: str | None) -> str | None:
+    """Where a call is carried out: the absolute directory that it names, else where the agent is."""
+    directory = _text("cwd", arguments)
+    return directory if directory.startswith("/") else None if directory else cwd
+
+
+def _from(directory: str | None, made: IntentPlan) -> IntentPlan:
+    """The relative files of ``made``, from ``directory``."""
+    if not directory:
+        return made
+
+    def at(path: str) -> str:
+        return path if path.startswith(("/", "~")) else posixpath.normpath(posixpath.join(directory, path))
+
+    return made._replace(
+        files=tuple(
+            draft._replace(path=at(draft.path), new_path=at(draft.new_path) if draft.new_path else None)
+            for draft in made.files
+        )
+    )
+
+
 def _argv(words: list[str], arguments: _Arguments, cwd: str | None, project: Project | None) -> IntentPlan:
     if words[0] in _APPLY_PATCH and len(words) > 1:
-        return _patched(from_patch(words[1]))
+        return _from(cwd, _patched(from_patch(words[1])))
     base = words[0].rsplit("/", 1)[-1]
     if len(words) == 3 and base in ("bash", "sh", "zsh", "dash") and words[1] in ("-c", "-lc", "-ic", "-ec"):
         return _command(words[2], arguments, cwd, project)
@@ -256,16 +285,18 @@ def _redirected(parsed: ShellPlan) -> tuple[ExpectedFileDraft, ...]:
 
 def _patch_command(text: str, cwd: str | None, project: Project | None) -> IntentPlan | None:
     """``apply_patch <<'EOF'``: done by the agent itself, so no program of that name is to be expected."""
-    if not text.lstrip().startswith(_APPLY_PATCH):
+    form = _PATCH_COMMAND.match(text)
+    if form is None:
         return None
     start, end = text.find("*** Begin Patch"), text.find("*** End Patch")
     if end < start:
         return None
     parsed = shell.parse(text, cwd, project)
     others = tuple(e for e in parsed.executions if e.program not in _APPLY_PATCH)
-    return _patched(from_patch(text[start:end]))._replace(
+    made = _patched(from_patch(text[start:end]))._replace(
         executions=others, command=text, parsed=parsed.parsed
     )
+    return _from(posixpath.join(cwd or "", form["directory"] or ""), made)
 
 
 # --- files -----------------------------------------------------------------------------------------------
@@ -278,6 +309,23 @@ def _written(path: str, content: object) -> tuple[ExpectedFileDraft, ...]:
     return (ExpectedFileDraft(path, "write", content=whole),)
 
 
+def _placed(does: str, path: str, arguments: _Arguments) -> tuple[ExpectedFileDraft, ...]:
+    """Files of a tool that deletes, moves or copies one."""
+    if does == "delete":
+        return (ExpectedFileDraft(path, "delete"),) if path else ()
+    source, target = _text("source", arguments) or path, _text("target", arguments)
+    if not (source and target):
+        return ()
+    if does == "copy":
+        return (ExpectedFileDraft(target, "write"),)
+    return (ExpectedFileDraft(source, "rename", target),)
+
+
+def _appended(path: str, content: object) -> tuple[ExpectedFileDraft, ...]:
+    piece = fragment_of(content) if isinstance(content, str) else None
+    return (ExpectedFileDraft(path, "write", fragment=piece),) if path else ()
+
+
 def _edited(does: str, path: str, arguments: _Arguments) -> tuple[ExpectedFileDraft, ...]:
     if not path:
         return ()
@@ -288,6 +336,8 @@ def _edited(does: str, path: str, arguments: _Arguments) -> tuple[ExpectedFileDr
     if isinstance(edits, Sequence) and edits and isinstance(edits[-1], Mapping):
         last = edits[-1]
     new = _text("new", last)
+    if last is arguments and new and new == _text("old", last):
+        return ()  # every client refuses it
     return (ExpectedFileDraft(path, "write", fragment=fragment_of(new) if new else None),)
 
 
@@ -297,7 +347,7 @@ def _editor(arguments: _Arguments, path: str) -> IntentPlan:
         return IntentPlan("other", parsed=False, note="no path or command in the arguments")
     if command == "view":
         return IntentPlan("read")  # a directory may be viewed too
-    if command == "create":
+    if command in ("create", "write"):
         return IntentPlan("write", files=_written(path, _first("content", arguments)))
     if command in ("str_replace", "insert"):
         return IntentPlan("edit", files=_edited("edit", path, arguments))

@@ -329,3 +329,50 @@ def test_calls_that_only_end_the_work(
     text = json.dumps(arguments)
     assert does_nothing(name, text) is nothing
     assert last_word(name, text) == words
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "files"),
+    [
+        # LangChain
+        ("write_file", {"file_path": "a", "text": "more\n", "append": True}, [F("a", "write", fragment=b"more")]),
+        ("write_file", {"file_path": "a", "text": "x", "append": False}, [F("a", "write", content=b"x")]),
+        ("copy_file", {"source_path": "a", "destination_path": "b"}, [F("b", "write")]),
+        ("file_delete", {"file_path": "a"}, [F("a", "delete")]),
+        # it only shows what it would do
+        ("edit_file", {"path": "/a", "edits": [{"oldText": "a", "newText": "b"}], "dryRun": True}, []),
+        # an edit of nothing: every client refuses it
+        ("Edit", {"file_path": "/a", "old_string": "x", "new_string": "x"}, []),
+        # goose, Copilot
+        ("text_editor", {"command": "write", "path": "a", "file_text": "x"}, [F("a", "write", content=b"x")]),
+        ("replace_string_in_file", {"filePath": "/a", "oldString": "x", "newString": "y"}, [F("/a", "write")]),
+        # Codex does these itself, from the directory that is named
+        (
+            "shell",
+            {"command": "cd sub && apply_patch <<'E'\n*** Begin Patch\n*** Add File: a\n+x\n*** End Patch\nE"},
+            [F("sub/a", "create", content=b"x\n")],
+        ),
+        (
+            "exec_command",
+            {"cmd": "apply_patch <<'E'\n*** Begin Patch\n*** Delete File: a\n*** End Patch\nE", "workdir": "/r/sub"},
+            [F("/r/sub/a", "delete")],
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_tool_may_rightly_leave_undone_is_not_expected(
+    name: str, arguments: dict[str, object], files: list[F]
+) -> None:
+    assert list(plan(name, json.dumps(arguments)).files) == files
+
+
+def test_a_patch_that_comes_to_a_file_again_is_held_to_what_it_says_last() -> None:
+    head, tail = "*** Begin Patch\n*** Add File: a\n+one\n", "*** End Patch"
+    assert from_patch(f"{head}*** Update File: a\n@@\n-one\n+two\n{tail}") == [
+        F("a", "create"),
+        F("a", "write", fragment=b"two"),
+    ]
+    assert from_patch(f"{head}*** Delete File: a\n{tail}") == [F("a", "create"), F("a", "delete")]
+    assert from_patch(f"{head}*** Add File: b\n+two\n{tail}") == [
+        F("a", "create", content=b"one\n"),
+        F("b", "create", content=b"two\n"),
+    ]
