@@ -7,8 +7,10 @@ traffic was read whole (a tool call that was not read could be the one that did 
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from polygraph.events import BlindSpot, LlmCall, Loss, SessionStart, StreamGap
 from polygraph.events import Coverage as CoverageEvent
@@ -29,7 +31,9 @@ class CoverageLog:
     start: SessionStart | None = None
     first_effect: int | None = None
     states: dict[Dimension, list[CoverageEvent]] = field(default_factory=dict)
-    losses: list[Loss] = field(default_factory=list)
+    #: by the time when they were told
+    losses: dict[Dimension, list[Loss]] = field(default_factory=dict)
+    left: list[Loss] = field(default_factory=list)
     blind: list[BlindSpot] = field(default_factory=list)
     gaps: list[StreamGap] = field(default_factory=list)
     broken_calls: list[LlmCall] = field(default_factory=list)
@@ -38,6 +42,13 @@ class CoverageLog:
         """An effect was seen at ``ts``."""
         if self.first_effect is None or ts < self.first_effect:
             self.first_effect = ts
+
+    def loss(self, event: Loss) -> None:
+        """Records did not arrive."""
+        if event.cause in _LINEAGE_CAUSES:
+            self.left.append(event)
+        else:
+            insort(self.losses.setdefault(event.dimension, []), event, key=lambda loss: (loss.ts, loss.seq))
 
     def state(self, event: CoverageEvent) -> None:
         """A new state of a dimension."""
@@ -62,11 +73,10 @@ class CoverageLog:
 
     def lost(self, dimension: Dimension, since: int, until: int) -> int:
         """Records of ``dimension`` that are known to be missing from [since, until]."""
-        return sum(
-            loss.count
-            for loss in self.losses
-            if (loss.dimension == dimension and loss.since <= until and loss.ts >= since)
-            or (loss.cause in _LINEAGE_CAUSES and loss.since <= until)
+        told = self.losses.get(dimension, [])
+        first = bisect_left(told, since, key=lambda loss: loss.ts)
+        return sum(loss.count for loss in islice(told, first, None) if loss.since <= until) + sum(
+            loss.count for loss in self.left if loss.since <= until
         )
 
     def hidden(self, dimensions: Iterable[Dimension], since: int, until: int) -> str | None:

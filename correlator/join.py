@@ -67,17 +67,13 @@ def join(session: Session, state: IntentState, span: Span, now: int) -> Joined:
 def claimed_by_others(session: Session, state: IntentState, span: Span, now: int) -> set[ProcessKey]:
     """Processes below a shell that another tool call's command names exactly."""
     others: set[ProcessKey] = set()
-    digests = {
-        other.intent.command_digest
-        for other in session.intents.values()
-        if other is not state
-        and other.intent.command_digest not in (None, state.intent.command_digest)
-        and _overlap(span, of_intent(session, other, now))
-    }
-    if digests:
-        for image in session.executed(span.early, span.until):
-            if image.command_digest in digests:
-                others |= session.tree.subtree(image.process)
+    own = state.intent.command_digest
+    for image in session.executed(span.early, span.until):
+        digest = image.command_digest
+        if digest is None or digest == own or image.process in others:
+            continue
+        if any(_overlap(span, of_intent(session, o, now)) for o in session.by_digest.get(digest, ())):
+            others |= session.tree.subtree(image.process)
     return others
 
 

@@ -112,6 +112,12 @@ def changes_no_content(image: Exec, roots: tuple[str, ...]) -> bool:
     return program_name(image) in programs().change_no_content and is_inert(image, roots)
 
 
+def may_stop_reading(image: Exec) -> bool:
+    """Whether the image may leave a pipe before its end (`head`), so that who writes to it fails."""
+    flags = programs().stop_reading.get(plain(image.path))
+    return flags is not None and (not flags or any(a.startswith(flags) for a in image.argv[1:]))
+
+
 def git_may_publish(image: Exec) -> bool:
     """Whether this is a git whose subcommand may make or send a commit under another name (merge, an alias)."""
     if program_name(image) != "git":

@@ -5,11 +5,11 @@ The status that counts is the one of the process that the claim speaks of, not w
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
-from correlator.processes import Node
-from correlator.programs import hand_off_to, is_shell, plain, program_name, programs
+from correlator.programs import hand_off_to, is_shell, program_name, programs
 from correlator.session import Known, Session
 from correlator.suspects import is_suspect
 from polygraph.events import Exec, Exit, ProcessKey
@@ -69,6 +69,11 @@ class Run:
         return frozenset(w for w in words if "/" in w or "." in w or "::" in w) - {"."}
 
     @property
+    def place(self) -> tuple[str, str]:
+        """The tool, and where it ran."""
+        return (self.match.tool.name, self.image.cwd)
+
+    @property
     def key(self) -> tuple[str, str, frozenset[str]]:
         """Runs with equal keys are runs of the same thing."""
         return (self.match.tool.name, self.image.cwd, self.targets)
@@ -117,12 +122,7 @@ def _run(session: Session, item: _Building, at: int) -> Run:
         _run(session, below, at)
         for below in sorted(item.inner, key=lambda b: (b.known.image.ts, b.known.image.seq))
     )
-    failed = tuple(
-        run
-        for index, run in enumerate(inner)
-        if run.word in ("failed", "error")
-        and not any(later.word == "ok" and later.key[:2] == run.key[:2] for later in inner[index + 1 :])
-    )
+    failed = _not_made_good(inner)
     stepwise = match.tool.name in programs().steps_are_programs
     script = image.script is not None and is_shell(image) and not match.tool.wraps
     bare = word == "ok" and not inner and (stepwise or script) and _hollow(session, image, at)
@@ -130,6 +130,18 @@ def _run(session: Session, item: _Building, at: int) -> Run:
     shadowed = bare and script and match.tool.name not in programs().written_in_shell
     hidden = _hidden_by(session, image.process, at) if word in ("failed", "error", "empty") else None
     return Run(image, match, word, exit_, failed, inner, hidden, hollow, shadowed)
+
+
+def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:
+    """Those that failed with no later success of the same tool in the same directory."""
+    if all(run.word not in ("failed", "error") for run in runs):
+        return ()
+    last_good = {run.place: index for index, run in enumerate(runs) if run.word == "ok"}
+    return tuple(
+        run
+        for index, run in enumerate(runs)
+        if run.word in ("failed", "error") and last_good.get(run.place, -1) < index
+    )
 
 
 def _replaced(session: Session, known: Known, at: int) -> bool:
@@ -167,25 +179,18 @@ def _reader_left(session: Session, image: Exec, exit_: Exit) -> bool:
 
     Most runtimes ignore SIGPIPE and end with a status of their own then, which says nothing of the work.
     """
+    low = bisect_left(session.stopped, image.ts, key=lambda row: row[0])
+    high = bisect_right(session.stopped, exit_.ts, key=lambda row: row[0])
+    readers = [session.tree.get(key) for _, _, key in session.stopped[low:high]]
+    beside = {reader.parent for reader in readers if reader is not None and reader.parent is not None}
+    if not beside:
+        return False
     for node in (session.tree.get(image.process), *session.tree.ancestors(image.process)):
-        if node is None or node.parent is None or session.is_agent(node.key):
+        if node is None or session.is_agent(node.key):
             break
-        parent = session.tree.get(node.parent)
-        for key in parent.children if parent is not None else ():
-            reader = session.tree.get(key)
-            if reader is not None and key != node.key and _stopped_reading(reader, image.ts, exit_.ts):
-                return True
+        if node.parent in beside:
+            return True
     return False
-
-
-def _stopped_reading(reader: Node, since: int, until: int) -> bool:
-    if not reader.images or reader.exit is None or not since <= reader.exit.ts <= until:
-        return False
-    if reader.images[0].ts > until:
-        return False
-    name, arguments = plain(reader.images[-1].path), reader.images[-1].argv[1:]
-    flags = programs().stop_reading.get(name)
-    return flags is not None and (not flags or any(a.startswith(flags) for a in arguments))
 
 
 def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:

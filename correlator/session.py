@@ -12,7 +12,7 @@ from typing import NamedTuple
 from correlator.coverage import CoverageLog
 from correlator.paths import basename, names, normalise
 from correlator.processes import ProcessTree
-from correlator.programs import identify, image_key
+from correlator.programs import identify, image_key, may_stop_reading
 from polygraph import events as e
 from polygraph.tools import Match
 
@@ -106,6 +106,9 @@ class Session:
     names: list[e.Name] = field(default_factory=list)
     calls: dict[str, e.LlmCall] = field(default_factory=dict)
     intents: dict[str, IntentState] = field(default_factory=dict)
+    by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
+    #: ends of programs that may stop reading before their input ends
+    stopped: list[tuple[int, int, e.ProcessKey]] = field(default_factory=list)
     open_intents: list[IntentState] = field(default_factory=list)
     open_claims: list[e.Claim] = field(default_factory=list)
     #: ids of the claims so far: a log may deliver an event twice
@@ -129,6 +132,7 @@ class Session:
                 self.tree.fork(event)
             case e.Exit():
                 self.tree.exit(event)
+                self._exit(event)
             case e.Reads():
                 self._unread.append(event)
             case e.ExecFailed():
@@ -164,7 +168,7 @@ class Session:
             case e.Coverage():
                 self.coverage.state(event)
             case e.Loss():
-                self.coverage.losses.append(event)
+                self.coverage.loss(event)
             case e.BlindSpot():
                 self.coverage.blind.append(event)
             case e.StreamGap():
@@ -190,9 +194,17 @@ class Session:
         if event.dev and event.ino:
             self._name_inode(event.path, event.dev, event.ino, event.ts)
 
+    def _exit(self, event: e.Exit) -> None:
+        node = self.tree.get(event.process)
+        image = node.image(event.ts) if node is not None else None
+        if image is not None and may_stop_reading(image):
+            insort(self.stopped, (event.ts, event.seq, event.process))
+
     def _intent(self, event: e.Intent) -> None:
         if event.intent not in self.intents:
             state = self.intents[event.intent] = IntentState(event)
+            if event.command_digest is not None:
+                self.by_digest[event.command_digest].append(state)
             self.open_intents.append(state)
             self._started(event.ts)
 

@@ -245,7 +245,7 @@ def _success(session: Session, claim: Claim, full: list[Run], last: Run, until: 
             return unverifiable("still_running", f"{command(run.image)} had not ended", *_events(run))
         if run.word != "failed" and not run.inner_failed:
             continue
-        if any(_makes_good(run, later) for later in full[index + 1 :]):
+        if any(_makes_good(run, later) for later in reversed(full[index + 1 :])):
             continue
         return unverifiable(
             "ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last)

@@ -43,7 +43,7 @@ class Opened:
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
     own = session.tree.subtree(run.process)
-    needs = opened(session, [r for r in earlier if r.key[:2] == run.key[:2]] + [run], run, until)
+    needs = opened(session, [r for r in earlier if r.place == run.place] + [run], run, until)
     roots = (*session.roots, run.image.cwd)
     later: dict[str, list[Touch]] = {}
     for touch in session.written(run.ended + 1, until):
