@@ -56,9 +56,7 @@ class CoverageLog:
         rows.append(event)
         rows.sort(key=lambda row: (row.ts, row.seq))
 
-    def gate(
-        self, dimensions: Iterable[Dimension], since: int, until: int, *, stream: bool = True
-    ) -> str | None:
+    def gate(self, dimensions: Iterable[Dimension], since: int, until: int) -> str | None:
         """None if silence of ``dimensions`` in [since, until] means absence, else the unverifiable reason."""
         if self._late(since):
             return "late_enrolment"
@@ -69,7 +67,7 @@ class CoverageLog:
                 return "probe_missing"
             if self.lost(dimension, since, until):
                 return "records_lost"
-        return self._stream(since, until) if stream else None
+        return self._stream(since, until)
 
     def lost(self, dimension: Dimension, since: int, until: int) -> int:
         """Records of ``dimension`` that are known to be missing from [since, until]."""
@@ -95,11 +93,16 @@ class CoverageLog:
     def unexplained(self, dimensions: Iterable[Dimension], since: int, until: int) -> str | None:
         """Why the *explanation* of a fact could have been missed in [since, until]: who made it, what declared it.
 
-        For conclusions of the kind "and nothing accounts for it". The fact itself was seen, so blind spots do not
-        count; but what explains it may lie before it, and may be a tool call.
+        For conclusions of the kind "and nothing accounts for it". The fact itself was seen, so a blind spot of its own
+        dimension does not count; but what explains it may lie before it, and may be a process or a tool call.
         """
         if self._late(since):
             return "late_enrolment"
+        for dimension in dimensions:
+            if not self._attached(dimension, since, until, canary=True):
+                return "probe_missing"
+        if any(spot.dimension == "process" and spot.ts <= until for spot in self.blind):
+            return "probe_missing"
         return self.hidden(dimensions, since, until) or self._stream(since, until)
 
     def _late(self, since: int) -> bool:

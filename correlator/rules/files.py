@@ -80,7 +80,7 @@ def _written(
     writers = {t.event.process for t in touches_of(session, last.path, span.early, seen)}
     if len(writers) > 1 or _others_declare(session, state.intent, last.path, seen):
         return unverifiable("ambiguous", f"{observed} by more than one process", *events, look)
-    gate = session.coverage.gate(("file", "process"), span.early, max(span.until, look.ts), stream=False)
+    gate = session.coverage.gate(("file", "process"), span.early, max(span.until, look.ts))
     if gate is not None:
         return unverifiable(gate, f"{observed} and holds something else now", *events, look)
     return refuted(

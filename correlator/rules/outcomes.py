@@ -114,7 +114,12 @@ def _points_at(run: Run, target: str) -> bool:
 
 
 def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: int) -> Outcome:
+    pessimist = claim.outcome == "failed" or claim.topic == "tests_failed"
     real = [r for r in runs if r.word != "nothing"]
+    if pessimist and all(r.nothing for r in real):
+        return unverifiable(
+            "ambiguous", f"{_told(runs[-1])}: it ran nothing that could fail", *_events(runs[-1])
+        )
     if not real:
         return _empty(session, runs, since, until, f"{command(runs[-1].image)} runs nothing of it")
     last = real[-1]
@@ -133,7 +138,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             "ambiguous", f"{command(last.image)} {ending(last.exit)}, which does not tell", *_events(last)
         )
     failed = last.word in ("failed", "error") or bool(last.inner_failed)
-    if claim.outcome == "failed" or claim.topic == "tests_failed":
+    if pessimist:
         if failed:
             return verified(_told(last), "strong", *_events(last))
         return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))

@@ -171,6 +171,14 @@ def test_a_runner_that_watches_is_stopped_sooner_or_later() -> None:
     assert s.says(s.passed()) == unverifiable("ambiguous")
 
 
+@pytest.mark.parametrize("words", [("--collect-only",), ()])
+def test_that_nothing_ran_is_not_held_against_a_pessimist(words: tuple[str, ...]) -> None:
+    s = Scenario()
+    s.does("pytest", *words, status=0 if words else 5)
+    assert s.says(s.claims("tests_failed", "failed")) == unverifiable("ambiguous")
+    assert s.says(s.passed()) == refuted("empty_run")
+
+
 # --- what had not ended ----------------------------------------------------------------------------------
 
 

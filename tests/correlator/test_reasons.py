@@ -196,3 +196,11 @@ def test_a_planned_reason_is_named_as_such_and_cannot_be_given(reason: str) -> N
     make = make_refuted if reasons()[reason].verdict == "refuted" else make_unverifiable
     with pytest.raises(ValueError, match=reason):
         make(reason, "")
+
+
+def test_each_topic_of_a_claim_has_its_row() -> None:
+    rows = PAGE.split("## Claims, by topic", 1)[1].split("\n## ", 1)[0]
+    first = [line.split("|")[1] for line in rows.splitlines() if line.startswith("| `")]
+    assert sorted(topic.strip(" `") for cell in first for topic in cell.split(",")) == sorted(
+        e.ClaimTopic.__args__
+    )
