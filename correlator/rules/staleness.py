@@ -59,7 +59,8 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
             certain = _is_needed(session, touch, needs, made, until)
             if certain is None:
                 continue
-            if certain and not is_metadata(path) and not _uncertain_writer(session, touch):
+            put_back = any(other.ts >= touch.ts and _uncertain_writer(session, other) for other in hits)
+            if certain and not is_metadata(path) and not put_back:
                 hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
                 if hidden is not None:
                     return unverifiable(hidden, f"{path} was changed after the run", touch.event)

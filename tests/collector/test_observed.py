@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.observed import ObservedSession
+from collector.observed import Counted, ObservedSession
 from polygraph.events import AnyEvent, BlindSpot, Event, Fork, Name, Net, SessionStart
 
 ROOT, CHILD, OTHER = "10:1", "11:2", "12:3"
@@ -47,7 +47,7 @@ class Watched:
         self.saw(Net, process=process, op="connect", family="inet", address=address, port=443, errno=errno)
 
     def spots(self) -> list[tuple[str, str | None]]:
-        events: list[AnyEvent] = self.session.round(self._ts, (), None)
+        events: list[AnyEvent] = self.session.round(self._ts, Counted(), None)
         return [(event.name, event.process) for event in events if isinstance(event, BlindSpot)]
 
 

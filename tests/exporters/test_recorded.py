@@ -46,7 +46,8 @@ def test_a_receiver_gets_each_verdict_once(tmp_path: Path) -> None:
 
 
 def test_what_was_not_sent_is_shown_with_advice(tmp_path: Path) -> None:
-    words, shown = record(tmp_path, f"http://127.0.0.1:{closed_port()}")
+    port = closed_port()
+    words, shown = record(tmp_path, f"http://127.0.0.1:{port}")
     plain = " ".join(shown.split())
-    assert f"{len(words) + 1} spans were not sent: connection refused" in plain
+    assert f"{len(words) + 1} spans not sent to http://127.0.0.1:{port}: connection refused" in plain
     assert "4317" in plain
