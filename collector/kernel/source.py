@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -85,6 +86,7 @@ class KernelSource:
                 f"this kernel shows no BTF: {_BTF} is missing, and the programs cannot be fitted to it",
                 "use a kernel built with CONFIG_DEBUG_INFO_BTF; in a container, let it see the host's /sys",
             )
+        _allow_descriptors()
         _mount_tracefs()
         cpus = possible_cpus()
         self._multi = uprobe_multi.supported()
@@ -368,6 +370,15 @@ def _session_row(row: bytes) -> SessionRow:
             if lost[first * causes + second]
         },
     )
+
+
+def _allow_descriptors() -> None:
+    """Each hook is a descriptor, on Linux before 6.6 each function of each TLS library two: 1,024 are soon used up.
+
+    A command under `polygraph run` is forked before, and keeps the limit that it would have had.
+    """
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _mount_tracefs() -> None:
