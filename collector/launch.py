@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from errno import ENOENT
 from pathlib import Path
 
@@ -50,7 +51,8 @@ class Launched:
     def release(self) -> None:
         """Lets the child become the command. Raises LaunchError when the exec is refused."""
         self._released = True
-        os.write(self._gate, b"x")
+        with suppress(BrokenPipeError):  # it was ended while it waited: its status says so
+            os.write(self._gate, b"x")
         os.close(self._gate)
         with os.fdopen(self._failure, "rb") as pipe:
             failure = pipe.read(16)  # ends with the exec: the pipe is close-on-exec
@@ -67,6 +69,10 @@ class Launched:
         if self._released:
             return
         self._released = True
+        with suppress(BrokenPipeError):  # an interrupt from the terminal has ended the child already
+            os.write(
+                self._gate, b"-"
+            )  # its end alone is not enough: a fork of ours may hold another end of it
         os.close(self._gate)
         os.close(self._failure)
         self._status = 0
@@ -106,8 +112,8 @@ def _become(
     gate: int, failure: int, path: str, argv: tuple[str, ...], environment: dict[str, str]
 ) -> None:  # pragma: no cover - runs in the child
     try:
-        if not os.read(gate, 1):
-            os._exit(0)  # abandoned: the other end was closed
+        if os.read(gate, 1) != b"x":
+            os._exit(0)  # abandoned, or polygraph has ended
         for number in _RESTORED:
             signal.signal(number, signal.SIG_DFL)
         os.execve(path, argv, environment)

@@ -76,3 +76,19 @@ def test_a_file_that_the_kernel_will_not_execute_says_so(tmp_path: Path) -> None
     with pytest.raises(LaunchError, match="Exec format error") as caught:
         launched.release()
     assert caught.value.status == 126
+
+
+def test_what_is_abandoned_ends_though_a_fork_of_ours_lives_on() -> None:
+    launched = Launched(["true"])
+    ended, held = os.pipe()
+    fork = os.fork()
+    if fork == 0:
+        os.close(held)
+        os.read(ended, 1)
+        os._exit(0)
+    try:
+        launched.abandon()
+        assert launched.poll() == 0
+    finally:
+        os.close(held)
+        os.waitpid(fork, 0)
