@@ -50,6 +50,21 @@ struct {
 #define ARG3 PT_REGS_PARM3_CORE_SYSCALL(regs)
 #define ARG4 PT_REGS_PARM4_CORE_SYSCALL(regs)
 #define ARG5 PT_REGS_PARM5_CORE_SYSCALL(regs)
+#define ARG6 BPF_CORE_READ(regs, r9)
+
+#define EINTR 4
+#define EEXIST 17
+
+/*
+ * errno of a result, 0 for success. -ERESTART* (512 to 516, include/linux/errno.h) never reaches the program: the call
+ * is made again or is interrupted.
+ */
+PG_INLINE __s32 pg_errno(long result)
+{
+	if (result >= 0)
+		return 0;
+	return result <= -512 ? EINTR : -result;
+}
 
 PG_INLINE struct pg_session *pg_session_of(__u64 handle)
 {

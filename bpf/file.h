@@ -116,15 +116,21 @@ __u32 pg_touched_again = 0; /* a counter of `touched` grew; user space takes it 
 
 /*
  * A later touch of what was reported: counted, true. The first one of (session, file, op): false, to be
- * reported. A full map loses the counter, not the record.
+ * reported.
  */
-PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, __u64 handle, __u64 ino, __u32 dev,
+PG_INLINE bool pg_touched(struct task_struct *task, __u64 handle, __u64 ino, __u32 dev,
 			  __u32 op)
 {
 	struct pg_touch_key key = {.session = handle, .ino = ino, .dev = dev, .op = op};
 	struct pg_touch fresh = {}, *known;
 
 	known = bpf_map_lookup_elem(&touched, &key);
+	if (!known) {
+		/* Of two that are first at once the one that was not counts; a full map counts nothing, each is a record. */
+		if (bpf_map_update_elem(&touched, &key, &fresh, BPF_NOEXIST) != -EEXIST)
+			return false;
+		known = bpf_map_lookup_elem(&touched, &key);
+	}
 	if (known) {
 		known->last_ts = bpf_ktime_get_boot_ns();
 		if (!known->first_ts)
@@ -135,25 +141,30 @@ PG_INLINE bool pg_touched(struct pg_session *session, struct task_struct *task, 
 		pg_touched_again = 1;
 		return true;
 	}
-	if (bpf_map_update_elem(&touched, &key, &fresh, BPF_NOEXIST))
-		pg_lose(session, PG_DIM_FILE, PG_LOSS_MAP);
 	return false;
 }
 
-/* A path argument and its directory, appended to the record. */
-PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct task_struct *task, int dirfd,
-				 const char *argument, bool second)
+/*
+ * A path argument and its directory, appended to the record. An absolute one has a directory where the task's root
+ * is none (chroot). One that cannot be read any more is left out, and counted.
+ */
+PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_session *session,
+				 struct task_struct *task, int dirfd, const char *argument, bool second)
 {
 	struct pg_file *record = (struct pg_file *)space->data;
-	__u32 flags, length;
+	__u32 flags = 0, length, begin = at;
 	struct file *base;
 	__u32 kept = 0;
 	long got;
 	char first = 0;
 
 	bpf_probe_read_user(&first, 1, argument);
-	if (first != '/' && at < PG_SCRATCH_HEAD) {
-		if (dirfd == AT_FDCWD) {
+	if (at < PG_SCRATCH_HEAD) {
+		if (first == '/') {
+			length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, root.mnt), BPF_CORE_READ(task, fs, root.dentry), &flags);
+			if (length == 1)
+				length = 0;
+		} else if (dirfd == AT_FDCWD) {
 			length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &flags);
 		} else {
 			base = pg_file_of(task, dirfd);
@@ -173,8 +184,15 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct task
 	if (at >= PG_SCRATCH_HEAD + PG_PATH_MAX)
 		return at;
 	got = bpf_probe_read_user_str(&space->data[at], PG_PATH_MAX, argument);
-	if (got > 0)
-		kept = (got - 1) & (PG_PATH_MAX - 1); /* 6.1 and 6.12 lose the bound of a signed length */
+	if (got <= 0) {
+		if (second)
+			record->base2_len = 0;
+		else
+			record->base_len = 0;
+		pg_lose(session, PG_DIM_FILE, PG_LOSS_READ);
+		return begin;
+	}
+	kept = (got - 1) & (PG_PATH_MAX - 1); /* 6.1 and 6.12 lose the bound of a signed length */
 	if (second)
 		record->path2_len = kept;
 	else
@@ -212,10 +230,10 @@ __noinline int pg_path_operation(long result, struct pg_paths *of)
 	record->op = of->op;
 	record->ino = of->hash;
 	record->open_flags = of->flags;
-	record->error = result < 0 ? -result : 0;
-	at = pg_file_argument(space, at, task, of->dirfd, of->path, false);
+	record->error = pg_errno(result);
+	at = pg_file_argument(space, at, session, task, of->dirfd, of->path, false);
 	if (of->path2)
-		at = pg_file_argument(space, at, task, of->dirfd2, of->path2, true);
+		at = pg_file_argument(space, at, session, task, of->dirfd2, of->path2, true);
 	pg_file_end(space, at, task, session, mine->session);
 	return 0;
 }
@@ -229,14 +247,14 @@ PG_INLINE int pg_fd_operation(long result, struct task_struct *task, struct pg_l
 	struct pg_file *record;
 	__u32 length = 0;
 
-	if (file && result >= 0 && pg_touched(session, task, mine->session, BPF_CORE_READ(file, f_inode, i_ino),
+	if (file && result >= 0 && pg_touched(task, mine->session, BPF_CORE_READ(file, f_inode, i_ino),
 					       BPF_CORE_READ(file, f_inode, i_sb, s_dev), op))
 		return 0;
 	record = pg_file_begin(&space, session);
 	if (!record)
 		return 0;
 	record->op = op;
-	record->error = result < 0 ? -result : 0;
+	record->error = pg_errno(result);
 	if (file)
 		length = pg_file_describe(space, file);
 	pg_file_end(space, sizeof(*record) + length, task, session, mine->session);
@@ -304,7 +322,7 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 		if (!(flags & (O_CREAT | O_ACCMODE))) {
 			/* Programs search: for locales, headers, modules. Each path is told once, then counted. */
 			refused.hash = pg_path_hash(dirfd, (__u64)path);
-			if (refused.hash && pg_touched(session, task, mine->session, refused.hash, 0, PG_OP_READ | -result << 8))
+			if (refused.hash && pg_touched(task, mine->session, refused.hash, 0, PG_OP_READ | pg_errno(result) << 8))
 				return 0;
 		}
 
@@ -333,7 +351,7 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 		rule = pg_rule_of(&name, dentry);
 		if (!rule)
 			return 0;
-	} else if (op != PG_OP_CREATE && pg_touched(session, task, mine->session, BPF_CORE_READ(inode, i_ino),
+	} else if (op != PG_OP_CREATE && pg_touched(task, mine->session, BPF_CORE_READ(inode, i_ino),
 					       BPF_CORE_READ(inode, i_sb, s_dev), op)) {
 		return 0;
 	}
@@ -520,7 +538,7 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
 	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	key.ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	if (bpf_map_update_elem(&mapped, &key, &one, BPF_NOEXIST))
+	if (bpf_map_update_elem(&mapped, &key, &one, BPF_NOEXIST) == -EEXIST)
 		return 0;
 	session = pg_session_of(mine->session);
 	space = pg_scratch_take();
@@ -539,7 +557,10 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	length = pg_path_copy(&space->data[sizeof(*record)], BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), &flags);
 	record->path_len = length;
 	pg_header(&record->hdr, task, session, mine->session, PG_MAPPED, sizeof(*record) + length);
-	pg_send(&effects, record, sizeof(*record) + length, session, PG_DIM_TLS, BPF_RB_FORCE_WAKEUP);
+	if (bpf_ringbuf_output(&effects, record, sizeof(*record) + length, BPF_RB_FORCE_WAKEUP)) {
+		bpf_map_delete_elem(&mapped, &key); /* told when it is mapped again */
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
+	}
 	pg_scratch_give(space);
 	return 0;
 }

@@ -21,6 +21,7 @@
 #define IPPROTO_UDP 17
 #define S_IFSOCK 0140000
 #define EINPROGRESS 115
+#define MSG_FASTOPEN 0x20000000
 #define SOCK_DONE 1 /* enum sock_flags of include/net/sock.h: tcp_fin() sets it */
 #define PG_UNIX_PATH 108
 #define PG_DNS_MAX 4096
@@ -37,7 +38,7 @@ struct pg_owner {
 };
 
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(type, BPF_MAP_TYPE_HASH); /* rows go when the socket is closed; one that finds no room is counted */
 	__uint(max_entries, 16384);
 	__type(key, __u64); /* address of the struct sock */
 	__type(value, struct pg_owner);
@@ -137,7 +138,8 @@ PG_INLINE void pg_flow_own(struct task_struct *task, struct pg_lineage *mine, st
 
 	owner.start = BPF_CORE_READ(task, group_leader, start_boottime);
 	owner.pid = BPF_CORE_READ(task, tgid);
-	bpf_map_update_elem(&flows, &key, &owner, BPF_ANY);
+	if (bpf_map_update_elem(&flows, &key, &owner, BPF_ANY))
+		pg_lose(pg_session_of(mine->session), PG_DIM_NETWORK, PG_LOSS_MAP);
 	/* On loopback the handshake is over before connect() returns: its states came before the entry. */
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_ESTABLISHED || state == TCP_CLOSE) {
@@ -169,6 +171,12 @@ int BPF_PROG(pg_on_socket_state, struct sock *sk, int old, int new)
 	return 0;
 }
 
+/* Done, or going on: a connect that a signal interrupts does. */
+PG_INLINE bool pg_connecting(long result)
+{
+	return result >= 0 || result == -EINPROGRESS || pg_errno(result) == EINTR;
+}
+
 PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u32 argument_len)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -189,7 +197,7 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 		return 0;
 	__builtin_memset(&record, 0, sizeof(record));
 	record.net.op = op;
-	record.net.error = result < 0 ? -result : 0;
+	record.net.error = pg_errno(result);
 	record.net.cookie = cookie;
 	record.net.protocol = BPF_CORE_READ(sk, sk_protocol);
 	pg_addresses(sk, &record.net.remote, &record.net.local);
@@ -201,7 +209,9 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 		length = argument_len - 2;
 		if (length > PG_UNIX_PATH)
 			length = PG_UNIX_PATH;
-		if (!bpf_probe_read_user(record.path, length & 127, argument + 2)) {
+		barrier_var(length); /* keeps the mask, which 6.1 needs to see */
+		length &= 127;
+		if (!bpf_probe_read_user(record.path, length, argument + 2)) {
 			record.net.unix_len = length;
 			size += length;
 		}
@@ -211,7 +221,7 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 	if (size <= sizeof(record))
 		pg_send(&effects, &record, size, session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
 	if (record.net.protocol == IPPROTO_TCP && record.net.local.family != AF_UNIX &&
-	    ((op == PG_NET_CONNECT && (result == 0 || result == -EINPROGRESS)) || op == PG_NET_ACCEPT))
+	    ((op == PG_NET_CONNECT && pg_connecting(result)) || op == PG_NET_ACCEPT))
 		pg_flow_own(task, mine, sk, cookie);
 	return 0;
 }
@@ -235,6 +245,86 @@ PG_INLINE void pg_stranger_connects(int fd)
 	}
 }
 
+enum { NR_sendto = 44, NR_sendmsg = 46, NR_sendmmsg = 307 };
+
+/* Sends that name their address: (session, socket, address) -> told. One that is forgotten is told again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, __u8);
+} sent_to SEC(".maps");
+
+#define PG_ADDRESS_WORDS 16 /* the longest address, of a unix socket, has 110 bytes */
+
+/* Whether this address was told of `hash` (session and socket) before; in scratch, for want of stack. */
+PG_INLINE bool pg_told_before(__u64 hash, __u64 address, __u32 length)
+{
+	struct pg_scratch *space = pg_scratch_take();
+	__u64 *words;
+	__u8 one = 1;
+
+	if (!space)
+		return false; /* told again */
+	words = (__u64 *)space->data;
+	__builtin_memset(words, 0, PG_ADDRESS_WORDS * 8);
+	barrier_var(length);
+	length &= PG_ADDRESS_WORDS * 8 - 1;
+	bpf_probe_read_user(words, length, (void *)address);
+	for (int i = 0; i < PG_ADDRESS_WORDS; i++) {
+		hash = (hash ^ words[i]) * 0x9E3779B97F4A7C15ull;
+		hash ^= hash >> 29;
+	}
+	pg_scratch_give(space);
+	return bpf_map_update_elem(&sent_to, &hash, &one, BPF_NOEXIST) == -EEXIST;
+}
+
+/*
+ * Whom a send names, told like a connect: a datagram without one, once for each socket and address, and what opens a
+ * connection by sending (MSG_FASTOPEN). Of several messages in one call the first one's.
+ */
+SEC("tp")
+int pg_on_send(struct syscall_trace_exit *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	__u64 message, address, cookie = 0;
+	struct pt_regs *regs;
+	__u32 length = 0, flags;
+	struct sock *sk;
+	__u16 family;
+
+	if (!mine)
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (ctx->nr == NR_sendto) {
+		address = ARG5;
+		length = ARG6;
+		flags = ARG4;
+	} else { /* struct user_msghdr of x86-64, which struct mmsghdr begins with: name, namelen */
+		message = ARG2;
+		address = 0;
+		bpf_probe_read_user(&address, sizeof(address), (void *)message);
+		bpf_probe_read_user(&length, sizeof(length), (void *)(message + 8));
+		flags = ctx->nr == NR_sendmmsg ? ARG4 : ARG3;
+	}
+	if (!address || length < 2 || (ctx->ret < 0 && !(flags & MSG_FASTOPEN)))
+		return 0;
+	sk = pg_sock_of(task, ARG1, &cookie);
+	if (!sk)
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+		return 0;
+	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP) {
+		if (!(flags & MSG_FASTOPEN))
+			return 0; /* connected before: the address is ignored */
+	} else if (pg_told_before(mine->session ^ cookie << 20, address, length)) {
+		return 0;
+	}
+	return pg_network(ctx->ret < 0 ? ctx->ret : 0, PG_NET_CONNECT, ARG1, (void *)address, length);
+}
+
 enum { NR_connect = 42, NR_accept = 43, NR_recvfrom = 45, NR_recvmsg = 47, NR_bind = 49, NR_listen = 50, NR_accept4 = 288 };
 
 SEC("tp")
@@ -245,7 +335,7 @@ int pg_on_network(struct syscall_trace_exit *ctx)
 	int nr = ctx->nr;
 
 	if (!pg_current()) {
-		if (pg_auto && nr == NR_connect && (result == 0 || result == -EINPROGRESS))
+		if (pg_auto && nr == NR_connect && pg_connecting(result))
 			pg_stranger_connects(ARG1);
 		return 0;
 	}

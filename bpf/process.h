@@ -178,7 +178,7 @@ int pg_on_exec_result(struct syscall_trace_exit *ctx)
 	}
 	record = (struct pg_exec_failed *)space->data;
 	__builtin_memset(record, 0, sizeof(*record));
-	record->error = -result;
+	record->error = pg_errno(result);
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	length = bpf_probe_read_user_str(&space->data[sizeof(*record)], PG_PATH_MAX,
 					 (void *)(nr == NR_execveat ? ARG2 : ARG1));

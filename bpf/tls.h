@@ -17,20 +17,6 @@
 #define SSL_CTRL_SET_TLSEXT_HOSTNAME 55 /* include/openssl/tls1.h */
 #define PG_SNI_MAX 255
 
-struct pg_tls_call {
-	__u64 ssl;
-	__u64 buffer;
-	__u64 moved; /* where an _ex function stores how many bytes it moved; else 0 */
-	__u64 direction;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, __u64); /* pid_tgid */
-	__type(value, struct pg_tls_call);
-} tls_calls SEC(".maps");
-
 struct pg_tls_key {
 	__u64 start;
 	__u64 ssl;
@@ -63,11 +49,14 @@ PG_INLINE struct pg_tls_key pg_tls_key_of(struct task_struct *task, __u64 ssl)
 
 PG_INLINE int pg_tls_enter(__u64 ssl, __u64 buffer, __u64 moved, __u64 direction)
 {
-	struct pg_tls_call call = {.ssl = ssl, .buffer = buffer, .moved = moved, .direction = direction};
-	__u64 thread = bpf_get_current_pid_tgid();
+	struct pg_lineage *mine = pg_current();
 
-	if (pg_current())
-		bpf_map_update_elem(&tls_calls, &thread, &call, BPF_ANY);
+	if (!mine)
+		return 0;
+	mine->tls_ssl = ssl;
+	mine->tls_buffer = buffer;
+	mine->tls_moved = moved;
+	mine->tls_direction = direction;
 	return 0;
 }
 
@@ -134,29 +123,24 @@ static long pg_tls_step(__u32 index, struct pg_tls_copy *copy)
 PG_INLINE int pg_tls_return(long result)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u64 thread = bpf_get_current_pid_tgid();
 	struct pg_tls_connection fresh = {}, *connection;
 	struct pg_lineage *mine = pg_lineage_of(task);
-	struct pg_tls_call *call;
 	struct pg_session *session;
 	struct pg_tls_copy copy = {};
 	__u64 moved;
 
-	if (!mine)
+	if (!mine || !mine->tls_ssl)
 		return 0;
-	call = bpf_map_lookup_elem(&tls_calls, &thread);
-	if (!call)
-		return 0;
-	copy.key = pg_tls_key_of(task, call->ssl);
-	copy.buffer = call->buffer;
-	copy.direction = call->direction & 1;
+	copy.key = pg_tls_key_of(task, mine->tls_ssl);
+	copy.buffer = mine->tls_buffer;
+	copy.direction = mine->tls_direction & 1;
 	moved = 0;
 	if ((int)result > 0) {
 		moved = (__u32)result;
-		if (call->moved)
-			bpf_probe_read_user(&moved, sizeof(moved), (void *)call->moved);
+		if (mine->tls_moved)
+			bpf_probe_read_user(&moved, sizeof(moved), (void *)mine->tls_moved);
 	}
-	bpf_map_delete_elem(&tls_calls, &thread);
+	mine->tls_ssl = 0;
 	if (!moved)
 		return 0;
 	session = pg_session_of(mine->session);

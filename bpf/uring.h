@@ -35,7 +35,7 @@ PG_INLINE void pg_uring_hides(struct task_struct *task, struct pg_lineage *mine,
 	if (!session || session->flags & told)
 		return;
 	pg_header(&record.hdr, task, session, mine->session, PG_URING, sizeof(record));
-	if (bpf_ringbuf_output(&effects, &record, sizeof(record), BPF_RB_NO_WAKEUP))
+	if (bpf_ringbuf_output(&effects, &record, sizeof(record), pg_wake(BPF_RB_NO_WAKEUP)))
 		pg_lose(session, dimension, PG_LOSS_RING);
 	else
 		__sync_fetch_and_or(&session->flags, told);

@@ -54,6 +54,11 @@ struct pg_hdr {
 struct pg_lineage {
 	__u64 session;
 	__u64 ended; /* of a thread group leader: the end of its process was told */
+	/* The function of a TLS library that the thread is in, cf. tls.h; ssl 0: none. */
+	__u64 tls_ssl;
+	__u64 tls_buffer;
+	__u64 tls_moved; /* where an _ex function stores how many bytes it moved; else 0 */
+	__u64 tls_direction;
 };
 
 /* Why a record did not reach user space. The table of causes; collector/kernel/wire.py names them. */

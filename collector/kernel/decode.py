@@ -215,7 +215,7 @@ def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
         path=path,
         argv=tuple(from_bytes(argument) for argument in argv),
         cwd=cwd,
-        script=_absolute(cwd, script) if script else None,
+        script=_absolute("" if script.startswith("/") else cwd, script) if script else None,
         argv_bytes=argv_total,
         argv_truncated=argv_total > argv_len,
         uid=uid,
@@ -286,10 +286,13 @@ def _file(fields: _Fields, parts: _Parts, at: _Context) -> File:
 def _absolute(base: str, path: str) -> str:
     """``path`` below ``base``, without ``.`` and doubled slashes. ``..`` stays: it may lead through a link.
 
-    Stays relative, and as it is, where the kernel did not tell the base.
+    An absolute path has a base where the process's root is none (chroot). A relative one stays as it is where the
+    kernel did not tell the base.
     """
     if not path.startswith("/"):
         path = f"{base.removesuffix('/')}/{path}" if path and base else path or base
+    elif base.startswith("/"):
+        path = base + path
     if not path.startswith("/"):
         return path
     if "//" not in path and "/." not in path and path[-1] != "/":

@@ -65,6 +65,7 @@ PROGRAMS: tuple[Program, ...] = (
     ),
     Program("pg_on_mmap", "tls", _exits("mmap")),
     Program("pg_on_network", "network", _exits("connect", "bind", "listen", "accept", "accept4")),
+    Program("pg_on_send", "network", _exits("sendto", "sendmsg", "sendmmsg")),
     Program("pg_on_receive", "network", _exits("recvfrom", "recvmsg")),
     Program("pg_on_socket_state", "network"),
 )

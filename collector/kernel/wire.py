@@ -30,7 +30,10 @@ PG_LOSS_CAUSES = 5
 
 LAYOUTS: dict[str, Fields] = {
     "pg_hdr": _HDR,
-    "pg_lineage": (("session", "Q"), ("ended", "Q")),
+    "pg_lineage": (
+        ("session", "Q"), ("ended", "Q"), ("tls_ssl", "Q"), ("tls_buffer", "Q"), ("tls_moved", "Q"),
+        ("tls_direction", "Q"),
+    ),
     "pg_session": (
         ("live", "q"), ("emitted", "Q"), ("lost", f"{PG_DIMENSIONS * PG_LOSS_CAUSES}Q"), ("flags", "Q"),
     ),

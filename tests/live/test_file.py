@@ -12,7 +12,7 @@ from collector.kernel.entry import entry
 from polygraph.events import File, Loss, Reads
 from tests.live.conftest import Observe, Seen
 
-ENOENT, EACCES, EEXIST = 2, 13, 17
+ENOENT, EINTR, EACCES, EEXIST = 2, 4, 13, 17
 
 
 def under(seen: Seen, folder: Path) -> list[File]:
@@ -352,3 +352,58 @@ def test_a_rename_of_what_was_not_opened_is_told_without_an_entry(observe: Obser
     seen = observe(["mv", "old", "new"], cwd=tmp_path)
     renamed = seen.of(File, op="rename")[0]
     assert (renamed.new_path, renamed.ino, renamed.entry) == (f"{tmp_path}/new", 0, 0)
+
+
+def test_a_path_of_a_process_with_another_root_is_told_from_ours(python: Observe, tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside" / "gone").write_text("x")
+    seen = python(
+        """
+        import os, sys
+        os.chroot(sys.argv[1])
+        open('/made', 'w').close()
+        os.rename('/made', '/moved')
+        os.unlink('/gone')
+        """,
+        str(tmp_path / "inside"),
+    )
+    inside = f"{tmp_path}/inside"
+    assert [(event.op, event.path, event.new_path) for event in under(seen, tmp_path)] == [
+        ("create", f"{inside}/made", None),
+        ("rename", f"{inside}/made", f"{inside}/moved"),
+        ("unlink", f"{inside}/gone", None),
+    ]
+
+
+def test_a_file_that_gets_its_name_later_is_told_with_it(python: Observe, tmp_path: Path) -> None:
+    seen = python(
+        """
+        import os, sys
+        fd = os.open(sys.argv[1], os.O_TMPFILE | os.O_WRONLY, 0o644)
+        folder = os.open('/proc/self/fd', os.O_RDONLY)  # to have it call linkat, which follows the link
+        os.link(str(fd), sys.argv[1] + '/named', src_dir_fd=folder, follow_symlinks=True)
+        """,
+        str(tmp_path),
+    )
+    assert [(event.op, event.errno) for event in seen.of(File) if event.deleted] == [("write", 0)]
+    linked = seen.of(File, op="link")[0]
+    assert (linked.new_path, linked.errno) == (f"{tmp_path}/named", 0) and (tmp_path / "named").exists()
+
+
+def test_an_open_that_a_signal_interrupts_is_told_so(python: Observe, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    seen = python(
+        """
+        import os, signal, sys
+        def late(number, frame):
+            raise TimeoutError
+        signal.signal(signal.SIGALRM, late)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            os.open(sys.argv[1], os.O_WRONLY)
+        except TimeoutError:
+            pass
+        """,
+        str(tmp_path / "pipe"),
+    )
+    assert [event.errno for event in under(seen, tmp_path)] == [EINTR]

@@ -222,3 +222,51 @@ def test_a_name_that_was_resolved_belongs_to_its_address(python: Observe) -> Non
     assert [(name.name, name.addresses) for name in seen.of(Name, source="dns")] == [
         ("api.example.test", ("192.0.2.7",))
     ]
+
+
+def test_whom_a_datagram_names_is_told_once_for_each_address(python: Observe, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_INET6, 2) as six:
+        one.bind(("127.0.0.1", 0))
+        six.bind(("::1", 0))
+        seen = python(
+            """
+            import _socket, sys
+            local = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+            local.bind(sys.argv[1] + '/log')
+            client, other = _socket.socket(2, 2), _socket.socket(10, 2)
+            for _ in range(50):
+                client.sendto(b'x', ('127.0.0.1', int(sys.argv[2])))
+                other.sendmsg([b'x'], [], 0, ('::1', int(sys.argv[3])))
+            _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM).sendto(b'x', sys.argv[1] + '/log')
+            """,
+            str(tmp_path),
+            str(one.getsockname()[1]),
+            str(six.getsockname()[1]),
+        )
+        expected = [
+            ("127.0.0.1", one.getsockname()[1], "udp", 0),
+            ("::1", six.getsockname()[1], "udp", 0),
+        ]
+    told = [event for event in seen.of(Net, op="connect") if event.family != "unix"]
+    assert [(event.address, event.port, event.protocol, event.errno) for event in told] == expected
+    assert [event.address for event in seen.of(Net, op="connect", family="unix")] == [f"{tmp_path}/log"]
+
+
+def test_a_send_that_opens_a_connection_is_a_connect(python: Observe) -> None:
+    with server(socket.AF_INET, "127.0.0.1") as port:
+        seen = python(
+            """
+            import _socket, sys
+            client = _socket.socket()
+            client.sendto(b'x' * 100, 0x20000000, ('127.0.0.1', int(sys.argv[1])))
+            client.shutdown(_socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+            client.close()
+            """,
+            str(port),
+        )
+    connect = seen.of(Net, op="connect")[0]
+    assert (connect.address, connect.port, connect.protocol, connect.errno) == ("127.0.0.1", port, "tcp", 0)
+    last = seen.of(Flow, socket=connect.socket)[-1]
+    assert (last.sent, last.received) == (100, 3000)
