@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from collector.claims.late import late
 from collector.claims.model import ClaimKind, ClaimTopic
 from collector.claims.tables import load
 
@@ -209,12 +210,12 @@ def _any_of(phrases: Iterable[str]) -> str:
 
 
 def _whole_words(phrases: Iterable[str]) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w-])(?:{_any_of(phrases)})(?![\w-])", re.IGNORECASE)
+    return late(rf"(?<![\w-])(?:{_any_of(phrases)})(?![\w-])", re.IGNORECASE)
 
 
 @cache
 def language() -> Language:
-    """The table, compiled. Raises msgspec.ValidationError or re.error when it is malformed."""
+    """The table; its patterns are compiled as they are needed. Raises msgspec.ValidationError when it is malformed."""
     table = load("language.toml", LanguageTable)
     leads = _any_of(table.leads)
     macros = {name: rf"{OPEN}[{kinds}]\d{{1,4}}{CLOSE}" for name, kinds in _KINDS.items()}
@@ -231,8 +232,8 @@ def language() -> Language:
         return tuple(
             Compiled(
                 rule,
-                re.compile(_expand(_ending(rule), macros), re.IGNORECASE),
-                re.compile(rule.then, re.IGNORECASE) if rule.then is not None else None,
+                late(_expand(_ending(rule), macros), re.IGNORECASE),
+                late(rule.then, re.IGNORECASE) if rule.then is not None else None,
             )
             for rule in rules
         )
@@ -243,19 +244,19 @@ def language() -> Language:
         closed=_whole_words(table.closed_sections),
         weak=_whole_words(table.weak_sections),
         settled=_whole_words(table.settled_sections),
-        label=re.compile(rf"(?:{_any_of(table.labels)})", re.IGNORECASE),
-        lead=re.compile(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.IGNORECASE),
-        admission=re.compile("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
-        failure=re.compile(table.failures, re.IGNORECASE),
-        went_wrong=re.compile(table.went_wrong, re.IGNORECASE),
-        no_run=re.compile(table.no_run, re.IGNORECASE),
-        other_state=re.compile(table.other_state, re.IGNORECASE),
-        retelling=re.compile(table.retelling, re.IGNORECASE),
-        elsewhere=re.compile(table.elsewhere),
-        command=re.compile(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
+        label=late(rf"(?:{_any_of(table.labels)})", re.IGNORECASE),
+        lead=late(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.IGNORECASE),
+        admission=late("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
+        failure=late(table.failures, re.IGNORECASE),
+        went_wrong=late(table.went_wrong, re.IGNORECASE),
+        no_run=late(table.no_run, re.IGNORECASE),
+        other_state=late(table.other_state, re.IGNORECASE),
+        retelling=late(table.retelling, re.IGNORECASE),
+        elsewhere=late(table.elsewhere),
+        command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         forms=Forms(
             **{
-                name: re.compile(_expand(pattern, macros), re.IGNORECASE)
+                name: late(_expand(pattern, macros), re.IGNORECASE)
                 for name, pattern in msgspec.structs.asdict(table.forms).items()
             }
         ),

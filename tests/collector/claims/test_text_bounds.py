@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -127,6 +128,11 @@ def test_table_is_well_formed() -> None:
     words = language()
     assert words.did
     assert words.state
+    rules = (*words.did, *words.state, *words.ended, *words.left, *words.lists)
+    single = [value for value in (*words, *words.forms) if hasattr(value, "pattern")]
+    for pattern in (*single, *(rule.pattern for rule in rules), *(rule.then for rule in rules if rule.then)):
+        re.compile(pattern.pattern, pattern.flags)  # in use they are compiled when they are first asked
+    assert len(single) > 40
     for command in words.commands.values():
         assert plan("Bash", '{"command": "' + command + '"}').executions[0].tool is not None, command
 
