@@ -42,7 +42,7 @@ from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.errors import PolygraphError
-from polygraph.events import AnyEvent, Coverage, Exec, Name, Net, ProcessKey, SessionStart
+from polygraph.events import AnyEvent, Coverage, Event, Exec, Name, Net, ProcessKey, SessionStart
 from polygraph.ids import session_id
 from polygraph.reasons import DIMENSIONS, Dimension
 from polygraph.text import from_bytes, from_os
@@ -295,14 +295,14 @@ class Collector:
             session = self._sessions.get(record.handle)
             if session is None:
                 self._stranger(value)
+            elif isinstance(value, Event):  # first: most of them
+                session.kernel(value)
             elif isinstance(value, TlsData | TlsClose):
                 session.plaintext(value)
             elif isinstance(value, SessionIdle):
                 session.idle = True
             elif isinstance(value, Uring):
                 session.io_uring(value)
-            elif not isinstance(value, Mapped | Candidate):
-                session.kernel(value)
 
     def _mapped(self, record: Record) -> None:
         value = record.value

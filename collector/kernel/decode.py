@@ -105,6 +105,9 @@ class _Header(NamedTuple):
     tid: int
 
 
+_HEADER_FIELDS = len(_Header._fields)
+
+
 class _Context(NamedTuple):
     """What the decoders of a record's body need beside its bytes."""
 
@@ -122,7 +125,7 @@ def decode(raw: bytes, sessions: Mapping[int, str], sensitive: Sequence[str]) ->
     """
     if len(raw) < wire.HDR.size:
         raise DecodeError(f"a record of {len(raw)} bytes has no header")
-    header = _Header(*wire.HDR.unpack_from(raw))
+    header = _Header._make(wire.HDR.unpack_from(raw))
     decoder = _DECODERS.get(header.type)
     if decoder is None:
         raise DecodeError(f"record type {header.type} is unknown")
@@ -134,9 +137,9 @@ def decode(raw: bytes, sessions: Mapping[int, str], sensitive: Sequence[str]) ->
     if session is None and header.handle and header.type != _BEGIN:
         return None
     context = _Context(header, f"{header.pid}:{header.start}", session or "", sensitive)
-    parts = _Parts(raw[: header.size], decoder.layout.size)
+    parts = _Parts(raw if len(raw) == header.size else raw[: header.size], decoder.layout.size)
     try:
-        value = decoder.value(decoder.layout.unpack_from(raw)[len(_Header._fields) :], parts, context)
+        value = decoder.value(decoder.layout.unpack_from(raw)[_HEADER_FIELDS:], parts, context)
         parts.end()
     except ValueError as error:
         raise DecodeError(f"{_what(header)}: {error}") from error
@@ -165,6 +168,8 @@ class _Parts:
 
     def text(self, length: int) -> str:
         """The next part as text."""
+        if not length:  # most of them
+            return ""
         return from_bytes(self.bytes(length))
 
     def end(self) -> None:
@@ -255,7 +260,7 @@ def _exit(fields: _Fields, _parts: _Parts, at: _Context) -> Exit:
 
 def _file(fields: _Fields, parts: _Parts, at: _Context) -> File:
     ino, dev, flags, open_flags, mode, error, op, rule, *lengths, _pad = fields
-    base, path, base2, path2 = (parts.text(length) for length in lengths)
+    base, path, base2, path2 = map(parts.text, lengths)
     if op >= len(FILE_OPS):
         raise ValueError(f"file operation {op}")
     sensitive = flags & _SENSITIVE
