@@ -69,6 +69,13 @@ def calls_script(file: Path, *, calls: int = CALLS, size: int = SIZE) -> Script:
     return Script((*answers, Answer(text=text)))
 
 
+def claiming_script(turns: int) -> Script:
+    """``turns`` answers, each of which claims something and asks for a command, the last one for none."""
+    true = ToolCall("bash", {"command": "true"})
+    answers = [Answer(text="All tests pass.", calls=(true,)) for _ in range(turns - 1)]
+    return Script((*answers, Answer(text="All tests pass.")))
+
+
 def session_script(python: str) -> Script:
     """A task from the first look to the commit: reading, two edits, two builds, two runs of the tests, git.
 

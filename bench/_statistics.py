@@ -8,7 +8,7 @@ interval; then the widest one is given, with the confidence that it has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import comb
+from math import ceil, comb
 from statistics import median
 from typing import NamedTuple, TypeVar
 
@@ -42,6 +42,14 @@ def _coverage(size: int, rank: int) -> float:
     """Probability that the median lies between the values of that rank (from 0) from below and from above."""
     outside: int = sum(comb(size, below) for below in range(rank + 1))
     return max(0.0, 1 - outside / 2.0 ** (size - 1))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The smallest value that at least ``share`` of them do not exceed. Raises ValueError for none."""
+    if not values:
+        raise ValueError("no measurement")
+    ordered = sorted(values)
+    return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
 def paired_ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:

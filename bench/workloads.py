@@ -138,8 +138,8 @@ def _session(folder: Path) -> Iterator[Words]:
         yield where
 
 
-_AGENT = (sys.executable, str(Path(__file__).parent / "programs" / "agent.py"))
-CALLS = Workload("200 TLS calls", lambda _folder: None, _AGENT, 1.3, _calls)
-SESSION = Workload("session", _project, _AGENT, 1.01, _session)
+AGENT = (sys.executable, str(Path(__file__).parent / "programs" / "agent.py"))
+CALLS = Workload("200 TLS calls", lambda _folder: None, AGENT, 1.3, _calls)
+SESSION = Workload("session", _project, AGENT, 1.01, _session)
 
 WORKLOADS = (BUILD, SUITE, GREP, GIT, CALLS, SESSION)
