@@ -111,9 +111,9 @@ PG_INLINE void pg_header(struct pg_hdr *hdr, struct task_struct *task, struct pg
 	hdr->ts = bpf_ktime_get_boot_ns();
 	hdr->session = handle;
 	hdr->seq = session ? __sync_fetch_and_add(&session->emitted, 1) + 1 : 0;
-	hdr->start = BPF_CORE_READ(task, group_leader, start_boottime);
-	hdr->pid = BPF_CORE_READ(task, tgid);
-	hdr->tid = BPF_CORE_READ(task, pid);
+	hdr->start = task->group_leader->start_boottime;
+	hdr->pid = task->tgid;
+	hdr->tid = task->pid;
 }
 
 __u32 pg_waiting = 0; /* user space has nothing to do: the next record wakes it, whoever sends it */

@@ -28,6 +28,7 @@
 #define FMODE_CREATED (1 << 20) /* include/linux/fs.h, since v4.19: this open made the file */
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
+#define PG_MEMFD 0x3a64666d656dull /* "memfd:", little-endian */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -91,7 +92,7 @@ PG_INLINE __u32 pg_file_describe(struct pg_scratch *space, struct file *file)
 	struct pg_file *record = (struct pg_file *)space->data;
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	__u32 flags, length;
-	char name[8] = {};
+	__u64 name = 0;
 
 	record->ino = BPF_CORE_READ(file, f_inode, i_ino);
 	record->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
@@ -103,9 +104,9 @@ PG_INLINE __u32 pg_file_describe(struct pg_scratch *space, struct file *file)
 		record->flags |= PG_FILE_TRUNCATED;
 	if (flags & PG_PATH_DELETED)
 		record->flags |= PG_FILE_DELETED;
-	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
-	if (name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' && name[4] == 'd' && name[5] == ':' &&
-	    !(flags & PG_PATH_TRUNCATED) && space->data[sizeof(*record)] == '/')
+	bpf_probe_read_kernel(&name, sizeof("memfd:") - 1, BPF_CORE_READ(dentry, d_name.name));
+	/* As one number: the verifier goes each way of each comparison. */
+	if (name == PG_MEMFD && !(flags & PG_PATH_TRUNCATED) && space->data[sizeof(*record)] == '/')
 		record->flags |= PG_FILE_MEMFD;
 	if (flags & PG_PATH_PSEUDO)
 		record->flags |= PG_FILE_MEMFD;
