@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from collector.kernel import wire
-from collector.kernel.decode import Record, decode
+from collector.kernel.decode import Record, SessionIdle, decode
 from collector.kernel.source import CANARY, KernelSource
 from collector.tls.streams import TlsData
 from polygraph.events import Exec, Exit, File, Fork, Net
@@ -42,7 +42,7 @@ def prove(source: KernelSource) -> frozenset[Dimension]:
         os.write(start, b"x")
         os.close(start)
         try:
-            seen, ended = _watch(source, lambda: bool(os.waitpid(pid, os.WNOHANG)[0]))
+            seen, ended = _watch(source, lambda last: bool(os.waitpid(pid, 0 if last else os.WNOHANG)[0]))
             if not ended:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
@@ -51,17 +51,20 @@ def prove(source: KernelSource) -> frozenset[Dimension]:
     return seen
 
 
-def _watch(source: KernelSource, ended: Callable[[], bool]) -> tuple[frozenset[Dimension], bool]:
-    """(What was shown, whether the canary came to its end.)"""
+def _watch(source: KernelSource, ended: Callable[[bool], bool]) -> tuple[frozenset[Dimension], bool]:
+    """(What was shown, whether the canary came to its end.)
+
+    ``ended(last)``: whether the canary has; ``last``: it is about to, and is waited for.
+    """
     records: list[Record] = []
     over = False
     deadline = time.monotonic_ns() + PATIENCE
     while time.monotonic_ns() < deadline:
-        raw, _until = source.drain(10)
+        raw, _until = source.drain(0 if over else 10)  # the last look: what the other ring still holds
         records += [record for record in map(_decoded, raw) if record is not None]
         if over:
             break
-        over = ended()
+        over = ended(any(isinstance(record.value, SessionIdle) for record in records))
     return frozenset(dimension for dimension, shown in _shown(records).items() if shown), over
 
 

@@ -55,7 +55,6 @@ _FIRST_HANDLE = 16
 _KERNEL_MADE = 1 << 63
 #: ns between two looks at the counters while nobody speaks
 _LOOK_INTERVAL = 2_000_000_000
-_NOTHING = Counted()
 
 
 class Stranger(NamedTuple):
@@ -79,6 +78,7 @@ class Collector:
         self._probes: TlsProbes | None = None
         self._sessions: dict[int, ObservedSession] = {}
         self._ids: dict[int, str] = {}
+        self._counts: dict[int, Counted] = {}
         self._held: list[Record] = []
         self._unknown: list[bytes] = []
         self._next_handle = _FIRST_HANDLE
@@ -222,33 +222,41 @@ class Collector:
         records, until = self._drain(timeout_ms, quiet_ms)
         self._take(record for record in records if record.ts <= until)
         self._held = [record for record in records if record.ts > until]
-        counted = self._counted(until)
+        self._count(until)
         events: list[AnyEvent] = []
         for handle, session in self._sessions.items():
+            if session.began > until:
+                continue  # nothing is told of the time before it began: its first round is the next one
             row = self.source.session(handle)
             # The record that says so may be among the lost; the kernel's own count never is.
             session.idle = session.idle or (row is not None and row.live <= 0)
-            events += session.round(until, counted.get(handle, _NOTHING), row)
+            events += session.round(until, self._counts.pop(handle, Counted()), row)
         return events
 
-    def _counted(self, now: int, *, due: bool = False) -> dict[int, Counted]:
-        """What the kernel only counted, when someone spoke (a verdict may need it) and every few seconds."""
+    def _count(self, now: int, *, due: bool = False) -> None:
+        """Fetches what the kernel only counted, when someone spoke (a verdict may need it) and every few seconds.
+
+        It is of all sessions, and each takes its own when its turn comes.
+        """
         if (
             not due
             and now < self._next_look
             and not self.source.filling
             and not any(one.spoke for one in self._sessions.values())
         ):
-            return {}
+            return
         self._next_look = now + _LOOK_INTERVAL
         opened = self.source.opened()
         touches: dict[int, list[Touch]] = {}
         for touch in self.source.touches():
             touches.setdefault(touch.session, []).append(touch)
-        return {
-            handle: Counted(touches.get(handle, ()), opened.get(handle, b""))
-            for handle in touches.keys() | opened.keys()
-        }
+        for handle in touches.keys() | opened.keys():
+            if handle not in self._sessions and handle < _KERNEL_MADE:
+                continue  # it has ended, or is polygraph's own
+            before = self._counts.get(handle, Counted())
+            self._counts[handle] = Counted(
+                [*before.touches, *touches.get(handle, ())], before.opened + opened.get(handle, b"")
+            )
 
     def _drain(self, timeout_ms: int, quiet_ms: int | None = None) -> tuple[list[Record], int]:
         raw, until = self.source.drain(timeout_ms, quiet_ms)
@@ -378,7 +386,8 @@ class Collector:
         self._held = []
         self._take(records)
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        counted = self._counted(now, due=True).get(observed.handle, _NOTHING)
+        self._count(now, due=True)
+        counted = self._counts.pop(observed.handle, Counted())
         events = observed.finish(now, counted, self.source.session(observed.handle))
         self.source.close_session(observed.handle)
         del self._sessions[observed.handle], self._ids[observed.handle]

@@ -64,6 +64,7 @@ class ObservedSession:
     def __init__(self, handle: int, start: SessionStart, key: bytes, built_in: BuiltIn) -> None:
         self.handle = handle
         self.id = start.session
+        self.began = start.ts
         self.idle = False
         #: plaintext came in since the last round: a verdict may be near
         self.spoke = False

@@ -19,7 +19,9 @@ from bench._floor import RAW, floor
 from bench._harness import BenchError, environment, inside, measured, native, timed, workplace
 from bench._model import SIZE, Model, calls_script, model
 from bench._result import Part, line, part, result, table, with_table
-from bench._statistics import Estimate, estimate, interleaved, paired_difference, paired_ratio
+from bench._statistics import Estimate, estimate, interleaved, paired_difference, paired_ratio, quantile
+from bench.latency import reader
+from bench.latency import run as latency_run
 from bench.overhead import Sample, parts
 from bench.workloads import SESSION
 from collector.kernel.programs import PROGRAMS
@@ -63,6 +65,13 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert paired_difference([3, 5, 9], [1, 2, 3]).value == 3
     with pytest.raises(ValueError):
         paired_ratio([1, 2], [1])
+
+
+def test_a_quantile_is_a_value_that_was_measured() -> None:
+    assert quantile(range(1, 101), 0.99) == 99
+    assert quantile([3.0, 1.0, 2.0], 0.99) == 3.0 and quantile([5.0], 0.5) == 5.0
+    with pytest.raises(ValueError, match="no measurement"):
+        quantile([], 0.5)
 
 
 def test_every_arm_runs_once_a_round_and_each_comes_first_in_turn() -> None:
@@ -345,6 +354,21 @@ def test_the_session_of_an_agent_leaves_its_commit(tmp_path: Path) -> None:
 def test_an_agent_that_ends_before_its_script_is_no_measurement(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="0 of 3"), model(calls_script(tmp_path / "m.py", calls=3)):
         assert (tmp_path / "m.py").exists()
+
+
+def test_the_claims_of_an_agent_get_a_verdict_each(tmp_path: Path) -> None:
+    """And none is waited for in vain: the figure is checked for its sign only."""
+    with workplace() as place:
+        found = latency_run(place, 0, 3)
+    assert len(found) == 3 and all(seconds > 0 for seconds in found)
+
+
+def test_lines_of_a_pipe_have_a_time_each(tmp_path: Path) -> None:
+    lines: list[tuple[int, bytes]] = []
+    with reader(tmp_path / "fifo", lines), (tmp_path / "fifo").open("wb") as writer:
+        writer.write(b"one\ntwo\n")
+    assert [text for _at, text in lines] == [b"one\n", b"two\n"]
+    assert 0 < lines[0][0] <= lines[1][0]
 
 
 # --- the floor -------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.collect import Collector
 from collector.kernel.entry import entry
+from collector.launch import Launched
 from polygraph.events import File, Loss, Reads
-from tests.live.conftest import Observe, Seen
+from tests.live.conftest import Gate, Observe, Seen
 
 ENOENT, EINTR, EACCES, EEXIST = 2, 4, 13, 17
 
@@ -407,3 +409,36 @@ def test_an_open_that_a_signal_interrupts_is_told_so(python: Observe, tmp_path: 
         str(tmp_path / "pipe"),
     )
     assert [event.errno for event in under(seen, tmp_path)] == [EINTR]
+
+
+def test_the_end_of_one_session_takes_nothing_of_another(
+    collector: Collector, python: Observe, gate: Gate, tmp_path: Path
+) -> None:
+    for number in range(23):
+        (tmp_path / f"f{number}").touch()
+    over: list[bool] = []
+
+    def another(_events: object) -> None:
+        if not over and gate.reached():
+            launched = Launched(["true"])
+            session = collector.enrol(launched.pid, "run", ["true"], "/")
+            launched.release()
+            launched.wait()
+            collector.finish(session)
+            over.append(True)
+        gate.open(when=bool(over))
+
+    seen = python(
+        """
+        import sys
+        for number in range(23):
+            open(f'{sys.argv[1]}/f{number}').close()
+        open(sys.argv[2]).read()
+        """,
+        str(tmp_path),
+        gate.path,
+        meanwhile=another,
+    )
+    assert seen.status == 0 and over
+    counted = reads(seen)
+    assert [counted[key(tmp_path / f"f{number}")] for number in range(23)] == [1] * 23
