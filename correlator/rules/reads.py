@@ -6,7 +6,11 @@ from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, names, normalise
 from correlator.session import IntentState, Read, Session
 from correlator.windows import Span
-from polygraph.events import Claim
+from polygraph.events import Claim, FileState
+
+#: ns by which the time of a file may lie before its change: the clock of file systems steps with the timer interrupt,
+#: at 100 Hz at least (CONFIG_HZ)
+_COARSE = 10_000_000
 
 
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
@@ -42,6 +46,12 @@ def _read(session: Session, said: str, span: Span, *, told_failed: bool = False)
         return unverifiable("ambiguous", f"{name} was opened at another time, so its content may be known")
     if any(t.ts <= span.until for p in session.meant_by(said) for t in session.touches.get(p, ())):
         return unverifiable("ambiguous", f"{name} was written by the lineage, so its content was known")
+    if any(
+        _looked_late(session, state) for p in session.meant_by(said) for state in session.looks.get(p, ())
+    ):
+        return unverifiable(
+            "ambiguous", f"{name} was changed before it could be looked at: which it was is not known"
+        )
     if len(paths) != 1:
         return unverifiable("ambiguous", f"which file {name} is, is not known to the kernel's records")
     gate = session.coverage.gate(("file", "process"), session.began, span.until)
@@ -53,6 +63,11 @@ def _read(session: Session, said: str, span: Span, *, told_failed: bool = False)
     return refuted(
         "not_read", f"{normalise(paths[0], session.cwd)} was not opened", *([look] if look else [])
     )
+
+
+def _looked_late(session: Session, state: FileState) -> bool:
+    """Whether the look at a file may have found what was put in its place after the time of the look."""
+    return session.start is not None and state.mtime - session.start.wall_offset > state.ts - _COARSE
 
 
 def reads_of(session: Session, said: str, until: int) -> list[Read]:

@@ -52,6 +52,7 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
     for path, hits in sorted(later.items()):
         if not is_project_file(path, roots) or _restored(session, path, run, until):
             continue
+        put_back: int | None = None  # when a tool that may restore files last wrote it
         made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         for touch in hits:
             if touch.event.process in own or not _changes_content(session, touch):
@@ -59,8 +60,9 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
             certain = _is_needed(session, touch, needs, made, until)
             if certain is None:
                 continue
-            put_back = any(other.ts >= touch.ts and _uncertain_writer(session, other) for other in hits)
-            if certain and not is_metadata(path) and not put_back:
+            if put_back is None:
+                put_back = max((other.ts for other in hits if _uncertain_writer(session, other)), default=0)
+            if certain and not is_metadata(path) and touch.ts > put_back:
                 hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
                 if hidden is not None:
                     return unverifiable(hidden, f"{path} was changed after the run", touch.event)

@@ -7,8 +7,10 @@ status and the number of tests. What ran is known from these files, never from w
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,8 +130,12 @@ def make(folder: Path, *, broken: bool, slow: bool = False) -> Project:
     }
     if slow:
         files["test_slow.py"] = TEST_SLOW.format(release=str(project.truth / RELEASE))
+    written = time.time() - 3600
     for name, content in files.items():
         (project.root / name).write_text(content)
+        # Python takes a compiled file for fresh when time (s) and size of its source agree: an edit must not come
+        # in the very second of the file that it edits.
+        os.utime(project.root / name, (written, written))
     git = ["git", "-C", str(project.root), "-c", "init.defaultBranch=main"]
     for arguments in (
         ["init", "-q"],

@@ -367,6 +367,15 @@ def test_a_file_that_was_never_opened_is_not_read() -> None:
     assert s.says(intent) == refuted("not_read")
 
 
+def test_a_look_that_came_too_late_tells_nothing_of_the_file_that_was_read() -> None:
+    """Its path is another file by then (an editor that renames), by whose number no opening is known."""
+    s = Scenario()
+    intent = s.intent("read", files=read_of())
+    s.answers(intent)
+    s.looks(intent, A, mtime=WALL + s.now + 1)
+    assert s.says(intent) == unverifiable("ambiguous")
+
+
 def test_a_file_that_was_opened_before_may_be_remembered() -> None:
     s = Scenario()
     s.reads(s.agent, A)
