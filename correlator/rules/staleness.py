@@ -52,17 +52,15 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
     for path, hits in sorted(later.items()):
         if not is_project_file(path, roots) or _restored(session, path, run, until):
             continue
-        put_back: int | None = None  # when a tool that may restore files last wrote it
         made = min((t.ts for t in hits if t.event.op == "create"), default=None)
-        for touch in hits:
-            if touch.event.process in own or not _changes_content(session, touch):
-                continue
+        changes = [t for t in hits if t.event.process not in own and _changes_content(session, t)]
+        # What git or a build wrote last may be what was tested, whatever was written in between.
+        settled = bool(changes) and not _uncertain_writer(session, changes[-1])
+        for touch in changes:
             certain = _is_needed(session, touch, needs, made, until)
             if certain is None:
                 continue
-            if put_back is None:
-                put_back = max((other.ts for other in hits if _uncertain_writer(session, other)), default=0)
-            if certain and not is_metadata(path) and touch.ts > put_back:
+            if certain and settled and not is_metadata(path) and not _uncertain_writer(session, touch):
                 hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
                 if hidden is not None:
                     return unverifiable(hidden, f"{path} was changed after the run", touch.event)

@@ -90,6 +90,17 @@ def test_what_describes_the_project_is_no_certain_dependency(name: str) -> None:
     assert s.says(s.passed()) == unverifiable("ambiguous")
 
 
+def test_what_git_wrote_last_may_be_what_was_tested() -> None:
+    s = after_a_pass()
+    s.file(s.agent, "write", CODE)
+    git = s.program(None, "git", "checkout", "--", "calc.py")
+    s.file(git, "unlink", CODE)
+    s.file(git, "create", CODE)
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+    s.file(s.agent, "write", CODE)
+    assert s.says(s.passed()) == refuted("stale")
+
+
 # --- what is no failure ----------------------------------------------------------------------------------
 
 
