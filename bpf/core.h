@@ -66,6 +66,15 @@ PG_INLINE __s32 pg_errno(long result)
 	return result <= -512 ? EINTR : -result;
 }
 
+/*
+ * Adds a row to a map: 0, -EEXIST or another error. Before Linux 6.4 (d7ba4cc900bf) a map's own function returns an
+ * int, whose sign is not in the upper half of the register.
+ */
+PG_INLINE int pg_add(void *map, const void *key, const void *value)
+{
+	return (int)bpf_map_update_elem(map, key, value, BPF_NOEXIST);
+}
+
 PG_INLINE struct pg_session *pg_session_of(__u64 handle)
 {
 	return bpf_map_lookup_elem(&sessions, &handle);

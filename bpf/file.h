@@ -128,7 +128,7 @@ PG_INLINE bool pg_touched(struct task_struct *task, __u64 handle, __u64 ino, __u
 	known = bpf_map_lookup_elem(&touched, &key);
 	if (!known) {
 		/* Of two that are first at once the one that was not counts; a full map counts nothing, each is a record. */
-		if (bpf_map_update_elem(&touched, &key, &fresh, BPF_NOEXIST) != -EEXIST)
+		if (pg_add(&touched, &key, &fresh) != -EEXIST)
 			return false;
 		known = bpf_map_lookup_elem(&touched, &key);
 	}
@@ -539,7 +539,7 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
 	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	key.ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	if (bpf_map_update_elem(&mapped, &key, &one, BPF_NOEXIST) == -EEXIST)
+	if (pg_add(&mapped, &key, &one) == -EEXIST)
 		return 0;
 	session = pg_session_of(mine->session);
 	space = pg_scratch_take();

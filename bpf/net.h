@@ -276,7 +276,7 @@ PG_INLINE bool pg_told_before(__u64 hash, __u64 address, __u32 length)
 		hash ^= hash >> 29;
 	}
 	pg_scratch_give(space);
-	return bpf_map_update_elem(&sent_to, &hash, &one, BPF_NOEXIST) == -EEXIST;
+	return pg_add(&sent_to, &hash, &one) == -EEXIST;
 }
 
 /*
