@@ -85,6 +85,11 @@ int pg_enrol(struct bpf_iter__task *ctx)
 		}
 		return 0;
 	}
+	if (wanted->mode == PG_ENROL_COUNT) {
+		if (theirs && theirs->session == wanted->session && BPF_CORE_READ(task, signal, live.counter) > 0)
+			wanted->enrolled++;
+		return 0;
+	}
 	if (theirs)
 		return 0;
 	if (wanted->mode == PG_ENROL_CGROUP)

@@ -334,7 +334,7 @@ struct pg_candidate {
 };
 
 /* Map `request` (one row): which tasks the iterator pg_enrol takes into session `handle`. */
-enum pg_enrol_mode { PG_ENROL_PID = 0, PG_ENROL_CGROUP = 1, PG_ENROL_RELEASE = 2 };
+enum pg_enrol_mode { PG_ENROL_PID = 0, PG_ENROL_CGROUP = 1, PG_ENROL_RELEASE = 2, PG_ENROL_COUNT = 3 };
 
 struct pg_request {
 	__u64 session;

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,7 @@ from collector.kernel.decode import (
     Uring,
     decode,
 )
+from collector.kernel.programs import FORK
 from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, Loading, SourceSettings, Touch
 from collector.observed import Counted, ObservedSession
@@ -188,6 +190,8 @@ class Collector:
             wall_offset=time.time_ns() - now,
             content=self._content,
         )
+        if not self._sessions:
+            self.source.missed()  # what was left out before is nobody's
         session = ObservedSession(handle, began, self._key, self._built_in)
         for event in self._coverage(identifier, ts):
             session.effect(event)
@@ -228,9 +232,18 @@ class Collector:
             if session.began > until:
                 continue  # nothing is told of the time before it began: its first round is the next one
             row = self.source.session(handle)
-            # The record that says so may be among the lost; the kernel's own count never is.
-            session.idle = session.idle or (row is not None and row.live <= 0)
-            events += session.round(until, self._counts.pop(handle, Counted()), row)
+            counted = self._counts.pop(handle, Counted())
+            if FORK in counted.missed:
+                self.source.enrol(
+                    handle, 0, wire.EnrolMode.PG_ENROL_PID
+                )  # what came in without it, by its parent
+            events += session.round(until, counted, row)
+            # The record that says so may be among the lost; the kernel's own count is not, but for runs it left out.
+            session.idle = (
+                session.idle
+                or (row is not None and row.live <= 0)
+                or (session.adrift and not self.source.alive(handle))
+            )
         return events
 
     def _count(self, now: int, *, due: bool = False) -> None:
@@ -250,12 +263,15 @@ class Collector:
         touches: dict[int, list[Touch]] = {}
         for touch in self.source.touches():
             touches.setdefault(touch.session, []).append(touch)
-        for handle in touches.keys() | opened.keys():
+        missed = self.source.missed()
+        for handle in {*touches, *opened, *(self._sessions if missed else ())}:
             if handle not in self._sessions and handle < _KERNEL_MADE:
                 continue  # it has ended, or is polygraph's own
             before = self._counts.get(handle, Counted())
             self._counts[handle] = Counted(
-                [*before.touches, *touches.get(handle, ())], before.opened + opened.get(handle, b"")
+                [*before.touches, *touches.get(handle, ())],
+                before.opened + opened.get(handle, b""),
+                Counter(before.missed) + Counter(missed),
             )
 
     def _drain(self, timeout_ms: int, quiet_ms: int | None = None) -> tuple[list[Record], int]:

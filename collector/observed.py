@@ -7,14 +7,16 @@ the moment in which a tool call's result says that they were written, and the pr
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from collector.auto import llm_hosts
 from collector.kernel.decode import FILE_OPS, Uring
+from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.look import look_at, renamed_to, root_of
@@ -56,6 +58,8 @@ class Counted(NamedTuple):
 
     touches: Iterable[Touch] = ()
     opened: bytes = b""
+    #: program -> runs that the kernel left out, on the whole host
+    missed: Mapping[str, int] = MappingProxyType({})
 
 
 class ObservedSession:
@@ -66,12 +70,15 @@ class ObservedSession:
         self.id = start.session
         self.began = start.ts
         self.idle = False
+        #: the kernel may have missed a beginning or an end of a process: its own count of the living is in doubt
+        self.adrift = False
         #: plaintext came in since the last round: a verdict may be near
         self.spoke = False
         self._pipeline = SessionPipeline(start, key, self._look)
         self._streams = TlsStreams()
         self._lost: dict[tuple[Dimension, str], int] = {}
         self._since = start.ts
+        self._counted_since = start.ts
         self._folders: OrderedDict[ProcessKey, str] = OrderedDict({start.process: start.cwd})
         #: where processes have their root, for when they have ended; None where it may be another than their parent's
         self._roots: OrderedDict[ProcessKey, bytes | None] = OrderedDict(
@@ -165,6 +172,19 @@ class ObservedSession:
             )
         if counted.opened:
             self._pipeline.effect(Reads(session=self.id, ts=now, rows=pack(counted.opened)))
+        for program, count in counted.missed.items():
+            self.adrift = self.adrift or program in (FORK, EXIT)
+            self._pipeline.effect(
+                Loss(
+                    session=self.id,
+                    ts=now,
+                    dimension=DIMENSION_OF[program],
+                    cause="missed_fork" if program == FORK else "missed",
+                    count=count,
+                    since=self._counted_since,
+                )
+            )
+        self._counted_since = now
 
     def _losses(self, row: SessionRow | None, until: int) -> None:
         if row is None:

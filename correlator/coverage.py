@@ -20,8 +20,9 @@ from polygraph.verdicts import DimensionCoverage
 #: blind spot of a session whose conversation is an earlier one, gone on with: a claim may speak of what was before
 _CONTINUED = "earlier_conversation"
 
-#: a child may have left the lineage (bpf/wire.h, PG_LOSS_STORAGE): from then on nothing is whole
-_LINEAGE_CAUSES = frozenset({"storage"})
+#: a child may have left the lineage (PG_LOSS_STORAGE of bpf/wire.h; a fork whose program did not run): from then on
+#: nothing is whole
+_LINEAGE_CAUSES = frozenset({"storage", "missed_fork"})
 
 
 @dataclass(slots=True)

@@ -89,4 +89,11 @@ TLS_FUNCTIONS: dict[str, TlsProgram] = {
     "SSL_set_tlsext_host_name": TlsProgram("pg_on_ssl_set_host", returns=False),
 }
 TLS_RETURN = "pg_on_ssl_return"
+#: every program that sits on a hook -> the dimension that suffers when it did not run
+DIMENSION_OF: dict[str, Dimension] = {
+    **{program.name: program.dimension for program in PROGRAMS},
+    **dict.fromkeys([TLS_RETURN, *(name for name, _ in TLS_FUNCTIONS.values())], "tls"),
+}
+#: the one by which a child comes into the lineage, and the one by which the lineage ends
+FORK, EXIT = "pg_on_fork", "pg_on_exit"
 ENROL = "pg_enrol"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import struct
 import time
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 from collector.kernel import uprobe_multi, wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
-from collector.kernel.programs import ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
+from collector.kernel.programs import DIMENSION_OF, ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
 from collector.kernel.rings import Rings
 from collector.kernel.sensitive import Rules, rules
 from collector.kernel.uprobe_multi import MultiLink
@@ -30,6 +31,7 @@ from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _TRACEFS = Path("/sys/kernel/tracing")
 _U32 = struct.Struct("=I")
+_MISSES = re.compile(r"^recursion_misses:\s+(\d+)$", re.MULTILINE)
 _U64 = struct.Struct("=Q")
 
 #: the session of polygraph's own probe check
@@ -125,6 +127,8 @@ class KernelSource:
         self._opened = self._object.ring("opened")
         self._touches_before: dict[bytes, tuple[int, int]] = {}
         self._links: list[Link | MultiLink] = []
+        self._programs = {name: self._object.program_fd(name) for name in DIMENSION_OF}
+        self._missed: dict[str, int] = {}
         self.probes: dict[Dimension, ProbeState] = {}
         self._attach()
         self._iterator = self._object.attach_iterator(ENROL)
@@ -217,6 +221,29 @@ class KernelSource:
             began = began or start
             if not enrolled or mode == wire.EnrolMode.PG_ENROL_RELEASE:
                 return total, began
+
+    def alive(self, handle: int) -> int:
+        """Tasks of a session that have not ended, counted one by one: for when the kernel's own count is in doubt."""
+        self._request.set(_U32.pack(0), wire.REQUEST.pack(handle, 0, wire.EnrolMode.PG_ENROL_COUNT, 0, 0))
+        self._object.iterate(self._iterator)
+        row = self._request.get(_U32.pack(0)) or bytes(wire.REQUEST.size)
+        return int(wire.REQUEST.unpack(row)[3])
+
+    def missed(self) -> dict[str, int]:
+        """Runs that the kernel left out since the last call, by program, whoever's they were.
+
+        A program that is preempted while it runs is not run again on that CPU meanwhile (kernel/trace/bpf_trace.c,
+        bpf_prog_inc_misses_counter). Tracepoints can be preempted since Linux 7.0; those of system calls are
+        counted since 6.7.
+        """
+        fresh: dict[str, int] = {}
+        for name, fd in self._programs.items():
+            found = _MISSES.search(Path(f"/proc/self/fdinfo/{fd}").read_text("ascii"))
+            total = int(found[1]) if found else 0
+            if total > self._missed.get(name, 0):
+                fresh[name] = total - self._missed.get(name, 0)
+                self._missed[name] = total
+        return fresh
 
     def watch_file(self, dev: int, ino: int) -> None:
         """From now on an exec of this file makes a session. ``dev`` as stat(2) tells it."""

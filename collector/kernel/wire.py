@@ -185,6 +185,7 @@ class EnrolMode(IntEnum):
     PG_ENROL_PID = 0
     PG_ENROL_CGROUP = 1
     PG_ENROL_RELEASE = 2
+    PG_ENROL_COUNT = 3
 
 
 class FileOp(IntEnum):

@@ -43,6 +43,8 @@ __all__ = ["records"]  # a fixture
 TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10, opened_ring=64 << 10)
 #: a record that has no event of its own: the lineage has ended
 IDLE = -1
+#: programs that did not run: tracepoints can be preempted since Linux 7.0
+MISSED = ("missed", "missed_fork")
 WORKERS, ROUNDS = 4, 150
 CALLS = 1500
 OPENINGS = 4000
@@ -75,11 +77,13 @@ os._exit(0)
 
 #: records of each dimension that FLOOD makes after its gate: forks and exits, the root's exit, the session's end;
 #: a create and an unlink of each file; a connect
-GENERATED = {
-    "process": 2 * WORKERS * (ROUNDS + 1) + 2,
-    "file": 2 * WORKERS * ROUNDS,
-    "network": WORKERS * ROUNDS,
-}
+GENERATED = Counter(
+    {
+        "process": 2 * WORKERS * (ROUNDS + 1) + 2,
+        "file": 2 * WORKERS * ROUNDS,
+        "network": WORKERS * ROUNDS,
+    }
+)
 DIMENSION_OF = {Fork: "process", Exit: "process", File: "file", Net: "network"}
 
 
@@ -92,6 +96,8 @@ class Flooded:
         self.events: dict[str, list[AnyEvent]] = {}
         #: by handle: the sequence numbers that arrived, IDLE for the record of the session's end
         self.arrived: dict[int, list[int]] = {}
+        #: a fork was missed: what its child did was nobody's
+        self.adrift = False
         source = collector.source
         drain = source.drain
 
@@ -141,13 +147,22 @@ class Flooded:
         return row.emitted, sum(row.lost.values())
 
     def lost(self, session: str) -> Counter[str]:
-        """What was told as lost, by dimension."""
+        """What of the session's own was told as lost, by dimension."""
         lost: Counter[str] = Counter()
         for event in self.events[session]:
-            if isinstance(event, Loss):
+            if isinstance(event, Loss) and event.cause not in MISSED:
                 assert event.cause in ("ring", "scratch")
                 lost[event.dimension] += event.count
         return lost
+
+    def missed(self, session: str) -> Counter[str]:
+        """Runs that the kernel left out, by dimension: those of all sessions, and of nobody's."""
+        missed: Counter[str] = Counter()
+        for event in self.events[session]:
+            if isinstance(event, Loss) and event.cause in MISSED:
+                missed[event.dimension] += event.count
+                self.adrift = self.adrift or event.cause == "missed_fork"
+        return missed
 
     def _round(self, timeout_ms: int) -> None:
         for event in self._collector.round(timeout_ms):
@@ -195,7 +210,11 @@ def test_what_was_generated_was_delivered_or_counted(
         if type(event) in DIMENSION_OF and not (isinstance(event, File) and event.first_ts)
     )
     got["process"] += arrived.count(IDLE)
-    assert got + lost == GENERATED
+    missed = flooded.missed(noisy)
+    if flooded.adrift:
+        assert got + lost <= GENERATED
+    else:
+        assert got + lost <= GENERATED <= got + lost + missed
     assert set(lost) == (set(GENERATED) if rings == TIGHT else set())
     # The kernel's own numbers agree: each was given out once, and arrived or is counted.
     assert len(set(arrived)) == len(arrived)
