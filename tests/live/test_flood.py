@@ -45,6 +45,8 @@ TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10, opened_ri
 IDLE = -1
 #: programs that did not run: tracepoints can be preempted since Linux 7.0
 MISSED = ("missed", "missed_fork")
+#: from here on one program may come upon another that was preempted: some are lost then however large the rings are
+PREEMPTED = (7, 0)
 WORKERS, ROUNDS = 4, 150
 CALLS = 1500
 OPENINGS = 4000
@@ -192,7 +194,7 @@ def port() -> Iterator[str]:
 
 @pytest.mark.parametrize("rings", [SourceSettings(), TIGHT], indirect=True, ids=["ample", "tight"])
 def test_what_was_generated_was_delivered_or_counted(
-    flooded: Flooded, rings: SourceSettings, gate: Gate, tmp_path: Path, port: str
+    flooded: Flooded, rings: SourceSettings, gate: Gate, tmp_path: Path, port: str, kernel: tuple[int, int]
 ) -> None:
     quiet_gate = Gate(tmp_path / "quiet")
     quiet = flooded.start(quiet_gate, "import sys; open(sys.argv[1]).read()")
@@ -215,7 +217,10 @@ def test_what_was_generated_was_delivered_or_counted(
         assert got + lost <= GENERATED
     else:
         assert got + lost <= GENERATED <= got + lost + missed
-    assert set(lost) == (set(GENERATED) if rings == TIGHT else set())
+    if rings == TIGHT:
+        assert set(lost) == set(GENERATED)
+    else:
+        assert kernel >= PREEMPTED or not lost + missed
     # The kernel's own numbers agree: each was given out once, and arrived or is counted.
     assert len(set(arrived)) == len(arrived)
     assert emitted == len(arrived) + lost_in_kernel and lost_in_kernel == sum(lost.values())
@@ -284,7 +289,12 @@ def test_plaintext_was_delivered_or_counted(
     ids=["ample", "tight"],
 )
 def test_a_flood_excuses_what_it_may_hide(
-    flooded: Flooded, gate: Gate, tmp_path: Path, port: str, expected: tuple[str, str]
+    flooded: Flooded,
+    gate: Gate,
+    tmp_path: Path,
+    port: str,
+    expected: tuple[str, str],
+    kernel: tuple[int, int],
 ) -> None:
     """The agent says that it wrote a file, and nobody did, in a window of which records were lost."""
     session = flooded.start(gate, FLOOD, str(tmp_path), port)
@@ -303,4 +313,6 @@ def test_a_flood_excuses_what_it_may_hide(
     ]
     engine = Engine()
     (verdict,) = [verdict for event in log if event is not end for verdict in engine.feed(event)]
+    if kernel >= PREEMPTED and flooded.lost(session) + flooded.missed(session):
+        expected = ("unverifiable", "records_lost")
     assert (verdict.verdict, verdict.reason) == expected
