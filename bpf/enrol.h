@@ -36,8 +36,8 @@ PG_INLINE struct pg_lineage *pg_adopt(struct task_struct *task, struct inode *in
 	struct pg_lineage *mine;
 	__u64 handle;
 
-	file.ino = BPF_CORE_READ(inode, i_ino);
-	file.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	file.ino = PG_READ(inode, i_ino);
+	file.dev = PG_READ(inode, i_sb, s_dev);
 	if (!bpf_map_lookup_elem(&watched_files, &file))
 		return NULL;
 	handle = 1ull << 63 | (__sync_fetch_and_add(&adopted, 1) + 1);
@@ -86,14 +86,14 @@ int pg_enrol(struct bpf_iter__task *ctx)
 		return 0;
 	}
 	if (wanted->mode == PG_ENROL_COUNT) {
-		if (theirs && theirs->session == wanted->session && BPF_CORE_READ(task, signal, live.counter) > 0)
+		if (theirs && theirs->session == wanted->session && PG_READ(task, signal, live.counter) > 0)
 			wanted->enrolled++;
 		return 0;
 	}
 	if (theirs)
 		return 0;
 	if (wanted->mode == PG_ENROL_CGROUP)
-		ours = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id) == wanted->target;
+		ours = PG_READ(task, cgroups, dfl_cgrp, kn, id) == wanted->target;
 	else
 		ours = task->tgid == wanted->target;
 	if (!ours)
@@ -109,7 +109,7 @@ int pg_enrol(struct bpf_iter__task *ctx)
 	}
 	theirs->session = wanted->session;
 	if (wanted->mode == PG_ENROL_PID && task->tgid == wanted->target)
-		wanted->start = BPF_CORE_READ(task, group_leader, start_boottime);
+		wanted->start = PG_READ(task, group_leader, start_boottime);
 	if (task->pid == task->tgid && session)
 		__sync_fetch_and_add(&session->live, 1);
 	wanted->enrolled++;

@@ -47,12 +47,12 @@ struct {
 /* The open file of descriptor `fd`, or NULL. */
 PG_INLINE struct file *pg_file_of(struct task_struct *task, long fd)
 {
-	struct fdtable *table = task->files->fdt;
+	struct fdtable *table = PG_READ(task, files, fdt);
 	struct file **slot, *file = NULL;
 
-	if (fd < 0 || fd >= table->max_fds)
+	if (fd < 0 || fd >= PG_READ(table, max_fds))
 		return NULL;
-	slot = table->fd;
+	slot = PG_READ(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), &slot[fd]);
 	return file;
 }
@@ -90,21 +90,21 @@ PG_INLINE void pg_file_end(struct pg_scratch *space, __u32 size, struct task_str
 PG_INLINE __u32 pg_file_describe(struct pg_scratch *space, struct file *file)
 {
 	struct pg_file *record = (struct pg_file *)space->data;
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct dentry *dentry = PG_READ(file, f_path.dentry);
 	__u32 flags, length;
 	__u64 name = 0;
 
-	record->ino = BPF_CORE_READ(file, f_inode, i_ino);
-	record->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	record->mode = BPF_CORE_READ(file, f_inode, i_mode);
-	length = pg_path_copy(&space->data[sizeof(*record)], BPF_CORE_READ(file, f_path.mnt), dentry, &flags);
+	record->ino = PG_READ(file, f_inode, i_ino);
+	record->dev = PG_READ(file, f_inode, i_sb, s_dev);
+	record->mode = PG_READ(file, f_inode, i_mode);
+	length = pg_path_copy(&space->data[sizeof(*record)], PG_READ(file, f_path.mnt), dentry, &flags);
 	record->path_len = length;
 	record->flags |= PG_FILE_RESOLVED;
 	if (flags & PG_PATH_TRUNCATED)
 		record->flags |= PG_FILE_TRUNCATED;
 	if (flags & PG_PATH_DELETED)
 		record->flags |= PG_FILE_DELETED;
-	bpf_probe_read_kernel(&name, sizeof("memfd:") - 1, BPF_CORE_READ(dentry, d_name.name));
+	bpf_probe_read_kernel(&name, sizeof("memfd:") - 1, PG_READ(dentry, d_name.name));
 	/* As one number: the verifier goes each way of each comparison. */
 	if (name == PG_MEMFD && !(flags & PG_PATH_TRUNCATED) && space->data[sizeof(*record)] == '/')
 		record->flags |= PG_FILE_MEMFD;
@@ -136,8 +136,8 @@ PG_INLINE bool pg_touched(struct task_struct *task, __u64 handle, __u64 ino, __u
 		known->last_ts = bpf_ktime_get_boot_ns();
 		if (!known->first_ts)
 			known->first_ts = known->last_ts;
-		known->start = BPF_CORE_READ(task, group_leader, start_boottime);
-		known->pid = BPF_CORE_READ(task, tgid);
+		known->start = PG_READ(task, group_leader, start_boottime);
+		known->pid = PG_READ(task, tgid);
 		__sync_fetch_and_add(&known->count, 1);
 		pg_touched_again = 1;
 		return true;
@@ -162,14 +162,14 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_s
 	bpf_probe_read_user(&first, 1, argument);
 	if (at < PG_SCRATCH_HEAD) {
 		if (first == '/') {
-			length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, root.mnt), BPF_CORE_READ(task, fs, root.dentry), &flags);
+			length = pg_path_copy(&space->data[at], PG_READ(task, fs, root.mnt), PG_READ(task, fs, root.dentry), &flags);
 			if (length == 1)
 				length = 0;
 		} else if (dirfd == AT_FDCWD) {
-			length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &flags);
+			length = pg_path_copy(&space->data[at], PG_READ(task, fs, pwd.mnt), PG_READ(task, fs, pwd.dentry), &flags);
 		} else {
 			base = pg_file_of(task, dirfd);
-			length = base ? pg_path_copy(&space->data[at], BPF_CORE_READ(base, f_path.mnt), BPF_CORE_READ(base, f_path.dentry), &flags) : 0;
+			length = base ? pg_path_copy(&space->data[at], PG_READ(base, f_path.mnt), PG_READ(base, f_path.dentry), &flags) : 0;
 		}
 		if (length) {
 			if (second)
@@ -248,8 +248,8 @@ PG_INLINE int pg_fd_operation(long result, struct task_struct *task, struct pg_l
 	struct pg_file *record;
 	__u32 length = 0;
 
-	if (file && result >= 0 && pg_touched(task, mine->session, BPF_CORE_READ(file, f_inode, i_ino),
-					       BPF_CORE_READ(file, f_inode, i_sb, s_dev), op))
+	if (file && result >= 0 && pg_touched(task, mine->session, PG_READ(file, f_inode, i_ino),
+					       PG_READ(file, f_inode, i_sb, s_dev), op))
 		return 0;
 	record = pg_file_begin(&space, session);
 	if (!record)
@@ -316,7 +316,6 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	struct pg_rule_match name = {};
 	__u32 op, rule = 0, kind, length;
 
-	session = pg_session_of(mine->session);
 	if (result < 0) {
 		struct pg_paths refused = {.dirfd = dirfd, .path = path, .flags = flags};
 
@@ -333,29 +332,30 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	file = pg_file_of(task, result);
 	if (!file || flags & O_PATH)
 		return 0;
-	inode = BPF_CORE_READ(file, f_inode);
-	kind = BPF_CORE_READ(inode, i_mode) & S_IFMT;
+	inode = PG_READ(file, f_inode);
+	kind = PG_READ(inode, i_mode) & S_IFMT;
 	if (kind != S_IFREG && kind != S_IFBLK)
 		return 0; /* directories, terminals, pipes: no content that a verdict speaks of */
-	if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+	if (PG_READ(file, f_mode) & FMODE_CREATED)
 		op = PG_OP_CREATE;
 	else if (flags & O_TRUNC)
 		op = PG_OP_TRUNCATE;
-	else if (BPF_CORE_READ(file, f_flags) & O_ACCMODE)
+	else if (PG_READ(file, f_flags) & O_ACCMODE)
 		op = PG_OP_WRITE;
 	else
 		op = PG_OP_READ;
 	if (op == PG_OP_READ) {
-		dentry = BPF_CORE_READ(file, f_path.dentry);
+		dentry = PG_READ(file, f_path.dentry);
 		pg_name_of(&name, dentry);
-		pg_read_touch(task, session, mine->session, inode, dentry, &name);
+		pg_read_touch(task, mine->session, inode, dentry, &name);
 		rule = pg_rule_of(&name, dentry);
 		if (!rule)
 			return 0;
-	} else if (op != PG_OP_CREATE && pg_touched(task, mine->session, BPF_CORE_READ(inode, i_ino),
-					       BPF_CORE_READ(inode, i_sb, s_dev), op)) {
+	} else if (op != PG_OP_CREATE && pg_touched(task, mine->session, PG_READ(inode, i_ino),
+					       PG_READ(inode, i_sb, s_dev), op)) {
 		return 0;
 	}
+	session = pg_session_of(mine->session);
 	record = pg_file_begin(&space, session);
 	if (!record)
 		return 0;
@@ -536,9 +536,9 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	file = pg_file_of(task, (int)ARG5);
 	if (!file)
 		return 0;
-	key.ino = BPF_CORE_READ(file, f_inode, i_ino);
-	key.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
-	key.ns_mnt = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	key.ino = PG_READ(file, f_inode, i_ino);
+	key.dev = PG_READ(file, f_inode, i_sb, s_dev);
+	key.ns_mnt = PG_READ(task, nsproxy, mnt_ns, ns.inum);
 	if (pg_add(&mapped, &key, &one) == -EEXIST)
 		return 0;
 	session = pg_session_of(mine->session);
@@ -555,7 +555,7 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	record->ino = key.ino;
 	record->dev = key.dev;
 	record->ns_mnt = key.ns_mnt;
-	length = pg_path_copy(&space->data[sizeof(*record)], BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), &flags);
+	length = pg_path_copy(&space->data[sizeof(*record)], PG_READ(file, f_path.mnt), PG_READ(file, f_path.dentry), &flags);
 	record->path_len = length;
 	pg_header(&record->hdr, task, session, mine->session, PG_MAPPED, sizeof(*record) + length);
 	if (bpf_ringbuf_output(&effects, record, sizeof(*record) + length, BPF_RB_FORCE_WAKEUP)) {

@@ -189,7 +189,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct nsproxy *nsproxy;
 	struct css_set *cgroups;
-	const struct cred *real_cred;
+	struct cred *real_cred;
 	struct fs_struct *fs;
 	struct files_struct *files;
 	char comm[16];

@@ -65,22 +65,22 @@ PG_INLINE struct sock *pg_sock_of(struct task_struct *task, int fd, __u64 *cooki
 	struct file *file = pg_file_of(task, fd);
 	struct socket *socket;
 
-	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if (!file || (PG_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
-	*cookie = BPF_CORE_READ(file, f_inode, i_ino);
-	socket = (struct socket *)BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	*cookie = PG_READ(file, f_inode, i_ino);
+	socket = (struct socket *)PG_READ(file, private_data);
+	return PG_READ(socket, sk);
 }
 
 PG_INLINE void pg_addresses(struct sock *sk, struct pg_addr *remote, struct pg_addr *local)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = PG_READ(sk, __sk_common.skc_family);
 
 	local->family = remote->family = family;
 	if (family != AF_INET && family != AF_INET6)
 		return;
-	remote->port = pg_host16(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	local->port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	remote->port = pg_host16(PG_READ(sk, __sk_common.skc_dport));
+	local->port = PG_READ(sk, __sk_common.skc_num);
 	if (family == AF_INET) {
 		BPF_CORE_READ_INTO((__u32 *)remote->addr, sk, __sk_common.skc_daddr);
 		BPF_CORE_READ_INTO((__u32 *)local->addr, sk, __sk_common.skc_rcv_saddr);
@@ -120,9 +120,9 @@ PG_INLINE void pg_flow_send(struct sock *sk, struct pg_owner *owner, bool closed
 	record.hdr.tid = owner->pid;
 	record.hdr.start = owner->start;
 	record.cookie = owner->cookie;
-	record.sent = BPF_CORE_READ(tcp, bytes_sent) - BPF_CORE_READ(tcp, bytes_retrans);
+	record.sent = PG_READ(tcp, bytes_sent) - PG_READ(tcp, bytes_retrans);
 	/* The peer's FIN has a sequence number and counts as a byte. */
-	record.received = BPF_CORE_READ(tcp, bytes_received) - (BPF_CORE_READ(sk, __sk_common.skc_flags) >> SOCK_DONE & 1);
+	record.received = PG_READ(tcp, bytes_received) - (PG_READ(sk, __sk_common.skc_flags) >> SOCK_DONE & 1);
 	pg_addresses(sk, &record.remote, &record.local);
 	record.protocol = IPPROTO_TCP;
 	record.established = owner->established;
@@ -136,12 +136,12 @@ PG_INLINE void pg_flow_own(struct task_struct *task, struct pg_lineage *mine, st
 	__u64 key = (__u64)sk;
 	__u8 state;
 
-	owner.start = BPF_CORE_READ(task, group_leader, start_boottime);
-	owner.pid = BPF_CORE_READ(task, tgid);
+	owner.start = PG_READ(task, group_leader, start_boottime);
+	owner.pid = PG_READ(task, tgid);
 	if (bpf_map_update_elem(&flows, &key, &owner, BPF_ANY))
 		pg_lose(pg_session_of(mine->session), PG_DIM_NETWORK, PG_LOSS_MAP);
 	/* On loopback the handshake is over before connect() returns: its states came before the entry. */
-	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	state = PG_READ(sk, __sk_common.skc_state);
 	if (state == TCP_ESTABLISHED || state == TCP_CLOSE) {
 		owner.established = state == TCP_ESTABLISHED;
 		if (state == TCP_CLOSE)
@@ -199,7 +199,7 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 	record.net.op = op;
 	record.net.error = pg_errno(result);
 	record.net.cookie = cookie;
-	record.net.protocol = BPF_CORE_READ(sk, sk_protocol);
+	record.net.protocol = PG_READ(sk, sk_protocol);
 	pg_addresses(sk, &record.net.remote, &record.net.local);
 	if (op == PG_NET_CONNECT && argument)
 		pg_argument_address(&record.net.remote, argument);
@@ -313,10 +313,10 @@ int pg_on_send(struct syscall_trace_exit *ctx)
 	sk = pg_sock_of(task, ARG1, &cookie);
 	if (!sk)
 		return 0;
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	family = PG_READ(sk, __sk_common.skc_family);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
 		return 0;
-	if (BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP) {
+	if (PG_READ(sk, sk_protocol) == IPPROTO_TCP) {
 		if (!(flags & MSG_FASTOPEN))
 			return 0; /* connected before: the address is ignored */
 	} else if (pg_told_before(mine->session ^ cookie << 20, address, length)) {
@@ -361,8 +361,8 @@ PG_INLINE int pg_dns_answer(long got, int fd, const void *data)
 	if (got <= 12 || (!mine && !pg_auto))
 		return 0;
 	sk = pg_sock_of(task, fd, &cookie);
-	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_UDP ||
-	    pg_host16(BPF_CORE_READ(sk, __sk_common.skc_dport)) != PG_DNS_PORT)
+	if (!sk || PG_READ(sk, sk_protocol) != IPPROTO_UDP ||
+	    pg_host16(PG_READ(sk, __sk_common.skc_dport)) != PG_DNS_PORT)
 		return 0;
 	if (mine) {
 		handle = mine->session;

@@ -42,21 +42,21 @@ PG_INLINE struct mount *pg_mount_of(struct vfsmount *mnt)
 static long pg_path_step(__u32 index, struct pg_path *path)
 {
 	struct dentry *dentry = path->dentry;
-	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+	struct dentry *parent = PG_READ(dentry, d_parent);
 	struct mount *mount = path->mount, *above;
 	const unsigned char *name;
 	__u32 length, at = path->at;
 
-	if (dentry == parent || dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
-		above = BPF_CORE_READ(mount, mnt_parent);
+	if (dentry == parent || dentry == PG_READ(mount, mnt.mnt_root)) {
+		above = PG_READ(mount, mnt_parent);
 		if (above == mount || !above)
 			return 1; /* the root of everything */
-		path->dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+		path->dentry = PG_READ(mount, mnt_mountpoint);
 		path->mount = above;
 		return 0;
 	}
-	length = BPF_CORE_READ(dentry, d_name.len) & PG_NAME_MAX;
-	name = BPF_CORE_READ(dentry, d_name.name);
+	length = PG_READ(dentry, d_name.len) & PG_NAME_MAX;
+	name = PG_READ(dentry, d_name.name);
 	if (at < length + 1 || at > PG_PATH_MAX) {
 		path->flags |= PG_PATH_TRUNCATED;
 		return 1;
@@ -90,14 +90,14 @@ PG_INLINE __u32 pg_path_copy(void *to, struct vfsmount *mnt, struct dentry *dent
 	if (!path.buffer || !mnt || !dentry)
 		return 0;
 	path.mount = pg_mount_of(mnt);
-	if (dentry != BPF_CORE_READ(dentry, d_parent)) {
-		if (!BPF_CORE_READ(dentry, d_hash.pprev))
+	if (dentry != PG_READ(dentry, d_parent)) {
+		if (!PG_READ(dentry, d_hash.pprev))
 			*flags |= PG_PATH_DELETED;
-	} else if (dentry != BPF_CORE_READ(mnt, mnt_root)) {
+	} else if (dentry != PG_READ(mnt, mnt_root)) {
 		/* Its own parent and no root: a file without a place (memfd, pipe, socket) has only a name. */
 		*flags |= PG_PATH_PSEUDO;
-		length = BPF_CORE_READ(dentry, d_name.len) & PG_NAME_MAX;
-		bpf_probe_read_kernel(to, length, BPF_CORE_READ(dentry, d_name.name));
+		length = PG_READ(dentry, d_name.len) & PG_NAME_MAX;
+		bpf_probe_read_kernel(to, length, PG_READ(dentry, d_name.name));
 		return length;
 	}
 	if (bpf_loop(PG_PATH_DEPTH, pg_path_step, &path, 0) >= PG_PATH_DEPTH)

@@ -32,13 +32,13 @@ int BPF_PROG(pg_on_fork, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	}
 	theirs->session = mine->session;
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
+	if (PG_READ(child, pid) != PG_READ(child, tgid))
 		return 0; /* a thread */
 	if (session)
 		__sync_fetch_and_add(&session->live, 1);
 	pg_header(&record.hdr, parent, session, mine->session, PG_FORK, sizeof(record));
-	record.child_start = BPF_CORE_READ(child, start_boottime);
-	record.child_pid = BPF_CORE_READ(child, tgid);
+	record.child_start = PG_READ(child, start_boottime);
+	record.child_pid = PG_READ(child, tgid);
 	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
 	return 0;
 }
@@ -53,21 +53,21 @@ PG_INLINE __u32 pg_string_copy(void *to, const char *from)
 
 PG_INLINE void pg_exec_identity(struct pg_exec *record, struct task_struct *task)
 {
-	struct nsproxy *ns = BPF_CORE_READ(task, nsproxy);
-	struct task_struct *parent = BPF_CORE_READ(task, group_leader, real_parent, group_leader);
+	struct nsproxy *ns = PG_READ(task, nsproxy);
+	struct task_struct *parent = PG_READ(task, group_leader, real_parent, group_leader);
 
-	record->parent_start = BPF_CORE_READ(parent, start_boottime);
-	record->parent_pid = BPF_CORE_READ(parent, tgid);
-	record->uid = BPF_CORE_READ(task, real_cred, uid.val);
-	record->gid = BPF_CORE_READ(task, real_cred, gid.val);
-	record->ns_mnt = BPF_CORE_READ(ns, mnt_ns, ns.inum);
-	record->ns_pid = BPF_CORE_READ(ns, pid_ns_for_children, ns.inum);
-	record->ns_net = BPF_CORE_READ(ns, net_ns, ns.inum);
-	record->ns_uts = BPF_CORE_READ(ns, uts_ns, ns.inum);
-	record->ns_ipc = BPF_CORE_READ(ns, ipc_ns, ns.inum);
-	record->ns_cgroup = BPF_CORE_READ(ns, cgroup_ns, ns.inum);
-	record->ns_user = BPF_CORE_READ(task, real_cred, user_ns, ns.inum);
-	record->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	record->parent_start = PG_READ(parent, start_boottime);
+	record->parent_pid = PG_READ(parent, tgid);
+	record->uid = PG_READ(task, real_cred, uid.val);
+	record->gid = PG_READ(task, real_cred, gid.val);
+	record->ns_mnt = PG_READ(ns, mnt_ns, ns.inum);
+	record->ns_pid = PG_READ(ns, pid_ns_for_children, ns.inum);
+	record->ns_net = PG_READ(ns, net_ns, ns.inum);
+	record->ns_uts = PG_READ(ns, uts_ns, ns.inum);
+	record->ns_ipc = PG_READ(ns, ipc_ns, ns.inum);
+	record->ns_cgroup = PG_READ(ns, cgroup_ns, ns.inum);
+	record->ns_user = PG_READ(task, real_cred, user_ns, ns.inum);
+	record->cgroup = PG_READ(task, cgroups, dfl_cgrp, kn, id);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -83,7 +83,7 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 	struct file *file;
 
 	if (!mine && pg_exes)
-		mine = pg_adopt(task, BPF_CORE_READ(bprm, file, f_inode));
+		mine = pg_adopt(task, PG_READ(bprm, file, f_inode));
 	if (!mine)
 		return 0;
 	session = pg_session_of(mine->session);
@@ -99,39 +99,40 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 	pg_exec_identity(record, task);
 	bpf_probe_read_kernel(record->comm, sizeof(record->comm), task->comm);
 
-	file = BPF_CORE_READ(bprm, file);
-	record->ino = BPF_CORE_READ(file, f_inode, i_ino);
-	record->dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	file = PG_READ(bprm, file);
+	record->ino = PG_READ(file, f_inode, i_ino);
+	record->dev = PG_READ(file, f_inode, i_sb, s_dev);
 	at = sizeof(*record);
-	length = pg_path_copy(&space->data[at], BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), &flags);
+	length = pg_path_copy(&space->data[at], PG_READ(file, f_path.mnt), PG_READ(file, f_path.dentry), &flags);
 	record->path_len = length;
 	record->path_truncated = flags & PG_PATH_TRUNCATED;
 	at += length;
 
-	filename = BPF_CORE_READ(bprm, filename);
-	interp = BPF_CORE_READ(bprm, interp);
+	filename = PG_READ(bprm, filename);
+	interp = PG_READ(bprm, interp);
 	if (filename != interp && at < PG_SCRATCH_HEAD - 3 * PG_PATH_MAX) {
 		length = pg_string_copy(&space->data[at], filename);
 		record->script_len = length;
 		at += length;
 	}
 	if (at < PG_SCRATCH_HEAD - PG_PATH_MAX - 256) {
-		length = pg_path_copy(&space->data[at], BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry), &flags);
+		length = pg_path_copy(&space->data[at], PG_READ(task, fs, pwd.mnt), PG_READ(task, fs, pwd.dentry), &flags);
 		record->cwd_len = length;
 		record->cwd_truncated = flags & PG_PATH_TRUNCATED;
 		at += length;
 	}
 	if (at < PG_SCRATCH_HEAD - PG_PATH_MAX) {
-		length = pg_string_copy(&space->data[at], BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, name)) & PG_NAME_MAX;
+		length = pg_string_copy(&space->data[at], PG_READ(task, cgroups, dfl_cgrp, kn, name)) & PG_NAME_MAX;
 		record->cgroup_len = length;
 		at += length;
 	}
 
 	/* The new image's own argument strings: what the program gets, whatever was passed or changed since. */
-	from = BPF_CORE_READ(task, mm, arg_start);
-	total = BPF_CORE_READ(task, mm, arg_end) - from;
+	from = PG_READ(task, mm, arg_start);
+	total = PG_READ(task, mm, arg_end) - from;
 	record->argv_total = total;
 	length = total > PG_ARGV_MAX ? PG_ARGV_MAX : total;
+	barrier_var(length); /* or the second comparison, the one that the verifier understands, is left out */
 	if (at < PG_SCRATCH_HEAD && length <= PG_ARGV_MAX) {
 		if (bpf_probe_read_user(&space->data[at], length, (void *)from))
 			pg_lose(session, PG_DIM_PROCESS, PG_LOSS_READ);
@@ -206,18 +207,18 @@ int BPF_PROG(pg_on_exit, struct task_struct *task)
 	if (!mine)
 		return 0;
 	/* do_exit() has counted this thread out already. Of threads that end at once several may find nobody left. */
-	signal = BPF_CORE_READ(task, signal);
-	if (BPF_CORE_READ(signal, live.counter) != 0)
+	signal = PG_READ(task, signal);
+	if (PG_READ(signal, live.counter) != 0)
 		return 0;
 	process = pg_lineage_of(task->group_leader);
 	if (process && __sync_lock_test_and_set(&process->ended, 1))
 		return 0;
 	session = pg_session_of(mine->session);
 	/* What the parent's wait() will get, cf. wait_task_zombie() in kernel/exit.c. */
-	if (BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT)
-		record.code = BPF_CORE_READ(signal, group_exit_code);
+	if (PG_READ(signal, flags) & SIGNAL_GROUP_EXIT)
+		record.code = PG_READ(signal, group_exit_code);
 	else
-		record.code = BPF_CORE_READ(task, group_leader, exit_code);
+		record.code = PG_READ(task, group_leader, exit_code);
 	pg_header(&record.hdr, task, session, mine->session, PG_EXIT, sizeof(record));
 	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
 	if (session && __sync_fetch_and_add(&session->live, -1) == 1) {

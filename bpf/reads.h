@@ -61,10 +61,10 @@ PG_INLINE bool pg_in_set(const volatile __u64 *set, __u8 byte)
 /* The last component into `file`: length, first bytes, last bytes. */
 PG_INLINE void pg_name_of(struct pg_rule_match *file, struct dentry *dentry)
 {
-	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	const unsigned char *name = PG_READ(dentry, d_name.name);
 	__u32 length;
 
-	file->name_len = BPF_CORE_READ(dentry, d_name.len);
+	file->name_len = PG_READ(dentry, d_name.len);
 	length = file->name_len > PG_RULE_NAME ? PG_RULE_NAME : file->name_len;
 	bpf_probe_read_kernel(file->head, length & 63, name);
 	if (file->name_len >= 8)
@@ -83,7 +83,7 @@ PG_INLINE __u64 pg_entry_of(struct pg_rule_match *file, struct dentry *dentry, _
 
 	if (file->name_len > PG_RULE_NAME + 8)
 		return 0;
-	words[0] = BPF_CORE_READ(dentry, d_parent, d_inode, i_ino);
+	words[0] = PG_READ(dentry, d_parent, d_inode, i_ino);
 	words[1] = (__u64)dev << 32 | file->name_len;
 	for (int i = 0; i < 4; i++)
 		words[2 + i] = file->head[i];
@@ -106,32 +106,34 @@ PG_INLINE __u32 pg_rule_of(struct pg_rule_match *file, struct dentry *dentry)
 
 	if (!pg_in_set(pg_rule_first, file->head[0]) && !pg_in_set(pg_rule_last, file->tail >> 56))
 		return 0;
-	parent = BPF_CORE_READ(dentry, d_parent);
-	file->parent_len = BPF_CORE_READ(parent, d_name.len);
+	parent = PG_READ(dentry, d_parent);
+	file->parent_len = PG_READ(parent, d_name.len);
 	length = file->parent_len > PG_RULE_NAME ? PG_RULE_NAME : file->parent_len;
-	bpf_probe_read_kernel(file->parent, length & 63, BPF_CORE_READ(parent, d_name.name));
+	bpf_probe_read_kernel(file->parent, length & 63, PG_READ(parent, d_name.name));
 	/* A constant bound: 6.18 drops the callback of a loop that it knows to run 0 times, and then fails to load. */
 	bpf_loop(PG_RULES, pg_rule_step, file, 0);
 	return file->rule;
 }
 
 /* Notes that `task` opened the file behind `inode` for reading, by the entry `dentry` whose name is `name`. */
-PG_INLINE void pg_read_touch(struct task_struct *task, struct pg_session *session, __u64 handle, struct inode *inode,
-			     struct dentry *dentry, struct pg_rule_match *name)
+PG_INLINE void pg_read_touch(struct task_struct *task, __u64 handle, struct inode *inode, struct dentry *dentry,
+			     struct pg_rule_match *name)
 {
 	struct pg_opened *row = bpf_ringbuf_reserve(&opened, sizeof(*row), 0);
+	struct pg_session *session;
 
 	if (!row) {
+		session = pg_session_of(handle);
 		if (session)
 			__sync_fetch_and_add(&session->emitted, 1);
 		pg_lose(session, PG_DIM_FILE, PG_LOSS_RING);
 		return;
 	}
 	row->session = handle;
-	row->ino = BPF_CORE_READ(inode, i_ino);
-	row->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	row->ino = PG_READ(inode, i_ino);
+	row->dev = PG_READ(inode, i_sb, s_dev);
 	row->entry = pg_entry_of(name, dentry, row->dev);
-	row->start = task->group_leader->start_boottime;
+	row->start = PG_READ(task, group_leader, start_boottime);
 	row->pid = task->tgid;
 	row->ts = bpf_ktime_get_boot_ns();
 	bpf_ringbuf_submit(row, bpf_ringbuf_query(&opened, BPF_RB_AVAIL_DATA) > PG_OPENED_BYTES / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);

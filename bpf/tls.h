@@ -42,7 +42,7 @@ PG_INLINE struct pg_tls_key pg_tls_key_of(struct task_struct *task, __u64 ssl)
 {
 	struct pg_tls_key key = {.ssl = ssl};
 
-	key.start = task->group_leader->start_boottime;
+	key.start = PG_READ(task, group_leader, start_boottime);
 	key.pid = task->tgid;
 	return key;
 }
