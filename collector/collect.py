@@ -121,9 +121,11 @@ class Collector:
 
         Raises PolygraphError when the kernel refuses the programs altogether.
         """
-        self._source = (self._loading or Loading(SourceSettings())).result()
+        loading = self._loading or Loading(SourceSettings())
+        libraries = candidates(command or "", os.environ.get("PATH"))
+        self._source = loading.result()
         self._probes = TlsProbes(self._source)
-        for path in candidates(command or "", os.environ.get("PATH")):
+        for path in libraries:
             self._probes.preload(path)
         self.proven = prove(self._source)
 

@@ -7,7 +7,6 @@ Nothing here knows polygraph's programs; collector/kernel/source.py does. libbpf
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import errno
 import mmap
 import os
@@ -22,15 +21,19 @@ from polygraph.errors import PolygraphError
 
 _Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
+#: enum libbpf_print_level: the gravest; bytes of one message that are kept (a verifier's log ends it)
+_WARNING, _WORDS = 0, 1 << 20
+
 #: rows that one system call brings
 _BATCH = 4096
 
 
 class KernelError(PolygraphError):
-    """The kernel refused something. ``errno`` says why."""
+    """The kernel refused something. ``errno`` says why, ``words`` (libbpf's) where."""
 
-    def __init__(self, message: str, number: int, advice: str = "") -> None:
-        super().__init__(f"{message}: {os.strerror(number)}", advice or _advice(number))
+    def __init__(self, message: str, number: int, advice: str = "", words: str = "") -> None:
+        where = f" ({words})" if words else ""
+        super().__init__(f"{message}: {os.strerror(number)}{where}", advice or _advice(number))
         self.errno = number
 
 
@@ -86,6 +89,28 @@ class _Api:
         function = getattr(self.lib, name)
         function.restype = result
         function.argtypes = list(arguments)
+
+
+class _Words:
+    """What libbpf says, as far as it is a warning: the verifier's reasons among them."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._libc = ctypes.CDLL(None)
+        self._libc.vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p]
+        self.listener = _Print(self._listen)
+
+    def _listen(self, level: int, text: bytes, arguments: int) -> int:
+        if level == _WARNING:
+            line = ctypes.create_string_buffer(_WORDS)
+            self._libc.vsnprintf(line, _WORDS, text, arguments)
+            self._lines += line.value.decode(errors="replace").splitlines()
+        return 0
+
+    def last(self) -> str:
+        """The verifier's verdict and libbpf's: what stands before the statistics, and which program it was."""
+        said = [line for line in self._lines if line and not line.startswith(("processed ", "--"))]
+        return "; ".join(line.removeprefix("libbpf: ") for line in said[-3:-1])
 
 
 class Map:
@@ -177,15 +202,25 @@ class Object:
     def __init__(self, path: Path, settings: Settings) -> None:
         """Opens and loads. Raises KernelError with libbpf's own last words."""
         self._api = _Api()
-        self._words: list[str] = []
-        self._print = _Print(self._listen)
-        # va_list arguments cannot be formatted from Python: only the format strings are kept.
-        self._api.lib.libbpf_set_print(self._print)
+        data = path.read_bytes()
+        self._sizes, self._globals = variables(data), variables(data, ".bss")
+        # Nobody listens: each of its thousand lines would wait for the interpreter's lock while others import.
+        self._api.lib.libbpf_set_print(_Print())
+        if self._load(path, settings):
+            return
+        number, words = ctypes.get_errno(), _Words()
+        self.close()
+        self._api.lib.libbpf_set_print(words.listener)
+        self._load(path, settings)  # again, to hear why
+        self._api.lib.libbpf_set_print(_Print())
+        self.close()
+        raise KernelError("the kernel refused polygraph's BPF programs", number, words=words.last())
+
+    def _load(self, path: Path, settings: Settings) -> bool:
+        """Whether it could be loaded; errno says why not. Raises KernelError when there is no such object."""
         self._handle = self._api.lib.bpf_object__open_file(os.fsencode(path), None)
         if not self._handle:
             raise KernelError(f"cannot open BPF object {path.name}", ctypes.get_errno(), "build it: make bpf")
-        data = path.read_bytes()
-        self._sizes, self._globals = variables(data), variables(data, ".bss")
         for name, entries in settings.max_entries.items():
             self._api.lib.bpf_map__set_max_entries(self._find_map(name), entries)
         for name in settings.without:
@@ -194,13 +229,7 @@ class Object:
             self._api.lib.bpf_program__set_expected_attach_type(self._program(name), kind)
         if settings.constants:
             self._set_constants(settings.constants)
-        if self._api.lib.bpf_object__load(self._handle):
-            number = ctypes.get_errno()
-            self.close()
-            raise KernelError("the kernel refused polygraph's BPF programs", number)
-
-    def _listen(self, level: int, text: bytes, _arguments: int) -> int:
-        return 0
+        return not self._api.lib.bpf_object__load(self._handle)
 
     def _set_constants(self, constants: Mapping[str, bytes]) -> None:
         size = ctypes.c_size_t()

@@ -12,9 +12,9 @@ import resource
 import struct
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 from collector.kernel import uprobe_multi, wire
@@ -364,13 +364,23 @@ class Loading:
 
     def __init__(self, settings: SourceSettings) -> None:
         """Begins."""
-        self._thread = ThreadPoolExecutor(1, "polygraph-load")
-        self._source = self._thread.submit(lambda: KernelSource(settings, rules()))
+        self._settings = settings
+        self._loaded: KernelSource | BaseException | None = None
+        self._thread = Thread(target=self._load, name="polygraph-load")
+        self._thread.start()
+
+    def _load(self) -> None:
+        try:
+            self._loaded = KernelSource(self._settings, rules())
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is raised where it is waited for
+            self._loaded = error
 
     def result(self) -> KernelSource:
         """Waits for the end. Raises what the loading raised."""
-        self._thread.shutdown()
-        return self._source.result()
+        self._thread.join()
+        if isinstance(self._loaded, KernelSource):
+            return self._loaded
+        raise self._loaded or RuntimeError("nothing was loaded")
 
 
 def _outlive(gone: int, here: int) -> None:  # pragma: no cover - runs in the child
