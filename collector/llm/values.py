@@ -21,6 +21,8 @@ Json = object
 #: commas and opening brackets of a JSON text, those inside strings included: a model's whole context, as one array of
 #: numbers or as source code, stays below
 MAX_VALUES = 2_000_000
+#: levels of a value that is written as JSON again: below what any version of the interpreter can do
+MAX_DEPTH = 500
 
 
 class StreamParser(Protocol):
@@ -55,11 +57,25 @@ def _loads_lenient(data: bytes) -> Json:
 
 
 def dumps(value: Json) -> str | None:
-    """JSON text of a value that :func:`loads` gave; None where it is too deep to be written again."""
+    """JSON text of a value that :func:`loads` gave; None where it is deeper than MAX_DEPTH."""
+    if not _is_flat(value):
+        return None
     try:
         return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
     except (ValueError, RecursionError):
         return None
+
+
+def _is_flat(value: Json) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inside = [
+            one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)
+        ]
+        level = [child for children in inside for child in children]
+        if not level:
+            return True
+    return False
 
 
 def clean(text: str) -> str:

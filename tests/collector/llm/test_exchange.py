@@ -13,6 +13,7 @@ from collector.http.events import Direction
 from collector.http.head import MAX_HEAD
 from collector.llm import anthropic, openai_chat
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
+from collector.llm.values import MAX_DEPTH
 from polygraph.events import Api
 from tests.agents.script import Answer
 from tests.agents.wire import body
@@ -333,13 +334,13 @@ def test_deep_json_is_read_or_refused_and_never_raises(api: Api, depth: int) -> 
         assert is_whole(answered) or answered.response is None
 
 
-@pytest.mark.parametrize("depth", [400, 1010])
+@pytest.mark.parametrize("depth", [400, MAX_DEPTH - 1, MAX_DEPTH, 1010])
 def test_a_call_whose_arguments_are_too_deep_is_not_told_and_the_answer_not_whole(depth: int) -> None:
     raw = json.dumps(body("anthropic.messages", ANSWER, {}, "1")).encode()
     nested = b'{"a": ' + b"[" * depth + b"]" * depth + b"}"
     parsed = anthropic.parse_response(raw.replace(json.dumps(CALLS[1].arguments).encode(), nested))
     assert parsed is not None
-    known = depth < 1000
+    known = depth + 1 <= MAX_DEPTH  # the object around it is a level
     assert (parsed.complete, len(parsed.tool_calls)) == (known, 2 if known else 1)
 
 
