@@ -17,7 +17,7 @@ import pytest
 
 from collector.collect import Collector
 from collector.launch import Launched
-from polygraph.events import AnyEvent, Event, Exec
+from polygraph.events import AnyEvent, Event, Exec, Loss
 
 E = TypeVar("E", bound=Event)
 
@@ -39,6 +39,11 @@ class Seen(NamedTuple):
             if isinstance(event, kind)
             and all(getattr(event, name) == value for name, value in fields.items())
         ]
+
+    @property
+    def lost(self) -> list[Loss]:
+        """What was lost of this session, but for what a kernel that preempts tracepoints left out, whoever's it was."""
+        return [loss for loss in self.of(Loss) if not loss.cause.startswith("missed")]
 
     @property
     def root(self) -> str:

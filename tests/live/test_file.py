@@ -11,7 +11,7 @@ import pytest
 from collector.collect import Collector
 from collector.kernel.entry import entry
 from collector.launch import Launched
-from polygraph.events import File, Loss, Reads
+from polygraph.events import File, Reads
 from tests.live.conftest import Gate, Observe, Seen
 
 ENOENT, EINTR, EACCES, EEXIST = 2, 4, 13, 17
@@ -51,7 +51,7 @@ def test_500_files_made_written_renamed_and_removed(python: Observe, tmp_path: P
         assert [event.path for event in of_folder if event.op == op] == [
             f"{tmp_path}/{name}{n}" for n in range(500)
         ]
-    assert all(event.errno == 0 for event in of_folder) and not seen.of(Loss)
+    assert all(event.errno == 0 for event in of_folder) and not seen.lost
     assert [event.new_path for event in of_folder if event.op == "rename"][-1] == f"{tmp_path}/g499"
 
 
@@ -232,7 +232,7 @@ def test_ordinary_reads_are_counted_without_a_record_each(python: Observe, tmp_p
     )
     counted = reads(seen)
     assert [counted.get(key(tmp_path / f"f{n}")) for n in range(400)] == [n % 3 + 1 for n in range(400)]
-    assert not under(seen, tmp_path) and not seen.of(Loss)
+    assert not under(seen, tmp_path) and not seen.lost
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from polygraph.events import Exec, ExecFailed, Exit, Fork, Loss, SessionEnd
+from polygraph.events import Exec, ExecFailed, Exit, Fork, SessionEnd
 from tests.live.conftest import Observe
 
 
@@ -25,7 +25,7 @@ def test_forks_without_exec_are_each_seen_and_ended(python: Observe) -> None:
     forks = seen.of(Fork, process=seen.root)
     assert len(forks) == 200
     assert [seen.of(Exit, process=fork.child)[0].status for fork in forks] == [n % 100 for n in range(200)]
-    assert not seen.of(Loss) and seen.of(SessionEnd)[0].live == 0
+    assert not seen.lost and seen.of(SessionEnd)[0].live == 0
 
 
 def test_a_daemon_that_forks_twice_and_leaves_its_session_is_followed(

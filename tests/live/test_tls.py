@@ -16,7 +16,7 @@ from collector.collect import Collector
 from collector.kernel import uprobe_multi
 from collector.observed import ObservedSession
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
-from polygraph.events import AnyEvent, Coverage, Loss, Name
+from polygraph.events import AnyEvent, Coverage, Name
 from tests.live.conftest import Gate, Observe
 
 CALL_MAX = 4 << 20
@@ -79,7 +79,7 @@ def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
 def test_every_byte_of_every_size(observe: Observe, records: list[TlsData | TlsClose]) -> None:
     sizes = [1, 511, 512, 513, 4096, 4097, 16_384, 16_385, 100_000, 1 << 20, CALL_MAX, 7]
     seen = observe([sys.executable, "-c", PROGRAM, *map(str, sizes)])
-    assert seen.status == 0 and not seen.of(Loss)
+    assert seen.status == 0 and not seen.lost
     streams, bytes_of = TlsStreams(), defaultdict(bytes)
     for record in records:
         if isinstance(record, TlsData):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.kernel.uring import uring_ops
-from polygraph.events import BlindSpot, Exit, Fork, Loss
+from polygraph.events import BlindSpot, Exit, Fork
 from tests.collector.kernel.btf import Btf
 from tests.live.conftest import Observe, Seen
 
@@ -19,7 +19,7 @@ RING = str(Path(__file__).with_name("ring.py"))
 def ring(observe: Observe, *words: str) -> Seen:
     """Operations through a ring, all of them completed."""
     seen = observe([sys.executable, "-S", "-E", RING, *words])
-    assert seen.status == 0 and not seen.of(Loss)
+    assert seen.status == 0 and not seen.lost
     # A thread that io_uring made for the process may be its last; the process ends all the same.
     assert [event.process for event in seen.of(Exit)] == [seen.root]
     return seen

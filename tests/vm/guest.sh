@@ -27,7 +27,7 @@ prepare() (
     cd /
     umount --lazy /run/old
     rmdir /run/old
-    modprobe -a ext4 virtio_blk
+    modprobe -a ext4 virtio_blk vsock_loopback
     # Room for work on a file system as hosts have it: events that a tmpfs never raises are raised here.
     mkdir /run/disk /run/repository
     mount /dev/vda /run/disk
