@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from resource import struct_rusage
 from typing import NamedTuple
@@ -122,11 +122,11 @@ def measured(argv: Sequence[str | Path], folder: Path, env: dict[str, str]) -> C
 
 
 def _children() -> frozenset[int]:
-    return frozenset(
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    )
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # it has just ended; those that start commands stay
+            found.update(map(int, (thread / "children").read_text().split()))
+    return frozenset(found)
 
 
 def _orphans(others: frozenset[int]) -> Iterator[struct_rusage]:

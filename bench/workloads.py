@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench._model import calls_script, model, session_script
+from tests.agents.clients.store import ensure, prefix_of
 
 Words = tuple[str, ...]
 
@@ -110,6 +111,12 @@ def _calls(folder: Path) -> Iterator[Words]:
         yield where
 
 
+@contextmanager
+def _streams(folder: Path) -> Iterator[Words]:
+    with model(calls_script(folder / "module.py", calls=20)) as where:
+        yield where
+
+
 #: seconds that the model takes for an answer: short for a model, so that a run is
 THINKING = 1.5
 
@@ -138,8 +145,26 @@ def _session(folder: Path) -> Iterator[Words]:
         yield where
 
 
-AGENT = (sys.executable, str(Path(__file__).parent / "programs" / "agent.py"))
-CALLS = Workload("200 TLS calls", lambda _folder: None, AGENT, 1.3, _calls)
-SESSION = Workload("session", _project, AGENT, 1.01, _session)
+_PROGRAMS = Path(__file__).parent / "programs"
+_SDK = str(prefix_of("openai-agents") / "bin/python")
 
-WORKLOADS = (BUILD, SUITE, GREP, GIT, CALLS, SESSION)
+
+def _client(_folder: Path) -> None:
+    ensure("openai-agents")
+
+
+def _client_and_project(folder: Path) -> None:
+    ensure("openai-agents")
+    _project(folder)
+
+
+#: the barest client that there can be
+AGENT = (sys.executable, str(_PROGRAMS / "agent.py"))
+CALLS = Workload("200 TLS calls", _client, (_SDK, str(_PROGRAMS / "sdk_calls.py"), "whole"), 1.3, _calls)
+STREAMS = Workload(
+    "20 streamed calls", _client, (_SDK, str(_PROGRAMS / "sdk_calls.py"), "streamed"), 1.3, _streams
+)
+BARE_CALLS = Workload("200 TLS calls, barest client", lambda _folder: None, AGENT, 1.3, _calls)
+SESSION = Workload("session", _client_and_project, (_SDK, str(_PROGRAMS / "sdk_agent.py")), 1.01, _session)
+
+WORKLOADS = (BUILD, SUITE, GREP, GIT, CALLS, STREAMS, BARE_CALLS, SESSION)

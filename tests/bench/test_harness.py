@@ -23,14 +23,13 @@ from bench._statistics import Estimate, estimate, interleaved, paired_difference
 from bench.latency import reader
 from bench.latency import run as latency_run
 from bench.overhead import Sample, parts
-from bench.workloads import SESSION
+from bench.workloads import BARE_CALLS, CALLS, SESSION, STREAMS, Workload
 from collector.kernel.programs import PROGRAMS
 from polygraph.events import AnyEvent, Exec, Exit, File, Flow, Fork, Loss, Net, Reads, SessionEnd
 from polygraph.openings import Opening, packed
 from polygraph.reasons import Dimension
 from tests.agents.wire import body
 
-AGENT = Path(__file__).parents[2] / "bench" / "programs" / "agent.py"
 NONE_LOST: Counter[Dimension] = Counter()
 
 
@@ -325,11 +324,15 @@ def test_the_operations_succeed_on_their_own(tmp_path: Path) -> None:
 # --- the model and its agent -----------------------------------------------------------------------
 
 
-def test_requests_and_answers_of_the_calls_have_the_size_that_is_claimed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workload", [CALLS, STREAMS, BARE_CALLS], ids=lambda workload: workload.name)
+def test_requests_and_answers_of_the_calls_have_the_size_that_is_claimed(
+    workload: Workload, tmp_path: Path
+) -> None:
     """The agent does the whole script on its own; what arrived at the model is looked at."""
+    workload.prepare(tmp_path)
     script = calls_script(tmp_path / "module.py", calls=5)
     with Model(script) as served:
-        argv = (sys.executable, str(AGENT), served.url, str(served.ca_file))
+        argv = (*workload.argv, served.url, str(served.ca_file))
         measured(argv, tmp_path, environment(tmp_path / "store"))
         sizes = [len(request.body) for request in served.requests]
         assert served.finished and len(served.sent) == 5
