@@ -18,19 +18,12 @@ from polygraph import verdicts as codec
 from tests.agents.clients import CLIENTS
 from tests.agents.run_client import run
 from tests.agents.scenarios import FAILED
-from tests.exporters import jaeger
 from tests.exporters.jaeger import Jaeger, tags
 from tests.exporters.receivers import Reply, closed_port, grpc_receiver, http_receiver, silent_port
 from tests.exporters.test_jaeger import JAEGERS
 
 pytestmark = pytest.mark.timeout(300)
 CLIENT = CLIENTS["openai-agents"]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
-    with jaeger.running(tmp_path_factory.mktemp("jaeger")) as running:
-        yield running
 
 
 def refuted(server: Jaeger, since: float) -> list[dict[str, Any]]:

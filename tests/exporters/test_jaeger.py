@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,6 @@ from tests.exporters.sample import (
 #: what Jaeger adds of its own
 JAEGERS = {"span.kind", "error", "otel.status_code", "otel.status_description", "otel.scope.name"}
 JAEGERS |= {"otel.scope.version", "internal.span.format", "event"}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
-    with jaeger.running(tmp_path_factory.mktemp("jaeger")) as running:
-        yield running
 
 
 def session(name: str, *verdicts: Verdict) -> tuple[SessionStart, list[Verdict]]:
