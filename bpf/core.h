@@ -44,6 +44,14 @@ struct {
 	__uint(max_entries, 32 * 1024 * 1024);
 } plaintext SEC(".maps");
 
+/* Files that were told: those that may hold a TLS library. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct pg_mapped_key);
+	__type(value, __u8);
+} mapped SEC(".maps");
+
 /* Arguments of the system call that `regs` entered; they are still there when it exits. */
 #define ARG1 (regs->di)
 #define ARG2 (regs->si)

@@ -37,13 +37,6 @@ struct {
 	__type(value, struct pg_touch);
 } touched SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct pg_mapped_key);
-	__type(value, __u8);
-} mapped SEC(".maps");
-
 /* The open file of descriptor `fd`, or NULL. */
 PG_INLINE struct file *pg_file_of(struct task_struct *task, long fd)
 {

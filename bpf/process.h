@@ -74,6 +74,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_mapped_key program = {};
 	const char *filename, *interp;
 	struct pg_session *session;
 	struct pg_scratch *space;
@@ -81,6 +82,7 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 	unsigned long from, total;
 	__u32 at, length, flags;
 	struct file *file;
+	__u8 one = 1;
 
 	if (!mine && pg_exes)
 		mine = pg_adopt(task, PG_READ(bprm, file, f_inode));
@@ -142,8 +144,12 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 		}
 	}
 	pg_header(&record->hdr, task, session, mine->session, PG_EXEC, at);
+	/* A program that is new to us may bring a TLS library of its own: it is looked at before it speaks. */
+	program.ino = record->ino;
+	program.dev = record->dev;
 	if (at <= sizeof(space->data))
-		pg_send(&effects, record, at, session, PG_DIM_PROCESS, BPF_RB_FORCE_WAKEUP);
+		pg_send(&effects, record, at, session, PG_DIM_PROCESS,
+			pg_add(&mapped, &program, &one) == -EEXIST ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
 	pg_scratch_give(space);
 	return 0;
 }

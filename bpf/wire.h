@@ -233,11 +233,11 @@ struct pg_rule {
 	__u32 parent_len;
 };
 
-/* Map `mapped`, key: executable mappings that were reported. */
+/* Map `mapped`, key: executable mappings that were reported, and programs that were executed. */
 struct pg_mapped_key {
 	__u64 ino;
 	__u32 dev;
-	__u32 ns_mnt;
+	__u32 ns_mnt; /* 0: as a program, in whatever namespace */
 };
 
 struct pg_mapped {
