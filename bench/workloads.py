@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from bench._model import CALLS as NUMBER
 from bench._model import calls_script, model, session_script
 from tests.agents.clients.store import ensure, prefix_of
 
@@ -106,14 +108,8 @@ GIT = Workload("git", _repository, ("sh", "work.sh"), 1.03)
 
 
 @contextmanager
-def _calls(folder: Path) -> Iterator[Words]:
-    with model(calls_script(folder / "module.py")) as where:
-        yield where
-
-
-@contextmanager
-def _streams(folder: Path) -> Iterator[Words]:
-    with model(calls_script(folder / "module.py", calls=20)) as where:
+def _calls(folder: Path, calls: int = NUMBER) -> Iterator[Words]:
+    with model(calls_script(folder / "module.py", calls=calls)) as where:
         yield where
 
 
@@ -154,7 +150,7 @@ def _client(_folder: Path) -> None:
 
 
 def _client_and_project(folder: Path) -> None:
-    ensure("openai-agents")
+    _client(folder)
     _project(folder)
 
 
@@ -162,7 +158,11 @@ def _client_and_project(folder: Path) -> None:
 AGENT = (sys.executable, str(_PROGRAMS / "agent.py"))
 CALLS = Workload("200 TLS calls", _client, (_SDK, str(_PROGRAMS / "sdk_calls.py"), "whole"), 1.3, _calls)
 STREAMS = Workload(
-    "20 streamed calls", _client, (_SDK, str(_PROGRAMS / "sdk_calls.py"), "streamed"), 1.3, _streams
+    "20 streamed calls",
+    _client,
+    (_SDK, str(_PROGRAMS / "sdk_calls.py"), "streamed"),
+    1.3,
+    partial(_calls, calls=20),
 )
 BARE_CALLS = Workload("200 TLS calls, barest client", lambda _folder: None, AGENT, 1.3, _calls)
 SESSION = Workload("session", _client_and_project, (_SDK, str(_PROGRAMS / "sdk_agent.py")), 1.01, _session)

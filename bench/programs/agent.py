@@ -56,4 +56,5 @@ def main():
             last.append({"role": "tool", "tool_call_id": call["id"], "content": result})
 
 
-main()
+if __name__ == "__main__":
+    main()

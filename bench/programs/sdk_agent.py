@@ -7,35 +7,30 @@ Runs under the Python of the client `openai-agents` of tests/agents.
 
 import asyncio
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 os.environ |= {"OPENAI_BASE_URL": f"{sys.argv[1]}/v1", "OPENAI_API_KEY": "x", "SSL_CERT_FILE": sys.argv[2]}
 
+from agent import run
 from agents import Agent, Runner, function_tool, set_tracing_disabled
 
 
 @function_tool
 def bash(command: str) -> str:
     """Runs a command."""
-    done = subprocess.run(
-        ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
-    return f"{done.stdout.decode(errors='replace')[-8000:]}\nexit code: {done.returncode}"
+    return run("bash", {"command": command})
 
 
 @function_tool
 def read_file(path: str) -> str:
     """The content of a file."""
-    return Path(path).read_text()
+    return run("read_file", {"path": path})
 
 
 @function_tool
 def write_file(path: str, content: str) -> str:
     """Writes a file."""
-    Path(path).write_text(content)
-    return f"wrote {path}"
+    return run("write_file", {"path": path, "content": content})
 
 
 async def main() -> None:
