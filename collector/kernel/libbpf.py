@@ -21,8 +21,10 @@ from polygraph.errors import PolygraphError
 
 _Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
-#: enum libbpf_print_level: the gravest; bytes of one message that are kept (a verifier's log ends it)
-_WARNING, _WORDS = 0, 1 << 20
+#: enum libbpf_print_level: the gravest; bytes of one message, whose end is a verifier's log of at most 16 MiB
+_WARNING, _WORDS = 0, 1 << 25
+#: beginnings of lines that say neither why nor where
+_IDLE_WORDS = ("processed ", "--", "libbpf: failed to load object")
 
 #: rows that one system call brings
 _BATCH = 4096
@@ -96,21 +98,21 @@ class _Words:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
+        self._message = ctypes.create_string_buffer(_WORDS)
         self._libc = ctypes.CDLL(None)
         self._libc.vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p]
         self.listener = _Print(self._listen)
 
     def _listen(self, level: int, text: bytes, arguments: int) -> int:
         if level == _WARNING:
-            line = ctypes.create_string_buffer(_WORDS)
-            self._libc.vsnprintf(line, _WORDS, text, arguments)
-            self._lines += line.value.decode(errors="replace").splitlines()
+            self._libc.vsnprintf(self._message, _WORDS, text, arguments)
+            self._lines += self._message.value.decode(errors="replace").splitlines()
         return 0
 
     def last(self) -> str:
-        """The verifier's verdict and libbpf's: what stands before the statistics, and which program it was."""
-        said = [line for line in self._lines if line and not line.startswith(("processed ", "--"))]
-        return "; ".join(line.removeprefix("libbpf: ") for line in said[-3:-1])
+        """The verifier's verdict, and which program or map it was."""
+        said = [line for line in self._lines if line and not line.startswith(_IDLE_WORDS)]
+        return "; ".join(line.removeprefix("libbpf: ") for line in said[-2:])
 
 
 class Map:
