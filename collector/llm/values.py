@@ -58,7 +58,7 @@ def _loads_lenient(data: bytes) -> Json:
 
 def dumps(value: Json) -> str | None:
     """JSON text of a value that :func:`loads` gave; None where it is deeper than MAX_DEPTH."""
-    if not _is_flat(value):
+    if not _is_shallow(value):
         return None
     try:
         return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
@@ -66,7 +66,7 @@ def dumps(value: Json) -> str | None:
         return None
 
 
-def _is_flat(value: Json) -> bool:
+def _is_shallow(value: Json) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
         inside = [
