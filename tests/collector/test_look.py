@@ -69,7 +69,7 @@ def test_links_of_a_process_with_another_root_lead_where_they_lead_for_it(tmp_pa
     root = tmp_path / "root"
     (root / "data").mkdir(parents=True)
     (root / "data/a.py").write_bytes(b"inside")
-    (root / "work").symlink_to("/data")
+    (root / "link").symlink_to("/data")
     (root / "up").symlink_to("../../../../data")
     (root / "out").symlink_to(tmp_path / "secret")
     (tmp_path / "secret").write_bytes(b"outside")
@@ -80,7 +80,7 @@ def test_links_of_a_process_with_another_root_lead_where_they_lead_for_it(tmp_pa
         while Path(f"/proc/{process.pid}/exe").readlink() != program:
             assert process.poll() is None
         seen_from = root_of(process.pid)
-        for path in ("/data/a.py", "/work/a.py", "/up/a.py", "/../data/a.py"):
+        for path in ("/data/a.py", "/link/a.py", "/up/a.py", "/../data/a.py"):
             seen = look_at(seen_from, "/", path)
             assert seen is not None and seen.content == b"inside", path
         for path in ("/out", str(tmp_path / "secret")):

@@ -34,7 +34,7 @@ from polygraph.events import (
     SessionEnd,
     Tick,
 )
-from tests.live.conftest import Gate
+from tests.live.conftest import MISSED, PREEMPTED, Gate
 from tests.live.test_tls import HANDSHAKE, TALK, records
 
 __all__ = ["records"]  # a fixture
@@ -43,10 +43,6 @@ __all__ = ["records"]  # a fixture
 TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10, opened_ring=64 << 10)
 #: a record that has no event of its own: the lineage has ended
 IDLE = -1
-#: programs that did not run: tracepoints can be preempted since Linux 7.0
-MISSED = ("missed", "missed_fork")
-#: from here on one program may come upon another that was preempted: some are lost then however large the rings are
-PREEMPTED = (7, 0)
 WORKERS, ROUNDS = 4, 150
 CALLS = 1500
 OPENINGS = 4000

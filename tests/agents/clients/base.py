@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,14 +77,14 @@ class Pinned:
         return pins()[self.name].version
 
 
-class ToolClient(Pinned):
+class ToolClient(Pinned, ABC):
     """A client whose model calls tools. Subclasses say what the tools are called."""
 
     shows_intents = True
 
+    @abstractmethod
     def call(self, action: Action, root: Path) -> ToolCall:
         """The tool call that does ``action``."""
-        raise NotImplementedError
 
     def script(self, job: Job) -> Script:
         """One answer for each turn."""
