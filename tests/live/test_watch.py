@@ -109,35 +109,40 @@ def test_each_exec_of_a_file_that_matches_is_a_session(tmp_path: Path) -> None:
 
 # --- --pid -----------------------------------------------------------------------------------------------
 
-#: a thread, a child, and a grandchild whose parent has ended; each executes `echo WORD` when stdin ends
+#: a thread, a child, and a grandchild whose parent has ended; each executes `echo WORD` when stdin ends, one after the
+#: other: a kernel that preempts tracepoints may leave out what several do at once
 TREE = """
 import os, threading
 
-def waits(word):
-    os.read(0, 1)
+def says(word):
     child = os.fork()
     if child == 0:
         os.execv('/bin/echo', ['echo', word])
     os.waitpid(child, 0)
 
-def forks(word):
-    child = os.fork()
-    if child == 0:
-        waits(word)
-        os._exit(0)
-    return child
-
-child = forks('child')
+ended, lives = os.pipe()
 middle = os.fork()
 if middle == 0:
-    forks('orphan')
+    if os.fork() == 0:
+        os.read(0, 1)
+        says('orphan')
     os._exit(0)
+os.close(lives)
 os.waitpid(middle, 0)
-thread = threading.Thread(target=waits, args=('thread',))
+child = os.fork()
+if child == 0:
+    os.read(ended, 1)  # until the orphan's end, which holds the other one
+    says('child')
+    os._exit(0)
+
+def follows():
+    os.waitpid(child, 0)
+    says('thread')
+
+thread = threading.Thread(target=follows)
 thread.start()
 print('ready', flush=True)
 thread.join()
-os.waitpid(child, 0)
 """
 
 
