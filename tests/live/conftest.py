@@ -23,6 +23,8 @@ E = TypeVar("E", bound=Event)
 
 #: seconds that a command of these tests may take, on an emulated machine as well
 PATIENCE = 180
+#: of the digests of what is said
+KEY = b"test key"
 
 
 #: causes of a loss: programs that did not run
@@ -78,7 +80,7 @@ def kernel() -> tuple[int, int]:
 def collector(report_used: Callable[[str, str], None]) -> Iterator[Collector]:
     """One for all tests of the run: sessions are independent."""
     assert os.geteuid() == 0, "these tests load BPF programs: run them as root"
-    with Collector("metadata", b"test key") as started:
+    with Collector("metadata", KEY) as started:
         started.start(sys.executable)
         report_used("kernel", platform.release())
         yield started
