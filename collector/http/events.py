@@ -58,11 +58,16 @@ class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """``missing`` bytes are lost where no body was: what they said is unknown. The connection goes on."""
+    """What a direction said is unknown in a place, ``missing`` bytes of it. The connection goes on.
+
+    ``cause``: ``gap`` (bytes lost where no body was, or one that needs them), ``closed`` (the connection ended within
+    it), or for a message of a WebSocket ``too_large``, ``bomb``, ``encoding``.
+    """
 
     direction: Direction
     missing: int
     ts: int
+    cause: str = "gap"
 
 
 class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +75,7 @@ class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
 
     Causes: ``http2``, ``not_http``, ``upgraded`` (101 or CONNECT), ``head_too_large``, ``malformed_head``,
     ``ambiguous_length``, ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``, ``closed``
-    (within a head).
+    (within a head), ``websocket_extension`` (one that is not known), ``websocket_malformed``.
     """
 
     cause: str
@@ -78,4 +83,29 @@ class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
     ts: int
 
 
-HttpEvent = RequestDone | ResponseDone | BodyPart | Gap | ConnectionLost
+class WebSocketMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a WebSocket, its fragments joined and inflated; ``text``: its sender calls it text.
+
+    ``request_index`` is the request that the upgrade was; ``first_ts`` the time of the message's first byte.
+    """
+
+    direction: Direction
+    text: bool
+    data: bytes
+    ts: int
+    request_index: int
+    first_ts: int
+
+
+class WebSocketClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """One end of a WebSocket says that nothing follows; ``code`` as in RFC 6455, 7.4 (1005: none was given)."""
+
+    direction: Direction
+    code: int
+    ts: int
+    request_index: int
+
+
+WebSocketEvent = WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
+
+HttpEvent = RequestDone | ResponseDone | BodyPart | WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
