@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 connection says, message by message."""
+"""What an HTTP connection says, message by message: HTTP/1.1, HTTP/2, and WebSocket within either."""
 
 from __future__ import annotations
 
@@ -57,6 +57,21 @@ class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
     first_ts: int
 
 
+class WebSocketMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole message of a connection that became a WebSocket (RFC 6455): fragments joined, extensions undone.
+
+    ``text``: it was sent as text. ``request_index`` is the request that opened the socket; ``first_ts`` the time of
+    the message's first byte, ``ts`` of its last.
+    """
+
+    direction: Direction
+    text: bool
+    data: bytes
+    ts: int
+    request_index: int
+    first_ts: int
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """What a direction said is unknown in a place, ``missing`` bytes of it. The connection goes on.
 
@@ -81,20 +96,6 @@ class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     missing: int
     ts: int
-
-
-class WebSocketMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of a WebSocket, its fragments joined and inflated; ``text``: its sender calls it text.
-
-    ``request_index`` is the request that the upgrade was; ``first_ts`` the time of the message's first byte.
-    """
-
-    direction: Direction
-    text: bool
-    data: bytes
-    ts: int
-    request_index: int
-    first_ts: int
 
 
 class WebSocketClosed(msgspec.Struct, frozen=True, kw_only=True):

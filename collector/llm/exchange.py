@@ -172,7 +172,7 @@ class LlmConnection:
                 self._request(event, seen)
             elif isinstance(event, ResponseDone):
                 self._response(event, seen)
-            else:
+            elif isinstance(event, Gap | ConnectionLost):
                 self._lost(event, seen)
         return seen
 
