@@ -9,6 +9,9 @@ import msgspec
 Direction = Literal["sent", "received"]
 Headers = tuple[tuple[str, str], ...]
 
+#: cause of a message whose stream of HTTP/2 was reset by the client; one that the server reset has ``reset``
+RESET_BY_CLIENT = "reset_by_client"
+
 
 class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
     """A request is over. ``ts`` is the time of its last byte; ``body`` is decoded (content and transfer).
