@@ -76,7 +76,15 @@ class Call:
     """What is known of a call whose answer is not over."""
 
     def __init__(
-        self, index: int, ts: int, api: Api, host: str, *, size: int, traceparent: str | None, transport: Transport
+        self,
+        index: int,
+        ts: int,
+        api: Api,
+        host: str,
+        *,
+        size: int,
+        traceparent: str | None,
+        transport: Transport,
     ) -> None:
         self.index = index
         self.request_ts = ts
@@ -93,7 +101,7 @@ class Call:
         self.cancelled = False
         self.missing = 0
 
-    def over(  # noqa: PLR0913 (each fact of an answer's end)
+    def over(
         self,
         ts: int,
         *,

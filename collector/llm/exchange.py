@@ -82,7 +82,9 @@ class LlmConnection:
                     socket = self._sockets.get(event.request_index)
                     if socket is not None:
                         seen += (
-                            socket.message(event) if isinstance(event, WebSocketMessage) else socket.closed(event)
+                            socket.message(event)
+                            if isinstance(event, WebSocketMessage)
+                            else socket.closed(event)
                         )
                 case RequestDone():
                     self._request(event, seen)
@@ -182,7 +184,9 @@ class LlmConnection:
         if self._answers.unfinished(call.resumes):
             call.stream = self._answers.take(call.resumes) or AnswerStream(_RESPONSES)
             after = query.get("starting_after", [""])[0]
-            call.stream.resume(int(after) if after.isascii() and after.isdecimal() and len(after) < 16 else None)
+            call.stream.resume(
+                int(after) if after.isascii() and after.isdecimal() and len(after) < 16 else None
+            )
 
     def _part(self, event: BodyPart, seen: list[LlmEvent]) -> None:
         call = self._calls.get(event.request_index) if event.request_index is not None else None
@@ -253,7 +257,9 @@ class LlmConnection:
         """More of the answer ``ident``, or the word that it ends."""
         if ident not in self._answers:
             if over.response is not None and not call.cancelled:
-                seen.append(Unreadable(cause="request_unseen", ts=over.ts, host=call.host, missing=over.gap_bytes))
+                seen.append(
+                    Unreadable(cause="request_unseen", ts=over.ts, host=call.host, missing=over.gap_bytes)
+                )
             return
         if call.stream is None and not self._answers.unfinished(ident):
             return  # it was over before: nothing new is said

@@ -32,9 +32,7 @@ class _Call(Call):
     """A call of a lane. ``begun``: its answer has."""
 
     def __init__(self, index: int, ts: int, host: str, size: int, traceparent: str | None, lane: str) -> None:
-        super().__init__(
-            index, ts, _API, host, size=size, traceparent=traceparent, transport="websocket"
-        )
+        super().__init__(index, ts, _API, host, size=size, traceparent=traceparent, transport="websocket")
         self.answer = self.stream = AnswerStream(_API)
         self.lane = lane
         self.begun = False
@@ -92,7 +90,9 @@ class ResponsesSocket:
         if self._over:
             return []
         if self._client is not None and event.direction == self._client:
-            self._unread(event.cause if event.cause != "closed" else "request_incomplete", event.ts, event.missing)
+            self._unread(
+                event.cause if event.cause != "closed" else "request_incomplete", event.ts, event.missing
+            )
         elif event.cause != "closed":
             if not self._deaf or not self._calls:
                 self._unread(event.cause, event.ts, event.missing)
@@ -124,7 +124,9 @@ class ResponsesSocket:
             self._give_up("too_many_requests", event.ts)
             return
         metadata = mapping(data.get("client_metadata"))
-        traced = next(filter(None, (trace_context(metadata.get(key)) for key in _TRACE_KEYS)), self._traceparent)
+        traced = next(
+            filter(None, (trace_context(metadata.get(key)) for key in _TRACE_KEYS)), self._traceparent
+        )
         call = self._begin(event.ts, len(event.data), string(data.get("stream_id"))[:MAX_ID], traced)
         call.prewarm = data.get("generate") is False
         request = openai_responses.parse_request(event.data) or ModelRequest(

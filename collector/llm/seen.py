@@ -59,8 +59,8 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     """Something that may have been a call could not be read; ``host`` is the last one named on the connection.
 
     ``cause`` is one of ``collector.http.events``, ``request_incomplete``, ``request_unreadable`` (JSON beyond our
-    bounds, or broken), ``answer_unreadable`` (a message that is no event), or ``request_unseen``: the answer to a request that was not seen. ``upgraded`` is a WebSocket of
-    OpenAI's Realtime API, which is not read.
+    bounds, or broken), ``answer_unreadable`` (a message that is no event), or ``request_unseen``: the answer to a
+    request that was not seen. ``upgraded`` is a WebSocket of OpenAI's Realtime API, which is not read.
     """
 
     cause: str
