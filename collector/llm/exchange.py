@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from collector.http.connection import HttpConnection
 from collector.http.events import (
     BodyPart,
     ConnectionLost,
@@ -16,7 +17,6 @@ from collector.http.events import (
     RequestDone,
     ResponseDone,
 )
-from collector.http.http1 import Http1Connection
 from collector.http.sse import SseParser
 from collector.llm.detect import api_of_path, detect, parse_response, stream_parser
 from collector.llm.model import ModelRequest, ModelResponse
@@ -144,7 +144,7 @@ class LlmConnection:
     """Calls of one connection. Requests that are no calls pass without an event, their bodies unread."""
 
     def __init__(self) -> None:
-        self._http = Http1Connection(lambda method, target: api_of_path(method, target) is not None)
+        self._http = HttpConnection(lambda method, target: api_of_path(method, target) is not None)
         self._calls: dict[int, _Call] = {}
         self._host = ""
         self._target = ""
