@@ -102,11 +102,11 @@ class FieldDecoder:
         self._decoder = Decoder(max_header_list_size=MAX_HEAD)
         self._decoder.header_table = self._table
         self._decoder.max_allowed_table_size = _ANY_SIZE
+        #: a block was read
         self.used = False
 
     def forget(self) -> None:
         """A block was missed: every entry of the table is unknown from here on."""
-        self.used = True
         self._table.forget()
 
     def decode(self, block: bytes) -> Fields:
@@ -121,13 +121,14 @@ class FieldDecoder:
 
 
 class FieldSection(NamedTuple):
-    """The fields of a head or of trailers.
+    """The fields of a head or of trailers; ``protocol`` is that of an extended CONNECT (RFC 8441).
 
     ``unknown``: there are fields whose names are unknown. ``cause``: why it does not do as a head
     (``header_unknown``, ``malformed_head``); what it says otherwise stands in ``head``.
     """
 
     head: Head
+    protocol: str
     unknown: bool
     cause: str | None
 
@@ -143,6 +144,7 @@ def is_request(fields: Fields) -> bool | None:
 def read_head(fields: Fields, response: bool) -> FieldSection:
     """A request's or response's head; ``:authority`` becomes the ``host`` header, first of all."""
     pseudo, headers, unknown, valid = _sort(fields, _RESPONSE_PSEUDO if response else _REQUEST_PSEUDO)
+    protocol = _text(pseudo.get(b":protocol"))
     if response:
         status = pseudo.get(b":status")
         given = status is not None
@@ -163,17 +165,17 @@ def read_head(fields: Fields, response: bool) -> FieldSection:
             headers = (("host", from_bytes(authority)), *(pair for pair in headers if pair[0] != "host"))
         head = Head(_text(method), _text(target), 0, False, headers)
     if not valid:
-        return FieldSection(head, unknown, "malformed_head")
+        return FieldSection(head, protocol, unknown, "malformed_head")
     if not given:
-        return FieldSection(head, unknown, "header_unknown" if unknown else "malformed_head")
-    return FieldSection(head, unknown, None)
+        return FieldSection(head, protocol, unknown, "header_unknown" if unknown else "malformed_head")
+    return FieldSection(head, protocol, unknown, None)
 
 
 def read_trailers(fields: Fields) -> FieldSection:
     """Fields after a body."""
     pseudo, headers, unknown, valid = _sort(fields, frozenset())
     cause = None if valid and not pseudo else "malformed_head"
-    return FieldSection(Head("", "", 0, False, headers), unknown, cause)
+    return FieldSection(Head("", "", 0, False, headers), "", unknown, cause)
 
 
 def _text(value: bytes | None) -> str:

@@ -93,6 +93,11 @@ def _is_plain(frame: Frame, reserved: int) -> bool:
     )
 
 
+def begins_frame(start: bytes) -> bool:
+    """Do these nine bytes or more begin as a frame does?"""
+    return _is_plain(_read(start, 0), start[5])
+
+
 def begins_frames(data: bytes | bytearray, start: int = 0) -> bool | None:
     """Do frames begin at ``start``? Yes where several follow each other, or where they end with ``data``.
 

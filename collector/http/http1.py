@@ -287,7 +287,9 @@ class Http1Connection:
             kind = "websocket" if asked and answer.all("upgrade") == ["websocket"] else ""
         if request is not None and request.index is not None and not self._waiting:
             self._inner = self._inside(
-                Upgrade(kind, request.index, request.head.headers, answer.headers, self._requests)
+                Upgrade(
+                    kind, request.index, request.head.headers, answer.headers, self._requests, request.wanted
+                )
             )
         if self._inner is None:
             self._give_up("upgraded", 0, ts)

@@ -20,13 +20,17 @@ class Inner(Protocol):
 
 
 class Upgrade(NamedTuple):
-    """``kind`` empty: a protocol of another name. ``next_index`` numbers the first request within."""
+    """``kind`` empty: a protocol of another name. ``next_index`` numbers the first request within.
+
+    ``wanted``: the request is of interest, and so is what it opened.
+    """
 
     kind: Literal["websocket", "tunnel", ""]
     request_index: int
     request_headers: Headers
     response_headers: Headers
     next_index: int
+    wanted: bool
 
 
 #: the reader of what follows; None: it is not read

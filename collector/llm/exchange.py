@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from collector.http.connection import HttpConnection
 from collector.http.events import (
     BodyPart,
     ConnectionLost,
@@ -19,9 +20,6 @@ from collector.http.events import (
     WebSocketClosed,
     WebSocketMessage,
 )
-from collector.http.http1 import Http1Connection
-from collector.http.upgrade import Inner, Upgrade
-from collector.http.websocket import WebSocketConnection
 from collector.llm.answers import Answers
 from collector.llm.call import AnswerStream, Call, digest_of, header, is_success, trace_context
 from collector.llm.detect import api_of_path, detect, parse_response
@@ -51,7 +49,7 @@ class LlmConnection:
     """
 
     def __init__(self, answers: Answers | None = None) -> None:
-        self._http = Http1Connection(_is_wanted, inside=self._inside)
+        self._http = HttpConnection(_is_wanted)
         self._answers = answers if answers is not None else Answers()
         self._calls: dict[int, Call] = {}
         self._sockets: dict[int, ResponsesSocket] = {}
@@ -96,21 +94,15 @@ class LlmConnection:
                     self._lost(event, seen)
         return seen
 
-    def _inside(self, upgrade: Upgrade) -> Inner | None:
-        """The reader of what a connection was upgraded to; None for what no known API of a model speaks."""
-        if upgrade.kind != "websocket" or upgrade.request_index not in self._sockets:
-            return None
-        return WebSocketConnection(upgrade.request_index, upgrade.request_headers, upgrade.response_headers)
-
     @property
     def _transport(self) -> Transport:
-        return "http/1.1"
+        return "h2" if self._http.protocol == "h2" else "http/1.1"
 
     def _request(self, event: RequestDone, seen: list[LlmEvent]) -> None:
         self._asked = True
         self._host = header(event.headers, "host")[:_MAX_HOST]
         self._target = event.target
-        if event.method in ("GET", "CONNECT") and _RESPONSES_SOCKET.search(event.target):
+        if _is_socket(event.method, event.target):
             self._open(event, seen)
             return
         answer = _answer_of(event.method, event.target)
@@ -164,7 +156,6 @@ class LlmConnection:
         return call
 
     def _open(self, event: RequestDone, seen: list[LlmEvent]) -> None:
-        """A socket may be opened: GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
         if len(self._sockets) >= MAX_SOCKETS:
             seen += self._sockets.pop(next(iter(self._sockets))).over(event.ts)
         traceparent = trace_context(header(event.headers, "traceparent"))
@@ -297,7 +288,16 @@ class LlmConnection:
 
 
 def _is_wanted(method: str, target: str) -> bool:
-    return api_of_path(method, target) is not None or _answer_of(method, target) is not None
+    return (
+        api_of_path(method, target) is not None
+        or _answer_of(method, target) is not None
+        or _is_socket(method, target)
+    )
+
+
+def _is_socket(method: str, target: str) -> bool:
+    """May a request open a socket that is read? GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
+    return method in ("GET", "CONNECT") and _RESPONSES_SOCKET.search(target) is not None
 
 
 def _answer_of(method: str, target: str) -> re.Match[str] | None:
