@@ -152,13 +152,7 @@ class Session:
             case e.FileState():
                 self._file_state(event)
             case e.LlmCall():
-                known = self.calls.get(event.call)
-                if known is None or event.attempt >= known.attempt:
-                    self.calls[event.call] = event
-                self.tries[event.call, event.ts] = event
-                self._started(event.request_ts)
-                if not event.complete:
-                    self.coverage.broken_calls.append(event)
+                self._call(event)
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():
@@ -188,6 +182,15 @@ class Session:
         if self.start is None:
             self.start = self.coverage.start = event
             self.tree.start(event.process, event.ts)
+
+    def _call(self, event: e.LlmCall) -> None:
+        known = self.calls.get(event.call)
+        if known is None or event.attempt >= known.attempt:
+            self.calls[event.call] = event
+        self.tries[event.call, event.ts] = event
+        self._started(event.request_ts)
+        if not event.complete:
+            self.coverage.broken_calls.append(event)
 
     def _exec(self, event: e.Exec) -> None:
         self.tree.exec(event)

@@ -175,6 +175,7 @@ class ResponsesSocket:
         if kind == "error" and call.begun and "sequence_number" not in data:
             # No event of the answer that is being made: the latest request was refused.
             call = waiting[-1]
+        call.begun = True
         done = call.answer.message(event.data)
         if call.answer.size > MAX_BODY:
             call.answer.damaged()
@@ -204,12 +205,11 @@ class ResponsesSocket:
             self._answers.told(response.response_id)
         if call.prewarm and not response.text and not response.tool_calls:
             return
-        begun = call.begun or cause is None
         call.cancelled = call.cancelled or self._answers.cancelled(call.ident)
         over = call.over(
             ts,
-            status=status if begun else 0,
-            response=response if begun else None,
+            status=status if call.begun else 0,
+            response=response if call.begun else None,
             complete=complete,
             gap=call.missing,
             size=call.answer.size,
