@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache, partial
 from importlib import resources
+from typing import NamedTuple
 
 import msgspec
+from ahocorasick_rs import AhoCorasick
 
 #: flags whose next argument is a credential, and those whose next argument is NAME:PASSWORD, for argv
 _SECRET_FLAG = re.compile(
-    r"--?(?:[a-z0-9-]*-)?(?:token|password|passwd|secret|api-key|apikey|access-key)", re.IGNORECASE
+    r"--?(?:[a-z0-9-]*-)?(?:token|password|passwd|passphrase|secret|api-key|apikey|access-key|secret-key|account-key|cookie)",
+    re.IGNORECASE | re.ASCII,
 )
-
-
+#: what stands where a credential stood, and fewer characters than any credential has
+_REMOVED = re.compile(r"\[[a-z-]{3,40}\]")
+_SHORTEST = 3
 _USER_FLAG = frozenset({"-u", "--user", "--proxy-user"})
 _USER = re.compile(r"([A-Za-z][^:]{0,80}:).+", re.DOTALL)
+
+#: a text of more characters is looked at near needs only; how far before a need a match may begin, and how far
+#: after one it is known to be a match
+_LONG = 4096
+_BACK = 320
+_AHEAD = 1024
 
 
 class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +40,12 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     needs: tuple[str, ...]
     pattern: str
     examples: tuple[str, ...]
+    keeps: tuple[str, ...]
+
+    @property
+    def compiled(self) -> re.Pattern[str]:
+        """The pattern. ASCII classes: no letter of another script passes for one of a key, or for its border."""
+        return re.compile(self.pattern, re.ASCII)
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,18 +60,85 @@ def credentials() -> tuple[Credential, ...]:
 
 
 @cache
-def _compiled() -> tuple[tuple[re.Pattern[str], str, tuple[str, ...]], ...]:
-    return tuple((re.compile(row.pattern), row.name, row.needs) for row in credentials())
+def _compiled(row: Credential) -> re.Pattern[str]:
+    """Compiled when a text needs it first: to compile all of them would delay the start."""
+    return row.compiled
+
+
+class _Index(NamedTuple):
+    """All needs of all rows as one automaton: what a text holds is known after one pass over it."""
+
+    needs: AhoCorasick
+    #: for each need, by its number in the automaton, the rows that have it
+    rows: tuple[tuple[int, ...], ...]
+
+
+@cache
+def _index() -> _Index:
+    rows_of: dict[str, list[int]] = {}
+    for number, row in enumerate(credentials()):
+        for need in row.needs:
+            rows_of.setdefault(need, []).append(number)
+    return _Index(AhoCorasick(rows_of), tuple(map(tuple, rows_of.values())))
 
 
 def redact(text: str) -> str:
     """``text`` without credentials; the same object where it has none."""
-    for pattern, name, needs in _compiled():
-        for need in needs:
-            if need in text:
-                text = pattern.sub(partial(_named, name), text)
-                break
+    near = _near(text)
+    for number, row in enumerate(credentials() if near else ()):
+        if number not in near:
+            continue
+        shown = _without(row, text, near[number])
+        if shown != text:
+            text, near = shown, _near(shown)
     return text
+
+
+def _near(text: str) -> dict[int, list[int]]:
+    """The rows whose needs ``text`` holds, and where; nowhere in particular in a short text."""
+    index = _index()
+    near: dict[int, list[int]] = {}
+    lower = text.lower()
+    places = len(text) > _LONG and len(lower) == len(text)  # else a place in the one is none in the other
+    for need, start, _end in index.needs.find_matches_as_indexes(lower, overlapping=True):
+        for row in index.rows[need]:
+            found = near.setdefault(row, [])
+            if places:
+                found.append(start)
+    return near
+
+
+def _without(row: Credential, text: str, near: list[int]) -> str:
+    """``text`` without what the row names: looked for around places where a need stands, if any are given."""
+    pattern = _compiled(row)
+    if not near:
+        return pattern.sub(partial(_named, row.name), text)
+    pieces: list[str] = []
+    last = 0
+    for begin, end in _windows(near):
+        position = max(begin, last)
+        # A match is found by its beginning, then taken whole, however far it goes beyond the window.
+        while position < end and (found := pattern.search(text, position, end)) is not None:
+            match = pattern.match(text, found.start())
+            if match is None:  # what follows the window makes it none
+                position = found.start() + 1
+                continue
+            pieces += (text[last : match.start()], _named(row.name, match))
+            position = last = match.end()
+    return "".join((*pieces, text[last:]))
+
+
+def _windows(near: list[int]) -> Iterator[tuple[int, int]]:
+    """Where a match may begin and be seen to, around these places; windows do not overlap."""
+    begin, end = 0, -1
+    for position in sorted(near):
+        if position - _BACK > end:
+            if end >= 0:
+                yield begin, end
+            begin = max(0, position - _BACK)
+        end = position + _AHEAD
+    if end >= 0:
+        yield begin, end
 
 
 def redact_path(path: str) -> str:
@@ -64,7 +148,12 @@ def redact_path(path: str) -> str:
 
 
 def _named(name: str, match: re.Match[str]) -> str:
-    return f"{match.groupdict().get('keep') or ''}[{name}]"
+    """What stays, and the name. A pattern with several forms has a ``keep`` of its own in each."""
+    kept = next((text for group, text in match.groupdict().items() if group.startswith("keep") and text), "")
+    removed = _REMOVED.match(match.group(), len(kept))
+    if removed is not None and match.end() - match.start() - removed.end() < _SHORTEST:
+        return match.group()  # an earlier row was here
+    return f"{kept}[{name}]"
 
 
 def redact_argv(argv: tuple[str, ...]) -> tuple[str, ...]:
