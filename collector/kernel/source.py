@@ -11,7 +11,7 @@ import re
 import resource
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from threading import Thread
@@ -174,15 +174,25 @@ class KernelSource:
                     missing.append(tracepoint)
         return missing
 
-    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> None:
-        """Probes ``functions`` (name -> file offset) of ``binary``, all or none. Raises KernelError."""
-        returns = [offset for name, offset in functions.items() if TLS_FUNCTIONS[name].returns]
+    def attach_tls(
+        self,
+        binary: bytes,
+        functions: Mapping[str, tuple[int, ...]],
+        library: str,  # noqa: ARG002 - all interfaces are alike so far
+    ) -> None:
+        """Probes ``functions`` (name -> file offsets) of ``binary``, all or none. Raises KernelError.
+
+        ``library`` says whose functions they are (collector/tls/discover.py); all have OpenSSL's interface so far.
+        """
+        returns = [
+            offset for name, places in functions.items() if TLS_FUNCTIONS[name].returns for offset in places
+        ]
         links: list[Link | MultiLink] = []
         try:
             # Returns first: an entry without its return would leave notes behind.
             links.extend(self._uprobes(TLS_RETURN, binary, returns, at_return=True))
-            for name, offset in functions.items():
-                links.extend(self._uprobes(TLS_FUNCTIONS[name].program, binary, [offset], at_return=False))
+            for name, places in functions.items():
+                links.extend(self._uprobes(TLS_FUNCTIONS[name].program, binary, places, at_return=False))
         except KernelError:
             for link in links:
                 link.close()
@@ -190,7 +200,7 @@ class KernelSource:
         self._links += links
 
     def _uprobes(
-        self, program: str, binary: bytes, offsets: list[int], *, at_return: bool
+        self, program: str, binary: bytes, offsets: Sequence[int], *, at_return: bool
     ) -> Iterator[Link | MultiLink]:
         """Each link as it is made."""
         if not self._multi:
