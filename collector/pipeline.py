@@ -226,7 +226,7 @@ class SessionPipeline:
             self._session,
             connection.process,
             str(connection.ssl),
-            str(connection.generation),
+            f"{connection.generation}.{connection.life}" if connection.life else str(connection.generation),
             str(index),
         )
 
@@ -259,6 +259,7 @@ class SessionPipeline:
                 transport=seen.transport,
                 fate=seen.fate,
                 attempt=attempt,
+                tls=connection.library,
             )
         )
         # An agent that got an error after a tool call may not make it, and nothing tells: its absence is no evidence.

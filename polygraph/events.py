@@ -307,6 +307,8 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     fate: Fate = "answered"
     #: which try of the call, from 1
     attempt: int = 1
+    #: the TLS library that it went through: ``openssl``, ``boringssl``, ``rustls``, ``go``, ``gnutls``, ``nss``; else ``""``
+    tls: str = ""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
