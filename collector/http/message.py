@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collector.http.encoding import Decoder, EncodingError
 from collector.http.events import BodyPart, RequestDone, ResponseDone
+from collector.http.framing import STREAMED_TYPES
 from collector.http.head import Head
 
 
@@ -100,4 +101,4 @@ class Message:
 
 
 def _is_event_stream(head: Head) -> bool:
-    return any(value.partition(";")[0].strip() == "text/event-stream" for value in head.all("content-type"))
+    return any(value.partition(";")[0].strip() in STREAMED_TYPES for value in head.all("content-type"))

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 
+import msgspec
+
 from collector.http.events import RESET_BY_CLIENT, Headers
-from collector.http.sse import SseEvent, SseParser
+from collector.http.framing import StreamFramer
+from collector.http.sse import SseEvent
 from collector.llm import openai_responses
 from collector.llm.detect import stream_parser
-from collector.llm.model import ModelResponse
+from collector.llm.model import ModelRequest, ModelResponse
 from collector.llm.seen import ResponseSeen
+from collector.llm.turns import named_answer
 from collector.llm.values import StreamParser, dumps, loads
 from polygraph.events import Api, Fate, Transport
 
@@ -27,7 +31,7 @@ class AnswerStream:
     """A streamed answer: events out of bytes, an answer out of events."""
 
     def __init__(self, api: Api) -> None:
-        self._events = SseParser()
+        self._events = StreamFramer()
         self._parser: StreamParser = stream_parser(api)
         self._whole = True
         self._before = 0
@@ -56,7 +60,7 @@ class AnswerStream:
     def resume(self, after: int | None) -> None:
         """The rest comes in another body, which was asked for from event ``after`` on (None: from the first)."""
         self._whole = self.whole
-        self._events = SseParser()
+        self._events = StreamFramer()
         self._before = self.size
         assert isinstance(self._parser, openai_responses.StreamParser)
         self._parser.resume(after)
@@ -64,7 +68,7 @@ class AnswerStream:
     @property
     def whole(self) -> bool:
         """Nothing of what came was left out."""
-        return self._whole and not self._events.overflowed
+        return self._whole and self._events.whole
 
     def result(self, ended: bool) -> tuple[ModelResponse, bool]:
         """The answer, and whether all of it was seen."""
@@ -73,7 +77,10 @@ class AnswerStream:
 
 
 class Call:
-    """What is known of a call whose answer is not over."""
+    """What is known of a call whose answer is not over.
+
+    ``api`` reads the answer; ``asked`` is None if the request was not read.
+    """
 
     def __init__(
         self,
@@ -85,10 +92,14 @@ class Call:
         size: int,
         traceparent: str | None,
         transport: Transport,
+        asked: ModelRequest | None = None,
     ) -> None:
         self.index = index
         self.request_ts = ts
         self.api: Api = api
+        self._asked_api: Api = asked.api if asked else api
+        self._model = asked.model if asked else ""
+        self._turn = asked.turn if asked else ""
         self.host = host
         self.request_bytes = size
         self.traceparent = traceparent
@@ -113,12 +124,17 @@ class Call:
         cause: str | None = None,
     ) -> ResponseSeen:
         """The answer is over. ``cause``: what ended it before its time, as ``ResponseDone`` has it."""
+        if response is not None:
+            # what only the request says: the model, and what calls without ids are called
+            if not response.model:
+                response = msgspec.structs.replace(response, model=self._model)
+            response = named_answer(response, self._turn)
         working = response is not None and response.finish in _WORKING and self.stream is None
         return ResponseSeen(
             index=self.index,
             ts=ts,
             request_ts=self.request_ts,
-            api=self.api,
+            api=response.api if response is not None else self._asked_api,
             host=self.host,
             status=status,
             response=response,

@@ -20,10 +20,11 @@ from collector.http.events import (
     WebSocketClosed,
     WebSocketMessage,
 )
+from collector.http.framing import is_streamed
 from collector.llm.answers import Answers
 from collector.llm.call import AnswerStream, Call, digest_of, header, is_success, trace_context
-from collector.llm.detect import api_of_path, detect, parse_response
-from collector.llm.model import ModelResponse
+from collector.llm.detect import STREAM_ARRAYS, api_of_path, detect, parse_response
+from collector.llm.model import ModelRequest, ModelResponse
 from collector.llm.responses_socket import ResponsesSocket
 from collector.llm.seen import LlmEvent, RequestSeen, ResponseSeen, Unreadable
 from collector.llm.values import loads
@@ -31,7 +32,6 @@ from polygraph.events import Api, Transport
 
 __all__ = ["LlmConnection", "LlmEvent", "RequestSeen", "ResponseSeen", "Unreadable"]
 
-_SSE_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:event|data|id|retry)?:")
 _RESPONSES_SOCKET = re.compile(r"/responses/?(?:\?|\Z)")
 _REALTIME_SOCKET = re.compile(r"/realtime/?(?:\?|\Z)")
 #: an answer of OpenAI Responses by its id: fetched (GET) or cancelled (POST)
@@ -126,12 +126,12 @@ class LlmConnection:
                 self._begin(event, api)
                 seen.append(Unreadable(cause="request_unreadable", ts=event.ts, host=self._host, missing=0))
             return
-        call = self._begin(event, api)
+        call = self._begin(event, api, request)
         seen.append(
             RequestSeen(
                 index=event.index,
                 ts=event.ts,
-                api=api,
+                api=request.api,
                 host=self._host,
                 request=request,
                 request_bytes=call.request_bytes,
@@ -143,7 +143,7 @@ class LlmConnection:
             )
         )
 
-    def _begin(self, event: RequestDone, api: Api) -> Call:
+    def _begin(self, event: RequestDone, api: Api, asked: ModelRequest | None = None) -> Call:
         call = self._calls[event.index] = Call(
             event.index,
             event.ts,
@@ -152,6 +152,7 @@ class LlmConnection:
             size=len(event.body),
             traceparent=trace_context(header(event.headers, "traceparent")),
             transport=self._transport,
+            asked=asked,
         )
         return call
 
@@ -207,7 +208,8 @@ class LlmConnection:
         response: ModelResponse | None = None
         complete = event.complete
         if is_success(event.status):
-            if call.stream is None and _SSE_START.match(event.body):  # served under another content type
+            if call.stream is None and is_streamed(event.body, arrays=call.api in STREAM_ARRAYS):
+                # served under another content type
                 call.stream = AnswerStream(call.api)
                 call.stream.feed(event.body)
             if call.stream is not None:

@@ -1,7 +1,7 @@
 """A scripted model behind TLS on loopback: :class:`Endpoint`.
 
-It answers every main request of the client with the next turn of a :class:`Script`, in whichever of the four
-APIs it was asked, streamed or not, and keeps what it was sent.
+It answers every main request of the client with the next turn of a :class:`Script`, in whichever API
+it was asked, streamed or not, and keeps what it was sent.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.agents import pki
+from tests.agents.frames import Frame
 from tests.agents.script import Answer, Script
-from tests.agents.wire import Event, Wire, body, events, streamed, wire_of
+from tests.agents.wire import Wire, body, content_type, events, streamed, wire_of
 
 Json = dict[str, Any]
 #: a request body may be this long; agents send well below a MiB
@@ -119,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         stream = streamed(wire, self.path, request)
         self.server.endpoint.record(self._request(sent, wire, stream, turn, 200))
         if stream:
-            self._stream(list(events(wire, answer, request, name)))
+            self._stream(content_type(wire), list(events(wire, answer, request, name)))
         else:
             self._send(200, json.dumps(body(wire, answer, request, name)).encode())
         self.server.endpoint.answered(answer)
@@ -160,9 +161,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def _stream(self, happenings: list[Event]) -> None:
+    def _stream(self, kind: str, happenings: list[Frame]) -> None:
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream; charset=utf-8")
+        self.send_header("content-type", kind)
         self.send_header("cache-control", "no-cache")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()

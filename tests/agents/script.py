@@ -71,6 +71,8 @@ class Answer:
     calls: tuple[ToolCall, ...] = ()
     release: str | None = None
     release_after: float = 1.0
+    #: False: the calls have no ids, where an API allows that
+    with_ids: bool = True
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ class ToolClient(Pinned, ABC):
     """A client whose model calls tools. Subclasses say what the tools are called."""
 
     shows_intents = True
+    #: whether its API gives the calls ids
+    with_ids = True
 
     @abstractmethod
     def call(self, action: Action, root: Path) -> ToolCall:
@@ -96,6 +98,7 @@ class ToolClient(Pinned, ABC):
                     tuple(self.call(action, root) for action in turn.actions),
                     turn.release,
                     turn.release_after,
+                    self.with_ids,
                 )
                 for turn in job.scenario.turns
             )

@@ -102,9 +102,10 @@ class QwenCode(_NodeClient):
 
 
 class GeminiCli(_NodeClient):
-    """Gemini CLI: Gemini generateContent, server-sent events."""
+    """Gemini CLI: Gemini generateContent, server-sent events, its calls without ids as those of Gemini 2.5."""
 
     name = "gemini-cli"
+    with_ids = False
     edit = "replace"
 
     @property
