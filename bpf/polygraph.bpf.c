@@ -6,6 +6,7 @@
 #include "file.h"
 #include "net.h"
 #include "tls.h"
+#include "plain.h"
 #include "uring.h"
 #include "enrol.h"
 

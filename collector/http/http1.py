@@ -118,11 +118,13 @@ class _Side:
 class Http1Connection:
     """Messages of one connection, from the bytes of both directions.
 
-    Which side is the client is told by which one begins with a request line. ``wanted(method, target)`` says
+    Which side is the client is told by which one begins with a request line. ``wanted(method, target, headers)`` says
     which exchanges' bodies are of interest; those of others are neither decoded nor kept (``body`` is empty).
     """
 
-    def __init__(self, wanted: Callable[[str, str], bool] = lambda _method, _target: True) -> None:
+    def __init__(
+        self, wanted: Callable[[str, str, Headers], bool] = lambda _method, _target, _headers: True
+    ) -> None:
         self._wanted = wanted
         self._sides: dict[Direction, _Side] = {"sent": _Side("sent"), "received": _Side("received")}
         #: requests whose response is not over: (index, method, message)
@@ -277,7 +279,7 @@ class Http1Connection:
             return
         if len(self._waiting) >= MAX_OUTSTANDING:
             raise HttpError("too_many_requests")
-        wanted = self._wanted(head.method, head.target)
+        wanted = self._wanted(head.method, head.target, head.headers)
         message = _Message(head, side.first_ts, self._requests, wanted)
         self._waiting.append((self._requests, head.method, message))
         self._requests += 1

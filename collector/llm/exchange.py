@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -140,11 +142,19 @@ class _Stream:
         return response, whole and (response.complete or response.error is not None)
 
 
+class Beside(NamedTuple):
+    """What else reads the messages of the connection: which exchanges it wants, and where their events go."""
+
+    wanted: Callable[[str, str, Headers], bool]
+    feed: Callable[[HttpEvent], None]
+
+
 class LlmConnection:
     """Calls of one connection. Requests that are no calls pass without an event, their bodies unread."""
 
-    def __init__(self) -> None:
-        self._http = Http1Connection(lambda method, target: api_of_path(method, target) is not None)
+    def __init__(self, beside: Beside | None = None) -> None:
+        self._beside = beside
+        self._http = Http1Connection(self._is_wanted)
         self._calls: dict[int, _Call] = {}
         self._host = ""
         self._target = ""
@@ -153,6 +163,11 @@ class LlmConnection:
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[LlmEvent]:
         """What ``data`` completes; ``missing`` bytes were lost just before it. Never raises."""
         return self._read(self._http.feed(direction, data, ts, missing))
+
+    def _is_wanted(self, method: str, target: str, headers: Headers) -> bool:
+        if api_of_path(method, target) is not None:
+            return True
+        return self._beside is not None and self._beside.wanted(method, target, headers)
 
     @property
     def held(self) -> int:
@@ -166,6 +181,8 @@ class LlmConnection:
     def _read(self, events: list[HttpEvent]) -> list[LlmEvent]:
         seen: list[LlmEvent] = []
         for event in events:
+            if self._beside is not None:
+                self._beside.feed(event)
             if isinstance(event, BodyPart):
                 self._part(event, seen)
             elif isinstance(event, RequestDone):
