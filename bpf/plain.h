@@ -10,7 +10,8 @@
  *
  * Who tells. Of a connection between two processes of the session one end tells both directions: the one that connected,
  * else the one that spoke or heard first (`plain_claims`). A pipe is told by those who write to it. So each byte is told
- * once. A stdio server's answers are joined with its requests by the identity of what it has as standard input.
+ * once. A stdio server's answers are joined with its requests by what a program had as standard input and output when it
+ * was executed (`plain_inputs`): servers move their descriptors away afterwards.
  *
  * Where. A hook of the socket layer tells what was moved (Linux 6.3, 6e6eda44b939), so reading a file costs nothing; before,
  * exits of the system calls do. Each connection counts the bytes of either direction, as in tls.h: what was not copied
@@ -51,6 +52,7 @@ struct pg_plain_end {
 	__u64 generation;
 	__u64 moved[2];
 	__u64 tried[2]; /* on trial: since the other direction was used */
+	__u64 standard_input;
 	__u32 kind;     /* enum pg_plain_kind */
 	__u8 wanted;    /* else nothing of it is told by this end */
 	__u8 json;
@@ -72,6 +74,14 @@ struct {
 	__type(key, struct pg_plain_key);
 	__type(value, __u64);
 } plain_claims SEC(".maps");
+
+/* (session, connection that is a program's standard output) -> the connection that is its standard input. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct pg_plain_key);
+	__type(value, __u64);
+} plain_inputs SEC(".maps");
 
 /* Generation -> enum pg_plain_choice, by user space. */
 struct {
@@ -156,10 +166,10 @@ PG_INLINE __u64 pg_pipe_connection(struct inode *inode)
 	return pg_mix(pg_number(inode) ^ PG_READ(inode, i_ino) << 40) | 1;
 }
 
-/* The connection that a process has as its standard input; 0: neither a pipe nor a Unix socket. */
-PG_INLINE __u64 pg_standard_input(struct task_struct *task)
+/* The connection that a process has as its descriptor `fd`; 0: neither a pipe nor a Unix socket. */
+PG_INLINE __u64 pg_plain_at(struct task_struct *task, int fd)
 {
-	struct file *file = pg_file_of(task, 0);
+	struct file *file = pg_file_of(task, fd);
 	struct inode *inode;
 	struct socket *socket;
 	struct sock *sk, *peer;
@@ -334,7 +344,7 @@ static long pg_plain_segment(__u32 index, struct pg_plain_copy *copy)
 	return 0;
 }
 
-/* Tells only that `missing` bytes went by, or what the standard input is. */
+/* Tells only that `missing` bytes went by. */
 PG_INLINE void pg_plain_tell(struct pg_plain_copy *copy)
 {
 	struct pg_plain record;
@@ -375,7 +385,7 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 	struct sock *peer = NULL;
 	struct pg_iovec first;
 	__u32 *choice, limit;
-	__u64 tried;
+	__u64 tried, *input;
 	bool known;
 
 	if (!mine || !use || !use->ino || !moved)
@@ -412,23 +422,19 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 			fresh.wanted = pg_plain_claim(mine->session, &fresh, peer);
 		if (fresh.wanted)
 			fresh.generation = __sync_fetch_and_add(&plain_generations, 1) + 1;
+		if (fresh.wanted && fresh.json) {
+			key.object = fresh.connection;
+			input = bpf_map_lookup_elem(&plain_inputs, &key);
+			fresh.standard_input = input ? *input : use->standard_output ? pg_plain_at(task, 0) : 0;
+			key.object = use->object;
+		}
 		/* Of two threads that are first at once, the one that was counts. */
 		if (end)
 			bpf_map_update_elem(&plain_ends, &key, &fresh, BPF_ANY);
 		else
 			pg_add(&plain_ends, &key, &fresh);
-		if (!fresh.wanted) {
-			if (fresh.json && use->standard_output) {
-				copy.session = mine->session;
-				copy.connection = fresh.connection;
-				copy.ino = fresh.ino;
-				copy.kind = fresh.kind;
-				copy.json = 1;
-				copy.standard_input = pg_standard_input(task);
-				pg_plain_tell(&copy);
-			}
+		if (!fresh.wanted)
 			return 0;
-		}
 		end = bpf_map_lookup_elem(&plain_ends, &key);
 		if (!end) {
 			pg_lose(session, PG_DIM_TLS, PG_LOSS_MAP);
@@ -461,7 +467,7 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 			copy.left = limit - tried;
 	}
 	copy.missing = moved - copy.left > 0xffffffff ? 0xffffffff : moved - copy.left;
-	copy.standard_input = use->standard_output ? pg_standard_input(task) : 0;
+	copy.standard_input = end->standard_input;
 	if (!copy.left) {
 		pg_plain_tell(&copy);
 		return 0;
@@ -613,6 +619,25 @@ int pg_on_pipe_write(struct syscall_trace_exit *ctx)
 	pg_plain_arguments(&use.bytes, regs, ctx->nr);
 	use.standard_output = ARG1 == 1;
 	return pg_plain_moved(ctx->ret, &use);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(pg_on_plain_exec, struct task_struct *task)
+{
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_plain_key key = {};
+	__u64 input;
+
+	if (!mine)
+		return 0;
+	input = pg_plain_at(task, 0);
+	if (!input)
+		return 0;
+	key.session = mine->session;
+	key.object = pg_plain_at(task, 1);
+	if (key.object && key.object != input)
+		bpf_map_update_elem(&plain_inputs, &key, &input, BPF_ANY);
+	return 0;
 }
 
 /* Who connects tells the connection, so it must be known before the other end hears anything. */

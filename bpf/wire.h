@@ -325,14 +325,13 @@ enum pg_plain_kind { PG_PLAIN_TCP = 0, PG_PLAIN_UNIX = 1, PG_PLAIN_PIPE = 2 };
 /* Map `plain_choices`, key: generation. What user space made of a connection; without a row it is on trial. */
 enum pg_plain_choice { PG_PLAIN_KEEP = 1, PG_PLAIN_LEAVE = 2 };
 
-/* Without a generation: another end tells the connection; this one tells what its standard input is. */
 struct pg_plain {
 	struct pg_hdr hdr;
 	__u64 connection;     /* the same at both ends; a pipe has one of its own */
 	__u64 generation;     /* counts uses of that number; unique on this host */
 	__u64 offset;         /* of data within this direction of this connection */
 	__u64 socket;         /* inode number of the socket or pipe, cf. pg_net.cookie */
-	__u64 standard_input; /* written to standard output: the connection that is the process's standard input */
+	__u64 standard_input; /* of JSON: what the program had as input that has this connection as standard output; 0: none */
 	__u32 data_len;       /* bytes that follow */
 	__u32 missing;        /* bytes of the call after data that were not copied */
 	__u8 kind;            /* enum pg_plain_kind */

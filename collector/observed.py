@@ -129,8 +129,6 @@ class ObservedSession:
         if isinstance(value, PlainClose):
             self._plain_over(self._plain.close(value), value.ts)
             return
-        if value.standard_input:
-            self._pipeline.joined(value.connection, value.standard_input, value.process)
         self._plain_chunks(self._plain.data(value))
 
     def take_choices(self) -> dict[int, bool]:

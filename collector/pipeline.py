@@ -194,7 +194,7 @@ class SessionPipeline:
         """The same of a connection without TLS: whether it is of interest; None: that is not known yet."""
         of = chunk.connection
         if of.json:
-            stream = Stream(of.connection, of.generation, chunk.direction)
+            stream = Stream(of.connection, of.generation, chunk.direction, of.standard_input)
             seen, speaks = self._stdio.feed(stream, chunk.data, chunk.ts, chunk.missing, chunk.process)
             self._calls(seen)
             return speaks
@@ -202,10 +202,6 @@ class SessionPipeline:
         followed = self._follow(key, chunk.ts, of)
         self._feed(key, followed, chunk.direction, chunk.data, chunk.ts, chunk.missing)
         return True if followed.wanted else False if followed.left else None
-
-    def joined(self, connection: int, standard_input: int, process: ProcessKey) -> None:
-        """``process`` writes ``connection`` as its standard output, and has ``standard_input``."""
-        self._calls(self._stdio.joins(connection, standard_input, process))
 
     def _follow(self, key: ConnectionKey, ts: int, plain: PlainConnection | None = None) -> _Followed:
         followed = self._connections.get(key)

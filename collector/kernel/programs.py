@@ -78,6 +78,7 @@ PROGRAMS: tuple[Program, ...] = (
         instead_of="pg_on_plain_sent",
     ),
     Program("pg_on_pipe_write", "tls", _exits("write", "writev")),
+    Program("pg_on_plain_exec", "tls"),
     Program("pg_on_plain_connect", "tls", _exits("connect")),
 )
 

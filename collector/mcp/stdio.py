@@ -1,8 +1,8 @@
 """MCP over standard input and output: messages of JSON-RPC, one a line (``basic/transports``, "stdio"). Pure.
 
 A client writes requests to the pipe or socket that its server has as standard input; the server writes the answers to
-its standard output. What joins the two is the kernel's word: whoever writes to its standard output is told with the
-identity of its standard input (bpf/plain.h). Without that word no answer is given to a question.
+its standard output. What joins the two is the word of the kernel, which notes what a program had as input and output when
+it was executed (bpf/plain.h). Without that word no answer is given to a question.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ MAX_EARLY = 64
 
 
 class Stream(NamedTuple):
-    """One direction of one use of a connection."""
+    """One direction of one use of a connection. ``standard_input``: the connection that its writer reads, or 0."""
 
     connection: int
     generation: int
     direction: Direction
+    standard_input: int = 0
 
 
 class _Response(NamedTuple):
     """An answer, as small as it may be kept. ``peer``: who wrote it, where that was seen."""
 
-    connection: int
-    direction: Direction
+    stream: Stream
     id: str
     answer: Answer
     ts: int
@@ -86,25 +86,7 @@ class StdioCalls:
         self._calls = Calls(digest)
         self._streams: OrderedDict[Stream, _Lines] = OrderedDict()
         self._held = 0
-        #: what a writer to a standard output has as standard input: connection -> connection
-        self._inputs: OrderedDict[int, int] = OrderedDict()
-        self._servers: OrderedDict[int, ProcessKey] = OrderedDict()
         self._early: deque[_Response] = deque(maxlen=MAX_EARLY)
-
-    def joins(self, connection: int, standard_input: int, process: ProcessKey) -> list[CallSeen]:
-        """``process`` writes ``connection`` as its standard output and has ``standard_input``."""
-        if not standard_input or standard_input == connection:
-            return []
-        if self._inputs.get(connection) == standard_input:
-            return []
-        self._inputs[connection] = standard_input
-        self._servers[connection] = process
-        for memory in (self._inputs, self._servers):
-            memory.move_to_end(connection)
-            if len(memory) > MAX_STREAMS:
-                memory.popitem(last=False)
-        early = [one for one in self._early if one.connection == connection]
-        return [seen for one in early for seen in self._again(one)]
 
     def feed(
         self, stream: Stream, data: bytes, ts: int, missing: int, process: ProcessKey
@@ -141,10 +123,8 @@ class StdioCalls:
     def _message(self, stream: Stream, message: Message, ts: int, process: ProcessKey) -> list[CallSeen]:
         sent = stream.direction == "sent"
         if not message.method:
-            peer = process if sent else None
             answer = self._calls.answer(message)
-            response = _Response(stream.connection, stream.direction, message.id or "", answer, ts, peer)
-            return self._response(response)
+            return self._response(_Response(stream, message.id or "", answer, ts, process if sent else None))
         seen = self._calls.asked(
             (stream.connection, stream.direction, message.id),
             message,
@@ -153,31 +133,24 @@ class StdioCalls:
             serves=not sent,
             transport="stdio",
         )
-        early = [
-            one
-            for one in self._early
-            if one.id == message.id and self._inputs.get(one.connection) == stream.connection
-        ]
-        for one in early[:1]:
-            seen += self._again(one._replace(ts=max(ts, one.ts)), one)
+        for one in self._early:
+            if one.id == message.id and one.stream.standard_input == stream.connection:
+                self._early.remove(one)
+                return seen + self._response(one._replace(ts=max(ts, one.ts)))
         return seen
-
-    def _again(self, response: _Response, kept: _Response | None = None) -> list[CallSeen]:
-        self._early.remove(kept or response)
-        return self._response(response)
 
     def _response(self, response: _Response) -> list[CallSeen]:
         """Of the conversation whose requests its writer reads; it waits for its question if that was not seen yet."""
-        _connection, direction, ident, answer, ts, peer = response
-        asked_on = self._inputs.get(response.connection)
+        stream, ident, answer, ts, peer = response
         # Last, both ways of one socket pair: what is answered went the other way.
-        other: Direction = "received" if direction == "sent" else "sent"
-        for key in (
-            (asked_on, "sent", ident),
-            (asked_on, "received", ident),
-            (response.connection, other, ident),
-        ):
-            found = self._calls.answered(key, answer, ts, peer or self._servers.get(response.connection))
+        other: Direction = "received" if stream.direction == "sent" else "sent"
+        asked: tuple[tuple[int, Direction], ...] = (
+            (stream.standard_input, "sent"),
+            (stream.standard_input, "received"),
+            (stream.connection, other),
+        )
+        for connection, direction in asked:
+            found = self._calls.answered((connection, direction, ident), answer, ts, peer)
             if found is not None:
                 return [found]
         self._early.append(response)

@@ -28,8 +28,7 @@ class PlainData(NamedTuple):
 
     ``direction`` 0: sent by the process that tells the connection, 1: received; ``asks``: the direction that requests
     of HTTP go in. ``missing``: bytes of the call after ``data`` that were not copied. ``standard_input``: the
-    connection that ``process`` has as its standard input, where it wrote to its standard output; else 0.
-    ``generation`` 0: another end tells the connection, and only ``standard_input`` is said.
+    connection that a program had as its standard input when it was executed with this one as standard output, else 0.
     """
 
     process: ProcessKey
@@ -64,6 +63,7 @@ class PlainConnection(NamedTuple):
     generation: int
     json: bool
     serves: bool
+    standard_input: int
 
 
 class PlainChunk(NamedTuple):
@@ -79,7 +79,6 @@ class PlainChunk(NamedTuple):
     ts: int
     missing: int
     process: ProcessKey
-    standard_input: int
 
 
 class _State:
@@ -106,12 +105,15 @@ class PlainStreams:
 
     def data(self, record: PlainData) -> list[PlainChunk]:
         """What a record adds: nothing if all of it was known, or while bytes before it may still come."""
-        if not record.generation:
-            return []
         state = self._states.get(record.generation)
         if state is None:
             made = PlainConnection(
-                record.process, record.connection, record.generation, record.json, record.asks == 1
+                record.process,
+                record.connection,
+                record.generation,
+                record.json,
+                record.asks == 1,
+                record.standard_input,
             )
             state = self._states[record.generation] = _State(made, record.socket)
             if len(self._states) > MAX_CONNECTIONS:
@@ -225,6 +227,4 @@ class PlainStreams:
 
 def _chunk(state: _State, record: PlainData, offset: int, data: bytes, missing: int) -> PlainChunk:
     direction = _DIRECTIONS[record.direction]
-    return PlainChunk(
-        state.connection, direction, offset, data, record.ts, missing, record.process, record.standard_input
-    )
+    return PlainChunk(state.connection, direction, offset, data, record.ts, missing, record.process)
