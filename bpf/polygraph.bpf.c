@@ -9,6 +9,7 @@
 #include "tls_rustls.h"
 #include "tls_go.h"
 #include "tls_other.h"
+#include "plain.h"
 #include "uring.h"
 #include "enrol.h"
 

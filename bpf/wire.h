@@ -35,6 +35,8 @@ enum pg_type {
 	PG_TLS_CLOSE = 15,
 	PG_URING = 16,
 	PG_CANDIDATE = 17, /* watch --auto: a process outside any session that may become one */
+	PG_PLAIN = 18, /* bytes of a connection that has no TLS */
+	PG_PLAIN_CLOSE = 19,
 };
 
 /* Every record begins with this. Times are CLOCK_BOOTTIME ns, pids those of the initial namespace. */
@@ -333,6 +335,33 @@ struct pg_tls_close {
 	__u64 generation;
 	__u32 library; /* enum pg_tls_library */
 	__u32 _pad;
+};
+
+enum pg_plain_kind { PG_PLAIN_TCP = 0, PG_PLAIN_UNIX = 1, PG_PLAIN_PIPE = 2 };
+
+/* Map `plain_choices`, key: generation. What user space made of a connection; without a row it is on trial. */
+enum pg_plain_choice { PG_PLAIN_KEEP = 1, PG_PLAIN_LEAVE = 2 };
+
+struct pg_plain {
+	struct pg_hdr hdr;
+	__u64 connection;     /* the same at both ends; a pipe has one of its own */
+	__u64 generation;     /* counts uses of that number; unique on this host */
+	__u64 offset;         /* of data within this direction of this connection */
+	__u64 socket;         /* inode number of the socket or pipe, cf. pg_net.cookie */
+	__u64 standard_input; /* of JSON: what the program had as input that has this connection as standard output; 0: none */
+	__u32 data_len;       /* bytes that follow */
+	__u32 missing;        /* bytes of the call after data that were not copied */
+	__u8 kind;            /* enum pg_plain_kind */
+	__u8 direction;       /* enum pg_tls_direction */
+	__u8 json;            /* it began as JSON, else as HTTP */
+	__u8 asks;            /* of HTTP: the direction that requests go in */
+	__u8 _pad[4];
+};
+
+struct pg_plain_close {
+	struct pg_hdr hdr;
+	__u64 connection;
+	__u64 generation;
 };
 
 /* An operation went through an io_uring that the probes of a dimension would have seen as a call. */

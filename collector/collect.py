@@ -39,6 +39,7 @@ from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, Loading, SourceSettings, Touch
 from collector.observed import Counted, ObservedSession
 from collector.pipeline import ContentLevel
+from collector.plain.streams import PlainClose, PlainData
 from collector.redact import redact_argv
 from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
@@ -240,6 +241,9 @@ class Collector:
                     handle, 0, wire.EnrolMode.PG_ENROL_PID
                 )  # what came in without it, by its parent
             events += session.round(until, counted, row)
+            for generation, wanted in session.take_choices().items():
+                choice = wire.PlainChoice.PG_PLAIN_KEEP if wanted else wire.PlainChoice.PG_PLAIN_LEAVE
+                self.source.choose(generation, choice)
             # The record that says so may be among the lost; the kernel's own count is not, but for runs it left out.
             session.idle = (
                 session.idle
@@ -325,6 +329,8 @@ class Collector:
                 session.kernel(value)
             elif isinstance(value, TlsData | TlsClose):
                 session.plaintext(value)
+            elif isinstance(value, PlainData | PlainClose):
+                session.plain(value)
             elif isinstance(value, SessionIdle):
                 session.idle = True
             elif isinstance(value, Uring):

@@ -21,6 +21,7 @@ from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.look import look_at, renamed_to, root_of
 from collector.pipeline import FileLook, SessionPipeline
+from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from polygraph.events import (
     AnyEvent,
@@ -29,6 +30,7 @@ from polygraph.events import (
     Exec,
     Exit,
     File,
+    Flow,
     Fork,
     Loss,
     Name,
@@ -76,6 +78,10 @@ class ObservedSession:
         self.spoke = False
         self._pipeline = SessionPipeline(start, key, self._look)
         self._streams = TlsStreams()
+        self._plain = PlainStreams()
+        #: by generation: whether a connection without TLS is of interest, as it was told last
+        self._chosen: OrderedDict[int, bool] = OrderedDict()
+        self._choices: dict[int, bool] = {}
         self._lost: dict[tuple[Dimension, str], int] = {}
         self._since = start.ts
         self._counted_since = start.ts
@@ -117,6 +123,33 @@ class ObservedSession:
             for connection in self._streams.close(value):
                 self._pipeline.closed(connection, value.ts)
 
+    def plain(self, value: PlainData | PlainClose) -> None:
+        """Bytes of a connection without TLS, or its end."""
+        self.spoke = True
+        if isinstance(value, PlainClose):
+            self._plain_over(self._plain.close(value), value.ts)
+            return
+        self._plain_chunks(self._plain.data(value))
+
+    def take_choices(self) -> dict[int, bool]:
+        """Connections without TLS, by generation, of which it became known whether they are of interest."""
+        choices, self._choices = self._choices, {}
+        return choices
+
+    def _plain_chunks(self, chunks: Iterable[PlainChunk]) -> None:
+        for chunk in chunks:
+            wanted = self._pipeline.plain(chunk)
+            generation = chunk.connection.generation
+            if wanted is not None and self._chosen.get(generation) is not wanted:
+                _put(self._chosen, generation, wanted)
+                self._choices[generation] = wanted
+
+    def _plain_over(self, over: tuple[list[PlainChunk], PlainConnection | None], ts: int) -> None:
+        chunks, connection = over
+        self._plain_chunks(chunks)
+        if connection is not None:
+            self._pipeline.plain_closed(connection, ts)
+
     def io_uring(self, value: Uring) -> None:
         """What went through a ring was seen by no probe, or may have been."""
         if value.opcode is None:
@@ -139,12 +172,14 @@ class ObservedSession:
     def round(self, until: int, counted: Counted, row: SessionRow | None) -> list[AnyEvent]:
         """What became known up to ``until``, closed by a Tick; empty if nothing did."""
         self.spoke = False
+        self._plain_chunks(self._plain.settle())
         self._counted(counted, until)
         self._losses(row, until)
         return self._pipeline.tick(until)
 
     def finish(self, now: int, counted: Counted, row: SessionRow | None) -> list[AnyEvent]:
         """The last events, SessionEnd among them."""
+        self._plain_chunks(self._plain.finish())
         self._counted(counted, now)
         self._losses(row, now)
         self._pipeline.finish(now)
@@ -235,6 +270,10 @@ class ObservedSession:
         elif isinstance(event, Exit):
             for connection in self._streams.exited(event.process):
                 self._pipeline.closed(connection, event.ts)
+            for over in self._plain.exited(event.process):
+                self._plain_over(over, event.ts)
+        elif isinstance(event, Flow) and event.closed:
+            self._plain_over(self._plain.closed(event.socket), event.ts)
 
     def _forked(self, process: ProcessKey, child: ProcessKey) -> None:
         """A child has its parent's mappings, until it executes something: that may have been told already."""

@@ -321,6 +321,49 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     tls: str = ""
 
 
+class McpCall(Event, frozen=True, tag="mcp_call"):
+    """A tool call over the Model Context Protocol. ``ts`` is when it was answered, or given up (not ``complete``).
+
+    ``process`` is the one whose side was seen: it called the tool (``side`` client), or serves it to a process that is
+    not of the session (server). Digests are keyed: of the id's JSON, of the arguments as compact JSON, and of the
+    result's text. A retry of a call that was not answered is the same call.
+    """
+
+    process: ProcessKey
+    side: Literal["client", "server"]
+    transport: Literal["stdio", "http"]
+    tool: str
+    request_ts: int
+    id_digest: str
+    arguments_digest: str
+    method: Literal["tools/call"] = "tools/call"
+    arguments_size: int = 0
+    result_digest: str = ""
+    result_size: int = 0
+    is_error: bool = False
+    complete: bool = True
+    #: the other side, where the session holds it and it is known
+    peer: ProcessKey | None = None
+
+
+class A2aMessage(Event, frozen=True, tag="a2a_message"):
+    """One operation of the Agent2Agent protocol, with its answer. Ids are the agents' own; no text.
+
+    ``state`` is the last state of the task that the answer told (``TASK_STATE_COMPLETED`` …).
+    """
+
+    process: ProcessKey
+    side: Literal["client", "server"]
+    method: str
+    request_ts: int
+    message_id: str = ""
+    task_id: str = ""
+    context_id: str = ""
+    state: str = ""
+    is_error: bool = False
+    complete: bool = True
+
+
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A program that a command line should start, after its wrappers were looked through.
 
@@ -498,6 +541,8 @@ AnyEvent = (
     | Flow
     | Name
     | LlmCall
+    | McpCall
+    | A2aMessage
     | Intent
     | ToolResult
     | Claim

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone
+from collector.http.events import (
+    ConnectionLost,
+    Direction,
+    HttpEvent,
+    RequestDone,
+    ResponseDone,
+    Wanted,
+    any_exchange,
+)
 from collector.http.frames import HEAD_SIZE, PREFACE, begins_frame
 from collector.http.head import HttpError, check_start, looks_like_response
 from collector.http.http1 import Http1Connection
@@ -14,7 +22,6 @@ from collector.http.upgrade import Inner, Upgrade
 from collector.http.websocket import WebSocketConnection
 
 Protocol = Literal["http/1.1", "h2", ""]
-Wanted = Callable[[str, str], bool]
 
 #: reads, and bytes of them, that are kept while none of them begins as HTTP does: a connection that was joined
 #: within a frame goes on with others
@@ -29,13 +36,11 @@ _TLS = 0x16
 class HttpConnection:
     """Messages of one connection of HTTP/1.1, HTTP/2 or WebSocket, from the bytes of both directions.
 
-    ``wanted(method, target)`` says which exchanges' bodies are of interest; those of others are neither decoded nor
+    ``wanted(method, target, headers)`` says which exchanges' bodies are of interest; those of others are neither decoded nor
     kept. ``first_index`` numbers the first request, ``depth`` says within how many tunnels the connection is.
     """
 
-    def __init__(
-        self, wanted: Wanted = lambda _method, _target: True, first_index: int = 0, depth: int = 0
-    ) -> None:
+    def __init__(self, wanted: Wanted = any_exchange, first_index: int = 0, depth: int = 0) -> None:
         self._wanted = wanted
         self._first_index = first_index
         self._depth = depth

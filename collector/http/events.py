@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 Direction = Literal["sent", "received"]
 Headers = tuple[tuple[str, str], ...]
+Wanted = Callable[[str, str, Headers], bool]
+"""``wanted(method, target, headers)``: are the bodies of this exchange of interest?"""
 
 #: cause of a message whose stream of HTTP/2 was reset by the client; one that the server reset has ``reset``
 RESET_BY_CLIENT = "reset_by_client"
@@ -113,3 +116,8 @@ class WebSocketClosed(msgspec.Struct, frozen=True, kw_only=True):
 WebSocketEvent = WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
 
 HttpEvent = RequestDone | ResponseDone | BodyPart | WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
+
+
+def any_exchange(_method: str, _target: str, _headers: Headers) -> bool:
+    """Every exchange is wanted."""
+    return True

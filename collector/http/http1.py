@@ -8,7 +8,6 @@ what is ambiguous there is given up with its cause.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import Literal
 
@@ -21,6 +20,8 @@ from collector.http.events import (
     HttpEvent,
     RequestDone,
     ResponseDone,
+    Wanted,
+    any_exchange,
 )
 from collector.http.head import (
     MAX_HEAD,
@@ -82,14 +83,14 @@ class _Side:
 class Http1Connection:
     """Messages of one connection, from the bytes of both directions.
 
-    Which side is the client is told by which one begins with a request line. ``wanted(method, target)`` says
+    Which side is the client is told by which one begins with a request line. ``wanted(method, target, headers)`` says
     which exchanges' bodies are of interest; those of others are neither decoded nor kept (``body`` is empty).
     ``first_index`` numbers the first request; ``inside`` gives the reader of what follows an upgrade.
     """
 
     def __init__(
         self,
-        wanted: Callable[[str, str], bool] = lambda _method, _target: True,
+        wanted: Wanted = any_exchange,
         first_index: int = 0,
         inside: Inside = lambda _upgrade: None,
     ) -> None:
@@ -258,7 +259,7 @@ class Http1Connection:
             return
         if len(self._waiting) >= MAX_OUTSTANDING:
             raise HttpError("too_many_requests")
-        wanted = self._wanted(head.method, head.target)
+        wanted = self._wanted(head.method, head.target, head.headers)
         message = Message(head, side.first_ts, self._requests, wanted)
         self._waiting.append((self._requests, head.method, message))
         self._requests += 1

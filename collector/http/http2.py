@@ -10,10 +10,9 @@ in the header blocks. Payloads of DATA are taken as they come; only header block
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum, auto
 
-from collector.http.events import ConnectionLost, Direction, Gap, HttpEvent
+from collector.http.events import ConnectionLost, Direction, Gap, HttpEvent, Wanted, any_exchange
 from collector.http.fields import FieldDecoder, Fields
 from collector.http.frames import (
     CONTINUATION,
@@ -87,7 +86,7 @@ class Http2Connection:
 
     def __init__(
         self,
-        wanted: Callable[[str, str], bool] = lambda _method, _target: True,
+        wanted: Wanted = any_exchange,
         first_index: int = 0,
         inside: Inside = lambda _upgrade: None,
     ) -> None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
 
-from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent
+from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
 from collector.http.head import Head, HttpError
 from collector.http.message import Message
@@ -79,7 +78,7 @@ _LOST = FieldSection(Head("", "", 0, False, ()), "", False, "gap")
 class Streams:
     """``wanted``, ``first_index`` and ``inside`` as for :class:`~collector.http.http2.Http2Connection`."""
 
-    def __init__(self, wanted: Callable[[str, str], bool], first_index: int, inside: Inside) -> None:
+    def __init__(self, wanted: Wanted, first_index: int, inside: Inside) -> None:
         self._wanted = wanted
         self._inside = inside
         #: the direction of requests, None until it is known
@@ -132,7 +131,9 @@ class Streams:
             return None
         if len(self._open) >= MAX_STREAMS:
             raise HttpError("too_many_requests")
-        wanted = section.cause is None and self._wanted(section.head.method, section.head.target)
+        wanted = section.cause is None and self._wanted(
+            section.head.method, section.head.target, section.head.headers
+        )
         request = _StreamMessage(section, first_ts, self._requests, wanted, bodiless=False)
         self._requests += 1
         self._latest = number

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from collector.kernel import wire
 from collector.kernel.container import container_id
 from collector.kernel.decode_net import address_of, decode_dns, decode_flow, decode_net, port_of
+from collector.plain.streams import PlainClose, PlainData, PlainKind
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileOp, Flow, Fork, Name, Net, ProcessKey
 from polygraph.reasons import DIMENSIONS, Dimension
@@ -22,8 +23,10 @@ FILE_OPS: tuple[FileOp, ...] = (
 )  # fmt: skip
 """Names of enum pg_file_op."""
 
+_PLAIN_KINDS: tuple[PlainKind, ...] = ("tcp", "unix", "pipe")
+
 # Plain numbers: an operation on an enum's member costs more than all the rest of a record.
-_TLS, _BEGIN = int(wire.Type.PG_TLS), int(wire.Type.PG_SESSION_BEGIN)
+_COPIED, _BEGIN = (int(wire.Type.PG_TLS), int(wire.Type.PG_PLAIN)), int(wire.Type.PG_SESSION_BEGIN)
 _RESOLVED, _DELETED = int(wire.FileFlag.PG_FILE_RESOLVED), int(wire.FileFlag.PG_FILE_DELETED)
 _MEMFD, _TRUNCATED = int(wire.FileFlag.PG_FILE_MEMFD), int(wire.FileFlag.PG_FILE_TRUNCATED)
 _SENSITIVE = int(wire.FileFlag.PG_FILE_SENSITIVE)
@@ -81,7 +84,18 @@ class Candidate(NamedTuple):
     port: int
 
 
-Value: TypeAlias = AnyEvent | SessionIdle | SessionBegin | Mapped | Uring | Candidate | TlsData | TlsClose
+Value: TypeAlias = (
+    AnyEvent
+    | SessionIdle
+    | SessionBegin
+    | Mapped
+    | Uring
+    | Candidate
+    | TlsData
+    | TlsClose
+    | PlainData
+    | PlainClose
+)
 
 
 class Record(NamedTuple):
@@ -130,7 +144,7 @@ def decode(raw: bytes, sessions: Mapping[int, str], sensitive: Sequence[str]) ->
     if decoder is None:
         raise DecodeError(f"record type {header.type} is unknown")
     # Plaintext is copied into one of three sizes of room (bpf/tls.h), so what is handed over may be longer.
-    fits = len(raw) == header.size or (header.type == _TLS and len(raw) > header.size)
+    fits = len(raw) == header.size or (header.type in _COPIED and len(raw) > header.size)
     if not fits or header.size < decoder.layout.size:
         raise DecodeError(f"{_what(header)}: {len(raw)} bytes came, at least {decoder.layout.size} are due")
     session = sessions.get(header.handle)
@@ -357,6 +371,33 @@ def _tls_library(number: int) -> str:
     return wire.TLS_LIBRARIES[number]
 
 
+def _plain(fields: _Fields, parts: _Parts, at: _Context) -> PlainData:
+    connection, generation, offset, socket, standard_input, length, missing, *small, _pad = fields
+    kind, direction, json, asks = small
+    if direction > 1 or asks > 1 or kind >= len(_PLAIN_KINDS):
+        raise ValueError(f"directions {direction}, {asks} of kind {kind}")
+    return PlainData(
+        process=at.process,
+        kind=_PLAIN_KINDS[kind],
+        connection=connection,
+        generation=generation,
+        direction=1 if direction else 0,
+        json=bool(json),
+        asks=1 if asks else 0,
+        offset=offset,
+        data=parts.bytes(length),
+        missing=missing,
+        socket=socket,
+        standard_input=standard_input,
+        ts=at.header.ts,
+    )
+
+
+def _plain_close(fields: _Fields, _parts: _Parts, at: _Context) -> PlainClose:
+    connection, generation = fields
+    return PlainClose(at.process, connection, generation, at.header.ts)
+
+
 def _uring(fields: _Fields, _parts: _Parts, at: _Context) -> Uring:
     opcode, dimension, _pad = fields
     if dimension >= len(DIMENSIONS):
@@ -391,6 +432,8 @@ _DECODERS: Mapping[int, _Decoder] = {
     wire.Type.PG_DNS: _Decoder(wire.DNS, _dns),
     wire.Type.PG_SNI: _Decoder(wire.SNI, _sni),
     wire.Type.PG_TLS: _Decoder(wire.TLS, _tls),
+    wire.Type.PG_PLAIN: _Decoder(wire.PLAIN, _plain),
+    wire.Type.PG_PLAIN_CLOSE: _Decoder(wire.PLAIN_CLOSE, _plain_close),
     wire.Type.PG_TLS_CLOSE: _Decoder(wire.TLS_CLOSE, _tls_close),
     wire.Type.PG_URING: _Decoder(wire.URING, _uring),
     wire.Type.PG_CANDIDATE: _Decoder(wire.CANDIDATE, _candidate),

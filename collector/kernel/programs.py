@@ -8,14 +8,14 @@ from polygraph.reasons import Dimension
 
 
 class Program(NamedTuple):
-    """One program of bpf/ and its hooks. Without ``tracepoints`` it attaches by its own section (tp_btf)."""
+    """One program of bpf/ and its hooks. Without ``tracepoints`` it attaches by its own section (tp_btf, raw_tp)."""
 
     name: str
     dimension: Dimension
     #: names under events/CATEGORY
     tracepoints: tuple[str, ...] = ()
-    #: hooks that some kernels lack, and whose absence hides nothing: the call itself is absent as well, or another
-    #: program takes over
+    #: hooks (the program's own name for that of its section) that some kernels lack, and whose absence hides nothing:
+    #: the call itself is absent as well, or another program takes over
     optional: frozenset[str] = frozenset()
     category: str = "syscalls"
     #: attached only where this program, of an earlier row, found none of its hooks
@@ -68,6 +68,18 @@ PROGRAMS: tuple[Program, ...] = (
     Program("pg_on_send", "network", _exits("sendto", "sendmsg", "sendmmsg")),
     Program("pg_on_receive", "network", _exits("recvfrom", "recvmsg")),
     Program("pg_on_socket_state", "network"),
+    # What has no TLS. The first two come with Linux 6.3; before, exits of the calls do their work.
+    Program("pg_on_plain_sent", "tls", optional=frozenset({"pg_on_plain_sent"})),
+    Program("pg_on_plain_received", "tls", optional=frozenset({"pg_on_plain_received"})),
+    Program(
+        "pg_on_plain_call",
+        "tls",
+        _exits("read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg"),
+        instead_of="pg_on_plain_sent",
+    ),
+    Program("pg_on_pipe_write", "tls", _exits("write", "writev")),
+    Program("pg_on_plain_exec", "tls"),
+    Program("pg_on_plain_connect", "tls", _exits("connect")),
 )
 
 

@@ -120,6 +120,7 @@ class KernelSource:
         self._request = self._object.map("request", wire.REQUEST.size)
         self._touched = self._object.map("touched", wire.TOUCH.size)
         self._watched = self._object.map("watched_files", 4)
+        self._choices = self._object.map("plain_choices", 4)
         sensitive = self._object.map("sensitive", wire.RULE.size)
         for index, row in enumerate(rules.rows):
             sensitive.set(_U32.pack(index), row)
@@ -161,8 +162,9 @@ class KernelSource:
         if not program.tracepoints:
             try:
                 self._links.append(self._object.attach(program.name))
-            except KernelError:
-                return [program.name]
+            except KernelError as error:
+                absent = program.name in program.optional and error.errno == errno.ENOENT
+                return [] if absent else [program.name]
             return []
         missing = []
         for tracepoint in program.tracepoints:
@@ -257,6 +259,10 @@ class KernelSource:
     def watch_file(self, dev: int, ino: int) -> None:
         """From now on an exec of this file makes a session. ``dev`` as stat(2) tells it."""
         self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(1))
+
+    def choose(self, generation: int, choice: int) -> None:
+        """What is to be done with a connection that has no TLS (wire.PlainChoice)."""
+        self._choices.set(_U64.pack(generation), _U32.pack(choice))
 
     def session(self, handle: int) -> SessionRow | None:
         """The kernel's row of a session."""

@@ -80,6 +80,12 @@ LAYOUTS: dict[str, Fields] = {
         ("direction", "B"), ("_pad", "3s"), ("library", "I"),
     ),
     "pg_tls_close": (*_HDR_OF, ("ssl", "Q"), ("generation", "Q"), ("library", "I"), ("_pad", "I")),
+    "pg_plain": (
+        *_HDR_OF, ("connection", "Q"), ("generation", "Q"), ("offset", "Q"), ("socket", "Q"), ("standard_input", "Q"),
+        ("data_len", "I"), ("missing", "I"), ("kind", "B"), ("direction", "B"), ("json", "B"), ("asks", "B"),
+        ("_pad", "4s"),
+    ),
+    "pg_plain_close": (*_HDR_OF, ("connection", "Q"), ("generation", "Q")),
     "pg_uring": (*_HDR_OF, ("opcode", "I"), ("dimension", "B"), ("_pad", "3s")),
     "pg_candidate": (*_HDR_OF, *_REMOTE, ("_pad", "I")),
     "pg_request": (("session", "Q"), ("target", "Q"), ("mode", "I"), ("enrolled", "I"), ("start", "Q")),
@@ -112,6 +118,8 @@ DNS = _compile("pg_dns")
 SNI = _compile("pg_sni")
 TLS = _compile("pg_tls")
 TLS_CLOSE = _compile("pg_tls_close")
+PLAIN = _compile("pg_plain")
+PLAIN_CLOSE = _compile("pg_plain_close")
 URING = _compile("pg_uring")
 CANDIDATE = _compile("pg_candidate")
 REQUEST = _compile("pg_request")
@@ -142,6 +150,8 @@ class Type(IntEnum):
     PG_TLS_CLOSE = 15
     PG_URING = 16
     PG_CANDIDATE = 17
+    PG_PLAIN = 18
+    PG_PLAIN_CLOSE = 19
 
 
 class Loss(IntEnum):
@@ -244,6 +254,21 @@ class TlsLibrary(IntEnum):
     PG_TLS_NSS = 6
 
 
+class PlainKind(IntEnum):
+    """enum pg_plain_kind"""
+
+    PG_PLAIN_TCP = 0
+    PG_PLAIN_UNIX = 1
+    PG_PLAIN_PIPE = 2
+
+
+class PlainChoice(IntEnum):
+    """enum pg_plain_choice"""
+
+    PG_PLAIN_KEEP = 1
+    PG_PLAIN_LEAVE = 2
+
+
 #: enum in wire.h -> its mirror
 ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_type": Type,
@@ -257,6 +282,8 @@ ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_net_op": NetOp,
     "pg_tls_direction": TlsDirection,
     "pg_tls_library": TlsLibrary,
+    "pg_plain_kind": PlainKind,
+    "pg_plain_choice": PlainChoice,
 }
 
 #: names of the causes of loss, in the order of enum pg_loss

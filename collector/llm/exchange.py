@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -14,9 +15,11 @@ from collector.http.events import (
     ConnectionLost,
     Direction,
     Gap,
+    Headers,
     HttpEvent,
     RequestDone,
     ResponseDone,
+    Wanted,
     WebSocketClosed,
     WebSocketMessage,
 )
@@ -42,14 +45,23 @@ _RESPONSES: Api = "openai.responses"
 _MAX_HOST = 255
 
 
+class Beside(NamedTuple):
+    """What else reads the messages of the connection: which exchanges it wants, and where their events go."""
+
+    wanted: Wanted
+    feed: Callable[[HttpEvent], None]
+
+
 class LlmConnection:
     """Calls of one connection. Requests that are no calls pass without an event, their bodies unread.
 
-    ``answers`` is what is known of the answers of the session that the connection belongs to.
+    ``answers`` is what is known of the answers of the session that the connection belongs to;
+    ``beside`` reads the same messages.
     """
 
-    def __init__(self, answers: Answers | None = None) -> None:
-        self._http = HttpConnection(_is_wanted)
+    def __init__(self, answers: Answers | None = None, beside: Beside | None = None) -> None:
+        self._beside = beside
+        self._http = HttpConnection(self._wants)
         self._answers = answers if answers is not None else Answers()
         self._calls: dict[int, Call] = {}
         self._sockets: dict[int, ResponsesSocket] = {}
@@ -60,6 +72,11 @@ class LlmConnection:
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[LlmEvent]:
         """What ``data`` completes; ``missing`` bytes were lost just before it. Never raises."""
         return self._read(self._http.feed(direction, data, ts, missing))
+
+    def _wants(self, method: str, target: str, headers: Headers) -> bool:
+        if _is_wanted(method, target):
+            return True
+        return self._beside is not None and self._beside.wanted(method, target, headers)
 
     @property
     def held(self) -> int:
@@ -73,6 +90,8 @@ class LlmConnection:
     def _read(self, events: Sequence[HttpEvent]) -> list[LlmEvent]:
         seen: list[LlmEvent] = []
         for event in events:
+            if self._beside is not None:
+                self._beside.feed(event)
             match event:
                 case BodyPart():
                     self._part(event, seen)

@@ -356,7 +356,7 @@ def test_nothing_raises_and_answers_are_answered_once(steps: list[tuple[str, byt
 
 
 def test_unwanted_bodies_are_not_kept() -> None:
-    connection = Http1Connection(lambda _method, target: target == "/wanted")
+    connection = Http1Connection(lambda _method, target, _headers: target == "/wanted")
     events = connection.feed("sent", GET, 1) + connection.feed("received", length(b"big"), 2)
     events += connection.feed("sent", GET.replace(b"/a", b"/wanted"), 3) + connection.feed(
         "received", length(b"x"), 4

@@ -17,6 +17,7 @@ PARTS = {
     "pg_dns": ("data_len",),
     "pg_sni": ("name_len",),
     "pg_tls": ("data_len",),
+    "pg_plain": ("data_len",),
 }
 
 HANDLE = 7
@@ -30,7 +31,7 @@ def address(family: int, raw: bytes = b"", port: int = 0, cid: int = 0, port32: 
     return {"family": family, "port": port, "cid": cid, "port32": port32, "addr": raw}
 
 
-def record(name: str, kind: wire.Type, *parts: bytes, **values: Any) -> bytes:
+def record(name: str, kind: wire.Type, /, *parts: bytes, **values: Any) -> bytes:
     """One record of struct ``name``. A dict stands for a nested struct."""
     fields: dict[str, Any] = {
         "hdr.type": kind, "hdr.ts": TS, "hdr.session": HANDLE, "hdr.seq": SEQ, "hdr.start": START,

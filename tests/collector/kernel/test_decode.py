@@ -23,6 +23,7 @@ from collector.kernel.decode import (
     decode,
 )
 from collector.kernel.wire import FileFlag, FileOp, Type
+from collector.plain.streams import PlainClose, PlainData
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.events import Exec, ExecFailed, Exit, File, Fork, Name
 from polygraph.text import from_bytes, to_bytes
@@ -246,7 +247,34 @@ def test_plaintext_in_a_larger_room(
     assert value_of(raw + b"X" * room) == TlsData(PROCESS, ssl, generation, way, offset, data, missing, TS)
 
 
+@pytest.mark.parametrize("room", [0, 500])
+@pytest.mark.parametrize(("kind", "name"), [(0, "tcp"), (1, "unix"), (2, "pipe")])
+def test_plaintext_without_tls(kind: int, name: str, room: int) -> None:
+    raw = record(
+        "pg_plain", Type.PG_PLAIN, b"{}", connection=2**64 - 1, generation=5, offset=6, missing=7, socket=8,
+        standard_input=9, kind=kind, direction=1, json=1, asks=1,
+    )  # fmt: skip
+    assert value_of(raw + b"X" * room) == PlainData(
+        PROCESS,
+        name,
+        2**64 - 1,
+        5,
+        1,
+        True,
+        1,
+        6,
+        b"{}",
+        7,
+        8,
+        9,
+        TS,  # type: ignore[arg-type]
+    )
+
+
 def test_small_records() -> None:
+    assert value_of(record("pg_plain_close", Type.PG_PLAIN_CLOSE, connection=5, generation=6)) == PlainClose(
+        PROCESS, 5, 6, TS
+    )
     assert value_of(record("pg_hdr", Type.PG_SESSION_IDLE)) == SessionIdle(PROCESS, TS)
     assert value_of(record("pg_session_begin", Type.PG_SESSION_BEGIN, origin=3)) == SessionBegin(
         PROCESS, TS, 3
@@ -296,6 +324,8 @@ WHOLE = [
     record("pg_tls_close", Type.PG_TLS_CLOSE),
     record("pg_uring", Type.PG_URING),
     record("pg_candidate", Type.PG_CANDIDATE, remote=address(2)),
+    record("pg_plain", Type.PG_PLAIN, b"abc"),
+    record("pg_plain_close", Type.PG_PLAIN_CLOSE),
 ]
 
 
@@ -325,7 +355,9 @@ def test_a_record_with_something_left_over_is_refused(raw: bytes) -> None:
         decode(resized(raw + b"\0", len(raw) + 1), SESSIONS, RULES)
 
 
-@pytest.mark.parametrize("raw", [raw for raw in WHOLE if wire.HDR.unpack_from(raw)[1] != Type.PG_TLS])
+@pytest.mark.parametrize(
+    "raw", [raw for raw in WHOLE if wire.HDR.unpack_from(raw)[1] not in (Type.PG_TLS, Type.PG_PLAIN)]
+)
 def test_only_plaintext_comes_in_a_larger_room(raw: bytes) -> None:
     with pytest.raises(DecodeError):
         decode(raw + b"\0", SESSIONS, RULES)
@@ -344,6 +376,9 @@ def test_only_plaintext_comes_in_a_larger_room(raw: bytes) -> None:
         (record("pg_net", Type.PG_NET, b"", op=4), "network operation 4"),
         (record("pg_net", Type.PG_NET, b"", error=-1), "errno -1"),
         (record("pg_tls", Type.PG_TLS, b"", direction=2), "direction 2"),
+        (record("pg_plain", Type.PG_PLAIN, b"", direction=2), "directions 2, 0"),
+        (record("pg_plain", Type.PG_PLAIN, b"", asks=3), "directions 0, 3"),
+        (record("pg_plain", Type.PG_PLAIN, b"", kind=3), "of kind 3"),
         (b"", "no header"),
     ],
 )
@@ -353,7 +388,7 @@ def test_values_that_cannot_be_are_refused_by_name(raw: bytes, told: str) -> Non
 
 
 def test_an_unknown_type_is_refused() -> None:
-    for kind in (0, 18, 65535):
+    for kind in (0, 20, 65535):
         with pytest.raises(DecodeError, match=f"type {kind} is unknown"):
             decode(record("pg_hdr", Type.PG_SESSION_IDLE, **{"hdr.type": kind}), SESSIONS, RULES)
 

@@ -1,0 +1,386 @@
+"""bpf/plain.h: what is said without TLS, byte for byte, told once, and nothing of others or of anything else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.collect import Collector
+from collector.kernel.programs import PROGRAMS
+from collector.kernel.source import SourceSettings
+from collector.launch import Launched
+from collector.observed import ObservedSession
+from collector.plain.streams import PlainClose, PlainData, PlainStreams
+from polygraph.events import AnyEvent, LlmCall, Net, StreamGap
+from tests.live.conftest import PREEMPTED, Gate, Observe, Seen
+from tests.live.model import model
+from tests.live.test_flood import TIGHT, Flooded, flooded, rings
+
+__all__ = ["flooded", "rings"]  # fixtures
+
+ROOT = Path(__file__).parents[2]
+#: PG_TRIAL_ANSWERED of bpf/plain.h
+ON_TRIAL = 1 << 20
+
+FAMILIES = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_UNIX, "model.sock")]
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> list[PlainData | PlainClose]:
+    """Records of connections without TLS as they reach a session."""
+    taken: list[PlainData | PlainClose] = []
+    original = ObservedSession.plain
+
+    def keep(self: ObservedSession, value: PlainData | PlainClose) -> None:
+        taken.append(value)
+        original(self, value)
+
+    monkeypatch.setattr(ObservedSession, "plain", keep)
+    return taken
+
+
+@pytest.fixture(params=FAMILIES, ids=["inet", "inet6", "unix"])
+def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """A model: (family, its port or path)."""
+    family, address = request.param
+    where = str(tmp_path / address) if family == socket.AF_UNIX else address
+    with model(family, where) as found:
+        yield request.node.callspec.id.split("-")[0], found
+
+
+def bytes_of(records: list[PlainData | PlainClose]) -> dict[tuple[int, str], bytes]:
+    """What each direction of each connection said. Fails where something is missing."""
+    streams, found = PlainStreams(), dict[tuple[int, str], bytes]()
+    for record in records:
+        if isinstance(record, PlainData):
+            for chunk in streams.data(record):
+                assert not chunk.missing
+                key = chunk.connection.generation, chunk.direction
+                found[key] = found.get(key, b"") + chunk.data
+    assert not streams.finish()
+    return found
+
+
+def calls(seen: Seen) -> list[tuple[str, int, bool, bool, int]]:
+    return [
+        (call.model, call.status, call.streamed, call.complete, call.output_tokens)
+        for call in seen.of(LlmCall)
+    ]
+
+
+# --- a local model -------------------------------------------------------------------------------------------
+
+#: asks twice over one connection, the second time streamed: `-c HTTPX inet|inet6|unix where`
+HTTPX = """
+import httpx, sys
+family, where = sys.argv[1:]
+transport = httpx.HTTPTransport(uds=where) if family == 'unix' else None
+host = {'inet': '127.0.0.1:' + where, 'inet6': '[::1]:' + where, 'unix': 'model'}[family]
+with httpx.Client(transport=transport, trust_env=False) as client:
+    for stream in (False, True):
+        body = {'model': 'local', 'stream': stream, 'messages': [{'role': 'user', 'content': 'hi'}]}
+        answer = client.post(f'http://{host}/v1/chat/completions', json=body)
+        assert answer.status_code == 200 and 'local' in answer.text
+"""
+#: the same, a connection for each: `-c URLLIB where`
+URLLIB = """
+import json, sys, urllib.request
+for stream in (False, True):
+    body = {'model': 'local', 'stream': stream, 'messages': [{'role': 'user', 'content': 'hi'}]}
+    url = f'http://{sys.argv[1]}/v1/chat/completions'
+    request = urllib.request.Request(url, json.dumps(body).encode(), {'Content-Type': 'application/json'})
+    assert b'local' in urllib.request.urlopen(request).read()
+"""
+NODE = """
+const http = require('http'), [family, where] = process.argv.slice(1);
+const of = {inet: {host: '127.0.0.1', port: where}, inet6: {host: '::1', port: where}, unix: {socketPath: where}};
+const at = of[family];
+const agent = new http.Agent({keepAlive: true, maxSockets: 1});
+const ask = stream => new Promise(done => {
+  const body = JSON.stringify({model: 'local', stream, messages: [{role: 'user', content: 'hi'}]});
+  const request = http.request({...at, agent, method: 'POST', path: '/v1/chat/completions',
+                                headers: {'content-type': 'application/json'}}, answer => {
+    let text = '';
+    answer.on('data', part => text += part).on('end', () => { if (!text.includes('local')) process.exit(1); done(); });
+  });
+  request.end(body);
+});
+ask(false).then(() => ask(true)).then(() => agent.destroy());
+"""
+BOTH = [("local", 200, False, True, 5), ("local", 200, True, True, 5)]
+
+
+def test_a_python_client(observe: Observe, serving: tuple[str, str]) -> None:
+    seen = observe([sys.executable, "-c", HTTPX, *serving])
+    assert seen.status == 0 and not seen.lost and not seen.of(StreamGap)
+    assert calls(seen) == BOTH
+    assert {call.process for call in seen.of(LlmCall)} == {seen.root}
+
+
+def test_a_node_client(observe: Observe, serving: tuple[str, str]) -> None:
+    node = shutil.which("node")
+    assert node is not None
+    seen = observe([node, "-e", NODE, *serving])
+    assert seen.status == 0 and not seen.lost and not seen.of(StreamGap)
+    assert calls(seen) == BOTH
+
+
+def test_a_client_of_the_standard_library(observe: Observe) -> None:
+    with model(socket.AF_INET, "127.0.0.1") as port:
+        seen = observe([sys.executable, "-c", URLLIB, f"127.0.0.1:{port}"])
+    assert seen.status == 0 and not seen.lost and not seen.of(StreamGap)
+    assert calls(seen) == BOTH
+
+
+def test_a_process_outside_asks_the_same_model(
+    observe: Observe, records: list[PlainData | PlainClose], gate: Gate
+) -> None:
+    with model(socket.AF_INET, "127.0.0.1") as port:
+
+        def ask(_events: list[AnyEvent]) -> None:
+            if not gate.is_open:
+                subprocess.run([sys.executable, "-c", URLLIB, f"127.0.0.1:{port}"], check=True)
+                gate.open()
+
+        seen = observe(["head", "-c1", gate.path], meanwhile=ask)
+    assert gate.is_open and not records and not seen.of(LlmCall)
+
+
+# --- told once, and no more than is wanted -------------------------------------------------------------------
+
+#: a server of the lineage and its client: `-c BOTH_ENDS inet|inet6|unix path`
+BOTH_ENDS = """
+import os, socket, sys
+from tests.live.model import model
+name, path = sys.argv[1:]
+family, address = {'inet': (socket.AF_INET, '127.0.0.1'), 'inet6': (socket.AF_INET6, '::1'),
+                   'unix': (socket.AF_UNIX, path)}[name]
+with model(family, address) as where:
+    pid = os.fork()
+    if not pid:
+        os.execv(sys.executable, [sys.executable, '-c', os.environ['CLIENT'], name, where])
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+@pytest.mark.parametrize("name", ["inet", "inet6", "unix"])
+def test_a_call_between_two_of_the_lineage_is_told_once(
+    observe: Observe, records: list[PlainData | PlainClose], tmp_path: Path, name: str
+) -> None:
+    """By the one that connected, whose process is the caller."""
+    env = {**os.environ, "CLIENT": HTTPX, "PYTHONPATH": str(ROOT)}
+    seen = observe([sys.executable, "-c", BOTH_ENDS, name, str(tmp_path / "socket")], env=env)
+    assert seen.status == 0 and not seen.lost
+    assert calls(seen) == BOTH
+    assert (
+        {record.process for record in records} == {call.process for call in seen.of(LlmCall)} != {seen.root}
+    )
+    assert len(bytes_of(records)) == 2
+
+
+def test_who_is_asked_from_outside_makes_no_call(observe: Observe, tmp_path: Path, gate: Gate) -> None:
+    """What the lineage answers to others is nothing that a model said to it."""
+    asked: list[int] = []
+    program = (
+        "import socket, sys\nfrom tests.live.model import model\n"
+        "with model(socket.AF_UNIX, sys.argv[1]):\n open(sys.argv[2]).read()\n"
+    )
+    path = str(tmp_path / "socket")
+
+    def ask(_events: list[AnyEvent]) -> None:
+        if not gate.is_open and gate.reached():
+            asked.append(subprocess.run([sys.executable, "-c", HTTPX, "unix", path], check=True).returncode)
+            gate.open()
+
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    seen = observe([sys.executable, "-c", program, path, gate.path], env=env, meanwhile=ask)
+    assert seen.status == 0 and asked == [0]
+    assert not seen.of(LlmCall) and not seen.of(StreamGap)
+
+
+def test_a_download_is_copied_in_part_only(observe: Observe, records: list[PlainData | PlainClose]) -> None:
+    """And a call over the same connection afterwards is read whole."""
+    program = HTTPX.replace(
+        "    for stream",
+        "    assert len(client.get(f'http://{host}/big').content) == 3000000\n    for stream",
+    )
+    with model(socket.AF_INET, "127.0.0.1") as port:
+        seen = observe([sys.executable, "-c", program, "inet", port])
+    assert seen.status == 0 and not seen.lost and not seen.of(StreamGap)
+    assert calls(seen) == BOTH
+    copied = sum(len(record.data) for record in records if isinstance(record, PlainData))
+    assert ON_TRIAL <= copied < ON_TRIAL + 10_000
+
+
+#: writes of what is no JSON and no HTTP, to a pipe, a socket pair, over TCP: `-c OTHERS port`
+OTHERS = """
+import os, socket, subprocess, sys
+reading, writing = os.pipe()
+one, other = socket.socketpair()
+client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+for said in (b'\\x16\\x03\\x01\\x02\\x00\\x01', b'SSH-2.0-x\\r\\n', b'*1\\r\\n$4\\r\\nPING', b'Content-Length: 5\\r\\n'):
+    os.write(writing, said), one.send(said), client.send(said)
+    os.read(reading, 100), other.recv(100)
+datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagram.sendto(b'GET / HTTP/1.1\\r\\n', ('127.0.0.1', 9))
+os.write(os.open(os.devnull, os.O_WRONLY), b'{"jsonrpc":"2.0"}')
+"""
+
+
+def test_of_anything_else_nothing_is_copied(observe: Observe, records: list[PlainData | PlainClose]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        seen = observe([sys.executable, "-c", OTHERS, str(listening.getsockname()[1])])
+    assert seen.status == 0 and not records
+
+
+def test_searching_files_makes_no_records(observe: Observe, records: list[PlainData | PlainClose]) -> None:
+    """Into a pipe, as an agent's tool does."""
+    seen = observe(
+        ["sh", "-c", f"grep -rn import {ROOT / 'collector'} | tail -n1; cat {ROOT}/bpf/*.h | wc -l"]
+    )
+    assert seen.status == 0 and not records
+
+
+def test_at_level_off_nothing_is_copied(records: list[PlainData | PlainClose]) -> None:
+    with model(socket.AF_INET, "127.0.0.1") as port, Collector("off", b"test key") as collector:
+        collector.start(sys.executable)
+        argv = [sys.executable, "-c", URLLIB, f"127.0.0.1:{port}"]
+        launched = Launched(argv)
+        session = collector.enrol(launched.pid, "run", argv, "/")
+        launched.release()
+        events: list[AnyEvent] = []
+        while not collector.ended(session):
+            events += collector.round(20)
+        events += collector.finish(session)
+        assert launched.wait() == 0
+    assert not records and not [event for event in events if isinstance(event, LlmCall)]
+    assert [event for event in events if isinstance(event, Net)]  # it was observed
+
+
+# --- every byte ----------------------------------------------------------------------------------------------
+
+WRITERS, WRITES, SIZE = 4, 2500, 100
+#: lines of JSON-RPC to one pipe by several processes at once, after the gate: `-c LINES gate`
+LINES = f"""
+import os, sys
+reading, writing = os.pipe()
+def line(writer, number):
+    head = '{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progress":' + str(writer * 10000 + number)
+    return (head.ljust({SIZE} - 3) + '}}}}\\n').encode()
+os.write(writing, line(9, 0))
+open(sys.argv[1]).read()
+for writer in range({WRITERS}):
+    if os.fork() == 0:
+        for number in range({WRITES}):
+            assert os.write(writing, line(writer, number)) == {SIZE}
+        os._exit(0)
+got = 0
+while got < {WRITERS * WRITES + 1} * {SIZE}:
+    got += len(os.read(reading, 65536))
+for _ in range({WRITERS}):
+    os.wait()
+"""
+
+
+@pytest.mark.parametrize("rings", [SourceSettings(), TIGHT], indirect=True, ids=["ample", "tight"])
+def test_each_write_was_delivered_or_counted(
+    flooded: Flooded,
+    rings: SourceSettings,
+    gate: Gate,
+    records: list[PlainData | PlainClose],
+    kernel: tuple[int, int],
+) -> None:
+    session = flooded.start(gate, LINES)
+    assert [len(record.data) for record in records if isinstance(record, PlainData)] == [SIZE]
+    flooded.let_go(session, gate)
+    flooded.finish(session)
+    lost = flooded.lost(session)
+    got = [record for record in records if isinstance(record, PlainData)]
+    assert (
+        len(got) + lost["tls"]
+        <= WRITERS * WRITES + 1
+        <= len(got) + lost["tls"] + flooded.missed(session)["tls"]
+    )
+    assert (lost["tls"] > 0) == (rings == TIGHT)
+    assert kernel >= PREEMPTED or not flooded.missed(session)["tls"]
+    assert all(len(record.data) == SIZE and not record.missing for record in got)
+    assert (
+        len({record.offset for record in got}) == len(got) and len({record.generation for record in got}) == 1
+    )
+    # What is missing shows in the stream as well, up to the last record that came.
+    streams, told, missing = PlainStreams(), Counter[bytes](), 0
+    chunks = [chunk for record in got for chunk in streams.data(record)] + streams.finish()
+    for chunk in chunks:
+        told[chunk.data] += 1
+        missing += chunk.missing
+    assert len(told) == len(got) == told.total()
+    assert missing == max(record.offset for record in got) + SIZE - len(got) * SIZE
+
+
+#: each size is one write over a socket pair, in one of the ways that there are: `-c WAYS`
+WAYS = """
+import os, socket, sys
+one, other = socket.socketpair()
+one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+other.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+def whole(size, at):
+    return (b'%08x' % at * (size // 8 + 1))[:size]
+def halves(data):
+    return [data[:len(data) // 2], data[len(data) // 2:]]
+sends = [lambda d: os.write(one.fileno(), d), lambda d: os.writev(one.fileno(), halves(d)), one.send,
+         lambda d: one.sendmsg(halves(d)), lambda d: one.sendmsg([d[:1], d[1:]])]
+def readv(size):
+    parts = [bytearray(size // 3 + 1) for _ in range(3)]
+    return os.readv(one.fileno(), parts)
+reads = [lambda s: len(os.read(one.fileno(), s)), readv, lambda s: len(one.recv(s)), lambda s: len(one.recvmsg(s)[0]),
+         lambda s: one.recvmsg_into([bytearray(s // 2), bytearray(s)])[0]]
+one.send(b'POST ')
+assert other.recv(5) == b'POST '
+for at, size in enumerate((1, 511, 512, 513, 4097, 16385, 60000)):
+    for way, (send, read) in enumerate(zip(sends, reads)):
+        data = whole(size, at * 10 + way)
+        assert send(data) == size
+        got = b''
+        while len(got) < size:
+            got += other.recv(1 << 20)
+        assert got == data
+        other.sendall(data)
+        assert one.recv(1, socket.MSG_PEEK) == data[:1]
+        left = size
+        while left:
+            left -= read(left)
+"""
+
+
+@pytest.mark.parametrize("fallback", [False, True], ids=["socket layer", "system calls"])
+def test_every_way_to_move_bytes(
+    fallback: bool, monkeypatch: pytest.MonkeyPatch, records: list[PlainData | PlainClose]
+) -> None:
+    """Byte for byte, and by the hooks of older kernels as well. What is only looked at (MSG_PEEK) was not read."""
+    if fallback:
+        older = tuple(one for one in PROGRAMS if one.name not in ("pg_on_plain_sent", "pg_on_plain_received"))
+        monkeypatch.setattr("collector.kernel.source.PROGRAMS", older)
+    with Collector("metadata", b"test key") as collector:
+        collector.start(sys.executable)
+        argv = [sys.executable, "-S", "-c", WAYS]
+        launched = Launched(argv)
+        session = collector.enrol(launched.pid, "run", argv, "/")
+        launched.release()
+        while not collector.ended(session):
+            collector.round(20)
+        collector.finish(session)
+        assert launched.wait() == 0
+    said = b"".join(
+        (b"%08x" % (at * 10 + way) * (size // 8 + 1))[:size]
+        for at, size in enumerate((1, 511, 512, 513, 4097, 16385, 60000))
+        for way in range(5)
+    )
+    assert sorted(bytes_of(records).values(), key=len) == [said, b"POST " + said]
