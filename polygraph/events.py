@@ -284,7 +284,8 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     complete: bool = True
     gap_bytes: int = 0
     traceparent: str | None = None
-    #: the TLS library that it went through: ``openssl``, ``boringssl``, ``rustls``, ``go``, ``gnutls``, ``nss``; else ``""``
+    #: the TLS library that it went through (``openssl``, ``boringssl``, ``rustls``, ``go``, ``gnutls``, ``nss``); ``""``
+    #: where it went through none
     tls: str = ""
 
 
