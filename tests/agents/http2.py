@@ -12,6 +12,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 
 from tests.agents.model import Asked, Model, Reply
+from tests.agents.wire import Event
 
 _RECEIVE = 65536
 
@@ -62,11 +63,7 @@ class _Connection:
         self.protocol.send_headers(
             number, [(":status", str(reply.status)), ("content-type", kind), *reply.headers]
         )
-        if reply.events is None:
-            half = len(reply.content) // 2
-            stream.parts.append(reply.content[:half] if reply.cut else reply.content)
-        else:
-            stream.parts.extend(event.encode() for event in reply.sent_events)
+        stream.parts.extend([reply.content] if reply.events is None else map(Event.encode, reply.events))
 
     def flush(self) -> None:
         """Send of every answer what the windows of the client allow."""

@@ -63,7 +63,7 @@ def _answer(link: ssl.SSLSocket, protocol: WSConnection, model: Model, reply: Re
         error = {"type": "error", "status": reply.status, **json.loads(reply.content)}
         link.sendall(protocol.send(TextMessage(json.dumps(error))))
         return True
-    for event in reply.sent_events:
+    for event in reply.events:
         link.sendall(protocol.send(TextMessage(event.data)))
     if reply.cut:
         link.shutdown(socket.SHUT_RDWR)

@@ -11,7 +11,7 @@ from tests.agents.clients.store import pins
 from tests.agents.model import Transport, has_tools
 from tests.agents.project import Project
 from tests.agents.scenarios import Scenario
-from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Write
+from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Trouble, Turn, Write
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -59,6 +59,10 @@ class Client(Protocol):
         """The protocols that the endpoint offers to it in the TLS handshake."""
 
     @property
+    def fatal(self) -> frozenset[Trouble]:
+        """The troubles of a service that it does not come through by itself: they are left out of its script."""
+
+    @property
     def shows_intents(self) -> bool:
         """Whether it calls tools in the API's own form; False: its shell commands are in the text."""
 
@@ -84,11 +88,17 @@ class Pinned:
     name: str
     transport: Transport = "http/1.1"
     offers: tuple[str, ...] = ("h2", "http/1.1")
+    fatal: frozenset[Trouble] = frozenset()
 
     @property
     def package(self) -> str:
         """See :class:`Client`."""
         return self.name
+
+    def answer(self, turn: Turn, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
+        """``turn`` in the client's own words."""
+        troubles = tuple(trouble for trouble in turn.troubles if trouble not in self.fatal)
+        return Answer(text, calls, turn.release, turn.release_after, turn.thinking, troubles)
 
     @property
     def version(self) -> str:
@@ -110,14 +120,7 @@ class ToolClient(Pinned, ABC):
         root = job.project.root
         return Script(
             tuple(
-                Answer(
-                    turn.text,
-                    tuple(self.call(action, root) for action in turn.actions),
-                    turn.release,
-                    turn.release_after,
-                    turn.thinking,
-                    turn.troubles,
-                )
+                self.answer(turn, turn.text, tuple(self.call(action, root) for action in turn.actions))
                 for turn in job.scenario.turns
             )
         )
