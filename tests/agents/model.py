@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.agents.frames import SSE, Frame
 from tests.agents.script import Answer, Script, Trouble
-from tests.agents.wire import Event, Wire, body, events, prewarmed, streamed, wire_of
+from tests.agents.wire import Wire, body, content_type, events, prewarmed, streamed, wire_of
 
 Json = dict[str, Any]
 Transport = Literal["http/1.1", "h2", "websocket"]
@@ -62,11 +63,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent: ``events``, or ``content`` whole. ``cut``: no end follows, the connection breaks off."""
+    """What is sent: ``events``, or ``content`` whole; ``kind`` is its content type.
+
+    ``cut``: no end follows, the connection breaks off.
+    """
 
     status: int
     content: bytes = b""
-    events: tuple[Event, ...] | None = None
+    events: tuple[Frame, ...] | None = None
+    kind: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     cut: bool = False
     answer: Answer | None = None
@@ -152,7 +157,7 @@ class Model:
         except ValueError:
             return self._kept(asked, _error(400, "invalid_request", "no JSON"), None, None)
         if asked.transport == "websocket" and request.get("generate") is False:
-            return self._kept(asked, Reply(200, events=tuple(prewarmed(request))), wire, None)
+            return self._kept(asked, Reply(200, events=tuple(prewarmed(request)), kind=SSE), wire, None)
         answer, turn, name, trouble = self._next_answer(request, asked.body)
         if trouble == "rate_limited":
             reply = _error(429, "rate_limit_error", _BUSY, retry_after="1")
@@ -162,7 +167,9 @@ class Model:
         elif asked.transport == "websocket" or streamed(wire, asked.path, request):
             happened = tuple(events(wire, answer, request, name))
             end = {"dropped": _FIRST_WORDS, "cut": len(happened) // 2}.get(trouble or "")
-            reply = Reply(200, events=happened[:end], cut=end is not None, answer=answer)
+            reply = Reply(
+                200, events=happened[:end], kind=content_type(wire), cut=end is not None, answer=answer
+            )
         else:
             content = json.dumps(body(wire, answer, request, name)).encode()
             end = {"dropped": _FIRST_WORDS, "cut": len(content) // 2}.get(trouble or "")

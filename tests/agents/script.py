@@ -83,6 +83,8 @@ class Answer:
     release_after: float = 1.0
     thinking: str = ""
     troubles: tuple[Trouble, ...] = ()
+    #: False: the calls have no ids, where an API allows that
+    with_ids: bool = True
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ class Pinned:
     transport: Transport = "http/1.1"
     offers: tuple[str, ...] = ("h2", "http/1.1")
     fatal: frozenset[Trouble] = frozenset()
+    #: whether its API gives the calls ids
+    with_ids = True
 
     @property
     def package(self) -> str:
@@ -98,7 +100,9 @@ class Pinned:
     def answer(self, turn: Turn, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
         """``turn`` in the client's own words."""
         troubles = tuple(trouble for trouble in turn.troubles if trouble not in self.fatal)
-        return Answer(text, calls, turn.release, turn.release_after, turn.thinking, troubles)
+        return Answer(
+            text, calls, turn.release, turn.release_after, turn.thinking, troubles, with_ids=self.with_ids
+        )
 
     @property
     def version(self) -> str:
