@@ -49,11 +49,19 @@ class _Uprobes:
         self._multi = multi
         self.links: list[Link | uprobe_multi.MultiLink] = []
 
-    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> None:
+    def attach_tls(
+        self,
+        binary: bytes,
+        functions: Mapping[str, tuple[int, ...]],
+        library: str,  # noqa: ARG002 - a floor has one program for all
+    ) -> None:
         """Probes the same offsets in the same way."""
-        returns = [offset for name, offset in functions.items() if TLS_FUNCTIONS[name].returns]
+        returns = [
+            offset for name, places in functions.items() if TLS_FUNCTIONS[name].returns for offset in places
+        ]
         self._probe("floor_return", binary, returns, at_return=True)
-        self._probe("floor_entry", binary, list(functions.values()), at_return=False)
+        entries = [offset for places in functions.values() for offset in places]
+        self._probe("floor_entry", binary, entries, at_return=False)
 
     def _probe(self, program: str, binary: bytes, offsets: list[int], *, at_return: bool) -> None:
         if self._multi:

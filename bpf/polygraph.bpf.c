@@ -6,6 +6,9 @@
 #include "file.h"
 #include "net.h"
 #include "tls.h"
+#include "tls_rustls.h"
+#include "tls_go.h"
+#include "tls_other.h"
 #include "uring.h"
 #include "enrol.h"
 

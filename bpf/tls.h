@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * tls.h: plaintext at the TLS library (OpenSSL and those that keep its interface), of enrolled lineages only.
+ * tls.h: plaintext at the TLS library, of enrolled lineages only: what all libraries share, and the programs of those
+ * with OpenSSL's interface. tls_rustls.h, tls_go.h and tls_other.h have the programs of the others.
  *
  * User space attaches these programs to file offsets it has checked (collector/tls/). A function notes its
  * arguments on entry; what it moved is known when it returns. One note per thread: a function of the family that
  * calls another one of it is told once, by the inner one, and a return that never came is overwritten.
  *
- * Each connection (process, address of its SSL) counts the bytes of either direction, so a chunk that found no
+ * Each connection (process, address of its object) counts the bytes of either direction, so a chunk that found no
  * room in the ring leaves a hole that user space can see.
  */
 #ifndef POLYGRAPH_TLS_H
@@ -62,33 +63,39 @@ PG_INLINE int pg_tls_enter(__u64 ssl, __u64 buffer, __u64 moved, __u64 direction
 
 struct pg_tls_copy {
 	struct pg_tls_key key;
-	struct pg_lineage lineage;
+	__u64 session;
 	__u64 generation;
 	__u64 offset;
 	__u64 buffer;
 	__u32 total;
-	__u32 missing; /* beyond PG_TLS_CALL_MAX, told with the last chunk */
+	__u32 missing; /* beyond what is copied, told with the last chunk */
 	__u32 direction;
+	__u32 library; /* enum pg_tls_library: the cookie that user space gave the attachment */
 };
+
+PG_INLINE void pg_tls_fill(struct pg_tls *record, struct pg_tls_copy *copy, __u32 at, __u32 length)
+{
+	pg_header(&record->hdr, bpf_get_current_task_btf(), NULL, copy->session, PG_TLS, sizeof(*record) + length);
+	record->ssl = copy->key.ssl;
+	record->generation = copy->generation;
+	record->offset = copy->offset + at;
+	record->direction = copy->direction;
+	record->library = copy->library;
+	__builtin_memset(record->_pad, 0, sizeof(record->_pad));
+	record->missing = at + length == copy->total ? copy->missing : 0;
+	record->data_len = length;
+}
 
 /* One chunk, in a reservation of `room` bytes: sizes must be constants, so there are three of them. */
 PG_INLINE int pg_tls_chunk(struct pg_tls_copy *copy, struct pg_session *session, __u32 at, __u32 length, const __u32 room)
 {
 	struct pg_tls *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record) + room, 0);
-	struct task_struct *task = bpf_get_current_task_btf();
 
 	if (!record) {
 		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
 		return -1;
 	}
-	pg_header(&record->hdr, task, NULL, copy->lineage.session, PG_TLS, sizeof(*record) + length);
-	record->ssl = copy->key.ssl;
-	record->generation = copy->generation;
-	record->offset = copy->offset + at;
-	record->direction = copy->direction;
-	__builtin_memset(record->_pad, 0, sizeof(record->_pad));
-	record->missing = at + length == copy->total ? copy->missing : 0;
-	record->data_len = length;
+	pg_tls_fill(record, copy, at, length);
 	if (length > room || bpf_probe_read_user(record + 1, length, (void *)(copy->buffer + at))) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
@@ -101,7 +108,7 @@ PG_INLINE int pg_tls_chunk(struct pg_tls_copy *copy, struct pg_session *session,
 /* Changes nothing in `copy`: the verifier then sees one iteration and knows them all. */
 static long pg_tls_step(__u32 index, struct pg_tls_copy *copy)
 {
-	struct pg_session *session = pg_session_of(copy->lineage.session);
+	struct pg_session *session = pg_session_of(copy->session);
 	__u32 at = index * PG_TLS_CHUNK, length;
 
 	if (at >= copy->total)
@@ -119,52 +126,99 @@ static long pg_tls_step(__u32 index, struct pg_tls_copy *copy)
 	return 0;
 }
 
+/* Bytes that cannot be had: the hole is told at once. */
+PG_INLINE void pg_tls_hole(struct pg_tls_copy *copy, struct pg_session *session)
+{
+	struct pg_tls *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record), 0);
+
+	if (!record) {
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
+		return;
+	}
+	pg_tls_fill(record, copy, 0, 0);
+	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
+}
+
+/*
+ * The connection `copy->key` moved `moved` more bytes in `copy->direction`: those at `copy->buffer`, or, where that
+ * is 0, some that cannot be had.
+ */
+PG_INLINE int pg_tls_tell(struct pg_tls_copy *copy, __u64 moved)
+{
+	struct pg_session *session = pg_session_of(copy->session);
+	struct pg_tls_connection fresh = {}, *connection;
+
+	connection = bpf_map_lookup_elem(&tls_connections, &copy->key);
+	if (!connection) {
+		fresh.generation = __sync_fetch_and_add(&tls_generations, 1) + 1;
+		bpf_map_update_elem(&tls_connections, &copy->key, &fresh, BPF_ANY);
+		connection = bpf_map_lookup_elem(&tls_connections, &copy->key);
+	}
+	if (!connection) {
+		pg_lose(session, PG_DIM_TLS, PG_LOSS_MAP);
+		return 0;
+	}
+	copy->direction &= 1;
+	copy->generation = connection->generation;
+	copy->offset = __sync_fetch_and_add(&connection->moved[copy->direction], moved);
+	if (session && session->flags & PG_SESSION_NO_TLS)
+		return 0;
+	copy->total = copy->missing = 0;
+	if (copy->buffer)
+		copy->total = moved > PG_TLS_CALL_MAX ? PG_TLS_CALL_MAX : moved;
+	moved -= copy->total;
+	copy->missing = moved > 0xffffffff ? 0xffffffff : moved;
+	if (copy->total)
+		bpf_loop(PG_TLS_CALL_MAX / PG_TLS_CHUNK + 1, pg_tls_step, copy, 0);
+	else
+		pg_tls_hole(copy, session);
+	return 0;
+}
+
 /* `result`: what the function returned; for an _ex function 1 is success and the number stands in memory. */
-PG_INLINE int pg_tls_return(long result)
+PG_INLINE int pg_tls_return(long result, __u32 library)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pg_tls_connection fresh = {}, *connection;
 	struct pg_lineage *mine = pg_lineage_of(task);
-	struct pg_session *session;
-	struct pg_tls_copy copy = {};
-	__u64 moved;
+	struct pg_tls_copy copy = {.library = library};
+	__u64 moved = 0;
 
 	if (!mine || !mine->tls_ssl)
 		return 0;
 	copy.key = pg_tls_key_of(task, mine->tls_ssl);
+	copy.session = mine->session;
 	copy.buffer = mine->tls_buffer;
-	copy.direction = mine->tls_direction & 1;
-	moved = 0;
+	copy.direction = mine->tls_direction;
 	if ((int)result > 0) {
 		moved = (__u32)result;
 		if (mine->tls_moved)
 			bpf_probe_read_user(&moved, sizeof(moved), (void *)mine->tls_moved);
 	}
 	mine->tls_ssl = 0;
-	if (!moved)
+	return moved ? pg_tls_tell(&copy, moved) : 0;
+}
+
+/* The connection's object is gone, or another one is made at its address. */
+PG_INLINE int pg_tls_gone(__u64 ssl, __u32 library)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_tls_close record = {.ssl = ssl, .library = library};
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_tls_connection *connection;
+	struct pg_session *session;
+	struct pg_tls_key key;
+
+	if (!mine || !ssl)
 		return 0;
+	key = pg_tls_key_of(task, ssl);
+	connection = bpf_map_lookup_elem(&tls_connections, &key);
+	if (!connection)
+		return 0;
+	record.generation = connection->generation;
+	bpf_map_delete_elem(&tls_connections, &key);
 	session = pg_session_of(mine->session);
-	connection = bpf_map_lookup_elem(&tls_connections, &copy.key);
-	if (!connection) {
-		fresh.generation = __sync_fetch_and_add(&tls_generations, 1) + 1;
-		bpf_map_update_elem(&tls_connections, &copy.key, &fresh, BPF_ANY);
-		connection = bpf_map_lookup_elem(&tls_connections, &copy.key);
-	}
-	if (!connection) {
-		pg_lose(session, PG_DIM_TLS, PG_LOSS_MAP);
-		return 0;
-	}
-	copy.generation = connection->generation;
-	copy.offset = __sync_fetch_and_add(&connection->moved[copy.direction], moved);
-	if (session && session->flags & PG_SESSION_NO_TLS)
-		return 0;
-	copy.lineage.session = mine->session;
-	copy.total = moved;
-	if (moved > PG_TLS_CALL_MAX) {
-		copy.total = PG_TLS_CALL_MAX;
-		copy.missing = moved - PG_TLS_CALL_MAX > 0xffffffff ? 0xffffffff : moved - PG_TLS_CALL_MAX;
-	}
-	bpf_loop(PG_TLS_CALL_MAX / PG_TLS_CHUNK + 1, pg_tls_step, &copy, 0);
+	pg_header(&record.hdr, task, NULL, mine->session, PG_TLS_CLOSE, sizeof(record));
+	pg_send(&plaintext, &record, sizeof(record), session, PG_DIM_TLS, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
@@ -195,36 +249,17 @@ int BPF_KPROBE(pg_on_ssl_write_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 mo
 SEC("uretprobe")
 int BPF_KRETPROBE(pg_on_ssl_return, long result)
 {
-	return pg_tls_return(result);
+	return pg_tls_return(result, bpf_get_attach_cookie(ctx));
 }
 
 SEC("uprobe")
 int BPF_KPROBE(pg_on_ssl_free, __u64 ssl)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct pg_lineage *mine = pg_lineage_of(task);
-	struct pg_tls_connection *connection;
-	struct pg_tls_close record = {};
-	struct pg_session *session;
-	struct pg_tls_key key;
-
-	if (!mine || !ssl)
-		return 0;
-	key = pg_tls_key_of(task, ssl);
-	connection = bpf_map_lookup_elem(&tls_connections, &key);
-	if (!connection)
-		return 0;
-	record.ssl = ssl;
-	record.generation = connection->generation;
-	bpf_map_delete_elem(&tls_connections, &key);
-	session = pg_session_of(mine->session);
-	pg_header(&record.hdr, task, NULL, mine->session, PG_TLS_CLOSE, sizeof(record));
-	pg_send(&plaintext, &record, sizeof(record), session, PG_DIM_TLS, BPF_RB_NO_WAKEUP);
-	return 0;
+	return pg_tls_gone(ssl, bpf_get_attach_cookie(ctx));
 }
 
-/* The name that the client gives to the server. */
-PG_INLINE int pg_server_name(__u64 ssl, __u64 name)
+/* The name that the client gives to the server: `size` bytes of it, or up to its NUL. */
+PG_INLINE int pg_server_name(__u64 ssl, __u64 name, __u64 size)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
@@ -233,35 +268,39 @@ PG_INLINE int pg_server_name(__u64 ssl, __u64 name)
 		struct pg_sni sni;
 		char name[PG_SNI_MAX + 1];
 	} record;
-	__u32 size = sizeof(record.sni);
+	__u32 whole = sizeof(record.sni);
 	long length;
 
 	if ((!mine && !pg_auto) || !name)
 		return 0;
 	__builtin_memset(&record, 0, sizeof(record));
 	record.sni.ssl = ssl;
-	length = bpf_probe_read_user_str(record.name, sizeof(record.name), (void *)name);
+	if (size > PG_SNI_MAX)
+		size = PG_SNI_MAX;
+	barrier_var(size);
+	size &= PG_SNI_MAX; /* the verifier's own */
+	length = bpf_probe_read_user_str(record.name, size + 1, (void *)name); /* and a NUL, in any case */
 	if (length <= 1 || length > PG_SNI_MAX)
 		return 0;
 	record.sni.name_len = length - 1;
-	size += length - 1;
+	whole += length - 1;
 	session = mine ? pg_session_of(mine->session) : NULL;
-	pg_header(&record.sni.hdr, task, session, mine ? mine->session : 0, PG_SNI, size);
-	if (size <= sizeof(record))
-		pg_send(&effects, &record, size, session, PG_DIM_TLS, mine ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
+	pg_header(&record.sni.hdr, task, session, mine ? mine->session : 0, PG_SNI, whole);
+	if (whole <= sizeof(record))
+		pg_send(&effects, &record, whole, session, PG_DIM_TLS, mine ? BPF_RB_NO_WAKEUP : BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
 
 SEC("uprobe")
 int BPF_KPROBE(pg_on_ssl_ctrl, __u64 ssl, int command, long larg, __u64 parg)
 {
-	return command == SSL_CTRL_SET_TLSEXT_HOSTNAME ? pg_server_name(ssl, parg) : 0;
+	return command == SSL_CTRL_SET_TLSEXT_HOSTNAME ? pg_server_name(ssl, parg, PG_SNI_MAX) : 0;
 }
 
 SEC("uprobe")
 int BPF_KPROBE(pg_on_ssl_set_host, __u64 ssl, __u64 name)
 {
-	return pg_server_name(ssl, name);
+	return pg_server_name(ssl, name, PG_SNI_MAX);
 }
 
 #endif

@@ -56,9 +56,12 @@ struct pg_lineage {
 	__u64 ended; /* of a thread group leader: the end of its process was told */
 	/* The function of a TLS library that the thread is in, cf. tls.h; ssl 0: none. */
 	__u64 tls_ssl;
-	__u64 tls_buffer;
-	__u64 tls_moved; /* where an _ex function stores how many bytes it moved; else 0 */
+	__u64 tls_buffer; /* 0: the bytes cannot be had */
+	__u64 tls_moved; /* where an _ex function stores how many bytes it moved, else 0; rustls: how many it was given */
 	__u64 tls_direction;
+	__u64 tls_pieces; /* rustls: so many slices are listed at tls_buffer; 0: it is the one */
+	__u64 tls_skip;   /* rustls: bytes of the slices before the first one that is meant */
+	__u64 tls_quiet;  /* calls within that are not told, cf. tls_other.h */
 };
 
 /* Why a record did not reach user space. The table of causes; collector/kernel/wire.py names them. */
@@ -301,21 +304,35 @@ struct pg_sni {
 
 enum pg_tls_direction { PG_TLS_SENT = 0, PG_TLS_RECEIVED = 1 };
 
+/* Whose function it was: user space gives it to the probes of each file (the cookie of the attachment). */
+enum pg_tls_library {
+	PG_TLS_UNKNOWN = 0,
+	PG_TLS_OPENSSL = 1,
+	PG_TLS_BORINGSSL = 2,
+	PG_TLS_RUSTLS = 3,
+	PG_TLS_GO = 4,
+	PG_TLS_GNUTLS = 5,
+	PG_TLS_NSS = 6,
+};
+
 struct pg_tls {
 	struct pg_hdr hdr;
-	__u64 ssl;        /* address of the SSL object */
+	__u64 ssl;        /* address of the connection's object: SSL, CommonState, tls.Conn, … */
 	__u64 generation; /* counts reuses of that address within the process */
 	__u64 offset;     /* of data within this direction of this connection */
 	__u32 data_len;   /* bytes that follow */
 	__u32 missing;    /* bytes of the call after data that were not copied (beyond PG_TLS_CALL_MAX) */
 	__u8 direction;   /* enum pg_tls_direction */
-	__u8 _pad[7];
+	__u8 _pad[3];
+	__u32 library;    /* enum pg_tls_library */
 };
 
 struct pg_tls_close {
 	struct pg_hdr hdr;
 	__u64 ssl;
 	__u64 generation;
+	__u32 library; /* enum pg_tls_library */
+	__u32 _pad;
 };
 
 /* An operation went through an io_uring that the probes of a dimension would have seen as a call. */

@@ -220,7 +220,7 @@ class SessionPipeline:
             self._session,
             connection.process,
             str(connection.ssl),
-            str(connection.generation),
+            f"{connection.generation}.{connection.life}" if connection.life else str(connection.generation),
             str(index),
         )
 
@@ -249,6 +249,7 @@ class SessionPipeline:
                 complete=seen.complete,
                 gap_bytes=seen.gap_bytes,
                 traceparent=seen.traceparent,
+                tls=connection.library,
             )
         )
         if not seen.complete:

@@ -294,6 +294,8 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     complete: bool = True
     gap_bytes: int = 0
     traceparent: str | None = None
+    #: the TLS library that it went through: ``openssl``, ``boringssl``, ``rustls``, ``go``, ``gnutls``, ``nss``; else ``""``
+    tls: str = ""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -336,16 +336,25 @@ def _sni(fields: _Fields, parts: _Parts, at: _Context) -> Name:
 
 
 def _tls(fields: _Fields, parts: _Parts, at: _Context) -> TlsData:
-    ssl, generation, offset, length, missing, direction, _pad = fields
+    ssl, generation, offset, length, missing, direction, _pad, library = fields
     if direction not in (0, 1):
         raise ValueError(f"direction {direction}")
     way: Literal[0, 1] = 1 if direction else 0
-    return TlsData(at.process, ssl, generation, way, offset, parts.bytes(length), missing, at.header.ts)
+    data = parts.bytes(length)
+    return TlsData(
+        at.process, ssl, generation, way, offset, data, missing, at.header.ts, _tls_library(library)
+    )
 
 
 def _tls_close(fields: _Fields, _parts: _Parts, at: _Context) -> TlsClose:
-    ssl, generation = fields
-    return TlsClose(at.process, ssl, generation, at.header.ts)
+    ssl, generation, library, _pad = fields
+    return TlsClose(at.process, ssl, generation, at.header.ts, _tls_library(library))
+
+
+def _tls_library(number: int) -> str:
+    if number >= len(wire.TLS_LIBRARIES):
+        raise ValueError(f"TLS library {number}")
+    return wire.TLS_LIBRARIES[number]
 
 
 def _uring(fields: _Fields, _parts: _Parts, at: _Context) -> Uring:

@@ -47,6 +47,18 @@ def _advice(number: int) -> str:
     return "`polygraph doctor` says more"
 
 
+class _UprobeOptions(ctypes.Structure):
+    """struct bpf_uprobe_opts of libbpf 1.0, whose size tells later versions that it ends here."""
+
+    _fields_ = (
+        ("size", ctypes.c_size_t),
+        ("ref_ctr_offset", ctypes.c_size_t),
+        ("cookie", ctypes.c_uint64),
+        ("retprobe", ctypes.c_bool),
+        ("func_name", ctypes.c_char_p),
+    )
+
+
 class _Api:
     """The shared library with argument and result types set."""
 
@@ -73,8 +85,8 @@ class _Api:
         self._type("bpf_program__set_expected_attach_type", number, pointer, number)
         self._type("bpf_program__fd", number, pointer)
         self._type("bpf_program__attach_tracepoint", pointer, pointer, text, text)
-        uprobe = (pointer, ctypes.c_bool, number, text, ctypes.c_size_t)
-        self._type("bpf_program__attach_uprobe", pointer, *uprobe)
+        uprobe = (pointer, number, text, ctypes.c_size_t, ctypes.POINTER(_UprobeOptions))
+        self._type("bpf_program__attach_uprobe_opts", pointer, *uprobe)
         self._type("bpf_link__fd", number, pointer)
         self._type("bpf_link__destroy", number, pointer)
         self._type("bpf_map_lookup_elem", number, number, text, pointer)
@@ -289,9 +301,17 @@ class Object:
             raise KernelError(f"cannot attach {program} to {category}:{name}", ctypes.get_errno())
         return Link(self._api, link)
 
-    def attach_uprobe(self, program: str, binary: bytes, offset: int, *, at_return: bool) -> Link:
-        """Attaches to the file offset ``offset`` of ``binary``, for all processes. Raises KernelError."""
-        link = self._api.lib.bpf_program__attach_uprobe(self._program(program), at_return, -1, binary, offset)
+    def attach_uprobe(
+        self, program: str, binary: bytes, offset: int, cookie: int = 0, *, at_return: bool
+    ) -> Link:
+        """Attaches to the file offset ``offset`` of ``binary``, for all processes. Raises KernelError.
+
+        The program is told ``cookie`` when it runs (bpf_get_attach_cookie, Linux 5.15).
+        """
+        options = _UprobeOptions(ctypes.sizeof(_UprobeOptions), 0, cookie, at_return, None)
+        link = self._api.lib.bpf_program__attach_uprobe_opts(
+            self._program(program), -1, binary, offset, ctypes.byref(options)
+        )
         if not link:
             where = os.fsdecode(binary)
             raise KernelError(f"cannot attach {program} to {where}+{offset:#x}", ctypes.get_errno())

@@ -72,27 +72,54 @@ PROGRAMS: tuple[Program, ...] = (
 
 
 class TlsProgram(NamedTuple):
-    """The program at a function's entry; ``returns``: TLS_RETURN sits at its return."""
+    """The program at a function's entry, and the one at its return, if any."""
 
     program: str
-    returns: bool
+    returns: str = ""
 
 
-#: by function of the TLS library
-TLS_FUNCTIONS: dict[str, TlsProgram] = {
-    "SSL_read": TlsProgram("pg_on_ssl_read", returns=True),
-    "SSL_write": TlsProgram("pg_on_ssl_write", returns=True),
-    "SSL_read_ex": TlsProgram("pg_on_ssl_read_ex", returns=True),
-    "SSL_write_ex": TlsProgram("pg_on_ssl_write_ex", returns=True),
-    "SSL_free": TlsProgram("pg_on_ssl_free", returns=False),
-    "SSL_ctrl": TlsProgram("pg_on_ssl_ctrl", returns=False),
-    "SSL_set_tlsext_host_name": TlsProgram("pg_on_ssl_set_host", returns=False),
-}
 TLS_RETURN = "pg_on_ssl_return"
+#: by function of the TLS library, as collector/tls/discover.py names them
+TLS_FUNCTIONS: dict[str, TlsProgram] = {
+    # OpenSSL, and those that keep its interface
+    "SSL_read": TlsProgram("pg_on_ssl_read", TLS_RETURN),
+    "SSL_write": TlsProgram("pg_on_ssl_write", TLS_RETURN),
+    "SSL_read_ex": TlsProgram("pg_on_ssl_read_ex", TLS_RETURN),
+    "SSL_write_ex": TlsProgram("pg_on_ssl_write_ex", TLS_RETURN),
+    "SSL_free": TlsProgram("pg_on_ssl_free"),
+    "SSL_ctrl": TlsProgram("pg_on_ssl_ctrl"),
+    "SSL_set_tlsext_host_name": TlsProgram("pg_on_ssl_set_host"),
+    "rustls::CommonState::buffer_plaintext": TlsProgram("pg_on_rustls_write", "pg_on_rustls_written"),
+    "rustls::CommonState::take_received_plaintext": TlsProgram("pg_on_rustls_read"),
+    # Go; " RET": the instructions at which it returns
+    "crypto/tls.(*Conn).Read": TlsProgram("pg_on_go_read"),
+    "crypto/tls.(*Conn).Read RET": TlsProgram("pg_on_go_return"),
+    "crypto/tls.(*Conn).Write": TlsProgram("pg_on_go_write"),
+    "crypto/tls.(*Conn).Write RET": TlsProgram("pg_on_go_return"),
+    "crypto/tls.(*Conn).Close": TlsProgram("pg_on_go_close"),
+    "crypto/tls.(*Conn).clientHandshake": TlsProgram("pg_on_go_close"),
+    "gnutls_record_recv": TlsProgram("pg_on_ssl_read", TLS_RETURN),
+    "gnutls_record_send": TlsProgram("pg_on_gnutls_send", TLS_RETURN),
+    "gnutls_record_send2": TlsProgram("pg_on_gnutls_send", TLS_RETURN),
+    "gnutls_record_send_range": TlsProgram("pg_on_gnutls_send", TLS_RETURN),
+    "gnutls_record_uncork": TlsProgram("pg_on_gnutls_uncork", "pg_on_gnutls_uncorked"),
+    "gnutls_server_name_set": TlsProgram("pg_on_gnutls_server_name"),
+    "gnutls_deinit": TlsProgram("pg_on_ssl_free"),
+    # NSS, in two libraries: libssl3 says which descriptors are TLS, libnspr4 has the calls
+    "SSL_ImportFD": TlsProgram("", "pg_on_nss_imported"),
+    "SSL_SetURL": TlsProgram("pg_on_ssl_set_host"),
+    "PR_Read": TlsProgram("pg_on_pr_read", "pg_on_nss_return"),
+    "PR_Recv": TlsProgram("pg_on_pr_recv", "pg_on_nss_return"),
+    "PR_Write": TlsProgram("pg_on_pr_write", "pg_on_nss_return"),
+    "PR_Send": TlsProgram("pg_on_pr_write", "pg_on_nss_return"),
+    "PR_Writev": TlsProgram("pg_on_pr_writev", "pg_on_nss_return"),
+    "PR_Close": TlsProgram("pg_on_pr_close"),
+}
+TLS_PROGRAMS = frozenset(name for row in TLS_FUNCTIONS.values() for name in row if name)
 #: every program that sits on a hook -> the dimension that suffers when it did not run
 DIMENSION_OF: dict[str, Dimension] = {
     **{program.name: program.dimension for program in PROGRAMS},
-    **dict.fromkeys([TLS_RETURN, *(name for name, _ in TLS_FUNCTIONS.values())], "tls"),
+    **dict.fromkeys(sorted(TLS_PROGRAMS), "tls"),
 }
 #: the one by which a child comes into the lineage, and the one by which the lineage ends
 FORK, EXIT = "pg_on_fork", "pg_on_exit"

@@ -11,7 +11,7 @@ import re
 import resource
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from threading import Thread
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from collector.kernel import uprobe_multi, wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
-from collector.kernel.programs import DIMENSION_OF, ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_RETURN, Program
+from collector.kernel.programs import DIMENSION_OF, ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_PROGRAMS, Program
 from collector.kernel.rings import Rings
 from collector.kernel.sensitive import Rules, rules
 from collector.kernel.uprobe_multi import MultiLink
@@ -92,7 +92,6 @@ class KernelSource:
         _mount_tracefs()
         cpus = possible_cpus()
         self._multi = uprobe_multi.supported()
-        tls_programs = [TLS_RETURN, *(program for program, _returns in TLS_FUNCTIONS.values())]
         self._object = Object(
             Path(str(resources.files("collector.kernel").joinpath("polygraph.bpf.o"))),
             Settings(
@@ -112,7 +111,7 @@ class KernelSource:
                     "plaintext": settings.plaintext_ring,
                     "opened": settings.opened_ring,
                 },
-                attach_types=dict.fromkeys(tls_programs, uprobe_multi.BPF_TRACE_UPROBE_MULTI)
+                attach_types=dict.fromkeys(TLS_PROGRAMS, uprobe_multi.BPF_TRACE_UPROBE_MULTI)
                 if self._multi
                 else {},
             ),
@@ -174,15 +173,25 @@ class KernelSource:
                     missing.append(tracepoint)
         return missing
 
-    def attach_tls(self, binary: bytes, functions: Mapping[str, int]) -> None:
-        """Probes ``functions`` (name -> file offset) of ``binary``, all or none. Raises KernelError."""
-        returns = [offset for name, offset in functions.items() if TLS_FUNCTIONS[name].returns]
+    def attach_tls(self, binary: bytes, functions: Mapping[str, tuple[int, ...]], library: str) -> None:
+        """Probes ``functions`` (name -> file offsets) of ``binary``, all or none. Raises KernelError.
+
+        Each record says that it came through ``library`` (a name of wire.TLS_LIBRARIES).
+        """
+        cookie = wire.TLS_LIBRARIES.index(library)
+        entries: dict[str, list[int]] = {}
+        returns: dict[str, list[int]] = {}
+        for name, places in functions.items():
+            row = TLS_FUNCTIONS[name]
+            for program, sites in ((row.program, entries), (row.returns, returns)):
+                if program:
+                    sites.setdefault(program, []).extend(places)
         links: list[Link | MultiLink] = []
         try:
             # Returns first: an entry without its return would leave notes behind.
-            links.extend(self._uprobes(TLS_RETURN, binary, returns, at_return=True))
-            for name, offset in functions.items():
-                links.extend(self._uprobes(TLS_FUNCTIONS[name].program, binary, [offset], at_return=False))
+            for at_return, sites in ((True, returns), (False, entries)):
+                for program, offsets in sites.items():
+                    links.extend(self._uprobes(program, binary, offsets, cookie, at_return=at_return))
         except KernelError:
             for link in links:
                 link.close()
@@ -190,15 +199,15 @@ class KernelSource:
         self._links += links
 
     def _uprobes(
-        self, program: str, binary: bytes, offsets: list[int], *, at_return: bool
+        self, program: str, binary: bytes, offsets: Sequence[int], cookie: int, *, at_return: bool
     ) -> Iterator[Link | MultiLink]:
         """Each link as it is made."""
         if not self._multi:
             for offset in offsets:
-                yield self._object.attach_uprobe(program, binary, offset, at_return=at_return)
+                yield self._object.attach_uprobe(program, binary, offset, cookie, at_return=at_return)
         elif offsets:
             fd = self._object.program_fd(program)
-            yield uprobe_multi.attach(fd, binary, offsets, at_return=at_return)
+            yield uprobe_multi.attach(fd, binary, offsets, cookie, at_return=at_return)
 
     # --- sessions --------------------------------------------------------------------------------
 

@@ -47,13 +47,19 @@ class MultiLink:
             self.fd = -1
 
 
-def attach(program: int, binary: bytes, offsets: Sequence[int], *, at_return: bool) -> MultiLink:
-    """Probes the file offsets of ``binary`` for all processes; ``program`` is its descriptor. Raises KernelError."""
+def attach(
+    program: int, binary: bytes, offsets: Sequence[int], cookie: int = 0, *, at_return: bool
+) -> MultiLink:
+    """Probes the file offsets of ``binary`` for all processes; ``program`` is its descriptor. Raises KernelError.
+
+    The program is told ``cookie`` when it runs (bpf_get_attach_cookie).
+    """
     path = ctypes.create_string_buffer(binary)
     places = (ctypes.c_uint64 * len(offsets))(*offsets)
+    cookies = (ctypes.c_uint64 * len(offsets))(*[cookie] * len(offsets))
     attributes = _CREATE.pack(
         *(program, 0, BPF_TRACE_UPROBE_MULTI, 0),
-        *(ctypes.addressof(path), ctypes.addressof(places), 0, 0),
+        *(ctypes.addressof(path), ctypes.addressof(places), 0, ctypes.addressof(cookies)),
         *(len(offsets), _RETURN if at_return else 0, 0),
     )
     fd = _bpf(_LINK_CREATE, attributes)

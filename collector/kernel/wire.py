@@ -32,7 +32,7 @@ LAYOUTS: dict[str, Fields] = {
     "pg_hdr": _HDR,
     "pg_lineage": (
         ("session", "Q"), ("ended", "Q"), ("tls_ssl", "Q"), ("tls_buffer", "Q"), ("tls_moved", "Q"),
-        ("tls_direction", "Q"),
+        ("tls_direction", "Q"), ("tls_pieces", "Q"), ("tls_skip", "Q"), ("tls_quiet", "Q"),
     ),
     "pg_session": (
         ("live", "q"), ("emitted", "Q"), ("lost", f"{PG_DIMENSIONS * PG_LOSS_CAUSES}Q"), ("flags", "Q"),
@@ -77,9 +77,9 @@ LAYOUTS: dict[str, Fields] = {
     "pg_sni": (*_HDR_OF, ("ssl", "Q"), ("name_len", "H"), ("_pad", "6s")),
     "pg_tls": (
         *_HDR_OF, ("ssl", "Q"), ("generation", "Q"), ("offset", "Q"), ("data_len", "I"), ("missing", "I"),
-        ("direction", "B"), ("_pad", "7s"),
+        ("direction", "B"), ("_pad", "3s"), ("library", "I"),
     ),
-    "pg_tls_close": (*_HDR_OF, ("ssl", "Q"), ("generation", "Q")),
+    "pg_tls_close": (*_HDR_OF, ("ssl", "Q"), ("generation", "Q"), ("library", "I"), ("_pad", "I")),
     "pg_uring": (*_HDR_OF, ("opcode", "I"), ("dimension", "B"), ("_pad", "3s")),
     "pg_candidate": (*_HDR_OF, *_REMOTE, ("_pad", "I")),
     "pg_request": (("session", "Q"), ("target", "Q"), ("mode", "I"), ("enrolled", "I"), ("start", "Q")),
@@ -232,6 +232,18 @@ class TlsDirection(IntEnum):
     PG_TLS_RECEIVED = 1
 
 
+class TlsLibrary(IntEnum):
+    """enum pg_tls_library; the names are those of LlmCall.tls"""
+
+    PG_TLS_UNKNOWN = 0
+    PG_TLS_OPENSSL = 1
+    PG_TLS_BORINGSSL = 2
+    PG_TLS_RUSTLS = 3
+    PG_TLS_GO = 4
+    PG_TLS_GNUTLS = 5
+    PG_TLS_NSS = 6
+
+
 #: enum in wire.h -> its mirror
 ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_type": Type,
@@ -244,10 +256,13 @@ ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_file_flag": FileFlag,
     "pg_net_op": NetOp,
     "pg_tls_direction": TlsDirection,
+    "pg_tls_library": TlsLibrary,
 }
 
 #: names of the causes of loss, in the order of enum pg_loss
 LOSS_CAUSES = tuple(cause.name.removeprefix("PG_LOSS_").lower() for cause in Loss)
+#: names of the TLS libraries, in the order of enum pg_tls_library; "" where it is not known
+TLS_LIBRARIES = ("", *(one.name.removeprefix("PG_TLS_").lower() for one in list(TlsLibrary)[1:]))
 
 
 def session_row(flags: int) -> bytes:

@@ -43,15 +43,15 @@ _OTHER_LIBRARIES = {
 
 
 class Finding(NamedTuple):
-    """A TLS library. ``functions``: name -> file offset, with the first bytes there in ``prologue``.
+    """A TLS library. ``functions``: name -> file offsets (mostly one), with the first bytes at each in ``prologue``.
 
     ``reason`` says why it is not to be probed, None where it may be.
     """
 
     build_id: str
     library: str
-    functions: dict[str, int]
-    prologue: dict[str, bytes]
+    functions: dict[str, tuple[int, ...]]
+    prologue: dict[int, bytes]
     reason: str | None = None
 
 
@@ -101,8 +101,8 @@ def _is_elf(fd: int) -> bool:
 def _finding(
     fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
 ) -> Finding:
-    functions = {name: symbols[0].file_offset for name, symbols in found.items()}
-    prologue = {name: os.pread(fd, _PROLOGUE, offset) for name, offset in functions.items()}
+    functions = {name: (symbols[0].file_offset,) for name, symbols in found.items()}
+    prologue = {offset: os.pread(fd, _PROLOGUE, offset) for places in functions.values() for offset in places}
     reason = None
     if missing:
         reason = f"{', '.join(sorted(missing))} is not in it"

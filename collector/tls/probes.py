@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,8 +22,8 @@ MAX_FILES = 4096
 class Attacher(Protocol):
     """What of the kernel source is needed."""
 
-    def attach_tls(self, binary: bytes, functions: dict[str, int]) -> None:
-        """Probes functions (name -> file offset) of a file, all or none."""
+    def attach_tls(self, binary: bytes, functions: Mapping[str, tuple[int, ...]], library: str) -> None:
+        """Probes functions (name -> file offsets) of a file that holds ``library``, all or none."""
 
 
 class Looked(NamedTuple):
@@ -122,12 +123,12 @@ class TlsProbes:
     def _attach(self, fd: int, found: Finding) -> Looked:
         if found.reason is not None:
             return Looked(library=found.library, blind="tls_library_refused", detail=found.reason)
-        for name, offset in found.functions.items():
+        for offset, code in found.prologue.items():
             # The very bytes that were read as a function must still be there.
-            if os.pread(fd, len(found.prologue[name]), offset) != found.prologue[name]:
+            if os.pread(fd, len(code), offset) != code:
                 return Looked(library=found.library, blind="tls_library_refused", detail="changed while read")
         try:
-            self._attacher.attach_tls(f"/proc/self/fd/{fd}".encode(), found.functions)
+            self._attacher.attach_tls(f"/proc/self/fd/{fd}".encode(), found.functions, found.library)
         except KernelError as error:
             return Looked(library=found.library, blind="tls_library_refused", detail=str(error))
         return Looked(probed=True, library=found.library)

@@ -23,7 +23,7 @@ class TlsData(NamedTuple):
     """Bytes that one call moved, or a part of them, cf. struct pg_tls.
 
     ``direction`` 0: sent by the process, 1: received. ``missing``: bytes of the call after ``data`` that were
-    not copied.
+    not copied. ``library``: through which TLS library (wire.TLS_LIBRARIES).
     """
 
     process: ProcessKey
@@ -34,6 +34,7 @@ class TlsData(NamedTuple):
     data: bytes
     missing: int
     ts: int
+    library: str = ""
 
 
 class TlsClose(NamedTuple):
@@ -43,14 +44,21 @@ class TlsClose(NamedTuple):
     ssl: int
     generation: int
     ts: int
+    library: str = ""
 
 
 class ConnectionKey(NamedTuple):
-    """One TLS connection: the address of its object, and which use of that address it is."""
+    """One connection: the address of its object, which use of that address it is, and whose object it is.
+
+    ``library`` is a name of wire.TLS_LIBRARIES, ``""`` where there is no TLS. ``life`` counts the connections that
+    an object was, one after the other, where its library does not tell them apart (collector/tls/rustls.py).
+    """
 
     process: ProcessKey
     ssl: int
     generation: int
+    library: str = ""
+    life: int = 0
 
 
 class Chunk(NamedTuple):
@@ -84,7 +92,7 @@ class TlsStreams:
         What the kernel says it did not copy is told at once, in a chunk of its own; a record that did not arrive
         shows with the next one.
         """
-        key = ConnectionKey(record.process, record.ssl, record.generation)
+        key = ConnectionKey(record.process, record.ssl, record.generation, record.library)
         expected = self._expected.get(key)
         if expected is None:
             # Bytes before our first sight of a direction are a hole, too: the kernel counts from the first call.
@@ -110,7 +118,7 @@ class TlsStreams:
 
     def close(self, record: TlsClose) -> list[ConnectionKey]:
         """The connection that is over, if it was known."""
-        key = ConnectionKey(record.process, record.ssl, record.generation)
+        key = ConnectionKey(record.process, record.ssl, record.generation, record.library)
         return [key] if self._expected.pop(key, None) is not None else []
 
     def exited(self, process: ProcessKey) -> list[ConnectionKey]:

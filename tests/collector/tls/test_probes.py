@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from collector.kernel.libbpf import KernelError, Link
+from collector.kernel.libbpf import KernelError
 from collector.tls import probes as probes_module
 from collector.tls.probes import TlsProbes
 from tests.collector.tls.elfs import LIBRARY, build, library, strip
@@ -21,14 +21,13 @@ class Kernel:
     """Attaches nothing and remembers what it was asked; ``refuses`` as a kernel without uprobes does."""
 
     def __init__(self, refuses: bool = False) -> None:
-        self.asked: list[tuple[bytes, dict[str, int]]] = []
+        self.asked: list[tuple[bytes, Mapping[str, tuple[int, ...]]]] = []
         self._refuses = refuses
 
-    def attach_tls(self, binary: bytes, functions: dict[str, int]) -> list[Link]:
+    def attach_tls(self, binary: bytes, functions: Mapping[str, tuple[int, ...]], library: str) -> None:
         self.asked.append((Path(os.fsdecode(binary)).read_bytes(), functions))
         if self._refuses:
             raise KernelError("cannot place a probe", errno.EOPNOTSUPP)
-        return []
 
 
 def mapped(probes: TlsProbes, path: Path) -> probes_module.Looked:
