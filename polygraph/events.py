@@ -259,7 +259,17 @@ class Name(Event, frozen=True, tag="name"):
 
 # --- what the agent says -----------------------------------------------------------------------------
 
-Api = Literal["anthropic.messages", "openai.chat", "openai.responses"]
+Api = Literal[
+    "anthropic.messages",
+    "openai.chat",
+    "openai.responses",
+    "gemini.generate_content",
+    "bedrock.converse",
+    "bedrock.invoke",
+    "ollama.chat",
+    "ollama.generate",
+    "cohere.chat",
+]
 
 
 class LlmCall(Event, frozen=True, tag="llm_call"):

@@ -22,6 +22,7 @@ from collector.http.events import (
     RequestDone,
     ResponseDone,
 )
+from collector.http.framing import STREAMED_TYPES
 from collector.http.head import (
     MAX_HEAD,
     REQUEST_START,
@@ -475,7 +476,7 @@ class Http1Connection:
 
 
 def _is_event_stream(head: Head) -> bool:
-    return any(value.partition(";")[0].strip() == "text/event-stream" for value in head.all("content-type"))
+    return any(value.partition(";")[0].strip() in STREAMED_TYPES for value in head.all("content-type"))
 
 
 def _chunk_size(line: bytes) -> int:

@@ -16,15 +16,15 @@ from collector.http.events import (
     RequestDone,
     ResponseDone,
 )
+from collector.http.framing import StreamFramer, is_streamed
 from collector.http.http1 import Http1Connection
-from collector.http.sse import SseParser
-from collector.llm.detect import api_of_path, detect, parse_response, stream_parser
+from collector.llm.detect import STREAM_ARRAYS, api_of_path, detect, parse_response, stream_parser
 from collector.llm.model import ModelRequest, ModelResponse
+from collector.llm.turns import named_answer
 from collector.llm.values import StreamParser, loads
 from polygraph.events import Api
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
-_SSE_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:event|data|id|retry)?:")
 _WEBSOCKET_PATH = re.compile(r"/(?:responses|realtime)/?(?:\?|\Z)")
 _MAX_HOST = 255
 
@@ -80,10 +80,15 @@ LlmEvent = RequestSeen | ResponseSeen | Unreadable
 
 
 class _Call:
-    def __init__(self, request: RequestDone, api: Api, host: str) -> None:
+    """A call whose answer is to come. ``api`` reads it; ``asked`` is None if the request was not read."""
+
+    def __init__(self, request: RequestDone, api: Api, host: str, asked: ModelRequest | None = None) -> None:
         self.index = request.index
         self.request_ts = request.ts
         self.api: Api = api
+        self.asked_api: Api = asked.api if asked else api
+        self.model = asked.model if asked else ""
+        self.turn = asked.turn if asked else ""
         self.host = host
         self.request_bytes = len(request.body)
         self.traceparent = _traceparent(request.headers)
@@ -99,11 +104,16 @@ class _Call:
         gap: int = 0,
         size: int = 0,
     ) -> ResponseSeen:
+        if response is not None:
+            # what only the request says: the model, and what calls without ids are called
+            if not response.model:
+                response = msgspec.structs.replace(response, model=self.model)
+            response = named_answer(response, self.turn)
         return ResponseSeen(
             index=self.index,
             ts=ts,
             request_ts=self.request_ts,
-            api=self.api,
+            api=response.api if response is not None else self.asked_api,
             host=self.host,
             status=status,
             response=response,
@@ -120,7 +130,7 @@ class _Stream:
     """A streamed answer: events out of bytes, an answer out of events."""
 
     def __init__(self, api: Api) -> None:
-        self.events = SseParser()
+        self.events = StreamFramer()
         self.parser: StreamParser = stream_parser(api)
         self.size = 0
 
@@ -135,7 +145,7 @@ class _Stream:
 
     def result(self, ended: bool) -> tuple[ModelResponse, bool]:
         """The answer, and whether all of it was seen."""
-        whole = not self.events.overflowed
+        whole = self.events.whole
         response = self.parser.result(ended=ended and whole)
         return response, whole and (response.complete or response.error is not None)
 
@@ -197,12 +207,12 @@ class LlmConnection:
                 self._calls[event.index] = _Call(event, api, self._host)
                 seen.append(Unreadable(cause="request_unreadable", ts=event.ts, host=self._host, missing=0))
             return
-        call = self._calls[event.index] = _Call(event, api, self._host)
+        call = self._calls[event.index] = _Call(event, api, self._host, request)
         seen.append(
             RequestSeen(
                 index=event.index,
                 ts=event.ts,
-                api=api,
+                api=request.api,
                 host=self._host,
                 request=request,
                 request_bytes=call.request_bytes,
@@ -235,7 +245,8 @@ class LlmConnection:
         response: ModelResponse | None = None
         complete = event.complete
         if _is_success(event.status):
-            if call.stream is None and _SSE_START.match(event.body):  # served under another content type
+            if call.stream is None and is_streamed(event.body, arrays=call.api in STREAM_ARRAYS):
+                # served under another content type
                 call.stream = _Stream(call.api)
                 call.stream.feed(event.body)
             if call.stream is not None:

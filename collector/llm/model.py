@@ -55,6 +55,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     message_count: int = 0
     #: the conversation before this request is known to the provider only (OpenAI Responses)
     previous_response_id: str | None = None
+    #: where an API gives its calls no ids: which turn of which conversation the answer is (turns.py)
+    turn: str = ""
 
 
 class ModelResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,74 +1,81 @@
 """An :class:`Answer` as the bytes of each API: one JSON body, or the events of a stream.
 
-Formats: the providers' public references (Anthropic Messages, OpenAI Chat Completions and Responses, Gemini
-generateContent). Ids are functions of the turn, so that two runs of one script say the same.
+Formats: the providers' public references (Anthropic Messages, OpenAI Chat Completions and Responses; the rest is in
+wire_native.py). Ids are functions of the turn, so that two runs of one script say the same.
 """
 
 from __future__ import annotations
 
-import json
+import re
 import time
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
-from tests.agents.script import Answer
+from tests.agents import wire_native as native
+from tests.agents.frames import (
+    INPUT_TOKENS,
+    LINES,
+    MESSAGES,
+    OUTPUT_TOKENS,
+    SSE,
+    Event,
+    Frame,
+    Json,
+    dump,
+    pieces,
+)
+from tests.agents.script import Answer, ToolCall
 
-Wire = Literal["anthropic.messages", "openai.chat", "openai.responses", "gemini"]
-Json = dict[str, Any]
+Wire = Literal[
+    "anthropic.messages",
+    "openai.chat",
+    "openai.responses",
+    "gemini.generate_content",
+    "bedrock.converse",
+    "ollama.chat",
+    "cohere.chat",
+]
+#: what a provider signs its model's thinking with; clients send it back
+SIGNATURE = "c2lnbmVk"
 
-#: characters in one delta: small, so that every answer is spread over several events
-PIECE = 23
-INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
-
-
-class Event(NamedTuple):
-    """One server-sent event. ``name`` None: no ``event:`` line."""
-
-    name: str | None
-    data: str
-
-    def encode(self) -> bytes:
-        """The event on the wire."""
-        head = f"event: {self.name}\n" if self.name else ""
-        return f"{head}data: {self.data}\n\n".encode()
+_PATHS: tuple[tuple[str, Wire], ...] = (
+    (r"/messages", "anthropic.messages"),
+    (r"/chat/completions", "openai.chat"),
+    (r"/responses", "openai.responses"),
+    (r":(?:g|streamG)enerateContent", "gemini.generate_content"),
+    (r"/model/[^/]+/converse(?:-stream)?", "bedrock.converse"),
+    (r"/api/chat", "ollama.chat"),
+    (r"/v2/chat", "cohere.chat"),
+)
 
 
 def wire_of(path: str) -> Wire | None:
     """Which API a request path belongs to, None for any other."""
     bare = path.partition("?")[0].rstrip("/")
-    if bare.endswith("/messages"):
-        return "anthropic.messages"
-    if bare.endswith("/chat/completions"):
-        return "openai.chat"
-    if bare.endswith("/responses"):
-        return "openai.responses"
-    if bare.endswith((":generateContent", ":streamGenerateContent")):
-        return "gemini"
-    return None
+    return next((wire for suffix, wire in _PATHS if re.search(suffix + r"\Z", bare)), None)
 
 
 def streamed(wire: Wire, path: str, request: Json) -> bool:
     """Whether the request asks for a stream."""
-    if wire == "gemini":
-        return ":streamGenerateContent" in path
-    return request.get("stream") is True
+    if wire in ("gemini.generate_content", "bedrock.converse"):
+        return ":streamGenerateContent" in path or "/converse-stream" in path
+    return request.get("stream", wire == "ollama.chat") is True
 
 
-def pieces(text: str) -> list[str]:
-    """``text`` in deltas."""
-    return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
-
-
-def dump(value: Json) -> str:
-    """JSON as the endpoint sends it."""
-    return json.dumps(value, separators=(",", ":"))
+def content_type(wire: Wire) -> str:
+    """Of a stream."""
+    return {"bedrock.converse": MESSAGES, "ollama.chat": LINES}.get(wire, SSE)
 
 
 # --- Anthropic Messages ------------------------------------------------------------------------------
 
 
 def _anthropic(answer: Answer, model: str, turn: str) -> Json:
-    blocks: list[Json] = [{"type": "text", "text": answer.text}] if answer.text else []
+    blocks: list[Json] = []
+    if answer.thinking:
+        blocks.append({"type": "thinking", "thinking": answer.thinking, "signature": SIGNATURE})
+    if answer.text:
+        blocks.append({"type": "text", "text": answer.text})
     blocks += [
         {"type": "tool_use", "id": f"toolu_{turn}_{n}", "name": call.name, "input": call.arguments}
         for n, call in enumerate(answer.calls)
@@ -94,7 +101,16 @@ def _anthropic_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
     yield event("message_start", message=start)
     yield event("ping")
     for index, block in enumerate(whole["content"]):
-        if block["type"] == "text":
+        if block["type"] == "thinking":
+            empty = {"type": "thinking", "thinking": "", "signature": ""}
+            yield event("content_block_start", index=index, content_block=empty)
+            for piece in pieces(block["thinking"]):
+                delta = {"type": "thinking_delta", "thinking": piece}
+                yield event("content_block_delta", index=index, delta=delta)
+            yield event("ping")
+            delta = {"type": "signature_delta", "signature": SIGNATURE}
+            yield event("content_block_delta", index=index, delta=delta)
+        elif block["type"] == "text":
             yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
             for piece in pieces(block["text"]):
                 yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
@@ -187,8 +203,20 @@ def _text_part(text: str) -> Json:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def _responses_call(call: ToolCall, number: str) -> Json:
+    head = {"call_id": f"call_{number}", "name": call.name, "status": "completed"}
+    if isinstance(call.arguments, str):
+        return {"type": "custom_tool_call", "id": f"ctc_{number}", "input": call.arguments, **head}
+    return {"type": "function_call", "id": f"fc_{number}", "arguments": dump(call.arguments), **head}
+
+
 def _responses(answer: Answer, model: str, turn: str) -> Json:
     items: list[Json] = []
+    if answer.thinking:
+        summary = [{"type": "summary_text", "text": answer.thinking}]
+        items.append(
+            {"type": "reasoning", "id": f"rs_{turn}", "summary": summary, "encrypted_content": SIGNATURE}
+        )
     if answer.text:
         items.append(
             {
@@ -199,17 +227,7 @@ def _responses(answer: Answer, model: str, turn: str) -> Json:
                 "content": [_text_part(answer.text)],
             }
         )
-    items += [
-        {
-            "type": "function_call",
-            "id": f"fc_{turn}_{n}",
-            "call_id": f"call_{turn}_{n}",
-            "name": call.name,
-            "arguments": dump(call.arguments),
-            "status": "completed",
-        }
-        for n, call in enumerate(answer.calls)
-    ]
+    items += [_responses_call(call, f"{turn}_{n}") for n, call in enumerate(answer.calls)]
     return {
         "id": f"resp_{turn}",
         "object": "response",
@@ -247,6 +265,24 @@ def _message_events(item: Json, index: int) -> Iterator[Json]:
     yield {"type": "response.content_part.done", **where, "part": item["content"][0]}
 
 
+def _reasoning_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index, "summary_index": 0}
+    text = item["summary"][0]["text"]
+    part = {"type": "summary_text", "text": ""}
+    yield {"type": "response.reasoning_summary_part.added", **where, "part": part}
+    for piece in pieces(text):
+        yield {"type": "response.reasoning_summary_text.delta", **where, "delta": piece}
+    yield {"type": "response.reasoning_summary_text.done", **where, "text": text}
+    yield {"type": "response.reasoning_summary_part.done", **where, "part": item["summary"][0]}
+
+
+def _custom_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index}
+    for piece in pieces(item["input"]):
+        yield {"type": "response.custom_tool_call_input.delta", **where, "delta": piece}
+    yield {"type": "response.custom_tool_call_input.done", **where, "input": item["input"]}
+
+
 def _call_events(item: Json, index: int) -> Iterator[Json]:
     where = {"item_id": item["id"], "output_index": index}
     for piece in pieces(item["arguments"]):
@@ -259,17 +295,25 @@ def _call_events(item: Json, index: int) -> Iterator[Json]:
     }
 
 
+#: by the type of an item: its events, and what it has not got when it is added
+_ITEMS: dict[str, tuple[Callable[[Json, int], Iterator[Json]], Json]] = {
+    "message": (_message_events, {"content": []}),
+    "reasoning": (_reasoning_events, {"summary": []}),
+    "function_call": (_call_events, {"arguments": ""}),
+    "custom_tool_call": (_custom_events, {"input": ""}),
+}
+
+
 def _responses_objects(answer: Answer, model: str, turn: str) -> Iterator[Json]:
     whole = _responses(answer, model, turn)
     start = whole | {"status": "in_progress", "output": [], "usage": None}
     yield {"type": "response.created", "response": start}
     yield {"type": "response.in_progress", "response": start}
     for index, item in enumerate(whole["output"]):
-        message = item["type"] == "message"
-        empty: Json = {"content": []} if message else {"arguments": ""}
+        parts, empty = _ITEMS[item["type"]]
         added = item | empty | {"status": "in_progress"}
         yield {"type": "response.output_item.added", "output_index": index, "item": added}
-        yield from _message_events(item, index) if message else _call_events(item, index)
+        yield from parts(item, index)
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": "response.completed", "response": whole}
 
@@ -279,33 +323,11 @@ def _responses_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
         yield Event(value["type"], dump(value | {"sequence_number": number}))
 
 
-# --- Gemini ------------------------------------------------------------------------------------------
-
-
-def _gemini(parts: list[Json], turn: str, finish: str | None) -> Json:
-    candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
-    if finish:
-        candidate["finishReason"] = finish
-    return {
-        "candidates": [candidate],
-        "usageMetadata": {
-            "promptTokenCount": INPUT_TOKENS,
-            "candidatesTokenCount": OUTPUT_TOKENS,
-            "totalTokenCount": INPUT_TOKENS + OUTPUT_TOKENS,
-        },
-        "modelVersion": "gemini-2.5-pro",
-        "responseId": f"gen_{turn}",
-    }
-
-
-def _gemini_calls(answer: Answer) -> list[Json]:
-    return [{"functionCall": {"name": call.name, "args": call.arguments}} for call in answer.calls]
-
-
-def _gemini_events(answer: Answer, turn: str) -> Iterator[Event]:
-    for piece in pieces(answer.text):
-        yield Event(None, dump(_gemini([{"text": piece}], turn, None)))
-    yield Event(None, dump(_gemini(_gemini_calls(answer) or [{"text": ""}], turn, "STOP")))
+def prewarmed(request: Json) -> Iterator[Event]:
+    """The answer to a ``response.create`` with ``generate`` false, which only loads the model: no output."""
+    whole = _responses(Answer(), str(request.get("model", "scripted")), "warm")
+    for kind, status in (("response.created", "in_progress"), ("response.completed", "completed")):
+        yield Event(kind, dump({"type": kind, "response": whole | {"status": status}}))
 
 
 # --- all ---------------------------------------------------------------------------------------------
@@ -320,11 +342,16 @@ def body(wire: Wire, answer: Answer, request: Json, turn: str) -> Json:
         return _chat(answer, model, turn)
     if wire == "openai.responses":
         return _responses(answer, model, turn)
-    text: list[Json] = [{"text": answer.text}] if answer.text or not answer.calls else []
-    return _gemini(text + _gemini_calls(answer), turn, "STOP")
+    if wire == "gemini.generate_content":
+        return native.gemini(answer, turn)
+    if wire == "bedrock.converse":
+        return native.converse(answer, turn)
+    if wire == "ollama.chat":
+        return native.ollama(answer, model, turn)
+    return native.cohere(answer, turn)
 
 
-def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Event]:
+def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Frame]:
     """The answer as the events of a stream."""
     model = str(request.get("model", "scripted"))
     if wire == "anthropic.messages":
@@ -333,4 +360,10 @@ def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Eve
         return _chat_events(answer, model, turn, request)
     if wire == "openai.responses":
         return _responses_events(answer, model, turn)
-    return _gemini_events(answer, turn)
+    if wire == "gemini.generate_content":
+        return native.gemini_events(answer, turn)
+    if wire == "bedrock.converse":
+        return native.converse_events(answer, turn)
+    if wire == "ollama.chat":
+        return native.ollama_lines(answer, model, turn)
+    return native.cohere_events(answer, turn)

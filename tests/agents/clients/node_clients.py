@@ -102,10 +102,13 @@ class QwenCode(_NodeClient):
 
 
 class GeminiCli(_NodeClient):
-    """Gemini CLI: Gemini generateContent, server-sent events."""
+    """Gemini CLI: Gemini generateContent, server-sent events, its calls without ids as those of Gemini 2.5."""
 
     name = "gemini-cli"
+    with_ids = False
     edit = "replace"
+    # it asks again when it is refused, and ends with an error when a stream breaks off
+    fatal = frozenset({"dropped", "cut"})
 
     @property
     def edit_extras(self) -> dict[str, str]:
