@@ -357,6 +357,8 @@ class SessionPipeline:
 
     def _tool_result(self, result: ToolResultItem, seen: RequestSeen, connection: ConnectionKey) -> None:
         call_id = self._told_id(result.call_id)
+        if result.made_id in self._pending and call_id not in self._pending:
+            call_id = result.made_id
         pending = self._answer(call_id)
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.

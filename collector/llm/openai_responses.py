@@ -38,7 +38,11 @@ _CALLS: dict[str, tuple[ToolKind, str, str]] = {
     "file_search_call": ("builtin", "file_search", "queries"),
     "code_interpreter_call": ("builtin", "code_interpreter", "code"),
     "image_generation_call": ("builtin", "image_generation", "status"),
+    "tool_search_call": ("builtin", "tool_search", "arguments"),
+    "program": ("builtin", "program", "code"),
 }
+#: a shell call in a container of the provider's
+_CONTAINER = "container_reference"
 _ENDS = {"response.completed", "response.done", "response.incomplete", "response.failed"}
 _FAILED = ("failed", "incomplete")
 #: most output items of one answer
@@ -190,7 +194,9 @@ def _call(item: dict[str, Json]) -> ToolCall | None:
     if known is None:
         return None
     kind, name, field = known
-    value = item.get(field)
+    if kind == "shell" and mapping(item.get("environment")).get("type") == _CONTAINER:
+        kind = "builtin"
+    value = item.get(field, item.get("actions") if kind == "function" else None)
     arguments = clean(value) if isinstance(value, str) else dumps({} if value is None else value)
     if arguments is None:
         return None
