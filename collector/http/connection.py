@@ -36,8 +36,8 @@ _TLS = 0x16
 class HttpConnection:
     """Messages of one connection of HTTP/1.1, HTTP/2 or WebSocket, from the bytes of both directions.
 
-    ``wanted(method, target, headers)`` says which exchanges' bodies are of interest; those of others are neither decoded nor
-    kept. ``first_index`` numbers the first request, ``depth`` says within how many tunnels the connection is.
+    ``wanted`` says which exchanges' bodies are of interest; those of others are neither decoded nor kept.
+    ``first_index`` numbers the first request, ``depth`` says within how many tunnels the connection is.
     """
 
     def __init__(self, wanted: Wanted = any_exchange, first_index: int = 0, depth: int = 0) -> None:

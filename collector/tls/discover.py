@@ -13,6 +13,7 @@ import os
 import stat
 from typing import NamedTuple
 
+from collector.tls import golang, rustls_find
 from collector.tls.elf import Elf, ElfError, Symbol
 from polygraph.text import to_bytes
 
@@ -33,10 +34,32 @@ _PROLOGUE = 16
 #: labels of the key schedule (RFC 8446, section 7.1): whoever speaks TLS 1.3 derives its keys from these four
 _LABELS = (b"c hs traffic", b"s hs traffic", b"c ap traffic", b"s ap traffic")
 
+#: libraries with an interface of their own that they export: name, functions that must be there, and that may be
+_INTERFACES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
+    (
+        "gnutls",
+        frozenset({"gnutls_record_recv", "gnutls_record_send", "gnutls_deinit"}),
+        frozenset(
+            {
+                "gnutls_record_send2",
+                "gnutls_record_send_range",
+                "gnutls_record_uncork",
+                "gnutls_server_name_set",
+            }
+        ),
+    ),
+    ("nss", frozenset({"SSL_ImportFD"}), frozenset({"SSL_SetURL"})),
+    (
+        "nss",
+        frozenset({"PR_Read", "PR_Write", "PR_Recv", "PR_Send", "PR_Close"}),
+        frozenset({"PR_Writev"}),
+    ),
+)
+#: GnuTLS behind names of OpenSSL: what it does is told by GnuTLS
+_WRAPPERS = ("libgnutls-openssl.so",)
+
 #: sonames of TLS libraries with another interface
 _OTHER_LIBRARIES = {
-    "libgnutls.so": ("gnutls", "GnuTLS has no probes in this version"),
-    "libssl3.so": ("nss", "NSS has no probes in this version"),
     "libwolfssl.so": ("wolfssl", "wolfSSL has no probes in this version"),
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
@@ -69,10 +92,12 @@ def find(fd: int) -> Finding | BlindTls | None:
     try:
         with os.fdopen(os.dup(fd), "rb") as file:
             elf = Elf(file)
+            if elf.soname.startswith(_WRAPPERS):
+                return None
             found = elf.symbols(PROBED, _NEEDED)
             missing = _NEEDED - found.keys()
             if missing == _NEEDED:  # at most something that shares a name, such as SSL_free of a wrapper
-                return _blind(elf)
+                return _other(fd, elf)
             return _finding(fd, elf.build_id, found, missing)
     except ElfError:
         return None
@@ -101,7 +126,9 @@ def _is_elf(fd: int) -> bool:
 def _finding(
     fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
 ) -> Finding:
-    functions = {name: (symbols[0].file_offset,) for name, symbols in found.items()}
+    functions: dict[str, tuple[int, ...]] = {
+        name: (symbols[0].file_offset,) for name, symbols in found.items()
+    }
     prologue = {offset: os.pread(fd, _PROLOGUE, offset) for places in functions.values() for offset in places}
     reason = None
     if missing:
@@ -115,12 +142,41 @@ def _finding(
     return Finding(build_id, library, functions, prologue, reason)
 
 
+def _other(fd: int, elf: Elf) -> Finding | BlindTls | None:
+    """A stack without OpenSSL's interface."""
+    for library, needed, more in _INTERFACES:
+        found = elf.symbols(needed | more)
+        if needed & found.keys():
+            finding = _finding(fd, elf.build_id, found, needed - found.keys())
+            return finding._replace(library=library)
+    if golang.is_go(elf):
+        try:
+            functions = golang.functions(elf)
+        except golang.GoError as error:
+            return BlindTls("go_tls", f"a Go program: {error}")
+        return _placed(fd, elf, "go", functions) if functions else None
+    if rustls_find.mentions(elf):
+        places = rustls_find.functions(elf)
+        if isinstance(places, str):
+            return BlindTls("rustls", places)
+        return _placed(fd, elf, "rustls", places)
+    return _blind(elf)
+
+
+def _placed(fd: int, elf: Elf, library: str, functions: dict[str, tuple[int, ...]]) -> Finding:
+    """Functions that were found otherwise than by name; a return instruction is one byte."""
+    prologue = {
+        offset: os.pread(fd, 1 if name.endswith(" RET") else _PROLOGUE, offset)
+        for name, places in functions.items()
+        for offset in places
+    }
+    return Finding(elf.build_id, library, functions, prologue)
+
+
 def _blind(elf: Elf) -> BlindTls | None:
     for prefix, (name, detail) in _OTHER_LIBRARIES.items():
         if elf.soname.startswith(prefix):
             return BlindTls(name, detail)
-    if ".go.buildinfo" in elf.sections:
-        return BlindTls("go_tls", "a Go program, whose crypto/tls has no probes in this version")
     return None
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 #: where the dynamic linker's own libraries lie, multiarch folders first
 _FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+#: OpenSSL, GnuTLS, and both libraries of NSS: a command speaks a few milliseconds after it began
+_LIBRARIES = ("libssl.so.*", "libgnutls.so.*", "libssl3.so", "libnspr4.so")
 _SHEBANG = 256  # BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h
 
 
 def candidates(command: str, path: str | None = None) -> list[Path]:
-    """Files worth a look, each once: the system's libssl, ours, and the program that ``command`` comes down to.
+    """Files worth a look, each once: the system's libraries, ours, and the program that ``command`` comes down to.
 
     ``path`` is the PATH in which ``#!/usr/bin/env NAME`` is looked up.
     """
@@ -36,8 +38,9 @@ def _system() -> Iterator[Path]:
     for folder in _FOLDERS:
         root = Path(folder)
         if root.is_dir():
-            yield from sorted(root.glob("libssl.so.*"))
-            yield from sorted(root.glob("*-linux-gnu*/libssl.so.*"))
+            for library in _LIBRARIES:
+                yield from sorted(root.glob(library))
+                yield from sorted(root.glob(f"*-linux-gnu*/{library}"))
 
 
 def _own() -> Iterator[Path]:

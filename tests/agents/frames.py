@@ -74,6 +74,6 @@ def pieces(text: str) -> list[str]:
     return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
 
 
-def dump(value: Json) -> str:
+def dump(value: Json | str) -> str:
     """JSON as the endpoint sends it."""
     return json.dumps(value, separators=(",", ":"))

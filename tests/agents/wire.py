@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from tests.agents import wire_native as native
@@ -24,7 +24,7 @@ from tests.agents.frames import (
     dump,
     pieces,
 )
-from tests.agents.script import Answer
+from tests.agents.script import Answer, ToolCall
 
 Wire = Literal[
     "anthropic.messages",
@@ -35,7 +35,8 @@ Wire = Literal[
     "ollama.chat",
     "cohere.chat",
 ]
-
+#: what a provider signs its model's thinking with; clients send it back
+SIGNATURE = "c2lnbmVk"
 
 _PATHS: tuple[tuple[str, Wire], ...] = (
     (r"/messages", "anthropic.messages"),
@@ -70,7 +71,11 @@ def content_type(wire: Wire) -> str:
 
 
 def _anthropic(answer: Answer, model: str, turn: str) -> Json:
-    blocks: list[Json] = [{"type": "text", "text": answer.text}] if answer.text else []
+    blocks: list[Json] = []
+    if answer.thinking:
+        blocks.append({"type": "thinking", "thinking": answer.thinking, "signature": SIGNATURE})
+    if answer.text:
+        blocks.append({"type": "text", "text": answer.text})
     blocks += [
         {"type": "tool_use", "id": f"toolu_{turn}_{n}", "name": call.name, "input": call.arguments}
         for n, call in enumerate(answer.calls)
@@ -96,7 +101,16 @@ def _anthropic_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
     yield event("message_start", message=start)
     yield event("ping")
     for index, block in enumerate(whole["content"]):
-        if block["type"] == "text":
+        if block["type"] == "thinking":
+            empty = {"type": "thinking", "thinking": "", "signature": ""}
+            yield event("content_block_start", index=index, content_block=empty)
+            for piece in pieces(block["thinking"]):
+                delta = {"type": "thinking_delta", "thinking": piece}
+                yield event("content_block_delta", index=index, delta=delta)
+            yield event("ping")
+            delta = {"type": "signature_delta", "signature": SIGNATURE}
+            yield event("content_block_delta", index=index, delta=delta)
+        elif block["type"] == "text":
             yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
             for piece in pieces(block["text"]):
                 yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
@@ -189,8 +203,20 @@ def _text_part(text: str) -> Json:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def _responses_call(call: ToolCall, number: str) -> Json:
+    head = {"call_id": f"call_{number}", "name": call.name, "status": "completed"}
+    if isinstance(call.arguments, str):
+        return {"type": "custom_tool_call", "id": f"ctc_{number}", "input": call.arguments, **head}
+    return {"type": "function_call", "id": f"fc_{number}", "arguments": dump(call.arguments), **head}
+
+
 def _responses(answer: Answer, model: str, turn: str) -> Json:
     items: list[Json] = []
+    if answer.thinking:
+        summary = [{"type": "summary_text", "text": answer.thinking}]
+        items.append(
+            {"type": "reasoning", "id": f"rs_{turn}", "summary": summary, "encrypted_content": SIGNATURE}
+        )
     if answer.text:
         items.append(
             {
@@ -201,17 +227,7 @@ def _responses(answer: Answer, model: str, turn: str) -> Json:
                 "content": [_text_part(answer.text)],
             }
         )
-    items += [
-        {
-            "type": "function_call",
-            "id": f"fc_{turn}_{n}",
-            "call_id": f"call_{turn}_{n}",
-            "name": call.name,
-            "arguments": dump(call.arguments),
-            "status": "completed",
-        }
-        for n, call in enumerate(answer.calls)
-    ]
+    items += [_responses_call(call, f"{turn}_{n}") for n, call in enumerate(answer.calls)]
     return {
         "id": f"resp_{turn}",
         "object": "response",
@@ -249,6 +265,24 @@ def _message_events(item: Json, index: int) -> Iterator[Json]:
     yield {"type": "response.content_part.done", **where, "part": item["content"][0]}
 
 
+def _reasoning_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index, "summary_index": 0}
+    text = item["summary"][0]["text"]
+    part = {"type": "summary_text", "text": ""}
+    yield {"type": "response.reasoning_summary_part.added", **where, "part": part}
+    for piece in pieces(text):
+        yield {"type": "response.reasoning_summary_text.delta", **where, "delta": piece}
+    yield {"type": "response.reasoning_summary_text.done", **where, "text": text}
+    yield {"type": "response.reasoning_summary_part.done", **where, "part": item["summary"][0]}
+
+
+def _custom_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index}
+    for piece in pieces(item["input"]):
+        yield {"type": "response.custom_tool_call_input.delta", **where, "delta": piece}
+    yield {"type": "response.custom_tool_call_input.done", **where, "input": item["input"]}
+
+
 def _call_events(item: Json, index: int) -> Iterator[Json]:
     where = {"item_id": item["id"], "output_index": index}
     for piece in pieces(item["arguments"]):
@@ -261,17 +295,25 @@ def _call_events(item: Json, index: int) -> Iterator[Json]:
     }
 
 
+#: by the type of an item: its events, and what it has not got when it is added
+_ITEMS: dict[str, tuple[Callable[[Json, int], Iterator[Json]], Json]] = {
+    "message": (_message_events, {"content": []}),
+    "reasoning": (_reasoning_events, {"summary": []}),
+    "function_call": (_call_events, {"arguments": ""}),
+    "custom_tool_call": (_custom_events, {"input": ""}),
+}
+
+
 def _responses_objects(answer: Answer, model: str, turn: str) -> Iterator[Json]:
     whole = _responses(answer, model, turn)
     start = whole | {"status": "in_progress", "output": [], "usage": None}
     yield {"type": "response.created", "response": start}
     yield {"type": "response.in_progress", "response": start}
     for index, item in enumerate(whole["output"]):
-        message = item["type"] == "message"
-        empty: Json = {"content": []} if message else {"arguments": ""}
+        parts, empty = _ITEMS[item["type"]]
         added = item | empty | {"status": "in_progress"}
         yield {"type": "response.output_item.added", "output_index": index, "item": added}
-        yield from _message_events(item, index) if message else _call_events(item, index)
+        yield from parts(item, index)
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": "response.completed", "response": whole}
 
@@ -279,6 +321,13 @@ def _responses_objects(answer: Answer, model: str, turn: str) -> Iterator[Json]:
 def _responses_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
     for number, value in enumerate(_responses_objects(answer, model, turn)):
         yield Event(value["type"], dump(value | {"sequence_number": number}))
+
+
+def prewarmed(request: Json) -> Iterator[Event]:
+    """The answer to a ``response.create`` with ``generate`` false, which only loads the model: no output."""
+    whole = _responses(Answer(), str(request.get("model", "scripted")), "warm")
+    for kind, status in (("response.created", "in_progress"), ("response.completed", "completed")):
+        yield Event(kind, dump({"type": kind, "response": whole | {"status": status}}))
 
 
 # --- all ---------------------------------------------------------------------------------------------

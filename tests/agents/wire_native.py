@@ -44,6 +44,8 @@ def gemini(answer: Answer, turn: str) -> Json:
 
 def gemini_events(answer: Answer, turn: str) -> Iterator[Event]:
     """Chunks, each like a whole answer; none is marked as the last."""
+    for piece in pieces(answer.thinking):
+        yield Event(None, dump(_gemini_chunk([{"text": piece, "thought": True}], turn, None)))
     for piece in pieces(answer.text):
         yield Event(None, dump(_gemini_chunk([{"text": piece}], turn, None)))
     yield Event(None, dump(_gemini_chunk(_gemini_calls(answer, turn) or [{"text": ""}], turn, "STOP")))

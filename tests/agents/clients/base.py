@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.agents.clients.store import pins
-from tests.agents.endpoint import has_tools
+from tests.agents.model import Transport, has_tools
 from tests.agents.project import Project
 from tests.agents.scenarios import Scenario
-from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Write
+from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Trouble, Turn, Write
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -40,11 +40,27 @@ class Client(Protocol):
 
     @property
     def name(self) -> str:
-        """Its key in versions.toml."""
+        """What the tests call it."""
+
+    @property
+    def package(self) -> str:
+        """Its key in versions.toml: one installation may be run in several forms."""
 
     @property
     def version(self) -> str:
         """Its version there."""
+
+    @property
+    def transport(self) -> Transport:
+        """What it speaks with its model, of what the endpoint offers."""
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The protocols that the endpoint offers to it in the TLS handshake."""
+
+    @property
+    def fatal(self) -> frozenset[Trouble]:
+        """The troubles of a service that it does not come through by itself: they are left out of its script."""
 
     @property
     def shows_intents(self) -> bool:
@@ -67,22 +83,37 @@ def trust(ca_file: Path) -> dict[str, str]:
 
 
 class Pinned:
-    """A client of versions.toml."""
+    """A client of versions.toml, under its own name unless ``package`` says another."""
 
     name: str
+    transport: Transport = "http/1.1"
+    offers: tuple[str, ...] = ("h2", "http/1.1")
+    fatal: frozenset[Trouble] = frozenset()
+    #: whether its API gives the calls ids
+    with_ids = True
+
+    @property
+    def package(self) -> str:
+        """See :class:`Client`."""
+        return self.name
+
+    def answer(self, turn: Turn, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
+        """``turn`` in the client's own words."""
+        troubles = tuple(trouble for trouble in turn.troubles if trouble not in self.fatal)
+        return Answer(
+            text, calls, turn.release, turn.release_after, turn.thinking, troubles, with_ids=self.with_ids
+        )
 
     @property
     def version(self) -> str:
         """See :class:`Client`."""
-        return pins()[self.name].version
+        return pins()[self.package].version
 
 
 class ToolClient(Pinned, ABC):
     """A client whose model calls tools. Subclasses say what the tools are called."""
 
     shows_intents = True
-    #: whether its API gives the calls ids
-    with_ids = True
 
     @abstractmethod
     def call(self, action: Action, root: Path) -> ToolCall:
@@ -93,13 +124,7 @@ class ToolClient(Pinned, ABC):
         root = job.project.root
         return Script(
             tuple(
-                Answer(
-                    turn.text,
-                    tuple(self.call(action, root) for action in turn.actions),
-                    turn.release,
-                    turn.release_after,
-                    self.with_ids,
-                )
+                self.answer(turn, turn.text, tuple(self.call(action, root) for action in turn.actions))
                 for turn in job.scenario.turns
             )
         )

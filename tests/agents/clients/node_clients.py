@@ -107,6 +107,8 @@ class GeminiCli(_NodeClient):
     name = "gemini-cli"
     with_ids = False
     edit = "replace"
+    # it asks again when it is refused, and ends with an error when a stream breaks off
+    fatal = frozenset({"dropped", "cut"})
 
     @property
     def edit_extras(self) -> dict[str, str]:
