@@ -35,9 +35,7 @@ from polygraph.events import (
     Tick,
 )
 from tests.live.conftest import MISSED, PREEMPTED, Gate
-from tests.live.test_tls import HANDSHAKE, TALK, records
-
-__all__ = ["records"]  # a fixture
+from tests.live.test_tls import HANDSHAKE, TALK
 
 #: rings that hold a few hundred records
 TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10, opened_ring=64 << 10)
