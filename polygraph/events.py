@@ -317,8 +317,7 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     fate: Fate = "answered"
     #: which try of the call, from 1
     attempt: int = 1
-    #: the TLS library that it went through (``openssl``, ``boringssl``, ``rustls``, ``go``, ``gnutls``, ``nss``); ``""``
-    #: where it went through none
+    #: the TLS library that it went through: openssl, boringssl, rustls, go, gnutls or nss; empty where it was none
     tls: str = ""
 
 
