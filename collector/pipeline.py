@@ -261,7 +261,7 @@ class SessionPipeline:
                 attempt=attempt,
             )
         )
-        # An agent that got an error after a tool call may not make it, and nothing tells: its absence is no evidence.
+        # An agent that got an error after a tool call may not make it: that it was not made is no evidence.
         broken_off = seen.fate != "answered" and response is not None and response.tool_calls
         if not seen.complete or broken_off:
             self._add(
@@ -281,7 +281,7 @@ class SessionPipeline:
         for number, block in enumerate(edit_blocks(response.text)):
             self._edit_block(block, f"{own}#edit{number}", call, seen.ts, connection)
         if seen.fate != "answered" or not seen.complete:
-            return  # a sentence may break off before its "except": what was not said to its end claims nothing
+            return  # a sentence may break off before its "except": what has no end claims nothing
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):

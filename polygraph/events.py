@@ -277,12 +277,13 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
 
     ``fate`` is one of:
 
-    - ``answered``: an answer came, and nothing shows that it broke off (``complete`` False: we did not see all of it).
+    - ``answered``: an answer came, and nothing shows that it broke off (``complete`` False: part of it was not
+      seen).
     - ``refused``: a status other than 2xx, or the provider's error in place of the answer or of its rest.
-    - ``interrupted``: the answer broke off before its end mark, and the client was not seen to end it. HTTP/1.1 does not
-      tell who closed a connection.
-    - ``cancelled``: the client was seen to end it before the answer was over: it reset the stream, closed the WebSocket
-      first, or asked the provider to stop.
+    - ``interrupted``: the answer broke off before its end mark, and the client was not seen to end it. HTTP/1.1
+      does not tell who closed a connection.
+    - ``cancelled``: the client was seen to end it before the answer was over: it reset the stream, closed the
+      WebSocket first, or asked the provider to stop.
     - ``unanswered``: nothing of an answer was seen, or only that the provider works on it (background mode).
     """
 

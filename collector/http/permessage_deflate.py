@@ -30,8 +30,8 @@ class Deflate(NamedTuple):
 def negotiated(request: Headers, response: Headers) -> Deflate | None:
     """What the upgrade agreed on, None without compression.
 
-    Raises HttpError("websocket_extension") for whatever else changes the bytes, or was not offered: a client must end
-    such a connection (RFC 6455, 4.1).
+    Raises HttpError("websocket_extension") for whatever else changes the bytes, or was not offered: a client
+    must end such a connection (RFC 6455, 4.1).
     """
     accepted = _extensions(response)
     if not accepted:
@@ -79,8 +79,8 @@ class Inflater:
     def message(self, data: bytes | bytearray) -> bytes:
         """The message whose payload is ``data``.
 
-        Raises EncodingError (``bomb``, ``too_large``, ``encoding``), after which the next message may still be read if
-        the inflater is not :attr:`ruined`.
+        Raises EncodingError (``bomb``, ``too_large``, ``encoding``), after which the next message may still
+        be read if the inflater is not :attr:`ruined`.
         """
         if not self._takeover:
             self._window = b""

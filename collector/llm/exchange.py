@@ -296,7 +296,7 @@ def _is_wanted(method: str, target: str) -> bool:
 
 
 def _is_socket(method: str, target: str) -> bool:
-    """May a request open a socket that is read? GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
+    """May it open a socket that is read? GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
     return method in ("GET", "CONNECT") and _RESPONSES_SOCKET.search(target) is not None
 
 

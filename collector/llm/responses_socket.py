@@ -1,8 +1,9 @@
 """OpenAI Responses over a WebSocket: https://platform.openai.com/docs/guides/websocket-mode.
 
-The client's ``response.create`` is a request's body in a message, the server's messages are the events of a stream, one
-each. Calls follow one another; those of another ``stream_id`` go on beside them. ``generate: false`` only warms up.
-Field names as in openai-python, ``types/responses/responses_client_event.py`` and ``responses_server_event.py``.
+The client's ``response.create`` is a request's body in a message, the server's messages are the events of a
+stream, one each. Calls follow one another; those of another ``stream_id`` go on beside them. ``generate:
+false`` only warms up. Field names as in openai-python, ``types/responses/responses_client_event.py`` and
+``responses_server_event.py``.
 """
 
 from __future__ import annotations

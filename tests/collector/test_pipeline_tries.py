@@ -1,4 +1,4 @@
-"""Tries of one call are one call; what broke off claims nothing; a chain that was seen is no earlier conversation."""
+"""Tries of a call are one call; what broke off claims nothing; a chain that was seen is no earlier talk."""
 
 from __future__ import annotations
 

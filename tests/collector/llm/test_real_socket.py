@@ -84,7 +84,8 @@ def relayed() -> Iterator[Relay]:
             serving.join(30)
 
 
-@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")  # as the client itself does
+# The client itself connects as websockets no longer recommends.
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
 @pytest.mark.parametrize("compression", [None, "deflate"])
 def test_a_conversation_of_the_real_client_is_read_whole(compression: str | None) -> None:
     with relayed() as relay:

@@ -1,4 +1,4 @@
-"""collector/llm/responses_socket.py: calls of the Responses API over a WebSocket, as two real ends write its bytes."""
+"""collector/llm/responses_socket.py: the Responses API over a WebSocket, its bytes written by two real ends."""
 
 from __future__ import annotations
 
