@@ -22,7 +22,7 @@ from collector.claims.text import edit_blocks, from_text
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
-from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unreadable
+from collector.llm.exchange import LlmConnection, LlmEvent, RequestSeen, ResponseSeen
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.redact import redact, redact_argv, redact_path
 from collector.tls.streams import Chunk, ConnectionKey
@@ -157,20 +157,30 @@ class SessionPipeline:
             self._message(seen, chunk.connection)
         self._hold(chunk.connection, connection.held)
         while self._held_size > MAX_HELD:
-            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts)
+            self._leave(max(self._held, key=self._held.__getitem__), chunk.ts)
 
     def closed(self, connection: ConnectionKey, ts: int) -> None:
         """The connection is over: what it still held is complete or lost."""
+        for seen in self._taken_off(connection, ts):
+            self._message(seen, connection)
+
+    def _leave(self, connection: ConnectionKey, ts: int) -> None:
+        """The connection may go on, but is not followed: what was under way is not said to have broken off."""
+        for seen in self._taken_off(connection, ts):
+            if isinstance(seen, ResponseSeen) and seen.fate == "interrupted":
+                self._message(msgspec.structs.replace(seen, fate="answered"), connection)
+            else:
+                self._message(seen, connection)
+
+    def _taken_off(self, connection: ConnectionKey, ts: int) -> list[LlmEvent]:
         known = self._connections.pop(connection, None)
         self._hold(connection, 0)
-        if known is not None:
-            for seen in known.close(ts):
-                self._message(seen, connection)
+        return known.close(ts) if known is not None else []
 
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
-            self.closed(connection, ts)
+            self._leave(connection, ts)
         for pending in self._pending.values():
             self._file_states(pending, ts)
         self._pending.clear()
@@ -199,7 +209,7 @@ class SessionPipeline:
 
     # --- what the agent says ---------------------------------------------------------------------
 
-    def _message(self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey) -> None:
+    def _message(self, seen: LlmEvent, connection: ConnectionKey) -> None:
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
             own = self._call_id(connection, seen.index)
@@ -500,7 +510,7 @@ class SessionPipeline:
 
     def _give_up_beyond_limit(self, ts: int) -> None:
         if len(self._connections) > MAX_CONNECTIONS:
-            self.closed(next(iter(self._connections)), ts)
+            self._leave(next(iter(self._connections)), ts)
 
 
 def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
