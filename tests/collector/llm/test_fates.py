@@ -19,7 +19,6 @@ from tests.agents.script import Answer
 from tests.agents.wire import body, events
 from tests.collector.llm.http import (
     ANSWER,
-    CALLS,
     PATHS,
     TEXT,
     Cut,
@@ -98,7 +97,7 @@ def test_a_stream_that_closes_before_its_end_is_interrupted_at_every_place(api: 
 
 @pytest.mark.parametrize("api", APIS)
 def test_a_stream_that_is_cut_at_any_byte_gives_the_same(api: Api) -> None:
-    said = Answer(text="Naïve.", calls=CALLS[1:])
+    said = Answer(text="Naïve 🦊.")
     told = b"".join(event.encode() for event in events(api, said, question(api, True), "1"))
     parts = [("sent", ask(PATHS[api], question(api, True))), ("received", stream(told))]
 
