@@ -22,7 +22,7 @@ from collector.claims.text import edit_blocks, from_text
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
-from collector.llm.exchange import LlmConnection, LlmEvent, RequestSeen, ResponseSeen
+from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.redact import redact, redact_argv, redact_path
 from collector.tls.streams import Chunk, ConnectionKey
@@ -157,30 +157,20 @@ class SessionPipeline:
             self._message(seen, chunk.connection)
         self._hold(chunk.connection, connection.held)
         while self._held_size > MAX_HELD:
-            self._leave(max(self._held, key=self._held.__getitem__), chunk.ts)
+            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
 
-    def closed(self, connection: ConnectionKey, ts: int) -> None:
-        """The connection is over: what it still held is complete or lost."""
-        for seen in self._taken_off(connection, ts):
-            self._message(seen, connection)
-
-    def _leave(self, connection: ConnectionKey, ts: int) -> None:
-        """The connection may go on, but is not followed: what was under way is not said to have broken off."""
-        for seen in self._taken_off(connection, ts):
-            if isinstance(seen, ResponseSeen) and seen.fate == "interrupted":
-                self._message(msgspec.structs.replace(seen, fate="answered"), connection)
-            else:
-                self._message(seen, connection)
-
-    def _taken_off(self, connection: ConnectionKey, ts: int) -> list[LlmEvent]:
+    def closed(self, connection: ConnectionKey, ts: int, *, over: bool = True) -> None:
+        """The connection is over: what it still held is complete or lost. ``over`` False: it may go on unread."""
         known = self._connections.pop(connection, None)
         self._hold(connection, 0)
-        return known.close(ts) if known is not None else []
+        if known is not None:
+            for seen in known.close(ts, over=over):
+                self._message(seen, connection)
 
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
-            self._leave(connection, ts)
+            self.closed(connection, ts, over=False)
         for pending in self._pending.values():
             self._file_states(pending, ts)
         self._pending.clear()
@@ -209,7 +199,7 @@ class SessionPipeline:
 
     # --- what the agent says ---------------------------------------------------------------------
 
-    def _message(self, seen: LlmEvent, connection: ConnectionKey) -> None:
+    def _message(self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey) -> None:
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
             own = self._call_id(connection, seen.index)
@@ -510,7 +500,7 @@ class SessionPipeline:
 
     def _give_up_beyond_limit(self, ts: int) -> None:
         if len(self._connections) > MAX_CONNECTIONS:
-            self._leave(next(iter(self._connections)), ts)
+            self.closed(next(iter(self._connections)), ts, over=False)
 
 
 def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
