@@ -93,6 +93,8 @@ class Http2Connection:
     ) -> None:
         self._streams = Streams(wanted, first_index, inside)
         self._sides: dict[Direction, _Side] = {"sent": _Side("sent"), "received": _Side("received")}
+        #: the client's preface was seen, so its connection was seen from its beginning
+        self._whole = False
         self._over = False
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[HttpEvent]:
@@ -165,19 +167,20 @@ class Http2Connection:
     def _start(self, side: _Side, data: bytes, ts: int) -> bytes:
         """The first bytes of a side: the client's preface, the server's first frame, or neither: joined late."""
         side.held += data
-        if PREFACE.startswith(side.held[: len(PREFACE)]) and self._streams.client is None:
+        if PREFACE.startswith(side.held[: len(PREFACE)]) and not self._whole:
             if len(side.held) < len(PREFACE):
                 return b""
             data = bytes(side.held[len(PREFACE) :])
             side.held.clear()
             side.place = _Place.FRAMES
             side.first = True
+            self._whole = True
             self._streams.client = side.direction
             self._server_began(self._other(side), ts)
             return data
         data = bytes(side.held)
         side.held.clear()
-        if self._streams.client is not None and side.intact:
+        if self._whole and side.intact:
             side.place = _Place.FRAMES
             side.first = True
         else:
