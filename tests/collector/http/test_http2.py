@@ -53,7 +53,7 @@ _TABLES = st.tuples(
 def talks(draw: st.DrawFn) -> Talk:
     """Several streams at once, their steps in any order; the sizes of the header tables change between them."""
     talk = Talk()
-    ready = {talk.open(said): said.steps() for said in draw(st.lists(_SAID, min_size=1, max_size=5))}
+    ready = {talk.open(said): said.steps() for said in draw(st.lists(_SAID, min_size=1, max_size=4))}
     choices = draw(st.lists(st.integers(0, 4) | _TABLES))
     while ready:
         choice = choices.pop(0) if choices else 0
