@@ -115,6 +115,15 @@ class LlmConnection:
             return
         api = api_of_path(event.method, event.target)
         if api is None:
+            if not event.target and event.method in (
+                "",
+                "POST",
+            ):  # HTTP/2: its head was lost, or unknown in part
+                seen.append(
+                    Unreadable(
+                        cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing
+                    )
+                )
             return
         if not event.complete:
             # By its path it is a call; what it carried is unknown, what is answered may still be read.
