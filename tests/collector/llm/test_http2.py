@@ -59,10 +59,11 @@ def call(api: Api, streamed: bool, coding: str = "", piece: int = 37) -> Said:
 
 
 def over_http1(api: Api, streamed: bool) -> tuple[RequestSeen, ResponseSeen]:
-    """The same over HTTP/1.1."""
+    """The same over HTTP/1.1, but for that."""
     raw = answered(api, streamed)
     request = ask(PATHS[api], question(api, streamed))
-    return exchange(request, stream(raw) if streamed else answer(raw))
+    asked, reply = exchange(request, stream(raw) if streamed else answer(raw))
+    return asked, msgspec.structs.replace(reply, transport="h2")
 
 
 def seen_of(writes: list[Write], close: bool = True) -> list[LlmEvent]:
@@ -147,7 +148,7 @@ def test_a_call_that_is_cancelled_is_over_and_incomplete(api: Api) -> None:
     talk.flush()
     talk.say(call(api, True))
     cancelled, whole = of(ResponseSeen, seen_of(talk.writes, close=False))
-    assert (cancelled.status, cancelled.complete) == (200, False)
+    assert (cancelled.status, cancelled.complete, cancelled.fate) == (200, False, "cancelled")
     assert same(whole, over_http1(api, True)[1])
 
 
