@@ -233,14 +233,14 @@ class SessionPipeline:
         self._calls(_taken(followed.beside))
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
-            self.closed(max(self._held, key=self._held.__getitem__), ts)
+            self.closed(max(self._held, key=self._held.__getitem__), ts, over=False)
 
-    def closed(self, connection: ConnectionKey, ts: int) -> None:
-        """The connection is over: what it still held is complete or lost."""
+    def closed(self, connection: ConnectionKey, ts: int, *, over: bool = True) -> None:
+        """The connection is over: what it still held is complete or lost. ``over`` False: it may go on unread."""
         known = self._connections.pop(connection, None)
         self._hold(connection, 0)
         if known is not None:
-            for seen in known.llm.close(ts):
+            for seen in known.llm.close(ts, over=over):
                 self._message(seen, connection, known)
             self._calls([*_taken(known.beside), *known.close(ts)])
 
@@ -251,7 +251,7 @@ class SessionPipeline:
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
-            self.closed(connection, ts)
+            self.closed(connection, ts, over=False)
         self._calls([*self._stdio.finish(ts), *self._mcp.give_up(ts)])
         for pending in self._pending.values():
             self._file_states(pending, ts)
@@ -352,7 +352,7 @@ class SessionPipeline:
                 tls=connection.library,
             )
         )
-        # An agent that got an error after a tool call may not make it, and nothing tells: its absence is no evidence.
+        # An agent that got an error after a tool call may not make it: that it was not made is no evidence.
         broken_off = seen.fate != "answered" and response is not None and response.tool_calls
         if not seen.complete or broken_off:
             self._add(
@@ -372,7 +372,7 @@ class SessionPipeline:
         for number, block in enumerate(edit_blocks(response.text)):
             self._edit_block(block, f"{own}#edit{number}", call, seen.ts, connection)
         if seen.fate != "answered" or not seen.complete:
-            return  # a sentence may break off before its "except": what was not said to its end claims nothing
+            return  # a sentence may break off before its "except": what has no end claims nothing
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
@@ -639,7 +639,7 @@ class SessionPipeline:
 
     def _give_up_beyond_limit(self, ts: int) -> None:
         if len(self._connections) > MAX_CONNECTIONS:
-            self.closed(next(iter(self._connections)), ts)
+            self.closed(next(iter(self._connections)), ts, over=False)
 
 
 def _key_of(connection: PlainConnection) -> ConnectionKey:

@@ -1,9 +1,9 @@
-"""WebSocket messages as seen from beside one end of the connection (RFC 6455, with permessage-deflate of RFC 7692).
+"""WebSocket messages as seen from beside one end of the connection: RFC 6455, compressed by RFC 7692.
 
-Which side is the client is told by its masked frames. Bytes that are lost inside a frame whose length is known cost
-that message only. What was in it is needed to inflate the next one, if the ends agreed to keep the context: then, and
-where the next frame's beginning is not certain, the direction is lost and every later message of it is a
-:class:`Gap`; the other direction goes on.
+Which side is the client is told by its masked frames. Bytes that are lost inside a frame whose length is
+known cost that message only. What was in it is needed to inflate the next one, if the ends agreed to keep the
+context: then, and where the next frame's beginning is not certain, the direction is lost and every later
+message of it is a :class:`Gap`; the other direction goes on.
 """
 
 from __future__ import annotations

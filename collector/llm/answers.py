@@ -1,7 +1,7 @@
 """The answers of a session by the ids that their provider gave them, within bounds.
 
-OpenAI's Responses API refers to earlier answers by id: a request goes on from one, one that broke off is asked for
-again from where it did, and one that is being made may be cancelled.
+OpenAI's Responses API refers to earlier answers by id: a request goes on from one, one that broke off is
+asked for again from where it did, and one that is being made may be cancelled.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from collector.llm.call import AnswerStream
 
-#: most ids that are remembered, and most answers that may be gone on with, and their bytes; the oldest go first
+#: most ids that are remembered, most answers that may be gone on with, and their bytes; the oldest go first
 MAX_IDS = 65_536
 MAX_UNFINISHED = 64
 MAX_UNFINISHED_SIZE = 32 << 20

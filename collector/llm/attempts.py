@@ -1,7 +1,7 @@
 """Which call a request is a try of: the same one again after it failed is the same call.
 
-What is remembered of a try is a digest of its request, within bounds: a call whose earlier tries were forgotten counts
-as a new one.
+What is remembered of a try is a digest of its request, within bounds: a call whose earlier tries were
+forgotten counts as a new one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Attempts:
     def asked(self, own: str, seen: RequestSeen) -> Attempt:
         """A request with the id ``own`` was sent.
 
-        Equal requests at the same time are as many calls (an agent may ask for several answers), unless the client says
-        that it asks again: then it gave up on the one before, though that was not seen yet.
+        Equal requests at the same time are as many calls (an agent may ask for several answers), unless the
+        client says that it asks again: then it gave up on the one before, though that was not seen yet.
         """
         failed = self._failed.get(seen.digest)
         if failed:

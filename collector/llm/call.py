@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import suppress
 
 import msgspec
+import orjson
 
 from collector.http.events import RESET_BY_CLIENT, Headers
 from collector.http.framing import StreamFramer
@@ -15,7 +17,7 @@ from collector.llm.detect import stream_parser
 from collector.llm.model import ModelRequest, ModelResponse
 from collector.llm.seen import ResponseSeen
 from collector.llm.turns import named_answer
-from collector.llm.values import StreamParser, dumps, loads
+from collector.llm.values import StreamParser, loads
 from polygraph.events import Api, Fate, Transport
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
@@ -58,7 +60,7 @@ class AnswerStream:
         self._whole = False
 
     def resume(self, after: int | None) -> None:
-        """The rest comes in another body, which was asked for from event ``after`` on (None: from the first)."""
+        """The rest comes in another body, asked for from after event ``after`` on (None: from the first)."""
         self._whole = self.whole
         self._events = StreamFramer()
         self._before = self.size
@@ -181,11 +183,11 @@ def trace_context(value: object) -> str | None:
 
 
 def digest_of(api: Api, host: str, body: bytes) -> bytes:
-    """What two tries of one request have in common. SDKs send the same body again; what they change is in headers."""
+    """What tries of one request have in common. SDKs send the same body again: what they change is in headers."""
     if _METADATA.encode() in body:
         value = loads(body)
         if isinstance(value, dict):
             value.pop(_METADATA, None)
-            text = dumps(value)
-            body = text.encode() if text is not None else body
+            with suppress(orjson.JSONEncodeError):  # beyond its bounds: the body as it is
+                body = orjson.dumps(value)
     return hashlib.blake2b(b"\0".join((api.encode(), host.encode(), body)), digest_size=16).digest()

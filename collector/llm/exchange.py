@@ -83,9 +83,13 @@ class LlmConnection:
         """Bytes that are kept of messages that are not over."""
         return self._http.held + sum(socket.held for socket in self._sockets.values())
 
-    def close(self, ts: int) -> list[LlmEvent]:
-        """The connection is closed: calls without an answer are over."""
-        return [*self._read(self._http.close(ts)), *self._unanswered(ts)]
+    def close(self, ts: int, *, over: bool = True) -> list[LlmEvent]:
+        """The connection is closed: calls without an answer are over.
+
+        ``over`` False: it is only not followed further, so nothing is said to have broken off.
+        """
+        seen = [*self._read(self._http.close(ts)), *self._unanswered(ts)]
+        return seen if over else list(map(_cut_off, seen))
 
     def _read(self, events: Sequence[HttpEvent]) -> list[LlmEvent]:
         seen: list[LlmEvent] = []
@@ -130,13 +134,14 @@ class LlmConnection:
             return
         api = api_of_path(event.method, event.target)
         if api is None:
+            # Of HTTP/2 a head may be lost, or unknown in part.
+            if not event.target and event.method in ("", "POST"):
+                self._not_whole(event, seen)
             return
         if not event.complete:
             # By its path it is a call; what it carried is unknown, what is answered may still be read.
             self._begin(event, api)
-            seen.append(
-                Unreadable(cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing)
-            )
+            self._not_whole(event, seen)
             return
         request = detect(event.method, event.target, event.body)
         if request is None:
@@ -160,6 +165,11 @@ class LlmConnection:
                 again=header(event.headers, "x-stainless-retry-count") not in ("", "0"),
                 follows=request.previous_response_id in self._answers,
             )
+        )
+
+    def _not_whole(self, event: RequestDone, seen: list[LlmEvent]) -> None:
+        seen.append(
+            Unreadable(cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing)
         )
 
     def _begin(self, event: RequestDone, api: Api, asked: ModelRequest | None = None) -> Call:
@@ -308,6 +318,12 @@ class LlmConnection:
         return seen
 
 
+def _cut_off(event: LlmEvent) -> LlmEvent:
+    if isinstance(event, ResponseSeen) and event.fate == "interrupted":
+        return msgspec.structs.replace(event, fate="answered")
+    return event
+
+
 def _is_wanted(method: str, target: str) -> bool:
     return (
         api_of_path(method, target) is not None
@@ -317,7 +333,7 @@ def _is_wanted(method: str, target: str) -> bool:
 
 
 def _is_socket(method: str, target: str) -> bool:
-    """May a request open a socket that is read? GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
+    """May it open a socket that is read? GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
     return method in ("GET", "CONNECT") and _RESPONSES_SOCKET.search(target) is not None
 
 

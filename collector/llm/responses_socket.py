@@ -1,8 +1,9 @@
 """OpenAI Responses over a WebSocket: https://platform.openai.com/docs/guides/websocket-mode.
 
-The client's ``response.create`` is a request's body in a message, the server's messages are the events of a stream, one
-each. Calls follow one another; those of another ``stream_id`` go on beside them. ``generate: false`` only warms up.
-Field names as in openai-python, ``types/responses/responses_client_event.py`` and ``responses_server_event.py``.
+The client's ``response.create`` is a request's body in a message, the server's messages are the events of a
+stream, one each. Calls follow one another; those of another ``stream_id`` go on beside them. ``generate:
+false`` only warms up. Field names as in openai-python, ``types/responses/responses_client_event.py`` and
+``responses_server_event.py``.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ class ResponsesSocket:
 
     def _server(self, kind: str, data: dict[str, Json], event: WebSocketMessage) -> None:
         if not data or kind in _CLIENT_EVENTS:
-            self._unread("answer_unreadable", event.ts)
+            if self._client is not None:  # else it may be a socket of something else
+                self._unread("answer_unreadable", event.ts)
             for call in self._calls:
                 call.answer.damaged()
             return

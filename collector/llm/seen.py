@@ -11,9 +11,10 @@ from polygraph.events import Api, Fate, Transport
 class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A call was asked; ``ts`` is the time of its last byte, ``index`` its number on the connection.
 
-    ``digest`` is of the body, without what a client changes when it sends the same request again; ``again``: it says
-    itself that it does. ``follows``: the answer that ``previous_response_id`` names was seen. ``prewarm``: the provider
-    is to prepare itself and say nothing; no :class:`ResponseSeen` follows as long as it says nothing.
+    ``digest`` is of the body, without what a client changes when it sends the same request again; ``again``:
+    it says itself that it does. ``follows``: the answer that ``previous_response_id`` names was seen.
+    ``prewarm``: the provider is to prepare itself and say nothing; no :class:`ResponseSeen` follows as long
+    as it says nothing.
     """
 
     index: int
@@ -23,7 +24,7 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     request: ModelRequest
     request_bytes: int
     traceparent: str | None
-    digest: bytes = b""
+    digest: bytes
     again: bool = False
     follows: bool = False
     prewarm: bool = False
@@ -33,8 +34,9 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A call is over; ``ts`` is when its answer was (its end mark, not the connection's end).
 
     ``response`` is None for an error status, or when nothing of it could be read. ``status`` 0: there was no
-    answer, or its head was lost. ``complete``: all it said was seen, a provider's own error too. ``resumes``: the id of
-    an earlier answer, which this one goes on with or ends; all that it said before is in ``response`` again.
+    answer, or its head was lost. ``complete``: all it said was seen, a provider's own error too. ``resumes``:
+    the id of an earlier answer, which this one goes on with or ends; all that it said before is in
+    ``response`` again.
     """
 
     index: int
@@ -50,17 +52,18 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     request_bytes: int
     response_bytes: int
     traceparent: str | None
-    transport: Transport = "http/1.1"
-    fate: Fate = "answered"
+    transport: Transport
+    fate: Fate
     resumes: str | None = None
 
 
 class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that may have been a call could not be read; ``host`` is the last one named on the connection.
+    """Something that may have been a call could not be read; ``host`` is the last one that was named.
 
-    ``cause`` is one of ``collector.http.events``, ``request_incomplete``, ``request_unreadable`` (JSON beyond our
-    bounds, or broken), ``answer_unreadable`` (a message that is no event), or ``request_unseen``: the answer to a
-    request that was not seen. ``upgraded`` is a WebSocket of OpenAI's Realtime API, which is not read.
+    ``cause`` is one of ``collector.http.events``, ``request_incomplete``, ``request_unreadable`` (JSON beyond
+    our bounds, or broken), ``answer_unreadable`` (a message that is no event), or ``request_unseen``: the
+    answer to a request that was not seen. ``upgraded`` is a WebSocket of OpenAI's Realtime API, which is not
+    read.
     """
 
     cause: str

@@ -1,4 +1,4 @@
-"""collector/http/websocket.py: what two real ends said to each other is read, or is called missing; never guessed."""
+"""collector/http/websocket.py: what two real ends said is read, or is called missing; never guessed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""collector/llm/responses_socket.py: calls of the Responses API over a WebSocket, as two real ends write its bytes."""
+"""collector/llm/responses_socket.py: the Responses API over a WebSocket, its bytes written by two real ends."""
 
 from __future__ import annotations
 
@@ -503,6 +503,15 @@ def test_a_server_that_claims_to_ask_is_not_believed() -> None:
     seen = socket.seen()
     assert len(of(RequestSeen, seen)) == 1
     assert [event.cause for event in of(Unreadable, seen)] == ["answer_unreadable"]
+
+
+def test_a_socket_of_something_else_on_such_a_path_is_passed_over() -> None:
+    socket = Socket("/survey/responses")
+    socket.asks(TextMessage(data="subscribe"))
+    socket.asks({"subscribe": "responses"})
+    socket.tells(TextMessage(data="17 people"))
+    socket.tells({"type": "update", "people": 17})
+    assert socket.seen() == []
 
 
 @pytest.mark.parametrize("path", ["/v1/realtime", "/socket"])
