@@ -39,7 +39,6 @@ from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, Loading, SourceSettings, Touch
 from collector.observed import Counted, ObservedSession
 from collector.pipeline import ContentLevel
-from collector.redact import redact_argv
 from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
 from collector.tls.streams import TlsClose, TlsData
@@ -186,7 +185,7 @@ class Collector:
             boot=boot,
             kernel=platform.release(),
             process=f"{pid}:{start}",
-            argv=redact_argv(argv),
+            argv=argv,
             cwd=cwd,
             origin=origin,
             wall_offset=time.time_ns() - now,

@@ -152,7 +152,7 @@ def _enrol(collector: Collector, recorder: Recorder, pid: int) -> None:
     except PolygraphError as error:
         recorder.note(str(error))
         return
-    recorder.note(f"session {session}: process {pid} {' '.join(argv)}")
+    recorder.note(f"session {session}: process {pid} {argv[0] if argv else ''}")  # arguments are content
 
 
 def _end(collector: Collector, recorder: Recorder, session: str) -> None:

@@ -16,6 +16,8 @@ from tests.agents.wire import body
 from tests.collector.llm.http import PATHS, Json, answer, ask, question, stream, streamed_answer
 
 ROOT = "10:1"
+#: secret of the store, for digests
+HOST_KEY = b"key of the host"
 KEY = ConnectionKey(ROOT, 0x7F00, 1)
 
 
@@ -54,7 +56,7 @@ class Talk:
         self.streamed = streamed
         self.looked: list[tuple[str, str]] = []
         self._files = files or {}
-        self.pipeline = SessionPipeline(start(content, **fields), b"key of the host", self._look)
+        self.pipeline = SessionPipeline(start(content, **fields), HOST_KEY, self._look)
         self.ts = 10
         self._turn = 0
         self._offsets: dict[tuple[ConnectionKey, Direction], int] = {}
