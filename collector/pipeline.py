@@ -25,6 +25,7 @@ from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unr
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.redact import redact, redact_argv, redact_path
 from collector.tls.streams import Chunk, ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
@@ -48,8 +49,6 @@ from polygraph.events import (
 )
 from polygraph.ids import derived_id, keyed_digest
 from polygraph.text import to_bytes
-
-ContentLevel = Literal["off", "metadata", "redacted", "full"]
 
 #: most connections of a session that are followed at once; the oldest is given up beyond it
 MAX_CONNECTIONS = 512

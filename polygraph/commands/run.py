@@ -22,8 +22,8 @@ from polygraph.text import from_os
 if TYPE_CHECKING:
     from collector.collect import Collector
     from collector.launch import Launched
-    from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
+    from polygraph.content import ContentLevel
     from polygraph.log.store import Store
 
 #: how long records are gathered, ms: bounds the delay between a claim and its verdict. A round costs half a

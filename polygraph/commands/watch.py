@@ -22,8 +22,8 @@ from polygraph.text import from_os
 if TYPE_CHECKING:
     from collector.auto import AutoEnrol
     from collector.collect import Collector
-    from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
+    from polygraph.content import ContentLevel
 
 #: ns between two looks for files that match --exe and tasks that came into a cgroup
 _GLOB_INTERVAL = 2_000_000_000

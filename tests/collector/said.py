@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from collector.http.events import Direction
-from collector.pipeline import ContentLevel, FileLook, SessionPipeline
+from collector.pipeline import FileLook, SessionPipeline
 from collector.tls.streams import Chunk, ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import AnyEvent, Api, Event, SessionStart
 from tests.agents.script import Answer, ToolCall
 from tests.agents.wire import body
@@ -54,6 +55,7 @@ class Talk:
     ) -> None:
         self.api: Api = api
         self.streamed = streamed
+        self.session: str = fields.get("session", "s1")
         self.looked: list[tuple[str, str]] = []
         self._files = files or {}
         self.pipeline = SessionPipeline(start(content, **fields), HOST_KEY, self._look)
@@ -76,7 +78,7 @@ class Talk:
     def effect(self, kind: type[Event], **fields: Any) -> None:
         """Something that the kernel saw."""
         self.ts += 1
-        self.pipeline.effect(kind(session="s1", ts=self.ts, **fields))  # type: ignore[arg-type]
+        self.pipeline.effect(kind(session=self.session, ts=self.ts, **fields))  # type: ignore[arg-type]
 
     def says(self, said: Answer, key: ConnectionKey = KEY, status: int = 200) -> list[str]:
         """The model is asked, with all that was said before, and answers: the ids of its calls."""

@@ -11,9 +11,10 @@ import pytest
 
 from collector import pipeline as pipeline_module
 from collector.free_text import untold_argv
-from collector.pipeline import ContentLevel, FileLook, SessionPipeline
+from collector.pipeline import FileLook, SessionPipeline
 from collector.redact import Credential, credentials, redact
 from collector.tls.streams import ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
     Api,

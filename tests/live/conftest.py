@@ -25,6 +25,9 @@ E = TypeVar("E", bound=Event)
 PATIENCE = 180
 
 
+#: secret of the digests
+KEY = b"test key"
+
 #: causes of a loss: programs that did not run
 MISSED = ("missed", "missed_fork")
 #: from here on tracepoints can be preempted, and one program may come upon another that was: some do not run then,
@@ -78,7 +81,7 @@ def kernel() -> tuple[int, int]:
 def collector(report_used: Callable[[str, str], None]) -> Iterator[Collector]:
     """One for all tests of the run: sessions are independent."""
     assert os.geteuid() == 0, "these tests load BPF programs: run them as root"
-    with Collector("metadata", b"test key") as started:
+    with Collector("metadata", KEY) as started:
         started.start(sys.executable)
         report_used("kernel", platform.release())
         yield started
