@@ -156,7 +156,8 @@ class AuditLog:
             return []
         except OSError as error:
             raise AuditError(
-                f"cannot read the audit log {self.path}: {error.strerror}", "read it as the store's owner"
+                f"cannot read the audit log {self.path}: {error.strerror}",
+                "make the store readable, or capture at --content metadata or off",
             ) from error
         return data.removesuffix(b"\n").split(b"\n") if data else []
 

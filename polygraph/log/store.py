@@ -39,6 +39,7 @@ CREATE INDEX IF NOT EXISTS verdicts_by_session ON verdicts(session, ts);
 """
 
 _SUFFIX = ".jsonl.zst"
+_KEY_BYTES = 32
 _SESSION_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -282,16 +283,19 @@ def _private(path: Path) -> None:
 
 
 def _load_key(path: Path) -> bytes:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != 32:
-            raise OSError(f"{path} does not hold 32 bytes") from None
-        return key
-    try:
-        key = os.urandom(32)
-        os.write(fd, key)
-    finally:
-        os.close(fd)
+    """The secret of the store, made when there is none: whole or not at all, one for all who begin at once."""
+    if not path.exists():
+        made = path.with_name(f"key.{os.getpid()}.new")
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, os.urandom(_KEY_BYTES))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        with suppress(FileExistsError):  # another was quicker: its key is the store's
+            path.hardlink_to(made)
+        made.unlink()
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise OSError(f"{path} does not hold {_KEY_BYTES} bytes: remove it, and a new secret is made")
     return key
