@@ -38,12 +38,11 @@ from collector.kernel.programs import FORK
 from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, Loading, SourceSettings, Touch
 from collector.observed import Counted, ObservedSession
-from collector.pipeline import ContentLevel
 from collector.plain.streams import PlainClose, PlainData
-from collector.redact import redact_argv
 from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
 from collector.tls.streams import TlsClose, TlsData
+from polygraph.content import ContentLevel
 from polygraph.errors import PolygraphError
 from polygraph.events import AnyEvent, Coverage, Event, Exec, Name, Net, ProcessKey, SessionStart
 from polygraph.ids import session_id
@@ -187,7 +186,7 @@ class Collector:
             boot=boot,
             kernel=platform.release(),
             process=f"{pid}:{start}",
-            argv=redact_argv(argv),
+            argv=argv,
             cwd=cwd,
             origin=origin,
             wall_offset=time.time_ns() - now,

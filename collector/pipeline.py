@@ -19,6 +19,7 @@ import msgspec
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
+from collector.free_text import is_free_text, untold, untold_argv
 from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
@@ -32,6 +33,7 @@ from collector.mcp.stdio import StdioCalls, Stream
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact, redact_argv, redact_path
 from collector.tls.streams import Chunk, ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import (
     A2aMessage,
     AnyEvent,
@@ -57,8 +59,6 @@ from polygraph.events import (
 )
 from polygraph.ids import derived_id, keyed_digest
 from polygraph.text import to_bytes
-
-ContentLevel = Literal["off", "metadata", "redacted", "full"]
 
 #: most connections of a session that are followed at once; the oldest is given up beyond it
 MAX_CONNECTIONS = 512
@@ -141,6 +141,7 @@ class SessionPipeline:
     def __init__(self, start: SessionStart, key: bytes, look: Look) -> None:
         self._session = start.session
         self._level: ContentLevel = start.content
+        self._with_text = start.content in ("redacted", "full")
         self._key = key
         self._look = look
         self._answers = Answers()
@@ -158,7 +159,9 @@ class SessionPipeline:
         self._continued = False
         self._log: list[AnyEvent] = []
         self._next_seq = 0
-        self._add(msgspec.structs.replace(start, argv=redact_argv(start.argv), cwd=redact_path(start.cwd)))
+        program = start.argv[0] if start.argv[:1] and start.argv[0].startswith("/") else ""
+        argv = self._argv(start.argv, program)
+        self._add(msgspec.structs.replace(start, argv=argv, cwd=redact_path(start.cwd)))
 
     # --- input -----------------------------------------------------------------------------------
 
@@ -168,7 +171,7 @@ class SessionPipeline:
             event = msgspec.structs.replace(
                 event,
                 command_digest=self._command_digest(event.argv),
-                argv=redact_argv(event.argv),
+                argv=self._argv(event.argv, event.path),
                 path=redact_path(event.path),
                 script=redact_path(event.script) if event.script is not None else None,
                 cwd=redact_path(event.cwd),
@@ -179,7 +182,7 @@ class SessionPipeline:
             if path != event.path or new_path != event.new_path:
                 event = msgspec.structs.replace(event, path=path, new_path=new_path)
         elif isinstance(event, Name):
-            event = msgspec.structs.replace(event, name=_name(event.name))
+            event = msgspec.structs.replace(event, name=self._name(event.name))
         elif isinstance(event, ExecFailed):
             event = msgspec.structs.replace(event, path=redact_path(event.path))
         elif isinstance(event, Net):
@@ -304,7 +307,7 @@ class SessionPipeline:
                     session=self._session,
                     ts=seen.ts,
                     process=connection.process,
-                    host=_name(seen.host),
+                    host=self._name(seen.host),
                     cause=seen.cause,
                     missing_bytes=seen.missing,
                 )
@@ -331,13 +334,13 @@ class SessionPipeline:
                 call=call,
                 process=connection.process,
                 api=seen.api,
-                host=_name(seen.host),
+                host=self._name(seen.host),
                 request_ts=seen.request_ts,
                 status=seen.status,
                 streamed=seen.streamed,
-                model=_name(response.model) if response else "",
-                response_id=_name(response.response_id) if response and response.response_id else None,
-                finish=_name(response.finish) if response and response.finish else None,
+                model=self._name(response.model) if response else "",
+                response_id=self._name(response.response_id) if response and response.response_id else None,
+                finish=self._name(response.finish) if response and response.finish else None,
                 input_tokens=response.usage.input if response else 0,
                 output_tokens=response.usage.output if response else 0,
                 cached_tokens=response.usage.cached if response else 0,
@@ -360,7 +363,7 @@ class SessionPipeline:
                     session=self._session,
                     ts=seen.ts,
                     process=connection.process,
-                    host=_name(seen.host),
+                    host=self._name(seen.host),
                     cause="response_incomplete",
                     missing_bytes=seen.gap_bytes,
                 )
@@ -411,12 +414,12 @@ class SessionPipeline:
             call=call,
             process=connection.process,
             call_id=call_id,
-            tool=_name(tool_call.name),
+            tool=self._name(tool_call.name),
             kind=made.kind,
             digest=keyed_digest(self._key, tool_call.arguments.encode()),
-            executions=tuple(_redacted(execution) for execution in made.executions),
+            executions=tuple(self._execution(execution) for execution in made.executions),
             files=tuple(self._expected(draft) for draft in made.files),
-            hosts=tuple(map(_name, made.hosts)),
+            hosts=tuple(map(self._name, made.hosts)),
             command_digest=keyed_digest(self._key, made.command.encode()) if made.command else None,
             parsed=made.parsed,
             parse_note=_name(made.note) if made.note is not None else None,
@@ -622,15 +625,34 @@ class SessionPipeline:
 
     def _text(self, text: str) -> str | None:
         """Sentences and commands: from level ``redacted`` on."""
-        return redact(text) if text and self._level in ("redacted", "full") else None
+        return redact(text) if text and self._with_text else None
 
     def _body(self, text: str) -> str | None:
         """Arguments and results whole, file contents among them: at level ``full`` only."""
         return redact(text) if text and self._level == "full" else None
 
+    def _argv(self, argv: tuple[str, ...], path: str) -> tuple[str, ...]:
+        """Arguments without credentials; those that are free text from level ``redacted`` on."""
+        return redact_argv(argv if self._with_text else untold_argv(argv, self._key, path))
+
+    def _execution(self, execution: Execution) -> Execution:
+        told = self._argv((execution.program, *execution.args), execution.program)
+        return msgspec.structs.replace(
+            execution,
+            program=told[0],
+            args=told[1:],
+            cwd=redact_path(execution.cwd) if execution.cwd is not None else None,
+        )
+
+    def _name(self, text: str) -> str:
+        """A name that the other side chose. One that is text is told as text is."""
+        return _name(text if self._with_text or not is_free_text(text) else untold(text, self._key))
+
     def _told_id(self, ident: str) -> str:
-        """A call's id as its server chose it; one that is too long to be an id is told by its digest."""
-        return redact(ident) if len(ident) <= _MAX_NAME else keyed_digest(self._key, ident.encode())
+        """A call's id as its server chose it; what is too long to be one, or text, is told by its digest."""
+        if len(ident) > _MAX_NAME or is_free_text(ident):
+            return keyed_digest(self._key, ident.encode())
+        return redact(ident)
 
     def _hold(self, connection: ConnectionKey, size: int) -> None:
         self._held_size += size - self._held.pop(connection, 0)
@@ -666,15 +688,6 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
 def _plain(content: bytes) -> bytes:
     """Tools keep a file's own line ends and byte order mark, and add or drop its last newline: no other content."""
     return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").rstrip(b"\n")
-
-
-def _redacted(execution: Execution) -> Execution:
-    return msgspec.structs.replace(
-        execution,
-        program=redact(execution.program),
-        args=redact_argv(execution.args),
-        cwd=redact_path(execution.cwd) if execution.cwd is not None else None,
-    )
 
 
 def _name(text: str) -> str:

@@ -23,8 +23,19 @@ _SECRET_FLAG = re.compile(
 #: what stands where a credential stood, and fewer characters than any credential has
 _REMOVED = re.compile(r"\[[a-z-]{3,40}\]")
 _SHORTEST = 3
+#: a header that lost its quotes: name, scheme and value are words of their own. What looks like a path is one.
+_HEADER = re.compile(
+    r"(?:(?:proxy-)?authorization|(?:[\w-]{0,40}-)?(?:api-?key|token|secret|subscription-key|security-token)):",
+    re.IGNORECASE | re.ASCII,
+)
+_SCHEME = re.compile(
+    r"(?:basic|bearer|digest|negotiate|ntlm|token|apikey|aws4-[a-z0-9-]+)", re.IGNORECASE | re.ASCII
+)
+_NO_PATH = re.compile(r"[^/.\s]{6,}", re.ASCII)
 _USER_FLAG = frozenset({"-u", "--user", "--proxy-user"})
 _USER = re.compile(r"([A-Za-z][^:]{0,80}:).+", re.DOTALL)
+#: characters of the shortest argument that may hold a credential and its name
+_LEAST = 8
 
 #: a text of more characters is looked at near needs only; how far before a need a match may begin, and how far
 #: after one it is known to be a match
@@ -159,13 +170,22 @@ def _named(name: str, match: re.Match[str]) -> str:
 def redact_argv(argv: tuple[str, ...]) -> tuple[str, ...]:
     """Arguments without credentials, those that follow a flag like ``--token`` included."""
     shown: list[str] = []
-    before = ""
+    before = earlier = ""
     for argument in argv:
-        if _SECRET_FLAG.fullmatch(before) and not argument.startswith("-"):
+        if _is_secret(earlier, before, argument):
             shown.append("[argument]")
         elif before in _USER_FLAG and (user := _USER.fullmatch(argument)):
             shown.append(f"{user[1]}[argument]")
         else:
-            shown.append(redact(argument) if len(argument) >= 8 else argument)
-        before = argument
+            shown.append(redact(argument) if len(argument) >= _LEAST else argument)
+        earlier, before = before, argument
     return tuple(shown)
+
+
+def _is_secret(earlier: str, before: str, argument: str) -> bool:
+    """Whether an argument is a credential for the two that stand before it."""
+    if _SECRET_FLAG.fullmatch(before):
+        return not argument.startswith("-")
+    if _SCHEME.fullmatch(before) and _HEADER.fullmatch(earlier):
+        return True
+    return bool(_HEADER.fullmatch(before) and _NO_PATH.fullmatch(argument))

@@ -33,7 +33,6 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     git_only_looks: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
-    telling_words: dict[str, tuple[str, ...]]
     also: dict[str, frozenset[str]]
 
 

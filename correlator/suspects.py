@@ -24,6 +24,7 @@ from correlator.programs import (
 )
 from correlator.session import IntentState, Session
 from polygraph.events import Exec, ProcessKey
+from polygraph.tools import telling_words
 
 #: tools of these purposes may do the work of that one as a part of theirs
 _MAY_INCLUDE: dict[str, frozenset[str]] = {
@@ -97,7 +98,7 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
     for state in session.intents.values():
         if state.intent.ts >= since and (found := _by_intent(session, state, since, until)) is not None:
             return found
-    words = programs().telling_words.get(purpose, ())
+    words = telling_words().get(purpose, ())
     for image in session.executed(since + 1, until):
         if session.is_agent_image(image):
             continue

@@ -2,8 +2,9 @@
 
 An event is a fact that a collector observed, either of the kernel (an effect), of the LLM traffic (a
 call, an intent, a claim) or of the observation itself (coverage, loss). Events are immutable, typed and
-ordered by ``(ts, seq)`` within a session. They carry no free text at content level ``metadata``: the
-fields that may hold text (``text``) are ``None`` there.
+ordered by ``(ts, seq)`` within a session. They carry no free text below content level ``redacted``: the
+fields ``text`` are ``None`` there, and an argument with white space is ``text:`` and a keyed digest. Each
+field's row is in polygraph/content.py.
 
 Times are nanoseconds of CLOCK_BOOTTIME on the host that the session runs on. Paths are absolute, in the
 mount namespace of the process. Bytes of paths and arguments that are not UTF-8 are kept, as private

@@ -397,6 +397,12 @@ def _index() -> _Index:
 
 
 @cache
+def telling_words() -> dict[str, tuple[str, ...]]:
+    """For each purpose, words that stand in the command line of an unknown program that does such work."""
+    return msgspec.convert(_load("telling_words.toml"), dict[str, tuple[str, ...]])
+
+
+@cache
 def _interpreters() -> dict[str, _Interpreter]:
     return msgspec.convert(_load("interpreters.toml"), dict[str, _Interpreter])
 

@@ -13,6 +13,7 @@ from console.live import LiveView, Summary
 from console.words import counted, silence
 from correlator.engine import Engine
 from polygraph import verdicts as codec
+from polygraph.commands._content import Audited
 from polygraph.events import AnyEvent, BlindSpot, LlmCall, SessionStart
 from polygraph.log.store import Store
 from polygraph.verdicts import Verdict
@@ -21,8 +22,15 @@ from polygraph.verdicts import Verdict
 class Recorder:
     """Feeds one correlator. A disk that is full costs history, which is counted and said; never a verdict."""
 
-    def __init__(self, store: Store, live: LiveView | None, json_file: IO[bytes] | None) -> None:
-        """``json_file`` gets each verdict as a line; it is closed at the end."""
+    def __init__(
+        self,
+        store: Store,
+        live: LiveView | None,
+        json_file: IO[bytes] | None,
+        audited: Audited | None = None,
+    ) -> None:
+        """``json_file`` gets each verdict as a line; it is closed at the end. ``audited``: told of each session."""
+        self._audited = audited
         self._store = store
         self._live = live
         self._engine = Engine()
@@ -45,9 +53,13 @@ class Recorder:
             self._json = None
 
     def take(self, events: Sequence[AnyEvent]) -> None:
-        """Stores and judges events."""
+        """Stores and judges events. Raises AuditError when a session may not be captured unnoted."""
         if not events:
             return
+        if self._audited is not None:  # before anything of a session is on the disk
+            for event in events:
+                if isinstance(event, SessionStart):
+                    self._audited.session(event)
         self._save(events)
         for event in events:
             if isinstance(event, SessionStart):
@@ -66,6 +78,8 @@ class Recorder:
             self._store.finish(session, ended, status, self._unsaved)
         except sqlite3.Error as error:
             self.note(f"the store could not be updated: {error}")
+        if self._audited is not None:
+            self._audited.session_end(session)
 
     def note(self, text: str) -> None:
         """A line for the person who watches."""

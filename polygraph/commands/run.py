@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from polygraph.cli import EXIT_REFUTED
+from polygraph.commands._content import Audited, content_option, exports_of
 from polygraph.commands._output import check_report, open_json
 from polygraph.errors import PolygraphError
 from polygraph.text import from_os
@@ -22,8 +23,8 @@ from polygraph.text import from_os
 if TYPE_CHECKING:
     from collector.collect import Collector
     from collector.launch import Launched
-    from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
+    from polygraph.content import ContentLevel
     from polygraph.log.store import Store
 
 #: how long records are gathered, ms: bounds the delay between a claim and its verdict. A round costs half a
@@ -54,13 +55,7 @@ QUIET_MS = 250
     metavar="URL",
     help="Send verdict spans to this OTLP endpoint (grpc://host:4317, http://host:4318).",
 )
-@click.option(
-    "--content",
-    type=click.Choice(["off", "metadata", "redacted", "full"]),
-    default="metadata",
-    show_default=True,
-    help="How much of the LLM traffic may leave the collector.",
-)
+@content_option
 @click.option(
     "--fail-on", type=click.Choice(["refuted"]), help=f"Exit with {EXIT_REFUTED} if a verdict is refuted."
 )
@@ -100,7 +95,8 @@ def command(
     try:
         launched = Launched(cmd)
         try:
-            status, recorder, session = _run(launched, content, open_json(json_path), linger, quiet)
+            exports = exports_of(otlp_url, json_path, report_path)
+            status, recorder, session = _run(launched, content, open_json(json_path), linger, quiet, exports)
         finally:
             launched.abandon()  # does nothing once it was released
     except LaunchError as error:
@@ -117,7 +113,12 @@ def command(
 
 
 def _run(
-    launched: Launched, content: ContentLevel, json_file: IO[bytes] | None, linger: float, quiet: bool
+    launched: Launched,
+    content: ContentLevel,
+    json_file: IO[bytes] | None,
+    linger: float,
+    quiet: bool,
+    exports: tuple[str, ...],
 ) -> tuple[int, Recorder, str]:
     """Observes the command from its first instruction to its lineage's end: (exit status, recorder, session)."""
     from collector.kernel.source import Loading, SourceSettings
@@ -127,23 +128,26 @@ def _run(
     from polygraph.log.store import Store
 
     with Store() as store, Collector(content, store.key, loading) as collector:
+        audited = Audited(store, "run", content, scope=("lineage of the command",), exports=exports)
+        audited.begin()
         collector.start(launched.path)
         argv = map(from_os, launched.argv)
         session = collector.enrol(launched.pid, "run", argv, from_os(str(Path.cwd())))
         with _signals_for(launched.pid):
             launched.release()
-            with _recorder(store, json_file, quiet) as recorder:
+            with _recorder(store, json_file, quiet, audited) as recorder:
                 status = _observe(collector, recorder, launched, session, linger)
         recorder.end(session, time.time_ns(), status)
+        audited.end()
     return status, recorder, session
 
 
-def _recorder(store: Store, json_file: IO[bytes] | None, quiet: bool) -> Recorder:
+def _recorder(store: Store, json_file: IO[bytes] | None, quiet: bool, audited: Audited) -> Recorder:
     """Imported when the command runs already: the first records wait in the ring."""
     from console.live import LiveView
     from polygraph.commands._record import Recorder
 
-    return Recorder(store, None if quiet else LiveView(sys.stderr), json_file)
+    return Recorder(store, None if quiet else LiveView(sys.stderr), json_file, audited)
 
 
 def _report(recorder: Recorder, session: str, path: Path) -> None:

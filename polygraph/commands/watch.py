@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polygraph.commands._content import Audited, content_option, exports_of
 from polygraph.commands._output import open_json
 from polygraph.commands.run import POLL_MS
 from polygraph.errors import PolygraphError
@@ -22,8 +23,8 @@ from polygraph.text import from_os
 if TYPE_CHECKING:
     from collector.auto import AutoEnrol
     from collector.collect import Collector
-    from collector.pipeline import ContentLevel
     from polygraph.commands._record import Recorder
+    from polygraph.content import ContentLevel
 
 #: ns between two looks for files that match --exe and tasks that came into a cgroup
 _GLOB_INTERVAL = 2_000_000_000
@@ -52,13 +53,7 @@ _GLOB_INTERVAL = 2_000_000_000
     type=click.Path(path_type=Path, allow_dash=True),
     help="Write each verdict as one line of JSON to FILE, as it is given.",
 )
-@click.option(
-    "--content",
-    type=click.Choice(["off", "metadata", "redacted", "full"]),
-    default="metadata",
-    show_default=True,
-    help="How much of the LLM traffic may leave the collector.",
-)
+@content_option
 @click.option("--quiet", is_flag=True, help="No live view on stderr.")
 def command(
     pids: tuple[int, ...],
@@ -83,14 +78,35 @@ def command(
     with (
         Store() as store,
         Collector(content, store.key, loading) as collector,
-        Recorder(store, live, open_json(json_path)) as recorder,
+        Recorder(
+            store,
+            live,
+            open_json(json_path),
+            audited := Audited(
+                store,
+                "watch",
+                content,
+                scope=_scope(pids, cgroups, exes, auto=auto),
+                exports=exports_of(json=json_path),
+            ),
+        ) as recorder,
     ):
+        audited.begin()
         collector.start()
         for pid in pids:
             _enrol(collector, recorder, pid)
         for path in cgroups:
             collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
         _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
+        audited.end()
+
+
+def _scope(
+    pids: tuple[int, ...], cgroups: tuple[Path, ...], exes: tuple[str, ...], *, auto: bool
+) -> tuple[str, ...]:
+    """What is watched, as the audit log says it. Always lineages: nothing is captured of the host as a whole."""
+    named = [f"pid {pid}" for pid in pids] + [f"cgroup {path}" for path in cgroups]
+    return (*named, *(f"exe {pattern}" for pattern in exes), *(["auto"] if auto else []))
 
 
 def _loop(
@@ -152,7 +168,7 @@ def _enrol(collector: Collector, recorder: Recorder, pid: int) -> None:
     except PolygraphError as error:
         recorder.note(str(error))
         return
-    recorder.note(f"session {session}: process {pid} {' '.join(argv)}")
+    recorder.note(f"session {session}: process {pid} {argv[0] if argv else ''}")  # arguments are content
 
 
 def _end(collector: Collector, recorder: Recorder, session: str) -> None:

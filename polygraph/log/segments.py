@@ -7,6 +7,7 @@ written. So a crash at any byte costs the last append at most, and never yields 
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ class SegmentWriter:
     def __init__(self, path: Path) -> None:
         """Opens ``path`` for appending, mode 0600. Raises OSError."""
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)  # until it is closed: nobody deletes what is being written
         self._compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
 
     def append(self, events: Sequence[AnyEvent]) -> None:

@@ -6,10 +6,12 @@ so that digests join within one store and mean nothing elsewhere). ROOT is creat
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,6 +38,8 @@ CREATE TABLE IF NOT EXISTS verdicts (
 CREATE INDEX IF NOT EXISTS verdicts_by_session ON verdicts(session, ts);
 """
 
+_SUFFIX = ".jsonl.zst"
+_KEY_BYTES = 32
 _SESSION_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -79,6 +83,7 @@ class Store:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.root / "events").mkdir(mode=0o700, exist_ok=True)
             self.key = _load_key(self.root / "key")
+            _private(self.root / "polygraph.db")
             self._db = sqlite3.connect(self.root / "polygraph.db", timeout=10, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -194,6 +199,58 @@ class Store:
             )
         return found[0]
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk of each session: its events and the lines of its verdicts."""
+        rows = self._db.execute(
+            "SELECT s.id, coalesce(sum(length(v.line)), 0) FROM sessions s LEFT JOIN verdicts v ON v.session = s.id"
+            " GROUP BY s.id"
+        )
+        sizes = dict(rows)
+        for name in sizes:
+            with suppress(FileNotFoundError):  # nothing was written of it (a full disk)
+                sizes[name] += self._segment(name).stat().st_size
+        return sizes
+
+    def orphans(self) -> list[str]:
+        """Sessions of which only events are left: a deletion was cut short (see :meth:`delete`)."""
+        known = {row[0] for row in self._db.execute("SELECT id FROM sessions")}
+        names = (path.name.removesuffix(_SUFFIX) for path in (self.root / "events").glob(f"*{_SUFFIX}"))
+        return sorted(name for name in names if _SESSION_ID.fullmatch(name) and name not in known)
+
+    def delete(self, session: str) -> bool:
+        """Removes a session with its events and verdicts; False, and nothing, while it is being written.
+
+        Recovery rule. The rows go first, in one transaction, then the file. A crash between the two leaves a file of
+        no session, which no command shows and the next :func:`polygraph.log.retention.prune` removes: a row is made
+        before its file, so a file without one is always such a rest. Freed pages are overwritten. Raises OSError,
+        sqlite3.Error.
+        """
+        path = self._segment(session)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            fd = -1
+        try:
+            if fd >= 0:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return False
+            self._db.execute("PRAGMA secure_delete=ON")
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("DELETE FROM verdicts WHERE session = ?", (session,))
+            self._db.execute("DELETE FROM sessions WHERE id = ?", (session,))
+            self._db.execute("COMMIT")
+            path.unlink(missing_ok=True)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return True
+
+    def forget(self) -> None:
+        """Overwrites what the write-ahead log still holds of deleted rows. Raises sqlite3.Error."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Closes files; the store can be opened again."""
         for writer in self._writers.values():
@@ -217,20 +274,28 @@ class Store:
     def _segment(self, session: str) -> Path:
         if not _SESSION_ID.fullmatch(session):
             raise StoreError(f"{session!r} is no session id", "an id is 16 hexadecimal digits")
-        return self.root / "events" / f"{session}.jsonl.zst"
+        return self.root / "events" / f"{session}{_SUFFIX}"
+
+
+def _private(path: Path) -> None:
+    """Makes the file 0600 before SQLite would make it by the umask; its journals take its mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
 
 
 def _load_key(path: Path) -> bytes:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) != 32:
-            raise OSError(f"{path} does not hold 32 bytes") from None
-        return key
-    try:
-        key = os.urandom(32)
-        os.write(fd, key)
-    finally:
-        os.close(fd)
+    """The secret of the store, made when there is none: whole or not at all, one for all who begin at once."""
+    if not path.exists():
+        made = path.with_name(f"key.{os.getpid()}.new")
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, os.urandom(_KEY_BYTES))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        with suppress(FileExistsError):  # another was quicker: its key is the store's
+            path.hardlink_to(made)
+        made.unlink()
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise OSError(f"{path} does not hold {_KEY_BYTES} bytes: remove it, and a new secret is made")
     return key

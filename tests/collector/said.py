@@ -8,14 +8,17 @@ from typing import Any
 import msgspec
 
 from collector.http.events import Direction
-from collector.pipeline import ContentLevel, FileLook, SessionPipeline
+from collector.pipeline import FileLook, SessionPipeline
 from collector.tls.streams import Chunk, ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import AnyEvent, Event, SessionStart
 from tests.agents.script import Answer, ToolCall
 from tests.agents.wire import Wire, body
 from tests.collector.llm.http import PATHS, Json, answer, ask, question, stream, streamed_answer
 
 ROOT = "10:1"
+#: secret of the store, for digests
+HOST_KEY = b"key of the host"
 KEY = ConnectionKey(ROOT, 0x7F00, 1)
 #: which field of a request has the conversation, where it is not ``messages``
 HISTORY: dict[Wire, str] = {"openai.responses": "input", "gemini.generate_content": "contents"}
@@ -54,9 +57,10 @@ class Talk:
     ) -> None:
         self.api: Wire = api
         self.streamed = streamed
+        self.session: str = fields.get("session", "s1")
         self.looked: list[tuple[str, str]] = []
         self._files = files or {}
-        self.pipeline = SessionPipeline(start(content, **fields), b"key of the host", self._look)
+        self.pipeline = SessionPipeline(start(content, **fields), HOST_KEY, self._look)
         self.ts = 10
         self._turn = 0
         self._offsets: dict[tuple[ConnectionKey, Direction], int] = {}
@@ -76,7 +80,7 @@ class Talk:
     def effect(self, kind: type[Event], **fields: Any) -> None:
         """Something that the kernel saw."""
         self.ts += 1
-        self.pipeline.effect(kind(session="s1", ts=self.ts, **fields))  # type: ignore[arg-type]
+        self.pipeline.effect(kind(session=self.session, ts=self.ts, **fields))  # type: ignore[arg-type]
 
     def says(self, said: Answer, key: ConnectionKey = KEY, status: int = 200) -> list[str]:
         """The model is asked, with all that was said before, and answers: the ids of its calls."""

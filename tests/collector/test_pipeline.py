@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from collector import pipeline as pipeline_module
-from collector.pipeline import ContentLevel, FileLook, SessionPipeline
+from collector.free_text import untold_argv
+from collector.pipeline import FileLook, SessionPipeline
 from collector.redact import Credential, credentials, redact
 from collector.tls.streams import ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
@@ -34,7 +36,7 @@ from polygraph.events import (
 from tests.agents.script import Answer, ToolCall
 from tests.agents.wire import Wire
 from tests.collector.llm.http import PATHS, answer, ask, question
-from tests.collector.said import KEY, ROOT, Talk, encoded, start
+from tests.collector.said import HOST_KEY, KEY, ROOT, Talk, encoded, start
 
 APIS = list(PATHS)
 LEVELS: tuple[ContentLevel, ...] = ("off", "metadata", "redacted", "full")
@@ -338,16 +340,25 @@ def test_free_text_leaves_at_no_level_below_redacted() -> None:
     assert encoded(private("full")).count(PROSE.encode()) > 6
 
 
+def untold(event: AnyEvent) -> AnyEvent:
+    """The event as it is below ``redacted``, made of one of a higher level."""
+    if isinstance(event, Exec):
+        return msgspec.structs.replace(event, argv=untold_argv(event.argv, HOST_KEY, event.path))
+    if isinstance(event, Intent):
+        told = tuple(
+            msgspec.structs.replace(
+                run, args=untold_argv((run.program, *run.args), HOST_KEY, run.program)[1:]
+            )
+            for run in event.executions
+        )
+        return msgspec.structs.replace(event, executions=told, text=None)
+    return msgspec.structs.replace(event, text=None) if isinstance(event, ToolResult | Claim) else event
+
+
 def test_what_a_verdict_depends_on_is_the_same_at_every_level() -> None:
     def bare(level: ContentLevel) -> bytes:
-        events = [
-            msgspec.structs.replace(event, text=None)
-            if isinstance(event, Intent | ToolResult | Claim)
-            else event
-            for event in [*private(level), *session(level)]
-        ]
         return (
-            encoded(events)
+            encoded(map(untold, [*private(level), *session(level)]))
             .replace(f'"content":"{level}",'.encode(), b"")
             .replace(b'"content":"metadata",', b"")
         )

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.http.events import Direction
-from collector.pipeline import ContentLevel
 from collector.tls.streams import ConnectionKey
+from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
     Api,

@@ -140,6 +140,13 @@ def test_hostile_repetition_does_not_explode(piece: str) -> None:
     redact(piece * (100_000 // len(piece)))
 
 
+def test_a_header_that_lost_its_quotes_is_one_all_the_same() -> None:
+    assert redact_argv(("curl", "-H", "X-Api-Key:", "abcdef01", "http://x"))[3:] == ("[argument]", "http://x")
+    assert redact_argv(("Authorization:", "Basic", "dXNl/cjpw")) == ("Authorization:", "Basic", "[argument]")
+    searched = ("grep", "Authorization:", "src/auth.py", "-e", "token:", "config.yml")
+    assert redact_argv(searched) == searched
+
+
 def test_the_password_of_a_user_goes() -> None:
     assert redact_argv(("curl", "-u", "admin:hunter2", "http://x")) == (
         "curl",

@@ -29,6 +29,9 @@ PATIENCE = 180
 KEY = b"test key"
 
 
+#: secret of the digests
+KEY = b"test key"
+
 #: causes of a loss: programs that did not run
 MISSED = ("missed", "missed_fork")
 #: from here on tracepoints can be preempted, and one program may come upon another that was: some do not run then,

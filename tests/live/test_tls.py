@@ -103,6 +103,28 @@ def test_nothing_of_others_is_copied(observe: Observe, records: list[TlsData | T
     assert gate.is_open and not records
 
 
+def test_two_use_one_library_at_once_and_only_the_session_is_recorded(
+    observe: Observe, records: list[TlsData | TlsClose], gate: Gate
+) -> None:
+    """The scope is the lineage: the file of the library is one and the same, and its functions carry probes."""
+    inside, outside = 1234, 4321
+    program = f"open(sys.argv.pop(1)).read()\n{TALK}"
+    strangers: list[int] = []
+
+    def speak(_events: list[AnyEvent]) -> None:
+        if not gate.is_open and gate.reached():
+            done = subprocess.run([sys.executable, "-c", PROGRAM, *[str(outside)] * 20], check=True)
+            strangers.append(done.returncode)
+            gate.open()
+
+    seen = observe([sys.executable, "-c", HANDSHAKE + program, gate.path, str(inside)], meanwhile=speak)
+    assert seen.status == 0 and strangers == [0]
+    data = [record for record in records if isinstance(record, TlsData)]
+    assert {record.process for record in data} == {seen.root}
+    assert b"".join(record.data for record in data if record.direction == 0) == content(inside)
+    assert not any(content(outside)[:16] in record.data for record in data)
+
+
 # --- libraries that come late ----------------------------------------------------------------------------
 
 #: loads a copy of libssl, waits until the gate opens, says a name: `-c LATE library gate name`

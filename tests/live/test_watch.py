@@ -150,7 +150,7 @@ def test_a_pid_brings_the_threads_and_children_that_it_has(tmp_path: Path) -> No
     """A grandchild whose parent has ended is nobody's descendant any more, as far as the kernel knows."""
     with (
         waiting(sys.executable, "-c", TREE) as process,
-        watch(tmp_path / "store", "--pid", str(process.pid)) as watching,
+        watch(tmp_path / "store", "--content", "redacted", "--pid", str(process.pid)) as watching,
     ):
         let_go(process)
         (events,) = watching.end(interrupt=False)  # ends with its last session
@@ -281,7 +281,7 @@ ALONE = ("unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sy
 def test_whoever_connects_to_a_model_becomes_a_session(
     tmp_path: Path, stranger: tuple[str, ...], agent: tuple[str, ...]
 ) -> None:
-    with watch(tmp_path / "store", "--auto") as watching:
+    with watch(tmp_path / "store", "--auto", "--content", "redacted") as watching:
         with waiting(*stranger) as other, waiting(*agent) as process:
             assert f"process {process.pid} " in watching.until("session ")
             let_go(process)

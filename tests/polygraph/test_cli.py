@@ -11,11 +11,24 @@ from polygraph.cli import COMMANDS, cli
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+def commands() -> dict[str, click.Command]:
+    """Every command, those of groups by both words."""
+    found: dict[str, click.Command] = {}
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            found |= {f"{name} {sub}": inner for sub, inner in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
 def test_every_command_and_option_is_documented(name: str) -> None:
     section = PAGE.split(f"## polygraph {name}", 1)[1].split("\n## ", 1)[0]
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None and command.help
+    command = commands()[name]
+    assert command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, f"{parameter.name} says nothing about itself"

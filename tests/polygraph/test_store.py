@@ -2,12 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polygraph.audit import AuditLog
 from polygraph.events import AnyEvent, Exit, SessionEnd, SessionStart
 from polygraph.log.segments import SegmentWriter, read_segment
 from polygraph.log.store import Store, StoreError
@@ -132,6 +135,33 @@ def test_the_store_is_private(tmp_path: Path) -> None:
     assert root.stat().st_mode & 0o077 == 0
     assert (root / "key").stat().st_mode & 0o077 == 0
     assert (root / "events" / f"{SESSION}.jsonl.zst").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_it_is_private_under_any_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with Store(tmp_path / "store") as store:
+            store.append([start()])
+            AuditLog(store.root).append("capture_begin", level="metadata")
+            files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+            modes = {path.name: path.stat().st_mode & 0o077 for path in files}
+    finally:
+        os.umask(before)
+    assert {"polygraph.db", "polygraph.db-wal", "key", "audit.jsonl"} <= modes.keys()
+    assert not any(modes.values()) and (tmp_path / "store").stat().st_mode & 0o077 == 0
+
+
+def test_stores_that_begin_at_once_share_one_key(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from polygraph.log.store import _load_key\n"
+    program += "print(_load_key(Path(sys.argv[1])).hex())"
+    started = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "key")], stdout=subprocess.PIPE)
+        for _ in range(6)
+    ]
+    keys = {process.communicate()[0] for process in started}
+    assert len(keys) == 1 and len(keys.pop().strip()) == 64
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
 def test_the_key_stays_the_same(tmp_path: Path) -> None:

@@ -88,14 +88,16 @@ def answer(turn: Turn, fill: dict[str, str]) -> Answer:
     return Answer(filled(turn.say, fill), tuple(calls), turn.release)
 
 
-def play(case: Case, folder: Path, wire: str) -> Seen:
-    """Runs the case in ``folder``."""
+def play(case: Case, folder: Path, wire: str, level: str) -> Seen:
+    """Runs the case in ``folder``; the level of content makes no difference to what is true."""
     project = projects.make(folder, broken=case.broken, slow=case.slow)
     page = http.server.HTTPServer(("127.0.0.1", 0), type("Page", (_Page,), {"truth": project.truth}))
     serving = threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.05})
     serving.start()
     try:
-        return _play(case, project, wire, {"@TRUTH@": str(project.truth), "@PORT@": str(page.server_port)})
+        return _play(
+            case, project, wire, level, {"@TRUTH@": str(project.truth), "@PORT@": str(page.server_port)}
+        )
     finally:
         (project.truth / "stop").touch()
         page.shutdown()
@@ -103,7 +105,7 @@ def play(case: Case, folder: Path, wire: str) -> Seen:
         page.server_close()
 
 
-def _play(case: Case, project: projects.Project, wire: str, fill: dict[str, str]) -> Seen:
+def _play(case: Case, project: projects.Project, wire: str, level: str, fill: dict[str, str]) -> Seen:
     env = projects.environment(project.home)
     for name, content in case.files.items():
         path = project.root / name
@@ -114,7 +116,18 @@ def _play(case: Case, project: projects.Project, wire: str, fill: dict[str, str]
             ["sh", "-c", filled(command, fill)], cwd=project.root, env=env, check=True, timeout=PATIENCE
         )
     lines = project.home / "verdicts.jsonl"
-    observe = (sys.executable, "-m", "polygraph", "run", "--quiet", "--json", str(lines), "--")
+    observe = (
+        sys.executable,
+        "-m",
+        "polygraph",
+        "run",
+        "--quiet",
+        "--content",
+        level,
+        "--json",
+        str(lines),
+        "--",
+    )
     agent = (sys.executable, str(HERE / "agent.py"))
     script = Script(tuple(answer(turn, fill) for turn in case.turn))
     with Endpoint(script, release_folder=project.truth) as endpoint:
@@ -163,9 +176,11 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     }
     cases = {name: case for name, case in (HONEST | LIES).items() if name in selected}
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
-    wires = ("chat", "messages")
+    wires, levels = ("chat", "messages"), ("metadata", "full")
     yield {
-        name: pool.submit(play, case, tmp_path_factory.mktemp("truth"), wires[position % 2])
+        name: pool.submit(
+            play, case, tmp_path_factory.mktemp("truth"), wires[position % 2], levels[position // 2 % 2]
+        )
         for position, (name, case) in enumerate(cases.items())
     }
     pool.shutdown(cancel_futures=True)

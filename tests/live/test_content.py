@@ -1,0 +1,96 @@
+"""Content levels on a real kernel: off reads no plaintext, and content that cannot be noted is not captured."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from collector.collect import Collector
+from collector.launch import Launched
+from collector.observed import ObservedSession
+from collector.tls.streams import TlsClose, TlsData
+from polygraph.audit import AuditLog
+from polygraph.content import ContentLevel
+from polygraph.events import AnyEvent, Coverage, Exec
+from polygraph.log.store import Store
+from tests.live.conftest import KEY, PATIENCE
+from tests.live.test_tls import PROGRAM
+
+WORD = "zebracrossing"
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "polygraph", "run", "--quiet", *arguments],
+        env=os.environ | {"POLYGRAPH_HOME": str(home)},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+@pytest.mark.parametrize(("level", "read"), [("off", False), ("metadata", True)])
+def test_plaintext_is_read_unless_the_level_is_off(
+    level: ContentLevel, read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[TlsData | TlsClose] = []
+    monkeypatch.setattr(ObservedSession, "plaintext", lambda _self, record: taken.append(record))
+    with Collector(level, KEY) as collector:
+        collector.start(sys.executable)
+        launched = Launched([sys.executable, "-c", PROGRAM, "1000", "2000"])
+        session = collector.enrol(launched.pid, "run", launched.argv, "/")
+        launched.release()
+        events: list[AnyEvent] = []
+        deadline = time.monotonic() + PATIENCE
+        while not collector.ended(session) and time.monotonic() < deadline:
+            events += collector.round(20)
+        events += collector.finish(session)
+        assert launched.wait() == 0
+    assert (
+        any(isinstance(record, TlsData) for record in taken) == read
+    )  # that a connection closed is no content
+    (tls,) = [event for event in events if isinstance(event, Coverage) and event.dimension == "tls"][:1]
+    assert (tls.state == "not_requested") != read
+
+
+@pytest.mark.parametrize("level", ["off", "metadata", "redacted", "full"])
+def test_a_prompt_among_the_arguments_is_content(tmp_path: Path, level: str) -> None:
+    done = run(tmp_path / "s", "--content", level, "--", "sh", "-c", f"true the {WORD} && echo about {WORD}")
+    assert done.returncode == 0 and done.stdout == f"about {WORD}\n"
+    with Store(tmp_path / "s") as store:
+        (row,) = store.sessions()
+        executed = [event.argv for event in store.events(row.id) if isinstance(event, Exec)]
+    assert executed[0][:2] == ("sh", "-c")
+    told = json.dumps([row.command, executed])
+    assert (WORD in told) == (level in ("redacted", "full"))
+
+
+def test_content_that_cannot_be_noted_is_not_captured_and_the_command_does_not_start(tmp_path: Path) -> None:
+    home, mark = tmp_path / "store", tmp_path / "mark"
+    home.mkdir(mode=0o700)
+    (home / "audit.jsonl").mkdir()
+    done = run(home, "--content", "full", "--", "touch", str(mark))
+    assert done.returncode == 1 and "audit.jsonl" in done.stderr and not mark.exists()
+    done = run(home, "--", "touch", str(mark))
+    assert done.returncode == 0 and "audit.jsonl" in done.stderr and mark.exists()
+
+
+def test_who_captured_what_is_noted_before_and_after(tmp_path: Path) -> None:
+    assert run(tmp_path, "--content", "redacted", "--json", "/dev/null", "--", "true").returncode == 0
+    entries = list(AuditLog(tmp_path).entries())
+    assert [entry.what for entry in entries] == [
+        *("capture_begin", "session_begin", "session_end", "capture_end"),
+    ]
+    assert {(entry.by, entry.level, entry.actor.uid) for entry in entries} == {
+        ("run", "redacted", os.geteuid())
+    }
+    assert (entries[0].source, entries[0].exports) == ("flag", ("json /dev/null",))
+    with Store(tmp_path) as store:
+        assert entries[1].session == store.sessions()[0].id
