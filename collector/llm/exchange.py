@@ -145,7 +145,7 @@ class _Stream:
 
     def result(self, ended: bool) -> tuple[ModelResponse, bool]:
         """The answer, and whether all of it was seen."""
-        whole = self.events.whole
+        whole = not self.events.overflowed
         response = self.parser.result(ended=ended and whole)
         return response, whole and (response.complete or response.error is not None)
 
