@@ -15,8 +15,8 @@ from collector.http.upgrade import Inner, Upgrade
 Protocol = Literal["http/1.1", "h2", "websocket", ""]
 Wanted = Callable[[str, str], bool]
 
-#: reads, and bytes of them, that are kept while none of them begins as HTTP does: a connection that was joined
-#: within a frame goes on with others
+#: reads, and bytes of them, that are kept while none of them begins as HTTP does: a connection that was
+#: joined within a frame goes on with others
 _MAX_READS = 16
 _MAX_UNDECIDED = 64 * 1024
 #: tunnels within each other
@@ -28,8 +28,9 @@ _TLS = 0x16
 class HttpConnection:
     """Messages of one connection of HTTP/1.1, HTTP/2 or WebSocket, from the bytes of both directions.
 
-    ``wanted(method, target)`` says which exchanges' bodies are of interest; those of others are neither decoded nor
-    kept. ``first_index`` numbers the first request, ``depth`` says within how many tunnels the connection is.
+    ``wanted(method, target)`` says which exchanges' bodies are of interest; those of others are neither
+    decoded nor kept. ``first_index`` numbers the first request, ``depth`` says within how many tunnels the
+    connection is.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class _Tunnel:
 
 
 def protocol_of(start: bytes) -> Literal["http/1.1", "h2", ""] | None:
-    """What a direction speaks that begins, or whose read begins, with ``start``. Empty: neither; None: too early."""
+    """What a direction speaks that begins, or goes on, with ``start``. Empty: neither; None: too early."""
     if not start or (len(start) < len(PREFACE) and PREFACE.startswith(start)):
         return None
     if start.startswith(PREFACE):
