@@ -23,8 +23,8 @@ from collector.http.websocket import WebSocketConnection
 
 Protocol = Literal["http/1.1", "h2", ""]
 
-#: reads, and bytes of them, that are kept while none of them begins as HTTP does: a connection that was joined
-#: within a frame goes on with others
+#: reads, and bytes of them, that are kept while none of them begins as HTTP does: a connection that was
+#: joined within a frame goes on with others
 _MAX_READS = 16
 _MAX_UNDECIDED = 64 * 1024
 #: tunnels within each other
@@ -139,7 +139,7 @@ class _Tunnel:
 
 
 def protocol_of(start: bytes) -> Literal["http/1.1", "h2", ""] | None:
-    """What a direction speaks that begins, or whose read begins, with ``start``. Empty: neither; None: too early."""
+    """What a direction speaks that begins, or goes on, with ``start``. Empty: neither; None: too early."""
     if not start or (len(start) < len(PREFACE) and PREFACE.startswith(start)):
         return None
     if start.startswith(PREFACE):

@@ -19,9 +19,12 @@ RESET_BY_CLIENT = "reset_by_client"
 class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
     """A request is over. ``ts`` is the time of its last byte; ``body`` is decoded (content and transfer).
 
-    ``index`` counts the requests of the connection from 0. ``complete`` False: ``cause`` says why
-    (``gap``, ``closed``, ``answered_early``, ``too_large``, ``encoding``, ``bomb``, or the cause of the
-    connection's end) and ``body`` is the part before; ``missing`` counts the bytes known to be lost.
+    ``index`` counts the requests of the connection from 0; over HTTP/2 many are under way at once.
+    ``complete`` False: ``cause`` says why (``gap``, ``closed``, ``answered_early``, ``too_large``,
+    ``encoding``, ``bomb``, or the cause of the connection's end; over HTTP/2 also ``reset``,
+    ``malformed_head``, ``ambiguous_length``, and ``header_unknown``: fields of it were said before the
+    connection was followed) and ``body`` is the part before; ``missing`` counts the bytes known to be lost.
+    ``method`` and ``target`` are empty where they are unknown; trailers stand after headers.
     """
 
     method: str
@@ -39,7 +42,8 @@ class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
 class ResponseDone(msgspec.Struct, frozen=True, kw_only=True):
     """A response is over. ``request_index`` is None when its request was not seen: then the body is not kept.
 
-    ``status`` 0: its head was lost. An event stream comes as :class:`BodyPart`, with ``body`` empty.
+    ``status`` 0: its head was lost, or there was none before a reset. An event stream comes as
+    :class:`BodyPart`, with ``body`` empty.
     """
 
     status: int
@@ -83,6 +87,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
     ``cause``: ``gap`` (bytes lost where no body was, or one that needs them), ``closed`` (the connection ended within
     it), or for a message of a WebSocket ``too_large``, ``bomb``, ``encoding``.
+
+    Nothing missing: a stream of HTTP/2 began before the connection was followed, or its request was lost.
     """
 
     direction: Direction
@@ -94,9 +100,12 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
     """The rest of the connection is not followed.
 
-    Causes: ``http2``, ``not_http``, ``upgraded`` (101 or CONNECT), ``head_too_large``, ``malformed_head``,
-    ``ambiguous_length``, ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``, ``closed``
-    (within a head), ``websocket_extension`` (one that is not known), ``websocket_malformed``.
+    Causes: ``http2`` (named in a request of HTTP/1.1), ``not_http``, ``upgraded`` (101 or CONNECT, to what is
+    not read), ``head_too_large``, ``malformed_head``, ``ambiguous_length``,
+    ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``, ``closed`` (within a
+    head); of HTTP/2 ``bad_frame``, ``header_compression`` and ``no_frame_boundary`` (joined late or after a
+    loss, no frame certainly begins), of a
+    WebSocket ``websocket_extension`` (one that is not known) and ``websocket_malformed``.
     """
 
     cause: str

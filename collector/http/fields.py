@@ -1,13 +1,15 @@
-"""Header blocks of HTTP/2 (RFC 7541; RFC 9113, 8), read also where the beginning of a connection was not seen.
+"""Header blocks of HTTP/2 (RFC 7541; RFC 9113, 8), read also where a connection's beginning was not seen.
 
-The decoder's dynamic table is a function of every block of its direction. Where some were missed, its older entries
-are unknown and stand as such: positions are counted from the newest entry, so those that were seen keep theirs. An
-entry that is kept longer than the sender keeps it does no harm, because the sender never names it.
+The decoder's dynamic table is a function of every block of its direction. Where some were missed, its older
+entries are unknown and stand as such: positions are counted from the newest entry, so those that were seen
+keep theirs. An entry that is kept longer than the sender keeps it does no harm, because the sender never
+names it.
 
-How large the table may be is said inside the blocks themselves: SETTINGS only bound it (RFC 7541, 4.2 and 6.3).
+How large the table may be is said inside the blocks themselves: SETTINGS only bound it (RFC 7541, 4.2 and
+6.3).
 
-`hpack` has the static table and the Huffman code. Its own decoder knows no entry that is unknown, and writes every
-field to its log, credentials among them.
+`hpack` has the static table and the Huffman code. Its own decoder knows no entry that is unknown, and writes
+every field to its log, credentials among them.
 """
 
 from __future__ import annotations
@@ -112,7 +114,7 @@ class FieldDecoder:
         self._table.forget()
 
     def decode(self, block: bytes) -> Fields:
-        """The fields of a block, unknown ones as :data:`UNKNOWN`. Raises HttpError; then it is of no more use."""
+        """The fields of a block, unknown ones as :data:`UNKNOWN`. Raises HttpError; then it is of no use."""
         self.used = True
         try:
             return self._fields(block)
@@ -152,7 +154,7 @@ class FieldDecoder:
 
 
 def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
-    """A number with a prefix of ``mask`` (RFC 7541, 5.1), and where it ends. Raises IndexError beyond the block."""
+    """A number with a prefix of ``mask`` (RFC 7541, 5.1), and where it ends. Raises IndexError at the end."""
     value = block[position] & mask
     position += 1
     if value < mask:
@@ -245,7 +247,7 @@ def _text(value: bytes | None) -> str:
 
 
 def _sort(fields: Fields, allowed: frozenset[bytes]) -> tuple[dict[bytes, bytes], Headers, bool, bool]:
-    """Pseudo-header fields, the others, whether some are unknown, and whether all are well-formed (RFC 9113, 8.2)."""
+    """Pseudo-header fields, the others, are some unknown, are all well-formed (RFC 9113, 8.2)?"""
     pseudo: dict[bytes, bytes] = {}
     headers: list[tuple[str, str]] = []
     unknown = False

@@ -36,8 +36,8 @@ _FLAGS = {
     PING: ACK,
     CONTINUATION: END_HEADERS,
 }
-#: what is taken for a frame where its place must be proved first: no longer than any peer must take, no later a
-#: stream than connections reach
+#: what is taken for a frame where its place must be proved first: no longer than any peer must take, no later
+#: a stream than connections reach
 _PLAIN_LENGTH = 16 * 1024
 _PLAIN_STREAM = 1 << 24
 #: heads that follow each other by their lengths, so that no other bytes do by chance
@@ -69,7 +69,7 @@ def _read(data: bytes | bytearray, position: int) -> Frame:
 
 
 def _is_valid(frame: Frame) -> bool:
-    """May a peer send it? Unknown kinds may have any form; how long a frame may be is for its receiver to say."""
+    """May a peer send it? Unknown kinds have any form; how long a frame may be is for its receiver to say."""
     kind = frame.kind
     if (kind in _ON_STREAM and not frame.stream) or (kind in _ON_CONNECTION and frame.stream):
         return False
@@ -119,8 +119,8 @@ def begins_frames(data: bytes | bytearray, start: int = 0) -> bool | None:
 class Search:
     """Looks for a frame where a stream was joined late or bytes were lost.
 
-    Only the beginning of a read is tried: TLS libraries and servers hand over whole frames, while a body may hold
-    bytes that look like frames because somebody put them there.
+    Only the beginning of a read is tried: TLS libraries and servers hand over whole frames, while a body may
+    hold bytes that look like frames because somebody put them there.
     """
 
     def __init__(self) -> None:

@@ -1,11 +1,13 @@
-"""HTTP/2 as seen from beside one end of a connection (RFC 9113): both byte streams in, messages of all its streams out.
+"""HTTP/2 as seen from beside one end of a connection (RFC 9113): both byte streams in, messages out.
 
-Frames are followed by their lengths, so a loss inside a frame costs the stream it belongs to; where whole frames
-were lost, or the beginning was not seen, a frame's place must be certain again (:class:`~collector.http.frames.Search`)
-and header fields may be unknown (:mod:`collector.http.fields`): what they said is never guessed.
+Frames are followed by their lengths, so a loss inside a frame costs the stream it belongs to; where whole
+frames were lost, or the beginning was not seen, a frame's place must be certain again
+(:class:`~collector.http.frames.Search`) and header fields may be unknown (:mod:`collector.http.fields`): what
+they said is never guessed.
 
-Flow control, priorities and settings need no reading: what was sent was sent, and how large the header table is stands
-in the header blocks. Payloads of DATA are taken as they come; only header blocks are held until they are whole.
+Flow control, priorities and settings need no reading: what was sent was sent, and how large the header table
+is stands in the header blocks. Payloads of DATA are taken as they come; only header blocks are held until
+they are whole.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ class _Side:
         self.padding: int | None = 0
         #: the payload, of frames that are held
         self.payload: bytearray | None = None
-        #: the first frame of the header block that is not over, what there is of it, and whether some of it is lost
+        #: the first frame of the header block that is not over, what there is of it, and whether some of it
+        #: is lost
         self.opened: Frame | None = None
         self.block = bytearray()
         self.block_lost = False
@@ -83,9 +86,9 @@ def _new_sides() -> dict[Direction, _Side]:
 class Http2Connection:
     """Messages of one connection, from the bytes of both directions; requests are numbered as they begin.
 
-    Which side is the client is told by the preface, or by what the header blocks hold. ``wanted``, ``first_index``
-    and ``inside`` as for :class:`~collector.http.http1.Http1Connection`; ``inside`` is asked about WebSockets
-    (RFC 8441), another tunnel within a stream is not read.
+    Which side is the client is told by the preface, or by what the header blocks hold. ``wanted``,
+    ``first_index`` and ``inside`` as for :class:`~collector.http.http1.Http1Connection`; ``inside`` is asked
+    about WebSockets (RFC 8441), another tunnel within a stream is not read.
     """
 
     def __init__(
@@ -169,7 +172,7 @@ class Http2Connection:
             self._frame(side, frame, ts)
 
     def _start(self, side: _Side, data: bytes, ts: int) -> bytes:
-        """The first bytes of a side: the client's preface, the server's first frame, or neither: joined late."""
+        """A side's first bytes: the client's preface, the server's first frame, or neither: joined late."""
         side.held += data
         if PREFACE.startswith(side.held[: len(PREFACE)]) and not self._whole:
             if len(side.held) < len(PREFACE):
@@ -322,7 +325,7 @@ class Http2Connection:
             self._streams.lost_within(side.direction, side.frame.stream, missing, exact, ts)
 
     def _frames_lost(self, side: _Side, missing: int, ts: int) -> None:
-        """Frames are lost: of any stream, so that each may miss something, and header blocks may be among them."""
+        """Frames of any stream are lost, so each may miss something; header blocks may be among them."""
         if side.place is _Place.FRAMES:
             self._streams.frames_lost(side.direction, ts)
         side.intact = False

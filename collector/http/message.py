@@ -11,7 +11,8 @@ from collector.http.head import Head
 class Message:
     """``index`` is its request's number on the connection, None if the request was not seen.
 
-    ``wanted`` False: the body is neither decoded nor kept. ``parts`` False: it never comes as :class:`BodyPart`.
+    ``wanted`` False: the body is neither decoded nor kept. ``parts`` False: it never comes as
+    :class:`BodyPart`.
     """
 
     def __init__(

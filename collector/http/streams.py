@@ -1,7 +1,7 @@
 """The streams of an HTTP/2 connection (RFC 9113, 5 and 8): header fields and DATA in, messages out.
 
-A stream is a request and its answer. It is followed from its request's head; frames of a stream whose request was not
-seen are told of once, and nothing is made of them.
+A stream is a request and its answer. It is followed from its request's head; frames of a stream whose request
+was not seen are told of once, and nothing is made of them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class _StreamMessage(Message):
-    """A message of a stream. ``taken`` counts the bytes of its DATA frames, ``length`` what its head says they are.
+    """A message of a stream.
 
-    ``unproven``: some of its fields are unknown, and its content coding may be among them.
+    ``taken`` counts the bytes of its DATA frames, ``length`` is what its head says they are. ``unproven``:
+    some of its fields are unknown, and its content coding may be among them.
     """
 
     def __init__(
@@ -334,7 +335,7 @@ class Streams:
                     self._response_over(stream, ts)
 
     def _not_seen(self, direction: Direction, number: int, ts: int) -> None:
-        """A frame of a stream that is not open: it is over, or its request was not seen, which is told once."""
+        """A frame of a stream that is not open: it is over, or its request was not seen: told once."""
         if self._first <= number <= self._latest or number % 2 == 0 or number in self._unseen:
             return
         self._unseen[number] = None

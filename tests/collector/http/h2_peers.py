@@ -1,4 +1,4 @@
-"""Conversations of HTTP/2 as the `h2` library speaks it, and what was said in them, to hold the reader against."""
+"""Conversations of HTTP/2 as the `h2` library speaks it, and what was said in them."""
 
 from __future__ import annotations
 
@@ -81,8 +81,10 @@ class Talk:
                 _take(self.client, received)
 
     def table(self, side: str, size: int) -> None:
-        """A side bounds the other's header table; an exchange follows, as `hpack` tells the other every bound that
-        it was given since its last block, and refuses those that a later one forbids."""
+        """A side bounds the other's header table, and an exchange follows.
+
+        For `hpack` tells of every bound since its last block, and refuses one that a later bound forbids.
+        """
         end = self.client if side == "client" else self.server
         end.update_settings({SettingCodes.HEADER_TABLE_SIZE: size})
         self.flush()

@@ -1,4 +1,4 @@
-"""A relay on the loopback that keeps what it passes on, in the order in which it came: what an observer sees."""
+"""A relay on the loopback that keeps what it passes on, in its order: what an observer sees."""
 
 from __future__ import annotations
 

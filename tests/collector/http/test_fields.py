@@ -1,4 +1,4 @@
-"""Header blocks against `hpack`'s encoder: whole, and from any block on; what was not seen is unknown, never wrong."""
+"""Header blocks against `hpack`'s encoder, from any block on; what was not seen is unknown, never wrong."""
 
 from __future__ import annotations
 

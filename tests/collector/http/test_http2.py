@@ -1,4 +1,4 @@
-"""What the `h2` library says is read as it was said: any streams at once, cut anywhere, joined late, with losses."""
+"""What the `h2` library says is read as it was said: many streams, cut anywhere, joined late, with losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTTP/2 as programs in use speak it, recorded on the loopback: httpx with hypercorn, and gRPC's own implementation."""
+"""HTTP/2 of programs in use, recorded on the loopback: httpx with hypercorn, and gRPC's own implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls over HTTP/2, many at once on one connection, are read as over HTTP/1.1; what is not seen of them is told."""
+"""Calls over HTTP/2, many at once on one connection, are read as over HTTP/1.1; what is not seen is told."""
 
 from __future__ import annotations
 
@@ -171,7 +171,8 @@ def test_joined_between_two_calls_the_next_is_read_and_only_known_fields_of_it(a
     talk.say(call(api, True), call(api, False))
     seen = seen_of(talk.writes[late:])
     replies = of(ResponseSeen, seen)
-    # The path, and that it is a POST, may stand in the table of before: then it is told that something was asked.
+    # The path, and that it is a POST, may stand in the table of before: then it is told that something was
+    # asked.
     known = of(RequestSeen, seen)
     assert len(known) + len(of(Unreadable, seen)) == 2
     for reply in replies:
