@@ -28,15 +28,16 @@ MODES = ("legacy", "2026-07-28")
 
 
 def expected(number: int) -> tuple[str, str, int, str, bool]:
-    """What is told of call ``number``, cf. mcp_client.py."""
+    """What is told of call ``number``: mcp_client.py has the texts, the SDK its own words for an error."""
     text = f"{number} ☃ " * (1 + number * 100)
     failed = number % 5 == 4
     arguments = json.dumps({"text": text}, ensure_ascii=False, separators=(",", ":")).encode()
+    result = f"Error executing tool fail: {text}" if failed else text
     return (
         "fail" if failed else "echo",
         keyed_digest(b"test key", arguments),
         len(arguments),
-        keyed_digest(b"test key", text.encode()),
+        keyed_digest(b"test key", result.encode()),
         failed,
     )
 

@@ -226,7 +226,7 @@ import os, socket, subprocess, sys
 reading, writing = os.pipe()
 one, other = socket.socketpair()
 client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
-for said in (b'\\x16\\x03\\x01\\x02\\x00\\x01', b'SSH-2.0-x\\r\\n', b'*1\\r\\n$4\\r\\nPING', b'Content-Length: 5\\r\\n'):
+for said in (b'\\x16\\x03\\x01\\x02\\x00\\x01', b'SSH-2.0-x\\r\\n', b'Content-Length: 5\\r\\n'):
     os.write(writing, said), one.send(said), client.send(said)
     os.read(reading, 100), other.recv(100)
 datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
