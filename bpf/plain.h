@@ -135,7 +135,8 @@ PG_INLINE __u64 pg_plain_connection(struct sock *sk, __u32 *kind, struct sock **
 		return 0;
 	if (family == AF_UNIX) {
 		*kind = PG_PLAIN_UNIX;
-		*peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		if (bpf_core_type_exists(struct unix_sock)) /* af_unix may be a module */
+			*peer = PG_READ((struct unix_sock *)sk, peer);
 		if (!*peer)
 			return 0;
 		return (pg_mix(pg_number(sk)) + pg_mix(pg_number(*peer))) | 1;
@@ -206,10 +207,11 @@ PG_INLINE __u64 pg_plain_at(struct task_struct *task, int fd)
 PG_INLINE bool pg_plain_judge(struct pg_plain_end *end, const void *data, __u64 moved, __u8 direction)
 {
 	__u32 length = moved > 8 ? 8 : moved;
-	__u64 first = 0;
+	__u64 first, bytes[2] = {}; /* as long as the mask lets the length be, which is all that 6.1 sees of it */
 
-	if (bpf_probe_read_user(&first, length & 15, data))
+	if (bpf_probe_read_user(bytes, length & 15, data))
 		return false;
+	first = bytes[0];
 	if (end->kind != PG_PLAIN_TCP && (__u8)first == '{') {
 		end->wanted = end->json = 1;
 		return true;
