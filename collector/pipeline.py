@@ -21,6 +21,8 @@ from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
 from collector.http.events import Direction
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
+from collector.llm.answers import Answers
+from collector.llm.attempts import Attempts
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.mcp.stdio import Stream
@@ -70,9 +72,6 @@ _MAX_NAME = 256
 MAX_CLAIM_LOOKS = 16
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
 
-#: causes of what cannot be read that speak of a call, by its path
-_OF_A_CALL = frozenset({"request_incomplete", "request_unreadable"})
-
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
 
 
@@ -108,6 +107,8 @@ class SessionPipeline:
         self._look = look
         self._connections: dict[ConnectionKey, Followed] = {}
         self._spoken = Spoken(start.session, self._digest, _name, self._told_id)
+        self._answers = Answers()
+        self._attempts = Attempts()
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -173,7 +174,9 @@ class SessionPipeline:
         followed = self._connections.get(key)
         if followed is None:
             serves = plain is not None and plain.serves
-            followed = Followed(key.process, self._spoken.book, plain=plain is not None, serves=serves)
+            followed = Followed(
+                key.process, self._answers, self._spoken.book, plain=plain is not None, serves=serves
+            )
             self._connections[key] = followed
             self._give_up_beyond_limit(ts)
         return followed
@@ -187,20 +190,19 @@ class SessionPipeline:
         ts: int,
         missing: int,
     ) -> None:
-        followed.direction = direction
-        for seen in followed.llm.feed(direction, data, ts, missing):
+        for seen in followed.feed(direction, data, ts, missing):
             self._message(seen, key, followed)
         self._log += self._spoken.events(followed.taken())
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
-            self.closed(max(self._held, key=self._held.__getitem__), ts)
+            self.closed(max(self._held, key=self._held.__getitem__), ts, over=False)
 
-    def closed(self, connection: ConnectionKey, ts: int) -> None:
-        """The connection is over: what it still held is complete or lost."""
+    def closed(self, connection: ConnectionKey, ts: int, *, over: bool = True) -> None:
+        """The connection is over: what it still held is complete or lost. ``over`` False: it may go on unread."""
         known = self._connections.pop(connection, None)
         self._hold(connection, 0)
         if known is not None:
-            for seen in known.llm.close(ts):
+            for seen in known.llm.close(ts, over=over):
                 self._message(seen, connection, known)
             self._log += self._spoken.events(known.closed(ts))
 
@@ -211,7 +213,7 @@ class SessionPipeline:
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
-            self.closed(connection, ts)
+            self.closed(connection, ts, over=False)
         self._log += self._spoken.finish(ts)
         for pending in self._pending.values():
             self._file_states(pending, ts)
@@ -244,16 +246,14 @@ class SessionPipeline:
     def _message(
         self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey, of: Followed
     ) -> None:
-        if of.serves:
+        if not of.matters(seen):
             return
-        if not isinstance(seen, Unreadable) or seen.cause in _OF_A_CALL:
-            of.wanted = True
-        elif of.plain and not of.wanted:
-            return  # of what has no TLS much is HTTP and nothing to do with a model
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
+            own = self._call_id(connection, seen.index)
+            call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for result in seen.request.tool_results:
-                self._tool_result(result, seen, connection)
+                self._tool_result(result, call, seen.ts, connection)
         elif isinstance(seen, ResponseSeen):
             self._response(seen, connection)
         else:
@@ -279,7 +279,8 @@ class SessionPipeline:
         )
 
     def _response(self, seen: ResponseSeen, connection: ConnectionKey) -> None:
-        call = self._call_id(connection, seen.index)
+        own = self._call_id(connection, seen.index)
+        call, attempt = self._attempts.over(own, seen)
         response = seen.response
         self._add(
             LlmCall(
@@ -303,9 +304,14 @@ class SessionPipeline:
                 complete=seen.complete,
                 gap_bytes=seen.gap_bytes,
                 traceparent=seen.traceparent,
+                transport=seen.transport,
+                fate=seen.fate,
+                attempt=attempt,
             )
         )
-        if not seen.complete:
+        # An agent that got an error after a tool call may not make it: that it was not made is no evidence.
+        broken_off = seen.fate != "answered" and response is not None and response.tool_calls
+        if not seen.complete or broken_off:
             self._add(
                 StreamGap(
                     session=self._session,
@@ -319,18 +325,18 @@ class SessionPipeline:
         if response is None:
             return
         for number, tool_call in enumerate(response.tool_calls):
-            self._intent(tool_call, number, call, seen.ts, connection)
+            self._intent(tool_call, f"{own}#{number}", call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
-            self._edit_block(block, number, call, seen.ts, connection)
+            self._edit_block(block, f"{own}#edit{number}", call, seen.ts, connection)
+        if seen.fate != "answered" or not seen.complete:
+            return  # a sentence may break off before its "except": what has no end claims nothing
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
                 self._claim(draft, "model", call, seen.ts, connection, None)
 
-    def _intent(
-        self, tool_call: ToolCall, number: int, call: str, ts: int, connection: ConnectionKey
-    ) -> None:
-        call_id = self._told_id(tool_call.id) or f"{call}#{number}"
+    def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
+        call_id = self._told_id(tool_call.id) or place
         if call_id in self._pending or call_id in self._answered:
             return  # the same response seen again (a retry that was answered twice)
         made = plan(tool_call.name, tool_call.arguments)
@@ -340,11 +346,11 @@ class SessionPipeline:
         self._open(made, tool_call, call_id, call, ts, connection)
 
     def _edit_block(
-        self, block: ExpectedFileDraft, number: int, call: str, ts: int, connection: ConnectionKey
+        self, block: ExpectedFileDraft, place: str, call: str, ts: int, connection: ConnectionKey
     ) -> None:
         tool_call = ToolCall(id="", name="edit_block", arguments="", kind="custom")
         made = IntentPlan(kind="edit", files=(block,))
-        self._open(made, tool_call, f"{call}#edit{number}", call, ts, connection)
+        self._open(made, tool_call, place, call, ts, connection)
 
     def _open(
         self,
@@ -394,7 +400,8 @@ class SessionPipeline:
     def _history(self, seen: RequestSeen, connection: ConnectionKey) -> None:
         """A conversation that had tool calls before any was seen here began before this session."""
         request = seen.request
-        earlier = request.tool_calls_in_history or request.tool_results or request.previous_response_id
+        goes_on = request.previous_response_id and not seen.follows
+        earlier = request.tool_calls_in_history or request.tool_results or goes_on
         if self._continued or not earlier or self._pending or self._answered:
             return
         self._continued = True
@@ -408,19 +415,18 @@ class SessionPipeline:
             )
         )
 
-    def _tool_result(self, result: ToolResultItem, seen: RequestSeen, connection: ConnectionKey) -> None:
+    def _tool_result(self, result: ToolResultItem, call: str, ts: int, connection: ConnectionKey) -> None:
         call_id = self._told_id(result.call_id)
         pending = self._answer(call_id)
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
             return
         _remember(self._answered, call_id)
-        call = self._call_id(connection, seen.index)
         read = from_result(pending.plan, result.text, result.is_error)
         self._add(
             ToolResult(
                 session=self._session,
-                ts=seen.ts,
+                ts=ts,
                 intent=pending.intent.intent,
                 call_id=call_id,
                 call=call,
@@ -432,9 +438,9 @@ class SessionPipeline:
                 text=self._body(result.text),
             )
         )
-        self._file_states(pending, seen.ts)
+        self._file_states(pending, ts)
         for draft in read.claims:
-            self._claim(draft, "tool_result", call, seen.ts, connection, pending.intent)
+            self._claim(draft, "tool_result", call, ts, connection, pending.intent)
 
     def _claim(
         self,
@@ -545,7 +551,7 @@ class SessionPipeline:
 
     def _give_up_beyond_limit(self, ts: int) -> None:
         if len(self._connections) > MAX_CONNECTIONS:
-            self.closed(next(iter(self._connections)), ts)
+            self.closed(next(iter(self._connections)), ts, over=False)
 
 
 def _key_of(connection: PlainConnection) -> ConnectionKey:

@@ -5,39 +5,63 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone
-from collector.llm.exchange import Beside, LlmConnection
+from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone
+from collector.llm.answers import Answers
+from collector.llm.exchange import Beside, LlmConnection, LlmEvent, Unreadable
 from collector.mcp.a2a import A2aSeen
 from collector.mcp.calls import Calls, CallSeen, Digest
 from collector.mcp.http import HttpCalls, wanted
 from collector.mcp.stdio import StdioCalls
 from polygraph.events import A2aMessage, McpCall, ProcessKey
 
+#: causes of what cannot be read that speak of a call, by its path
+_OF_A_CALL = frozenset({"request_incomplete", "request_unreadable"})
+#: the first byte of TLS: a record of the handshake (RFC 8446, 5.1)
+_TLS = 0x16
+
 
 class Followed:
     """One connection: its LLM calls, and the MCP calls and A2A operations beside them."""
 
-    def __init__(self, process: ProcessKey, book: Calls, *, plain: bool, serves: bool) -> None:
-        self.llm = LlmConnection(Beside(wanted, self._http))
+    def __init__(
+        self, process: ProcessKey, answers: Answers, book: Calls, *, plain: bool, serves: bool
+    ) -> None:
+        self.llm = LlmConnection(answers, Beside(wanted, self._http))
         self.plain = plain
         #: without TLS: requests come in here. Who is asked is no model of this session's, whatever it answers.
         self.serves = serves
         #: it carries calls: what of it cannot be read matters
         self.wanted = False
-        #: it is a tunnel, or no HTTP after all
+        #: TLS goes through it, or it is no HTTP after all
         self.left = False
-        self.direction: Direction = "sent"
+        self._direction: Direction = "sent"
         self._beside: list[CallSeen | A2aSeen] = []
         self._calls = HttpCalls(book, process)
-        self._tunnel = False
+        self._connecting = self._tunnel = False
+
+    def feed(self, direction: Direction, data: bytes, ts: int, missing: int) -> list[LlmEvent]:
+        """What ``data`` completes of LLM calls. Never raises."""
+        self._direction = direction
+        if self._tunnel and data:
+            self.left = self.left or data[0] == _TLS
+            self._tunnel = False
+        return self.llm.feed(direction, data, ts, missing)
+
+    def matters(self, seen: LlmEvent) -> bool:
+        """Whether what was read of it is to be told: of what has no TLS much is HTTP and nothing to do with a model."""
+        if not isinstance(seen, Unreadable) or seen.cause in _OF_A_CALL:
+            self.wanted = self.wanted or not self.serves
+        return not self.serves and (self.wanted or not self.plain)
 
     def _http(self, event: HttpEvent) -> None:
-        self._beside += self._calls.feed(event, self.direction)
+        self._beside += self._calls.feed(event, self._direction)
         self.wanted = self.wanted or self._calls.speaks
         if isinstance(event, RequestDone):
-            self._tunnel = event.method == "CONNECT"
+            self._connecting = event.method == "CONNECT"
+        elif isinstance(event, ResponseDone):
+            self._tunnel = self._connecting and event.status // 100 == 2
         elif isinstance(event, ConnectionLost):
-            self.left = event.cause == "not_http" or (event.cause == "upgraded" and self._tunnel)
+            self.left = event.cause == "not_http"
 
     def taken(self) -> list[CallSeen | A2aSeen]:
         """What was over beside LLM calls since the last time."""

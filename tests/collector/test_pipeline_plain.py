@@ -108,8 +108,10 @@ def test_a_hole_in_a_call_is_one(cut: int) -> None:
 def test_what_is_not_read_is_let_go_of() -> None:
     said = Said()
     assert said.chunk(CLIENT, "sent", b"CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n") is None
-    assert said.chunk(CLIENT, "received", b"HTTP/1.1 200 OK\r\n\r\n") is False
-    assert said.chunk(CLIENT._replace(generation=9), "sent", b"PO\x00\x01") is False
+    assert said.chunk(CLIENT, "received", b"HTTP/1.1 200 OK\r\n\r\n") is None
+    assert said.chunk(CLIENT, "sent", b"\x16\x03\x01\x02\x00") is False
+    other = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x00\x01"
+    assert said.chunk(CLIENT._replace(generation=9), "sent", other) is False
     assert said.of(StreamGap) == []
 
 
