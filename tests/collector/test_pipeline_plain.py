@@ -6,9 +6,12 @@ import json
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.pipeline import SessionPipeline
 from collector.plain.streams import Direction, PlainChunk, PlainConnection
+from collector.tls.streams import Chunk, ConnectionKey
 from correlator.engine import Engine
 from polygraph.events import (
     A2aMessage,
@@ -146,6 +149,23 @@ def test_calls_over_http_with_and_without_an_answer() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("sent", "received", "side"), [("sent", "received", "client"), ("received", "sent", "server")]
+)
+def test_calls_over_tls(sent: Direction, received: Direction, side: str) -> None:
+    said = Said()
+    params = {"name": "t", "arguments": {}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    over_tls = ConnectionKey(ROOT, 0x7F00, 1)
+    result = answer({"jsonrpc": "2.0", "id": 1, "result": {"content": []}})
+    said.pipeline.chunk(Chunk(over_tls, sent, 0, ask("/mcp", body, *MCP), 101, 0))
+    said.pipeline.chunk(Chunk(over_tls, received, 0, result, 102, 0))
+    told = said.of(McpCall)
+    assert [(one.side, one.complete, one.ts) for one in told if isinstance(one, McpCall)] == [
+        (side, True, 102)
+    ]
+
+
 def test_what_agents_ask_of_each_other() -> None:
     said = Said()
     message = {"messageId": "m", "contextId": "c" * 300, "parts": [{"text": "secret"}]}
@@ -174,6 +194,41 @@ def test_text_that_cannot_be_encoded_is_told_all_the_same() -> None:
     said.chunk(CLIENT, "received", answer(task.encode()))
     told = said.of(McpCall, A2aMessage)
     assert len(told) == 2 and [decode(encode(event)) for event in told] == told
+
+
+PIECES = (
+    CALL, CALL[: len(CALL) // 2], ANSWER, ANSWER[:200], b"HTTP/1.1 200 OK\r\n\r\n", b"GET /", b"{", b"\n", b"",
+    b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}\n',
+    b'{"jsonrpc":"2.0","id":1,"result":{"content":[]}}\n', b"\x16\x03\x01",
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [CLIENT, SERVER, PIPE, PIPE._replace(connection=8, generation=4, standard_input=7)]
+            ),
+            st.sampled_from(["sent", "received"]),
+            st.sampled_from(PIECES) | st.binary(max_size=30),
+            st.sampled_from([0, 0, 0, 5]),
+        ),
+        max_size=12,
+    )
+)
+def test_anything_in_any_order_is_taken(
+    chunks: list[tuple[PlainConnection, Direction, bytes, int]],
+) -> None:
+    said = Said()
+    for chunk in chunks:
+        said.chunk(*chunk)
+    log = said.log()
+    assert [decode(encode(event)) for event in log] == log
+    # A call is told no more often than it was asked, and what others ask makes no call of the session's model.
+    asked = sum(of == CLIENT and CALL[:20] in data for of, _way, data, _missing in chunks)
+    assert sum(isinstance(event, LlmCall) for event in log) <= asked
+    called = sum(of.json and b"tools/call" in data for of, _way, data, _missing in chunks)
+    assert sum(isinstance(event, McpCall) for event in log) <= called
 
 
 def test_the_correlator_takes_them_and_judges_nothing() -> None:
