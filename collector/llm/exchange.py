@@ -132,13 +132,14 @@ class LlmConnection:
             return
         api = api_of_path(event.method, event.target)
         if api is None:
+            # Of HTTP/2 a head may be lost, or unknown in part.
+            if not event.target and event.method in ("", "POST"):
+                self._not_whole(event, seen)
             return
         if not event.complete:
             # By its path it is a call; what it carried is unknown, what is answered may still be read.
             self._begin(event, api)
-            seen.append(
-                Unreadable(cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing)
-            )
+            self._not_whole(event, seen)
             return
         request = detect(event.method, event.target, event.body)
         if request is None:
@@ -162,6 +163,11 @@ class LlmConnection:
                 again=header(event.headers, "x-stainless-retry-count") not in ("", "0"),
                 follows=request.previous_response_id in self._answers,
             )
+        )
+
+    def _not_whole(self, event: RequestDone, seen: list[LlmEvent]) -> None:
+        seen.append(
+            Unreadable(cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing)
         )
 
     def _begin(self, event: RequestDone, api: Api) -> Call:

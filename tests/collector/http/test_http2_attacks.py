@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector.http.connection import HttpConnection
 from collector.http.events import (
+    RESET_BY_CLIENT,
     ConnectionLost,
     Direction,
     Gap,
@@ -160,7 +161,7 @@ def test_streams_that_are_opened_and_reset_leave_nothing_behind() -> None:
     assert connection.held == 0
     assert [event.request_index for event in responses(events)] == list(range(5_000))
     assert {(event.status, event.complete, event.cause) for event in responses(events)} == {
-        (0, False, "reset")
+        (0, False, RESET_BY_CLIENT)
     }
 
 
@@ -255,7 +256,7 @@ def test_a_reset_tells_what_there_was() -> None:
     assert [(event.cause, event.body) for event in requests(events)] == [(None, b""), ("reset", b"half")]
     assert [(event.status, event.cause, event.body) for event in responses(events)] == [
         (0, "reset", b""),
-        (200, "reset", b"some"),
+        (200, RESET_BY_CLIENT, b"some"),
     ]
 
 
