@@ -135,7 +135,8 @@ PG_INLINE __u64 pg_plain_connection(struct sock *sk, __u32 *kind, struct sock **
 		return 0;
 	if (family == AF_UNIX) {
 		*kind = PG_PLAIN_UNIX;
-		*peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+		if (bpf_core_type_exists(struct unix_sock)) /* af_unix may be a module */
+			*peer = PG_READ((struct unix_sock *)sk, peer);
 		if (!*peer)
 			return 0;
 		return (pg_mix(pg_number(sk)) + pg_mix(pg_number(*peer))) | 1;
@@ -202,20 +203,21 @@ PG_INLINE __u64 pg_plain_at(struct task_struct *task, int fd)
 		!(((first) ^ _text) & (_size >= 8 ? ~0ull : (1ull << (8 * _size & 63)) - 1)); \
 	})
 
-/* Sets what the first bytes tell: wanted, json, asks. */
-PG_INLINE void pg_plain_judge(struct pg_plain_end *end, const void *data, __u64 moved, __u8 direction)
+/* Sets what the first bytes tell: wanted, json, asks. Whether they could be read. */
+PG_INLINE bool pg_plain_judge(struct pg_plain_end *end, const void *data, __u64 moved, __u8 direction)
 {
 	__u32 length = moved > 8 ? 8 : moved;
-	__u64 first = 0;
+	__u64 first, bytes[2] = {}; /* as long as the mask lets the length be, which is all that 6.1 sees of it */
 
-	if (bpf_probe_read_user(&first, length & 15, data))
-		return;
+	if (bpf_probe_read_user(bytes, length & 15, data))
+		return false;
+	first = bytes[0];
 	if (end->kind != PG_PLAIN_TCP && (__u8)first == '{') {
 		end->wanted = end->json = 1;
-		return;
+		return true;
 	}
 	if (end->kind == PG_PLAIN_PIPE)
-		return;
+		return true;
 	end->asks = direction;
 	if (PG_BEGINS(first, length, "HTTP/1.")) {
 		end->asks = !direction;
@@ -227,6 +229,7 @@ PG_INLINE void pg_plain_judge(struct pg_plain_end *end, const void *data, __u64 
 			      PG_BEGINS(first, length, "OPTIONS ") || PG_BEGINS(first, length, "CONNECT ") ||
 			      PG_BEGINS(first, length, "PRI * HT");
 	}
+	return true;
 }
 
 /* Whether this end tells the connection: the first that asks does, unless who did is gone. */
@@ -377,13 +380,13 @@ struct pg_plain_use {
 __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_lineage *mine = pg_lineage_of_process(task); /* a thread of io_uring's has none of its own */
 	struct pg_plain_end *end, fresh = {};
 	struct pg_plain_copy copy = {};
 	struct pg_session *session;
 	struct pg_plain_key key;
 	struct sock *peer = NULL;
-	struct pg_iovec first;
+	struct pg_iovec first = {};
 	__u32 *choice, limit;
 	__u64 tried, *input;
 	bool known;
@@ -412,11 +415,15 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 			fresh.connection = pg_plain_connection((struct sock *)use->object, &fresh.kind, &peer);
 		if (fresh.connection) {
 			first.base = copy.buffer;
-			if (copy.iov) /* an empty first buffer: the connection is unwanted */
-				bpf_probe_read_user(&first, sizeof(first), (void *)copy.iov);
-			else
-				first.length = copy.buffer ? moved : 0;
-			pg_plain_judge(&fresh, (void *)first.base, first.length < moved ? first.length : moved, copy.direction);
+			first.length = copy.buffer ? moved : 0;
+			if (copy.iov && bpf_probe_read_user(&first, sizeof(first), (void *)copy.iov))
+				first.length = 0;
+			if (!first.length)
+				return 0; /* sendfile, io_uring, an empty buffer: the next call tells what it is */
+			if (!pg_plain_judge(&fresh, (void *)first.base, first.length < moved ? first.length : moved, copy.direction)) {
+				pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
+				return 0;
+			}
 		}
 		if (fresh.wanted)
 			fresh.wanted = pg_plain_claim(mine->session, &fresh, peer);
@@ -546,7 +553,7 @@ PG_INLINE int pg_plain_socket(struct task_struct *task, struct pg_lineage *mine,
 PG_INLINE int pg_plain_hook(struct sock *sk, int moved, __u8 direction, int flags)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_lineage *mine = pg_lineage_of_process(task);
 	struct pt_regs *regs;
 
 	if (!mine)

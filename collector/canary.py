@@ -17,12 +17,15 @@ from pathlib import Path
 from collector.kernel import wire
 from collector.kernel.decode import Record, SessionIdle, decode
 from collector.kernel.source import CANARY, KernelSource
+from collector.plain.streams import PlainData
 from collector.tls.streams import TlsData
 from polygraph.events import Exec, Exit, File, Fork, Net
 from polygraph.reasons import Dimension
 
 #: what the canary says over TLS; not secret, and long enough not to be there by chance
 MARK = b"polygraph canary"
+#: and without it, to a socket and to a pipe
+HTTP, JSON = b"POST /" + MARK, b'{"' + MARK
 
 #: ns that the canary may take to end. It takes some hundredths of a second, and much longer on a host that is busy,
 #: which must not pass for probes that do not work.
@@ -77,12 +80,13 @@ def _shown(records: list[Record]) -> dict[Dimension, bool]:
     values = [record.value for record in records]
     kinds = {type(value) for value in values}
     said = {(value.direction, value.data) for value in values if isinstance(value, TlsData)}
+    plain = {(value.kind, value.data) for value in values if isinstance(value, PlainData)}
     operations = {(value.op, bool(value.errno)) for value in values if isinstance(value, File)}
     return {
         "process": {Fork, Exec, Exit} <= kinds,
         "file": {("create", False), ("rename", False), ("unlink", False), ("read", True)} <= operations,
         "network": {"bind", "listen", "connect"} <= {value.op for value in values if isinstance(value, Net)},
-        "tls": {(0, MARK), (1, MARK)} <= said,
+        "tls": {(0, MARK), (1, MARK)} <= said and {("unix", HTTP), ("pipe", JSON)} <= plain,
     }
 
 
@@ -93,7 +97,7 @@ def _child(gate: int, start: int, folder: Path) -> None:  # pragma: no cover - r
     try:
         os.close(start)
         if os.read(gate, 1):
-            for operate in (_files, _network, _tls, _processes):
+            for operate in (_files, _network, _tls, _plain, _processes):
                 _attempt(operate, folder)
     finally:
         os._exit(0)
@@ -146,6 +150,14 @@ def _tls(_folder: Path) -> None:  # pragma: no cover
                 continue
     client.write(MARK)
     accepted.read(len(MARK))
+
+
+def _plain(_folder: Path) -> None:  # pragma: no cover
+    one, other = socket.socketpair()
+    one.sendall(HTTP)
+    other.close()
+    _reading, writing = os.pipe()
+    os.write(writing, JSON)
 
 
 def _processes(_folder: Path) -> None:  # pragma: no cover

@@ -20,22 +20,19 @@ from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
 from collector.free_text import is_free_text, untold, untold_argv
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone
+from collector.http.events import Direction
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
-from collector.llm.exchange import Beside, LlmConnection, RequestSeen, ResponseSeen, Unreadable
+from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
-from collector.mcp.a2a import A2aSeen
-from collector.mcp.calls import Calls, CallSeen
-from collector.mcp.http import HttpCalls, wanted
-from collector.mcp.stdio import StdioCalls, Stream
+from collector.mcp.stdio import Stream
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact, redact_argv, redact_path
+from collector.spoken import Followed, Spoken
 from collector.tls.streams import Chunk, ConnectionKey
 from polygraph.content import ContentLevel
 from polygraph.events import (
-    A2aMessage,
     AnyEvent,
     BlindSpot,
     Claim,
@@ -48,7 +45,6 @@ from polygraph.events import (
     FileState,
     Intent,
     LlmCall,
-    McpCall,
     Name,
     Net,
     ProcessKey,
@@ -76,9 +72,6 @@ _MAX_NAME = 256
 MAX_CLAIM_LOOKS = 16
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
 
-#: causes of what cannot be read that speak of a call, by its path
-_OF_A_CALL = frozenset({"request_incomplete", "request_unreadable"})
-
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
 
 
@@ -104,37 +97,6 @@ class _Pending(NamedTuple):
     size: int
 
 
-class _Followed:
-    """One connection: its LLM calls, and the MCP calls and A2A operations beside them."""
-
-    def __init__(
-        self, key: ConnectionKey, answers: Answers, book: Calls, *, plain: bool, serves: bool
-    ) -> None:
-        self.llm = LlmConnection(answers, Beside(wanted, self._http))
-        self.plain = plain
-        #: without TLS: requests come in here. Who is asked is no model of this session's, whatever it answers.
-        self.serves = serves
-        #: it carries calls: what of it cannot be read matters
-        self.wanted = False
-        #: it is a tunnel, or no HTTP after all
-        self.left = False
-        self.direction: Direction = "sent"
-        self.beside: list[CallSeen | A2aSeen] = []
-        self._calls = HttpCalls(book, key.process)
-        self._tunnel = False
-
-    def _http(self, event: HttpEvent) -> None:
-        self.beside += self._calls.feed(event, self.direction)
-        self.wanted = self.wanted or self._calls.speaks
-        if isinstance(event, RequestDone):
-            self._tunnel = event.method == "CONNECT"
-        elif isinstance(event, ConnectionLost):
-            self.left = event.cause == "not_http" or (event.cause == "upgraded" and self._tunnel)
-
-    def close(self, ts: int) -> list[CallSeen | A2aSeen]:
-        return self._calls.close(ts)
-
-
 class SessionPipeline:
     """Builds the log of one session."""
 
@@ -144,11 +106,10 @@ class SessionPipeline:
         self._with_text = start.content in ("redacted", "full")
         self._key = key
         self._look = look
+        self._connections: dict[ConnectionKey, Followed] = {}
+        self._spoken = Spoken(start.session, self._digest, _name, self._told_id)
         self._answers = Answers()
         self._attempts = Attempts()
-        self._connections: dict[ConnectionKey, _Followed] = {}
-        self._mcp = Calls(self._digest)
-        self._stdio = StdioCalls(self._digest)
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -204,19 +165,21 @@ class SessionPipeline:
         of = chunk.connection
         if of.json:
             stream = Stream(of.connection, of.generation, chunk.direction, of.standard_input)
-            seen, speaks = self._stdio.feed(stream, chunk.data, chunk.ts, chunk.missing, chunk.process)
-            self._calls(seen)
+            seen, speaks = self._spoken.stdio.feed(stream, chunk.data, chunk.ts, chunk.missing, chunk.process)
+            self._log += self._spoken.events(seen)
             return speaks
         key = _key_of(of)
         followed = self._follow(key, chunk.ts, of)
         self._feed(key, followed, chunk.direction, chunk.data, chunk.ts, chunk.missing)
         return True if followed.wanted else False if followed.left else None
 
-    def _follow(self, key: ConnectionKey, ts: int, plain: PlainConnection | None = None) -> _Followed:
+    def _follow(self, key: ConnectionKey, ts: int, plain: PlainConnection | None = None) -> Followed:
         followed = self._connections.get(key)
         if followed is None:
             serves = plain is not None and plain.serves
-            followed = _Followed(key, self._answers, self._mcp, plain=plain is not None, serves=serves)
+            followed = Followed(
+                key.process, self._answers, self._spoken.book, plain=plain is not None, serves=serves
+            )
             self._connections[key] = followed
             self._give_up_beyond_limit(ts)
         return followed
@@ -224,16 +187,15 @@ class SessionPipeline:
     def _feed(
         self,
         key: ConnectionKey,
-        followed: _Followed,
+        followed: Followed,
         direction: Direction,
         data: bytes,
         ts: int,
         missing: int,
     ) -> None:
-        followed.direction = direction
-        for seen in followed.llm.feed(direction, data, ts, missing):
+        for seen in followed.feed(direction, data, ts, missing):
             self._message(seen, key, followed)
-        self._calls(_taken(followed.beside))
+        self._log += self._spoken.events(followed.taken())
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
             self.closed(max(self._held, key=self._held.__getitem__), ts, over=False)
@@ -245,7 +207,7 @@ class SessionPipeline:
         if known is not None:
             for seen in known.llm.close(ts, over=over):
                 self._message(seen, connection, known)
-            self._calls([*_taken(known.beside), *known.close(ts)])
+            self._log += self._spoken.events(known.closed(ts))
 
     def plain_closed(self, connection: PlainConnection, ts: int) -> None:
         """The same, of a connection without TLS."""
@@ -255,7 +217,7 @@ class SessionPipeline:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
             self.closed(connection, ts, over=False)
-        self._calls([*self._stdio.finish(ts), *self._mcp.give_up(ts)])
+        self._log += self._spoken.finish(ts)
         for pending in self._pending.values():
             self._file_states(pending, ts)
         self._pending.clear()
@@ -285,14 +247,10 @@ class SessionPipeline:
     # --- what the agent says ---------------------------------------------------------------------
 
     def _message(
-        self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey, of: _Followed
+        self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey, of: Followed
     ) -> None:
-        if of.serves:
+        if not of.matters(seen):
             return
-        if not isinstance(seen, Unreadable) or seen.cause in _OF_A_CALL:
-            of.wanted = True
-        elif of.plain and not of.wanted:
-            return  # of what has no TLS much is HTTP and nothing to do with a model
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
             own = self._call_id(connection, seen.index)
@@ -532,49 +490,6 @@ class SessionPipeline:
                 if look is not None:
                     self._add(self._state(target, claim, look, None, ts))
 
-    # --- what agents and tools say to each other -------------------------------------------------
-
-    def _calls(self, seen: Sequence[CallSeen | A2aSeen]) -> None:
-        for one in seen:
-            side: Literal["client", "server"] = "server" if one.serves else "client"
-            if isinstance(one, CallSeen):
-                self._add(
-                    McpCall(
-                        session=self._session,
-                        ts=one.ts,
-                        process=one.process,
-                        side=side,
-                        transport=one.transport,
-                        tool=_name(one.tool),
-                        request_ts=one.request_ts,
-                        id_digest=one.id_digest,
-                        arguments_digest=one.arguments_digest,
-                        arguments_size=one.arguments_size,
-                        result_digest=one.result_digest,
-                        result_size=one.result_size,
-                        is_error=one.is_error,
-                        complete=one.complete,
-                        peer=one.peer,
-                    )
-                )
-            else:
-                self._add(
-                    A2aMessage(
-                        session=self._session,
-                        ts=one.ts,
-                        process=one.process,
-                        side=side,
-                        method=one.method,
-                        request_ts=one.request_ts,
-                        message_id=self._told_id(one.message_id),
-                        task_id=self._told_id(one.task_id),
-                        context_id=self._told_id(one.context_id),
-                        state=_name(one.state),
-                        is_error=one.is_error,
-                        complete=one.complete,
-                    )
-                )
-
     # --- helpers ---------------------------------------------------------------------------------
 
     def _digest(self, content: bytes) -> str:
@@ -666,13 +581,6 @@ class SessionPipeline:
 
 def _key_of(connection: PlainConnection) -> ConnectionKey:
     return ConnectionKey(connection.process, connection.connection, connection.generation)
-
-
-def _taken(seen: list[CallSeen | A2aSeen]) -> list[CallSeen | A2aSeen]:
-    """All of it, which is left empty."""
-    taken = seen.copy()
-    seen.clear()
-    return taken
 
 
 def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:

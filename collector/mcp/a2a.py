@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from collector.llm.values import Json, loads, mapping, string
+from collector.llm.values import Json, clean, loads, mapping, string
 from collector.mcp.jsonrpc import Message
 from polygraph.events import ProcessKey
 
@@ -86,9 +86,9 @@ def ids(parameters: dict[str, Json]) -> tuple[str, str, str]:
     """(message id, task id, context id) of a request's parameters."""
     message = mapping(parameters.get("message"))
     return (
-        string(message.get("messageId")),
-        string(message.get("taskId")) or string(parameters.get("id")),
-        string(message.get("contextId")),
+        _word(message.get("messageId")),
+        _word(message.get("taskId")) or _word(parameters.get("id")),
+        _word(message.get("contextId")),
     )
 
 
@@ -106,7 +106,11 @@ def told_by(result: Json) -> Told:
             break
     is_task = "status" in value and "taskId" not in value
     return Told(
-        string(value.get("taskId")) or (string(value.get("id")) if is_task else ""),
-        string(value.get("contextId")),
-        string(mapping(value.get("status")).get("state")),
+        _word(value.get("taskId")) or (_word(value.get("id")) if is_task else ""),
+        _word(value.get("contextId")),
+        _word(mapping(value.get("status")).get("state")),
     )
+
+
+def _word(value: Json) -> str:
+    return clean(string(value))

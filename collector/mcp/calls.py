@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from collector.llm.values import Json, dumps, mapping, parts_text, string
+from collector.llm.values import Json, clean, dumps, mapping, parts_text, string
 from collector.mcp.jsonrpc import Message
 from polygraph.events import ProcessKey
 
@@ -85,7 +85,7 @@ class Calls:
             process=process,
             serves=serves,
             transport=transport,
-            tool=string(message.params.get("name")),
+            tool=clean(string(message.params.get("name"))),
             id_digest=self._digest(message.id.encode()),
             arguments_digest=self._digest(arguments),
             arguments_size=len(arguments),

@@ -1,8 +1,8 @@
 """MCP over standard input and output: messages of JSON-RPC, one a line (``basic/transports``, "stdio"). Pure.
 
 A client writes requests to the pipe or socket that its server has as standard input; the server writes the answers to
-its standard output. What joins the two is the word of the kernel, which notes what a program had as input and output when
-it was executed (bpf/plain.h). Without that word no answer is given to a question.
+its standard output. The kernel joins the two: it notes what a program had as input and output when it was executed
+(bpf/plain.h). Without that word no answer is given to a question.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ early waits; what did not come by the end of the next round was lost, and is tol
 from __future__ import annotations
 
 from collections import OrderedDict
+from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
 from polygraph.events import ProcessKey
@@ -81,13 +82,43 @@ class PlainChunk(NamedTuple):
     process: ProcessKey
 
 
+class _Waiting:
+    """Records of one direction that wait for what went before them, in order of their offsets."""
+
+    def __init__(self) -> None:
+        self._records: dict[int, PlainData] = {}
+        self._offsets: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._offsets)
+
+    @property
+    def first(self) -> int:
+        return self._offsets[0]
+
+    @property
+    def size(self) -> int:
+        return sum(len(record.data) for record in self._records.values())
+
+    def add(self, record: PlainData) -> bool:
+        """False if one of that offset waits already."""
+        if record.offset in self._records:
+            return False
+        self._records[record.offset] = record
+        heappush(self._offsets, record.offset)
+        return True
+
+    def take(self) -> PlainData:
+        """The first one."""
+        return self._records.pop(heappop(self._offsets))
+
+
 class _State:
     def __init__(self, connection: PlainConnection, socket: int) -> None:
         self.connection = connection
         self.socket = socket
         self.known = [0, 0]
-        #: by offset, of each direction
-        self.waiting: tuple[dict[int, PlainData], dict[int, PlainData]] = ({}, {})
+        self.waiting = (_Waiting(), _Waiting())
         #: they waited at the end of the last round already
         self.overdue = False
 
@@ -100,6 +131,9 @@ class PlainStreams:
 
     def __init__(self) -> None:
         self._states: OrderedDict[int, _State] = OrderedDict()
+        #: HTTP only: what is JSON has several ends, and no end of one is its own
+        self._sockets: dict[int, int] = {}
+        self._processes: dict[ProcessKey, set[int]] = {}
         self._early: dict[int, None] = {}
         self._waiting = 0
 
@@ -116,6 +150,9 @@ class PlainStreams:
                 record.standard_input,
             )
             state = self._states[record.generation] = _State(made, record.socket)
+            if not record.json:
+                self._sockets[record.socket] = record.generation
+                self._processes.setdefault(record.process, set()).add(record.generation)
             if len(self._states) > MAX_CONNECTIONS:
                 self._forget(next(iter(self._states)))
         self._states.move_to_end(record.generation)
@@ -144,17 +181,12 @@ class PlainStreams:
 
     def closed(self, socket: int) -> tuple[list[PlainChunk], PlainConnection | None]:
         """The same, by the inode number of a socket that the kernel closed."""
-        state = next((one for one in self._states.values() if one.socket == socket), None)
-        return self._end(state) if state is not None and not state.connection.json else ([], None)
+        state = self._states.get(self._sockets.get(socket, 0))
+        return self._end(state) if state is not None else ([], None)
 
     def exited(self, process: ProcessKey) -> list[tuple[list[PlainChunk], PlainConnection | None]]:
-        """The same, of connections that the process was the first to use. What is JSON has several ends: it goes on."""
-        over = [
-            one
-            for one in self._states.values()
-            if one.connection.process == process and not one.connection.json
-        ]
-        return [self._end(state) for state in over]
+        """The same, of connections that the process was the first to use."""
+        return [self._end(self._states[one]) for one in sorted(self._processes.get(process, ()))]
 
     def finish(self) -> list[PlainChunk]:
         """Nothing more will come: all that waited."""
@@ -180,32 +212,29 @@ class PlainStreams:
         return chunks
 
     def _wait(self, state: _State, record: PlainData) -> None:
-        waiting = state.waiting[record.direction]
-        if record.offset in waiting:
-            return
-        waiting[record.offset] = record
-        self._waiting += len(record.data)
-        self._early[record.generation] = None
+        if state.waiting[record.direction].add(record):
+            self._waiting += len(record.data)
+            self._early[record.generation] = None
 
     def _ready(self, state: _State, direction: Literal[0, 1]) -> list[PlainChunk]:
         """What waited for nothing but what is known now."""
         waiting = state.waiting[direction]
         chunks: list[PlainChunk] = []
-        while waiting and (first := min(waiting)) <= state.known[direction]:
-            chunks += self._take(state, self._woken(waiting, first))
+        while waiting and waiting.first <= state.known[direction]:
+            chunks += self._take(state, self._woken(waiting))
         self._rest(state)
         return chunks
 
     def _flush(self, state: _State) -> list[PlainChunk]:
         chunks: list[PlainChunk] = []
         for waiting in state.waiting:
-            for offset in sorted(waiting):
-                chunks += self._take(state, self._woken(waiting, offset))
+            while waiting:
+                chunks += self._take(state, self._woken(waiting))
         self._rest(state)
         return chunks
 
-    def _woken(self, waiting: dict[int, PlainData], offset: int) -> PlainData:
-        record = waiting.pop(offset)
+    def _woken(self, waiting: _Waiting) -> PlainData:
+        record = waiting.take()
         self._waiting -= len(record.data)
         return record
 
@@ -216,13 +245,20 @@ class PlainStreams:
 
     def _end(self, state: _State) -> tuple[list[PlainChunk], PlainConnection]:
         chunks = self._flush(state)
-        del self._states[state.connection.generation]
+        self._forget(state.connection.generation)
         return chunks, state.connection
 
     def _forget(self, generation: int) -> None:
         state = self._states.pop(generation)
         self._early.pop(generation, None)
-        self._waiting -= sum(len(one.data) for waiting in state.waiting for one in waiting.values())
+        self._waiting -= sum(waiting.size for waiting in state.waiting)
+        if self._sockets.get(state.socket) == generation:
+            del self._sockets[state.socket]
+        mine = self._processes.get(state.connection.process)
+        if mine is not None:
+            mine.discard(generation)
+            if not mine:
+                del self._processes[state.connection.process]
 
 
 def _chunk(state: _State, record: PlainData, offset: int, data: bytes, missing: int) -> PlainChunk:

@@ -28,15 +28,16 @@ MODES = ("legacy", "2026-07-28")
 
 
 def expected(number: int) -> tuple[str, str, int, str, bool]:
-    """What is told of call ``number``, cf. mcp_client.py."""
+    """What is told of call ``number``: mcp_client.py has the texts, the SDK its own words for an error."""
     text = f"{number} ☃ " * (1 + number * 100)
     failed = number % 5 == 4
     arguments = json.dumps({"text": text}, ensure_ascii=False, separators=(",", ":")).encode()
+    result = f"Error executing tool fail: {text}" if failed else text
     return (
         "fail" if failed else "echo",
         keyed_digest(b"test key", arguments),
         len(arguments),
-        keyed_digest(b"test key", text.encode()),
+        keyed_digest(b"test key", result.encode()),
         failed,
     )
 
@@ -146,3 +147,35 @@ def test_a_server_of_the_lineage_that_others_ask(observe: Observe, gate: Gate) -
     seen = observe([sys.executable, "-c", SERVES, str(port), gate.path], env=env, meanwhile=ask)
     ((side, server),) = {(one.side, one.process) for one in check(seen, "http")}
     assert side == "server" and server in {event.process for event in seen.of(Exec)}
+
+
+#: a server that was forked and not executed: `-c FORKED`
+FORKED = """
+import json, os
+(asked, asks), (answers, answered) = os.pipe(), os.pipe()
+if os.fork() == 0:
+    os.dup2(asked, 0), os.dup2(answered, 1)
+    for number in range(50):
+        request = json.loads(os.read(0, 65536))
+        content = [{'type': 'text', 'text': request['params']['arguments']['text']}]
+        result = {'jsonrpc': '2.0', 'id': request['id'], 'result': {'content': content}}
+        os.write(1, json.dumps(result).encode() + b'\\n')
+    os._exit(0)
+for number in range(50):
+    params = {'name': 'echo', 'arguments': {'text': str(number)}}
+    request = {'jsonrpc': '2.0', 'id': number, 'method': 'tools/call', 'params': params}
+    os.write(asks, json.dumps(request).encode() + b'\\n')
+    os.read(answers, 65536)
+assert os.wait()[1] == 0
+"""
+
+
+def test_a_server_that_was_only_forked(observe: Observe) -> None:
+    """It has its descriptors where they belong; each answer is joined with its own question."""
+    seen = observe([sys.executable, "-S", "-c", FORKED])
+    told = seen.of(McpCall)
+    assert seen.status == 0 and not seen.lost and len(told) == 50
+    assert all(
+        one.complete and one.process == seen.root and one.peer not in (None, seen.root) for one in told
+    )
+    assert [one.result_digest for one in told] == [keyed_digest(b"test key", b"%d" % n) for n in range(50)]

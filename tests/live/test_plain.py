@@ -226,7 +226,7 @@ import os, socket, subprocess, sys
 reading, writing = os.pipe()
 one, other = socket.socketpair()
 client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
-for said in (b'\\x16\\x03\\x01\\x02\\x00\\x01', b'SSH-2.0-x\\r\\n', b'*1\\r\\n$4\\r\\nPING', b'Content-Length: 5\\r\\n'):
+for said in (b'\\x16\\x03\\x01\\x02\\x00\\x01', b'SSH-2.0-x\\r\\n', b'Content-Length: 5\\r\\n'):
     os.write(writing, said), one.send(said), client.send(said)
     os.read(reading, 100), other.recv(100)
 datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -263,6 +263,27 @@ def test_at_level_off_nothing_is_copied(records: list[PlainData | PlainClose]) -
         assert launched.wait() == 0
     assert not records and not [event for event in events if isinstance(event, LlmCall)]
     assert [event for event in events if isinstance(event, Net)]  # it was observed
+
+
+#: a call whose body goes out by sendfile: `-c SENDFILE port folder`
+SENDFILE = """
+import os, socket, sys
+body = b'{"model": "local", "messages": [{"role": "user", "content": "hi"}]}'
+path = sys.argv[2] + '/body'
+with open(path, 'wb') as file:
+    file.write(body)
+with socket.create_connection(('127.0.0.1', int(sys.argv[1]))) as client, open(path, 'rb') as file:
+    client.sendall(b'POST /v1/chat/completions HTTP/1.1\\r\\nHost: h\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(body))
+    assert os.sendfile(client.fileno(), file.fileno(), 0, len(body)) == len(body)
+    assert b'200' in client.recv(65536)
+"""
+
+
+def test_what_the_kernel_sends_itself_is_missing_and_not_forgotten(observe: Observe, tmp_path: Path) -> None:
+    with model(socket.AF_INET, "127.0.0.1") as port:
+        seen = observe([sys.executable, "-c", SENDFILE, port, str(tmp_path)])
+    assert seen.status == 0 and len(seen.of(LlmCall)) == 1
+    assert "request_incomplete" in {gap.cause for gap in seen.of(StreamGap)}
 
 
 # --- every byte ----------------------------------------------------------------------------------------------
@@ -370,6 +391,7 @@ def test_every_way_to_move_bytes(
         monkeypatch.setattr("collector.kernel.source.PROGRAMS", older)
     with Collector("metadata", b"test key") as collector:
         collector.start(sys.executable)
+        assert "tls" in collector.proven
         argv = [sys.executable, "-S", "-c", WAYS]
         launched = Launched(argv)
         session = collector.enrol(launched.pid, "run", argv, "/")
