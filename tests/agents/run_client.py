@@ -16,7 +16,8 @@ from tests.agents import project as projects
 from tests.agents.clients import CLIENTS
 from tests.agents.clients.base import Client, Job
 from tests.agents.clients.store import ensure
-from tests.agents.endpoint import Endpoint, Request
+from tests.agents.endpoint import Endpoint
+from tests.agents.model import Request, Transport
 from tests.agents.scenarios import BY_NAME, FORGED_LINE, SCENARIOS, Scenario
 
 #: an agent that goes on for longer hangs
@@ -36,6 +37,7 @@ class Outcome:
     runs: tuple[projects.Run, ...]
     project: projects.Project
     seconds: float
+    transport: Transport
 
     def faults(self, scenario: Scenario) -> list[str]:
         """In what the run is not the one that the scenario tells, by markers and files; empty when it is."""
@@ -44,6 +46,9 @@ class Outcome:
             faults.append(f"exit status {self.status}")
         if not self.finished:
             faults.append("the client did not ask the model for the whole script")
+        spoken = {request.transport for request in self.requests if request.turn is not None}
+        if spoken != {self.transport}:
+            faults.append(f"the client spoke {spoken}, not {self.transport}")
         exits = tuple(run.exit for run in self.runs)
         if exits != scenario.runs:
             faults.append(f"test sessions ended with {exits}, not {scenario.runs}")
@@ -63,11 +68,16 @@ def run(client: Client, scenario: Scenario, folder: Path, prefix_argv: Sequence[
     Returns when the client has ended, and after it every test session that the scenario still expects. The
     client and what it left running in its process group are ended after PATIENCE seconds.
     """
-    prefix = ensure(client.name)
+    prefix = ensure(client.package)
     project = projects.make(folder, broken=scenario.broken, slow=scenario.slow)
     # the script needs the project only, so it is made before the endpoint that the job names
     unplaced = Job(project, scenario, "", Path())
-    with Endpoint(client.script(unplaced), release_folder=project.truth, is_main=client.is_main) as endpoint:
+    with Endpoint(
+        client.script(unplaced),
+        release_folder=project.truth,
+        is_main=client.is_main,
+        offers=client.offers,
+    ) as endpoint:
         command = client.command(prefix, Job(project, scenario, endpoint.url, endpoint.ca_file))
         begin = time.monotonic()
         status, output = _run(
@@ -80,7 +90,16 @@ def run(client: Client, scenario: Scenario, folder: Path, prefix_argv: Sequence[
         deadline = time.monotonic() + AFTERWARDS
         while len(project.runs()) < len(scenario.runs) and scenario.late and time.monotonic() < deadline:
             time.sleep(0.05)
-        return Outcome(status, output, endpoint.requests, endpoint.finished, project.runs(), project, seconds)
+        return Outcome(
+            status,
+            output,
+            endpoint.requests,
+            endpoint.finished,
+            project.runs(),
+            project,
+            seconds,
+            client.transport,
+        )
 
 
 def _run(argv: list[str], cwd: Path, env: dict[str, str], stdin: str) -> tuple[int, str]:
@@ -115,7 +134,7 @@ def main(arguments: list[str]) -> int:
                 faults = outcome.faults(scenario)
                 bad += bool(faults)
                 verdict = "; ".join(faults) or "ok"
-                print(f"{client.name:16} {scenario.name:20} {outcome.seconds:6.1f} s  {verdict}", flush=True)  # noqa: T201
+                print(f"{client.name:20} {scenario.name:20} {outcome.seconds:6.1f} s  {verdict}", flush=True)  # noqa: T201
                 if faults or len(arguments) > 1:
                     print(outcome.output[-6000:])  # noqa: T201
     return int(bad > 0)

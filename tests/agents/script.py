@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+#: what may happen to a try at a turn: refused with 429, refused as overloaded (529, 503), broken off in the middle
+Trouble = Literal["rate_limited", "overloaded", "cut"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ Action = Shell | Write | Edit | Read
 class Turn:
     """One answer of the model: ``text`` and tool calls. ``release``: a file made after it was sent.
 
+    ``thinking`` comes before, where the API has a form for it. ``troubles`` happen to the first tries.
     The file comes ``release_after`` seconds after the answer, from outside of the agent's processes, in the
     folder that the endpoint was given: a background command can wait for it, so that it certainly outlives
     what was said.
@@ -53,14 +57,19 @@ class Turn:
     actions: tuple[Action, ...] = ()
     release: str | None = None
     release_after: float = 1.0
+    thinking: str = ""
+    troubles: tuple[Trouble, ...] = ()
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A tool call as a client knows it. ``id`` is given by the endpoint."""
+    """A tool call as a client knows it. ``id`` is given by the endpoint.
+
+    ``arguments`` as text: a custom tool of the Responses API, whose input is free text.
+    """
 
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | str
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,8 @@ class Answer:
     calls: tuple[ToolCall, ...] = ()
     release: str | None = None
     release_after: float = 1.0
+    thinking: str = ""
+    troubles: tuple[Trouble, ...] = ()
 
 
 @dataclass(frozen=True)

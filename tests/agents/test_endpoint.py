@@ -64,7 +64,7 @@ def data_of(stream: bytes) -> list[tuple[str, str]]:
     """(event, data) of a stream of the simple form that the endpoint sends."""
     happened = []
     for block in stream.decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines())
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
         if fields:
             happened.append((fields.get("event", "message"), fields["data"]))
     return happened

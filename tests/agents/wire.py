@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
-from tests.agents.script import Answer
+from tests.agents.script import Answer, ToolCall
 
 Wire = Literal["anthropic.messages", "openai.chat", "openai.responses", "gemini"]
 Json = dict[str, Any]
@@ -19,6 +19,8 @@ Json = dict[str, Any]
 #: characters in one delta: small, so that every answer is spread over several events
 PIECE = 23
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
+#: what a provider signs its model's thinking with; clients send it back
+SIGNATURE = "c2lnbmVk"
 
 
 class Event(NamedTuple):
@@ -59,7 +61,7 @@ def pieces(text: str) -> list[str]:
     return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
 
 
-def dump(value: Json) -> str:
+def dump(value: Json | str) -> str:
     """JSON as the endpoint sends it."""
     return json.dumps(value, separators=(",", ":"))
 
@@ -68,7 +70,11 @@ def dump(value: Json) -> str:
 
 
 def _anthropic(answer: Answer, model: str, turn: str) -> Json:
-    blocks: list[Json] = [{"type": "text", "text": answer.text}] if answer.text else []
+    blocks: list[Json] = []
+    if answer.thinking:
+        blocks.append({"type": "thinking", "thinking": answer.thinking, "signature": SIGNATURE})
+    if answer.text:
+        blocks.append({"type": "text", "text": answer.text})
     blocks += [
         {"type": "tool_use", "id": f"toolu_{turn}_{n}", "name": call.name, "input": call.arguments}
         for n, call in enumerate(answer.calls)
@@ -94,7 +100,16 @@ def _anthropic_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
     yield event("message_start", message=start)
     yield event("ping")
     for index, block in enumerate(whole["content"]):
-        if block["type"] == "text":
+        if block["type"] == "thinking":
+            empty = {"type": "thinking", "thinking": "", "signature": ""}
+            yield event("content_block_start", index=index, content_block=empty)
+            for piece in pieces(block["thinking"]):
+                delta = {"type": "thinking_delta", "thinking": piece}
+                yield event("content_block_delta", index=index, delta=delta)
+            yield event("ping")
+            delta = {"type": "signature_delta", "signature": SIGNATURE}
+            yield event("content_block_delta", index=index, delta=delta)
+        elif block["type"] == "text":
             yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
             for piece in pieces(block["text"]):
                 yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
@@ -187,8 +202,20 @@ def _text_part(text: str) -> Json:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
+def _responses_call(call: ToolCall, number: str) -> Json:
+    head = {"call_id": f"call_{number}", "name": call.name, "status": "completed"}
+    if isinstance(call.arguments, str):
+        return {"type": "custom_tool_call", "id": f"ctc_{number}", "input": call.arguments, **head}
+    return {"type": "function_call", "id": f"fc_{number}", "arguments": dump(call.arguments), **head}
+
+
 def _responses(answer: Answer, model: str, turn: str) -> Json:
     items: list[Json] = []
+    if answer.thinking:
+        summary = [{"type": "summary_text", "text": answer.thinking}]
+        items.append(
+            {"type": "reasoning", "id": f"rs_{turn}", "summary": summary, "encrypted_content": SIGNATURE}
+        )
     if answer.text:
         items.append(
             {
@@ -199,17 +226,7 @@ def _responses(answer: Answer, model: str, turn: str) -> Json:
                 "content": [_text_part(answer.text)],
             }
         )
-    items += [
-        {
-            "type": "function_call",
-            "id": f"fc_{turn}_{n}",
-            "call_id": f"call_{turn}_{n}",
-            "name": call.name,
-            "arguments": dump(call.arguments),
-            "status": "completed",
-        }
-        for n, call in enumerate(answer.calls)
-    ]
+    items += [_responses_call(call, f"{turn}_{n}") for n, call in enumerate(answer.calls)]
     return {
         "id": f"resp_{turn}",
         "object": "response",
@@ -247,6 +264,24 @@ def _message_events(item: Json, index: int) -> Iterator[Json]:
     yield {"type": "response.content_part.done", **where, "part": item["content"][0]}
 
 
+def _reasoning_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index, "summary_index": 0}
+    text = item["summary"][0]["text"]
+    part = {"type": "summary_text", "text": ""}
+    yield {"type": "response.reasoning_summary_part.added", **where, "part": part}
+    for piece in pieces(text):
+        yield {"type": "response.reasoning_summary_text.delta", **where, "delta": piece}
+    yield {"type": "response.reasoning_summary_text.done", **where, "text": text}
+    yield {"type": "response.reasoning_summary_part.done", **where, "part": item["summary"][0]}
+
+
+def _custom_events(item: Json, index: int) -> Iterator[Json]:
+    where = {"item_id": item["id"], "output_index": index}
+    for piece in pieces(item["input"]):
+        yield {"type": "response.custom_tool_call_input.delta", **where, "delta": piece}
+    yield {"type": "response.custom_tool_call_input.done", **where, "input": item["input"]}
+
+
 def _call_events(item: Json, index: int) -> Iterator[Json]:
     where = {"item_id": item["id"], "output_index": index}
     for piece in pieces(item["arguments"]):
@@ -259,17 +294,25 @@ def _call_events(item: Json, index: int) -> Iterator[Json]:
     }
 
 
+#: by the type of an item: its events, and what it has not got when it is added
+_ITEMS: dict[str, tuple[Callable[[Json, int], Iterator[Json]], Json]] = {
+    "message": (_message_events, {"content": []}),
+    "reasoning": (_reasoning_events, {"summary": []}),
+    "function_call": (_call_events, {"arguments": ""}),
+    "custom_tool_call": (_custom_events, {"input": ""}),
+}
+
+
 def _responses_objects(answer: Answer, model: str, turn: str) -> Iterator[Json]:
     whole = _responses(answer, model, turn)
     start = whole | {"status": "in_progress", "output": [], "usage": None}
     yield {"type": "response.created", "response": start}
     yield {"type": "response.in_progress", "response": start}
     for index, item in enumerate(whole["output"]):
-        message = item["type"] == "message"
-        empty: Json = {"content": []} if message else {"arguments": ""}
+        parts, empty = _ITEMS[item["type"]]
         added = item | empty | {"status": "in_progress"}
         yield {"type": "response.output_item.added", "output_index": index, "item": added}
-        yield from _message_events(item, index) if message else _call_events(item, index)
+        yield from parts(item, index)
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
     yield {"type": "response.completed", "response": whole}
 
@@ -277,6 +320,13 @@ def _responses_objects(answer: Answer, model: str, turn: str) -> Iterator[Json]:
 def _responses_events(answer: Answer, model: str, turn: str) -> Iterator[Event]:
     for number, value in enumerate(_responses_objects(answer, model, turn)):
         yield Event(value["type"], dump(value | {"sequence_number": number}))
+
+
+def prewarmed(request: Json) -> Iterator[Event]:
+    """The answer to a ``response.create`` with ``generate`` false, which only loads the model: no output."""
+    whole = _responses(Answer(), str(request.get("model", "scripted")), "warm")
+    for kind, status in (("response.created", "in_progress"), ("response.completed", "completed")):
+        yield Event(kind, dump({"type": kind, "response": whole | {"status": status}}))
 
 
 # --- Gemini ------------------------------------------------------------------------------------------
@@ -303,6 +353,8 @@ def _gemini_calls(answer: Answer) -> list[Json]:
 
 
 def _gemini_events(answer: Answer, turn: str) -> Iterator[Event]:
+    for piece in pieces(answer.thinking):
+        yield Event(None, dump(_gemini([{"text": piece, "thought": True}], turn, None)))
     for piece in pieces(answer.text):
         yield Event(None, dump(_gemini([{"text": piece}], turn, None)))
     yield Event(None, dump(_gemini(_gemini_calls(answer) or [{"text": ""}], turn, "STOP")))

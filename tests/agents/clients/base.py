@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tests.agents.clients.store import pins
-from tests.agents.endpoint import has_tools
+from tests.agents.model import Transport, has_tools
 from tests.agents.project import Project
 from tests.agents.scenarios import Scenario
 from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Write
@@ -40,11 +40,23 @@ class Client(Protocol):
 
     @property
     def name(self) -> str:
-        """Its key in versions.toml."""
+        """What the tests call it."""
+
+    @property
+    def package(self) -> str:
+        """Its key in versions.toml: one installation may be run in several forms."""
 
     @property
     def version(self) -> str:
         """Its version there."""
+
+    @property
+    def transport(self) -> Transport:
+        """What it speaks with its model, of what the endpoint offers."""
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The protocols that the endpoint offers to it in the TLS handshake."""
 
     @property
     def shows_intents(self) -> bool:
@@ -67,14 +79,21 @@ def trust(ca_file: Path) -> dict[str, str]:
 
 
 class Pinned:
-    """A client of versions.toml."""
+    """A client of versions.toml, under its own name unless ``package`` says another."""
 
     name: str
+    transport: Transport = "http/1.1"
+    offers: tuple[str, ...] = ("h2", "http/1.1")
+
+    @property
+    def package(self) -> str:
+        """See :class:`Client`."""
+        return self.name
 
     @property
     def version(self) -> str:
         """See :class:`Client`."""
-        return pins()[self.name].version
+        return pins()[self.package].version
 
 
 class ToolClient(Pinned, ABC):
@@ -96,6 +115,8 @@ class ToolClient(Pinned, ABC):
                     tuple(self.call(action, root) for action in turn.actions),
                     turn.release,
                     turn.release_after,
+                    turn.thinking,
+                    turn.troubles,
                 )
                 for turn in job.scenario.turns
             )

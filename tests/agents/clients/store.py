@@ -56,7 +56,8 @@ def cache_folder() -> Path:
 
 def prefix_of(name: str) -> Path:
     """Where ``name`` is or would be installed."""
-    return cache_folder() / f"{name}-{pins()[name].version}"
+    version = pins()[name].version
+    return cache_folder() / (name if name.endswith(version) else f"{name}-{version}")
 
 
 def node_folder() -> Path:
