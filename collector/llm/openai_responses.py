@@ -99,13 +99,29 @@ class StreamParser:
         self._deltas: dict[int, list[str]] = {}
         self._error: str | None = None
         self._broken = False
+        self._number = -1
+        self._resumed = False
         self.done = False
+
+    def resume(self, after: int | None) -> None:
+        """What follows was asked for anew, from the event after number ``after`` on, or from the first.
+
+        Nothing is taken twice then, and a number that is left out is a hole.
+        """
+        self._resumed = True
+        self._broken = self._broken or (after is not None and after > self._number)
 
     def feed(self, event: SseEvent) -> None:
         """Takes the next event."""
         if self.done:
             return
         data = mapping(loads(event.data))
+        number = data.get("sequence_number")
+        if isinstance(number, int):
+            if self._resumed and number <= self._number:
+                return
+            self._broken = self._broken or (self._resumed and number > self._number + 1)
+            self._number = number
         kind = string(data.get("type"))
         index = count(data.get("output_index"))
         if kind in ("response.output_text.delta", "response.refusal.delta"):
