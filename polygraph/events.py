@@ -316,7 +316,7 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     complete: bool = True
     gap_bytes: int = 0
     traceparent: str | None = None
-    #: the TLS library that it went through (`openssl`, `boringssl`, `rustls`, `go`, `gnutls`, `nss`), "" where none
+    #: the TLS library that it went through: openssl, boringssl, rustls, go, gnutls or nss; empty where it was none
     tls: str = ""
     transport: Transport = "http/1.1"
     fate: Fate = "answered"
