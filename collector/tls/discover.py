@@ -150,7 +150,8 @@ def _finding(
     fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
 ) -> Finding:
     functions = {name: (symbols[0].file_offset,) for name, symbols in found.items()}
-    tables = {symbols[0].table for name, symbols in found.items() if name in _NEEDED}
+    telling = _NEEDED & found.keys() or found.keys()
+    tables = {found[name][0].table for name in telling}
     rung = _RUNG_OF["dynsym" if tables == {"dynsym"} else min(tables - {"dynsym"})]
     library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
     finding = _placed(fd, build_id, library, functions, rung)
