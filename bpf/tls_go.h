@@ -7,6 +7,9 @@
  * for returns sit on the RET instructions (collector/tls/golang.py finds them). A goroutine that waits goes on in any
  * thread, so a call is noted by goroutine. A buffer on the goroutine's own stack moves with it: it is noted by
  * its distance from the stack's upper end, which stays the same (runtime.copystack).
+ *
+ * What is written is told when the call begins: another goroutine may have read the answer before it returns. One that
+ * failed to write all has broken its connection for good (crypto/tls), which is then told to be over.
  */
 #ifndef POLYGRAPH_TLS_GO_H
 #define POLYGRAPH_TLS_GO_H
@@ -16,6 +19,7 @@
 struct pg_go_call {
 	__u64 connection;
 	__u64 buffer; /* on the stack: distance from its end */
+	__u64 length;
 	__u32 direction;
 	__u32 on_stack;
 };
@@ -36,8 +40,9 @@ struct {
 PG_INLINE int pg_go_enter(struct pt_regs *ctx, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pg_go_call call = {.direction = direction};
+	struct pg_go_call call = {.direction = direction}, *before;
 	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_tls_copy copy = {};
 	struct pg_go_stack stack = {};
 	struct pg_tls_key key;
 
@@ -46,6 +51,8 @@ PG_INLINE int pg_go_enter(struct pt_regs *ctx, __u32 direction)
 	key = pg_tls_key_of(task, ctx->r14);
 	call.connection = ctx->ax;
 	call.buffer = ctx->bx;
+	call.length = ctx->cx;
+	copy.buffer = call.buffer;
 	if (bpf_probe_read_user(&stack, sizeof(stack), (void *)ctx->r14)) {
 		pg_lose(pg_session_of(mine->session), PG_DIM_TLS, PG_LOSS_READ);
 		return 0;
@@ -54,9 +61,23 @@ PG_INLINE int pg_go_enter(struct pt_regs *ctx, __u32 direction)
 		call.on_stack = 1;
 		call.buffer = stack.hi - call.buffer;
 	}
+	if (direction == PG_TLS_SENT) {
+		/* A function begins again when its stack had to grow. */
+		before = bpf_map_lookup_elem(&go_calls, &key);
+		if (before && before->connection == call.connection && before->buffer == call.buffer &&
+		    before->length == call.length && before->direction == direction)
+			return 0;
+	}
 	if (bpf_map_update_elem(&go_calls, &key, &call, BPF_ANY))
 		pg_lose(pg_session_of(mine->session), PG_DIM_TLS, PG_LOSS_MAP);
-	return 0;
+	if (direction != PG_TLS_SENT || !call.length)
+		return 0;
+	copy.key = key;
+	copy.key.ssl = call.connection;
+	copy.session = mine->session;
+	copy.direction = PG_TLS_SENT;
+	copy.library = bpf_get_attach_cookie(ctx);
+	return pg_tls_tell(&copy, call.length);
 }
 
 SEC("uprobe")
@@ -71,9 +92,9 @@ int pg_on_go_write(struct pt_regs *ctx)
 	return pg_go_enter(ctx, PG_TLS_SENT);
 }
 
-/* At a RET of either: RAX is how many bytes it moved, with an error or without. */
+/* At a RET of Read: RAX is how many bytes it moved, with an error or without. */
 SEC("uprobe")
-int pg_on_go_return(struct pt_regs *ctx)
+int pg_on_go_read_return(struct pt_regs *ctx)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
@@ -95,7 +116,6 @@ int pg_on_go_return(struct pt_regs *ctx)
 	}
 	copy.key = key;
 	copy.key.ssl = call->connection;
-	copy.direction = call->direction;
 	copy.buffer = call->buffer;
 	if (call->on_stack) {
 		bpf_probe_read_user(&stack, sizeof(stack), (void *)ctx->r14);
@@ -105,8 +125,32 @@ int pg_on_go_return(struct pt_regs *ctx)
 	if (moved <= 0)
 		return 0;
 	copy.session = mine->session;
+	copy.direction = PG_TLS_RECEIVED;
 	copy.library = bpf_get_attach_cookie(ctx);
 	return pg_tls_tell(&copy, moved);
+}
+
+/* At a RET of Write: what was told is true if all of it was written. */
+SEC("uprobe")
+int pg_on_go_write_return(struct pt_regs *ctx)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_go_call *call;
+	struct pg_tls_key key;
+	__u64 connection;
+	bool broken;
+
+	if (!mine)
+		return 0;
+	key = pg_tls_key_of(task, ctx->r14);
+	call = bpf_map_lookup_elem(&go_calls, &key);
+	if (!call)
+		return 0;
+	connection = call->connection;
+	broken = ctx->ax != call->length;
+	bpf_map_delete_elem(&go_calls, &key);
+	return broken ? pg_tls_gone(connection, bpf_get_attach_cookie(ctx)) : 0;
 }
 
 /* (*Conn).Close, and (*Conn).clientHandshake: whoever had this address before is gone. */

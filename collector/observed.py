@@ -21,7 +21,8 @@ from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.look import look_at, renamed_to, root_of
 from collector.pipeline import FileLook, SessionPipeline
-from collector.tls.streams import TlsClose, TlsData, TlsStreams
+from collector.tls.rustls import RustlsConnections
+from collector.tls.streams import Chunk, TlsClose, TlsData, TlsStreams
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
@@ -29,6 +30,7 @@ from polygraph.events import (
     Exec,
     Exit,
     File,
+    Flow,
     Fork,
     Loss,
     Name,
@@ -76,6 +78,11 @@ class ObservedSession:
         self.spoke = False
         self._pipeline = SessionPipeline(start, key, self._look)
         self._streams = TlsStreams()
+        self._rustls = RustlsConnections()
+        self._listens = start.content != "off"
+        #: processes of which plaintext came in; connections of others to model hosts, by process and socket
+        self._heard: OrderedDict[ProcessKey, None] = OrderedDict()
+        self._unheard: OrderedDict[tuple[ProcessKey, int], str] = OrderedDict()
         self._lost: dict[tuple[Dimension, str], int] = {}
         self._since = start.ts
         self._counted_since = start.ts
@@ -111,11 +118,27 @@ class ObservedSession:
         """Bytes of a TLS connection, or its end."""
         self.spoke = True
         if isinstance(value, TlsData):
+            self._remember_heard(value.process)
             for chunk in self._streams.data(value):
-                self._pipeline.chunk(chunk)
+                if value.library == "rustls":
+                    self._from_rustls(chunk)
+                else:
+                    self._pipeline.chunk(chunk)
         else:
             for connection in self._streams.close(value):
                 self._pipeline.closed(connection, value.ts)
+
+    def _from_rustls(self, chunk: Chunk) -> None:
+        for step in self._rustls.follow(chunk):
+            if isinstance(step, Chunk):
+                self._pipeline.chunk(step)
+            else:
+                self._pipeline.closed(step, chunk.ts)
+
+    def _remember_heard(self, process: ProcessKey) -> None:
+        _put(self._heard, process, None)
+        for key in [key for key in self._unheard if key[0] == process]:
+            del self._unheard[key]
 
     def io_uring(self, value: Uring) -> None:
         """What went through a ring was seen by no probe, or may have been."""
@@ -147,6 +170,11 @@ class ObservedSession:
         """The last events, SessionEnd among them."""
         self._counted(counted, now)
         self._losses(row, now)
+        for (
+            process,
+            _socket,
+        ), host in self._unheard.items():  # still open: how much went over it is not told
+            self._spoke_unheard(process, host, now)
         self._pipeline.finish(now)
         live = max(0, row.live) if row is not None else 0
         self._pipeline.effect(SessionEnd(session=self.id, ts=now, live=live))
@@ -231,9 +259,18 @@ class ObservedSession:
                 self._speaks_unseen(event.process, event.name, event.ts)
         elif isinstance(event, Net):
             if event.op == "connect" and event.errno in (0, 115) and event.address in self._hosts:
-                self._speaks_unseen(event.process, self._hosts[event.address], event.ts)
+                host = self._hosts[event.address]
+                self._speaks_unseen(event.process, host, event.ts)
+                if self._listens and event.process not in self._heard and llm_hosts().matches(host):
+                    _put(self._unheard, (event.process, event.socket), host)
+        elif isinstance(event, Flow):
+            host = self._unheard.get((event.process, event.socket), "")
+            if host and event.sent and event.received:
+                self._spoke_unheard(event.process, host, event.ts)
+            if event.closed:
+                self._unheard.pop((event.process, event.socket), None)
         elif isinstance(event, Exit):
-            for connection in self._streams.exited(event.process):
+            for connection in (*self._streams.exited(event.process), *self._rustls.exited(event.process)):
                 self._pipeline.closed(connection, event.ts)
 
     def _forked(self, process: ProcessKey, child: ProcessKey) -> None:
@@ -266,6 +303,11 @@ class ObservedSession:
             blind = self._built_in(int(process.split(":")[0]), self._programs.get(process))
         if blind is not None:
             self._blind("tls", blind[0], process, blind[1], ts)
+
+    def _spoke_unheard(self, process: ProcessKey, host: str, ts: int) -> None:
+        """Bytes went to a model's host and back, and no probe told of any: what is probed is not what speaks."""
+        detail = f"it exchanged bytes with {host}, and none of them were seen as plaintext"
+        self._blind("tls", "tls_silent", process, detail, ts)
 
     def _blind(
         self, dimension: Dimension, name: str, process: ProcessKey | None, detail: str, ts: int

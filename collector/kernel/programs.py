@@ -95,9 +95,9 @@ TLS_FUNCTIONS: dict[str, TlsProgram] = {
     "rustls::CommonState::take_received_plaintext": TlsProgram("pg_on_rustls_read"),
     # Go; " RET": the instructions at which it returns
     "crypto/tls.(*Conn).Read": TlsProgram("pg_on_go_read"),
-    "crypto/tls.(*Conn).Read RET": TlsProgram("pg_on_go_return"),
+    "crypto/tls.(*Conn).Read RET": TlsProgram("pg_on_go_read_return"),
     "crypto/tls.(*Conn).Write": TlsProgram("pg_on_go_write"),
-    "crypto/tls.(*Conn).Write RET": TlsProgram("pg_on_go_return"),
+    "crypto/tls.(*Conn).Write RET": TlsProgram("pg_on_go_write_return"),
     "crypto/tls.(*Conn).Close": TlsProgram("pg_on_go_close"),
     "crypto/tls.(*Conn).clientHandshake": TlsProgram("pg_on_go_close"),
     "gnutls_record_recv": TlsProgram("pg_on_ssl_read", TLS_RETURN),

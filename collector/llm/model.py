@@ -24,12 +24,17 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolResultItem(msgspec.Struct, frozen=True):
-    """What a request says was the result of call ``call_id``; ``exit_code`` only where a field states it."""
+    """What a request says was the result of call ``call_id``; ``exit_code`` only where a field states it.
+
+    ``made_id``: what the call is called here where its API gave it no id and ``call_id`` is the client's own
+    (turns.py).
+    """
 
     call_id: str
     text: str
     is_error: bool = False
     exit_code: int | None = None
+    made_id: str = ""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -55,6 +60,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     message_count: int = 0
     #: the conversation before this request is known to the provider only (OpenAI Responses)
     previous_response_id: str | None = None
+    #: where an API gives its calls no ids: which turn of which conversation the answer is (turns.py)
+    turn: str = ""
 
 
 class ModelResponse(msgspec.Struct, frozen=True, kw_only=True):

@@ -106,7 +106,9 @@ def string(value: Json) -> str:
 
 
 def count(value: Json) -> int:
-    """``value`` as a count of tokens: a whole number from 0 to 2**53, else 0."""
+    """``value`` as a count of tokens: a whole number from 0 to 2**53 (Cohere writes ``20.0``), else 0."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1 << 53 else 0
 
 

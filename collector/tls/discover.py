@@ -23,7 +23,7 @@ import stat
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from collector.tls import boringssl, debugfile, signatures
+from collector.tls import boringssl, debugfile, golang, rustls_find, signatures
 from collector.tls.debugfile import Where
 from collector.tls.elf import Elf, ElfError, Symbol
 from polygraph.text import to_bytes
@@ -45,10 +45,32 @@ _PROLOGUE = 16
 #: labels of the key schedule (RFC 8446, section 7.1): whoever speaks TLS 1.3 derives its keys from these four
 _LABELS = (b"c hs traffic", b"s hs traffic", b"c ap traffic", b"s ap traffic")
 
+#: libraries with an interface of their own that they export: name, functions that must be there, and that may be
+_INTERFACES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
+    (
+        "gnutls",
+        frozenset({"gnutls_record_recv", "gnutls_record_send", "gnutls_deinit"}),
+        frozenset(
+            {
+                "gnutls_record_send2",
+                "gnutls_record_send_range",
+                "gnutls_record_uncork",
+                "gnutls_server_name_set",
+            }
+        ),
+    ),
+    ("nss", frozenset({"SSL_ImportFD"}), frozenset({"SSL_SetURL"})),
+    (
+        "nss",
+        frozenset({"PR_Read", "PR_Write", "PR_Recv", "PR_Send", "PR_Close"}),
+        frozenset({"PR_Writev"}),
+    ),
+)
+#: GnuTLS behind names of OpenSSL: what it does is told by GnuTLS
+_WRAPPERS = ("libgnutls-openssl.so",)
+
 #: sonames of TLS libraries with another interface
 _OTHER_LIBRARIES = {
-    "libgnutls.so": ("gnutls", "GnuTLS has no probes in this version"),
-    "libssl3.so": ("nss", "NSS has no probes in this version"),
     "libwolfssl.so": ("wolfssl", "wolfSSL has no probes in this version"),
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
@@ -93,10 +115,12 @@ def find(fd: int, where: Where = _NOWHERE) -> Finding | BlindTls | None:
     try:
         with os.fdopen(os.dup(fd), "rb") as file:
             elf = Elf(file)
+            if elf.soname.startswith(_WRAPPERS):
+                return None
             found = elf.symbols(PROBED, _NEEDED)
             missing = _NEEDED - found.keys()
             if missing == _NEEDED:  # at most something that shares a name, such as SSL_free of a wrapper
-                return _blind(elf) or _without_symbols(fd, elf, where)
+                return _other(fd, elf, where)
             return _finding(fd, elf.build_id, found, missing)
     except ElfError:
         return None
@@ -126,7 +150,8 @@ def _finding(
     fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
 ) -> Finding:
     functions = {name: (symbols[0].file_offset,) for name, symbols in found.items()}
-    tables = {symbols[0].table for name, symbols in found.items() if name in _NEEDED}
+    telling = _NEEDED & found.keys() or found.keys()
+    tables = {found[name][0].table for name in telling}
     rung = _RUNG_OF["dynsym" if tables == {"dynsym"} else min(tables - {"dynsym"})]
     library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
     finding = _placed(fd, build_id, library, functions, rung)
@@ -142,9 +167,14 @@ def _finding(
 def _placed(
     fd: int, build_id: str, library: str, functions: Mapping[str, tuple[int, ...]], rung: Rung
 ) -> Finding:
-    """With the code at each place, which is compared before it is probed."""
-    prologue = {offset: os.pread(fd, _PROLOGUE, offset) for places in functions.values() for offset in places}
-    cut = any(len(code) < _PROLOGUE for code in prologue.values())
+    """With the code at each place, which is compared before it is probed; a return instruction is one byte."""
+    sizes = {
+        offset: 1 if name.endswith(" RET") else _PROLOGUE
+        for name, places in functions.items()
+        for offset in places
+    }
+    prologue = {offset: os.pread(fd, size, offset) for offset, size in sizes.items()}
+    cut = any(len(code) < sizes[offset] for offset, code in prologue.items())
     reason = "a function lies at the end of the file" if cut else None
     return Finding(build_id, library, dict(functions), prologue, rung, reason)
 
@@ -188,12 +218,31 @@ def _single(functions: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     return {name: (offset,) for name, offset in functions.items()}
 
 
+def _other(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | None:
+    """A stack without OpenSSL's interface, or without names for it."""
+    for library, needed, more in _INTERFACES:
+        found = elf.symbols(needed | more)
+        if needed & found.keys():
+            finding = _finding(fd, elf.build_id, found, needed - found.keys())
+            return finding._replace(library=library)
+    if golang.is_go(elf):
+        try:
+            functions = golang.functions(elf)
+        except golang.GoError as error:
+            return BlindTls("go_tls", f"a Go program: {error}")
+        return _placed(fd, elf.build_id, "go", functions, "symbols") if functions else None
+    if rustls_find.mentions(elf):
+        places = rustls_find.functions(elf)
+        if isinstance(places, str):
+            return BlindTls("rustls", places)
+        return _placed(fd, elf.build_id, "rustls", places, "signature")
+    return _blind(elf) or _without_symbols(fd, elf, where)
+
+
 def _blind(elf: Elf) -> BlindTls | None:
     for prefix, (name, detail) in _OTHER_LIBRARIES.items():
         if elf.soname.startswith(prefix):
             return BlindTls(name, detail)
-    if ".go.buildinfo" in elf.sections:
-        return BlindTls("go_tls", "a Go program, whose crypto/tls has no probes in this version")
     return None
 
 

@@ -41,9 +41,13 @@ _NOTE = struct.Struct("<III")
 _GNU_HASH = struct.Struct("<IIII")
 _PAIR = struct.Struct("<II")
 _WORD = struct.Struct("<I")
+#: version, three encodings (DW_EH_PE_*), address of .eh_frame, rows; a row: function, its description
+_FRAME_INDEX = struct.Struct("<BBBBiI")
+_FRAME_ROW = struct.Struct("<ii")
 
 _ET_EXEC, _ET_DYN, _EM_386, _EM_X86_64 = 2, 3, 3, 62
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP, _PT_NOTE = 1, 2, 3, 4
+_PT_GNU_EH_FRAME = 0x6474E550
 _PF_X, _PF_W = 1, 2
 _SHT_SYMTAB, _SHF_COMPRESSED = 2, 0x800
 _STT_FUNC = 2
@@ -78,6 +82,7 @@ class Section(NamedTuple):
     name: int
     kind: int
     flags: int
+    address: int
     offset: int
     size: int
     link: int
@@ -206,6 +211,72 @@ class Elf:
                 found[name] = self._placed(name, rows, "symtab")
         return {name: rows for name, rows in found.items() if rows}
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
+    def code_windows(self, overlap: int) -> Iterator[tuple[int, bytes]]:
+        """Its code in pieces, each with its file offset and ``overlap`` bytes more than the next one begins at.
+
+        At most :data:`MAX_SEARCH` bytes.
+        """
+        left = MAX_SEARCH
+        for segment in self._segments:
+            if segment.kind != _PT_LOAD or not segment.flags & _PF_X:
+                continue
+            size = min(segment.size, left)
+            left -= size
+            for at in range(0, size, _WINDOW):
+                yield segment.offset + at, self.read(segment.offset + at, min(_WINDOW + overlap, size - at))
+
+    def begins_function(self, offset: int) -> bool:
+        """Whether its own table for unwinding says that a function begins at a file offset of its code.
+
+        .eh_frame_hdr: a sorted table (Linux Standard Base 5.0, Core, section 10.6.2), as all linkers write it.
+        """
+        index = next((segment for segment in self._segments if segment.kind == _PT_GNU_EH_FRAME), None)
+        code = next(
+            (
+                segment.address + offset - segment.offset
+                for segment in self._segments
+                if segment.kind == _PT_LOAD
+                and segment.flags & _PF_X
+                and segment.offset <= offset < segment.offset + segment.size
+            ),
+            None,
+        )
+        if index is None or code is None:
+            return False
+        version, frames, counted, form, _, count = _FRAME_INDEX.unpack(
+            self.read(index.offset, _FRAME_INDEX.size)
+        )
+        if (version, counted, form) != (1, 0x03, 0x3B) or frames & 0x0F not in (0x0B, 0x03):
+            return False
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            at = index.offset + _FRAME_INDEX.size + middle * _FRAME_ROW.size
+            (start, _) = _FRAME_ROW.unpack(self.read(at, _FRAME_ROW.size))
+            start += index.address
+            if start == code:
+                return True
+            low, high = (middle + 1, high) if start < code else (low, middle)
+        return False
+
+    def mentions(self, text: bytes) -> bool:
+        """Whether ``text`` stands in what it loads and neither writes nor executes."""
+        left = MAX_SEARCH
+        for segment in self._segments:
+            if segment.kind != _PT_LOAD or segment.flags & (_PF_W | _PF_X):
+                continue
+            size = min(segment.size, left)
+            left -= size
+            for at in range(0, size, _WINDOW):
+                if text in self.read(segment.offset + at, min(_WINDOW + len(text), size - at)):
+                    return True
+        return False
+
     def placed_by(self, debug: Elf, names: frozenset[str]) -> dict[str, tuple[Symbol, ...]]:
         """Functions that the symbol table of another file names, ``debug``, which was split off from this one."""
         found = {name: self._placed(name, rows, "debug") for name, rows in debug._local(names).items()}
@@ -298,8 +369,8 @@ class Elf:
             return ()
         raw = self.read(self._shoff, self._shnum * _SECTION.size)
         return tuple(
-            Section(name, kind, flags, offset, size, link, entry_size)
-            for name, kind, flags, _, offset, size, link, _, _, entry_size in _SECTION.iter_unpack(raw)
+            Section(name, kind, flags, address, offset, size, link, entry_size)
+            for name, kind, flags, address, offset, size, link, _, _, entry_size in _SECTION.iter_unpack(raw)
         )
 
     @cached_property

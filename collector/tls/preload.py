@@ -17,6 +17,8 @@ import msgspec
 
 #: where the dynamic linker's own libraries lie, multiarch folders first
 _FOLDERS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
+#: OpenSSL, GnuTLS, and both libraries of NSS: a command speaks a few milliseconds after it began
+_LIBRARIES = ("libssl.so.*", "libgnutls.so.*", "libssl3.so", "libnspr4.so")
 _SHEBANG = 256  # BINPRM_BUF_SIZE, include/uapi/linux/binfmts.h
 #: bytes of a package.json, folders above a script in which it is looked for
 _MANIFEST, _LEVELS = 64 << 10, 8
@@ -27,7 +29,7 @@ _PLATFORM = f"linux-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine
 
 
 def candidates(command: str, path: str | None = None) -> list[Path]:
-    """Files worth a look, each once: the system's libssl, ours, and the program that ``command`` comes down to.
+    """Files worth a look, each once: the system's libraries, ours, and the program that ``command`` comes down to.
 
     That is the program itself, a script's interpreter, and what a script of an npm package starts in its place.
 
@@ -48,8 +50,9 @@ def _system() -> Iterator[Path]:
     for folder in _FOLDERS:
         root = Path(folder)
         if root.is_dir():
-            yield from sorted(root.glob("libssl.so.*"))
-            yield from sorted(root.glob("*-linux-gnu*/libssl.so.*"))
+            for library in _LIBRARIES:
+                yield from sorted(root.glob(library))
+                yield from sorted(root.glob(f"*-linux-gnu*/{library}"))
 
 
 def _own() -> Iterator[Path]:

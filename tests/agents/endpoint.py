@@ -27,8 +27,6 @@ __all__ = ["MAX_BODY", "BodyTooLongError", "Endpoint", "Request", "has_tools"]
 MAX_BODY = 16 << 20
 #: a connection that is silent for so long is closed
 PATIENCE = 120.0
-#: a comment, as services and proxies send them to keep a stream open
-_KEEP_ALIVE = b": keep-alive\n\n"
 
 
 class BodyTooLongError(Exception):
@@ -122,25 +120,25 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, reply: Reply) -> None:
         content = reply.content
         self.send_response(reply.status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", reply.kind)
         for name, value in reply.headers:
             self.send_header(name, value)
         if "gzip" in self.headers.get("accept-encoding", ""):
             content = gzip.compress(content, mtime=0)
             self.send_header("content-encoding", "gzip")
-        self.send_header("content-length", str(len(content)))
+        self.send_header("content-length", str(len(content) + reply.cut))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content[: len(content) // 2] if reply.cut else content)
+            self.wfile.write(content)
 
     def _stream(self, reply: Reply) -> None:
         self.send_response(200)
-        self.send_header("content-type", "text/event-stream; charset=utf-8")
+        self.send_header("content-type", reply.kind)
         self.send_header("cache-control", "no-cache")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for number, event in enumerate(reply.sent_events):
-            content = event.encode() + (b"" if number else _KEEP_ALIVE)
+        for event in reply.events or ():
+            content = event.encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(content), content))
             self.wfile.flush()
         if not reply.cut:

@@ -58,15 +58,12 @@ class _Connection:
         headers = {name: value for name, value in stream.headers.items() if not name.startswith(":")}
         asked = Asked(stream.headers[":method"], stream.headers[":path"], headers, bytes(stream.body), "h2")
         stream.reply = reply = self._model.reply(asked)
-        kind = "application/json" if reply.events is None else "text/event-stream; charset=utf-8"
         self.protocol.send_headers(
-            number, [(":status", str(reply.status)), ("content-type", kind), *reply.headers]
+            number, [(":status", str(reply.status)), ("content-type", reply.kind), *reply.headers]
         )
-        if reply.events is None:
-            half = len(reply.content) // 2
-            stream.parts.append(reply.content[:half] if reply.cut else reply.content)
-        else:
-            stream.parts.extend(event.encode() for event in reply.sent_events)
+        stream.parts.extend(
+            [reply.content] if reply.events is None else (event.encode() for event in reply.events)
+        )
 
     def flush(self) -> None:
         """Send of every answer what the windows of the client allow."""

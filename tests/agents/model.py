@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.agents.script import Answer, Script
-from tests.agents.wire import Event, Wire, body, events, prewarmed, streamed, wire_of
+from tests.agents.frames import SSE, Frame
+from tests.agents.script import Answer, Script, Trouble
+from tests.agents.wire import Wire, body, content_type, events, prewarmed, streamed, wire_of
 
 Json = dict[str, Any]
 Transport = Literal["http/1.1", "h2", "websocket"]
 #: what is said of a request that the service has no room for
 _BUSY = "The service is busy. Please try again."
+#: so many events, or bytes, of an answer that is dropped go out
+_FIRST_WORDS = 2
 
 
 @dataclass(frozen=True)
@@ -60,20 +63,18 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is sent. ``events`` None: ``content`` whole. ``cut``: the connection breaks off in the middle."""
+    """What is sent: ``events``, or ``content`` whole; ``kind`` is its content type.
+
+    ``cut``: no end follows, the connection breaks off.
+    """
 
     status: int
     content: bytes = b""
-    events: tuple[Event, ...] | None = None
+    events: tuple[Frame, ...] | None = None
+    kind: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
     cut: bool = False
     answer: Answer | None = None
-
-    @property
-    def sent_events(self) -> tuple[Event, ...]:
-        """The events that really go out: half of them where the stream breaks off."""
-        assert self.events is not None
-        return self.events[: len(self.events) // 2] if self.cut else self.events
 
 
 def has_tools(request: Json) -> bool:
@@ -156,7 +157,7 @@ class Model:
         except ValueError:
             return self._kept(asked, _error(400, "invalid_request", "no JSON"), None, None)
         if asked.transport == "websocket" and request.get("generate") is False:
-            return self._kept(asked, Reply(200, events=tuple(prewarmed(request))), wire, None)
+            return self._kept(asked, Reply(200, events=tuple(prewarmed(request)), kind=SSE), wire, None)
         answer, turn, name, trouble = self._next_answer(request, asked.body)
         if trouble == "rate_limited":
             reply = _error(429, "rate_limit_error", _BUSY, retry_after="1")
@@ -165,10 +166,14 @@ class Model:
             reply = _error(status, "overloaded_error", _BUSY)
         elif asked.transport == "websocket" or streamed(wire, asked.path, request):
             happened = tuple(events(wire, answer, request, name))
-            reply = Reply(200, events=happened, cut=trouble == "cut", answer=answer)
+            end = {"dropped": _FIRST_WORDS, "cut": len(happened) // 2}.get(trouble or "")
+            reply = Reply(
+                200, events=happened[:end], kind=content_type(wire), cut=end is not None, answer=answer
+            )
         else:
             content = json.dumps(body(wire, answer, request, name)).encode()
-            reply = Reply(200, content, cut=trouble == "cut", answer=answer)
+            end = {"dropped": _FIRST_WORDS, "cut": len(content) // 2}.get(trouble or "")
+            reply = Reply(200, content[:end], cut=end is not None, answer=answer)
         return self._kept(asked, reply, wire, turn)
 
     def said(self, reply: Reply) -> None:
@@ -181,7 +186,7 @@ class Model:
             self._timers.append(timer)
         timer.start()
 
-    def _next_answer(self, request: Json, sent: bytes) -> tuple[Answer, int | None, str, str | None]:
+    def _next_answer(self, request: Json, sent: bytes) -> tuple[Answer, int | None, str, Trouble | None]:
         """The answer to ``request``, its turn, a name for ids, and its trouble. The same bytes again are a retry."""
         with self._lock:
             if self._is_main(request):

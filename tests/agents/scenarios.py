@@ -188,6 +188,30 @@ BACKGROUND = Scenario(
     runs=(0,),
 )
 
+#: what is refused or breaks off is asked again by the client itself, and every tool call runs once
+UNKIND = Scenario(
+    name="unkind_service",
+    prompt="Look at the code, then run the tests of this project and tell me whether they pass.",
+    turns=(
+        Turn(
+            "Let me look at the code.",
+            (Read("calc.py"),),
+            thinking="The user wants to know whether the tests pass. First I read calc.py.",
+            troubles=("rate_limited",),
+        ),
+        Turn("And at the tests.", (Read("test_calc.py"),), troubles=("dropped",)),
+        Turn(
+            "Now I will run the tests of the project, all of them, with pytest.",
+            (Shell(TESTS),),
+            thinking="There are tests of both functions. I run all of them.",
+            troubles=("cut",),
+        ),
+        Turn("All 3 tests pass.", thinking="Nothing failed.", troubles=("overloaded",)),
+    ),
+    expected=(_passed("verified"), RAN),
+    runs=(0,),
+)
+
 SCENARIOS: tuple[Scenario, ...] = (
     HONEST,
     RAN_NOTHING,
@@ -198,6 +222,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     WRAPPED,
     WRAPPED_FAILING,
     BACKGROUND,
+    UNKIND,
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -216,3 +241,6 @@ class Limit:
 
 #: by client and scenario
 LIMITS: dict[tuple[str, str], Limit] = {}
+
+#: clients whose traffic with the model this version does not see at all, and why. One that is seen fails its test.
+UNSEEN: dict[str, str] = {}

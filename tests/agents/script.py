@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-#: what may happen to a try at a turn: refused with 429, refused as overloaded (529, 503), broken off in the middle
-Trouble = Literal["rate_limited", "overloaded", "cut"]
+#: what may happen to a try at a turn: refused with 429, refused as overloaded (529, 503), broken off after its first
+#: words, broken off in the middle
+Trouble = Literal["rate_limited", "overloaded", "dropped", "cut"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ class Answer:
     release_after: float = 1.0
     thinking: str = ""
     troubles: tuple[Trouble, ...] = ()
+    #: False: the calls have no ids, where an API allows that
+    with_ids: bool = True
 
 
 @dataclass(frozen=True)

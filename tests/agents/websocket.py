@@ -15,6 +15,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
+from tests.agents.frames import Event
 from tests.agents.model import Asked, Model, Reply
 from tests.agents.wire import wire_of
 
@@ -63,7 +64,8 @@ def _answer(link: ssl.SSLSocket, protocol: WSConnection, model: Model, reply: Re
         error = {"type": "error", "status": reply.status, **json.loads(reply.content)}
         link.sendall(protocol.send(TextMessage(json.dumps(error))))
         return True
-    for event in reply.sent_events:
+    for event in reply.events:
+        assert isinstance(event, Event), "of this API, events alone"
         link.sendall(protocol.send(TextMessage(event.data)))
     if reply.cut:
         link.shutdown(socket.SHUT_RDWR)

@@ -1,69 +1,70 @@
 """An :class:`Answer` as the bytes of each API: one JSON body, or the events of a stream.
 
-Formats: the providers' public references (Anthropic Messages, OpenAI Chat Completions and Responses, Gemini
-generateContent). Ids are functions of the turn, so that two runs of one script say the same.
+Formats: the providers' public references (Anthropic Messages, OpenAI Chat Completions and Responses; the rest is in
+wire_native.py). Ids are functions of the turn, so that two runs of one script say the same.
 """
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from tests.agents import wire_native as native
+from tests.agents.frames import (
+    INPUT_TOKENS,
+    LINES,
+    MESSAGES,
+    OUTPUT_TOKENS,
+    SSE,
+    Event,
+    Frame,
+    Json,
+    dump,
+    pieces,
+)
 from tests.agents.script import Answer, ToolCall
 
-Wire = Literal["anthropic.messages", "openai.chat", "openai.responses", "gemini"]
-Json = dict[str, Any]
-
-#: characters in one delta: small, so that every answer is spread over several events
-PIECE = 23
-INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
+Wire = Literal[
+    "anthropic.messages",
+    "openai.chat",
+    "openai.responses",
+    "gemini.generate_content",
+    "bedrock.converse",
+    "ollama.chat",
+    "cohere.chat",
+]
 #: what a provider signs its model's thinking with; clients send it back
 SIGNATURE = "c2lnbmVk"
 
-
-class Event(NamedTuple):
-    """One server-sent event. ``name`` None: no ``event:`` line."""
-
-    name: str | None
-    data: str
-
-    def encode(self) -> bytes:
-        """The event on the wire."""
-        head = f"event: {self.name}\n" if self.name else ""
-        return f"{head}data: {self.data}\n\n".encode()
+_PATHS: tuple[tuple[str, Wire], ...] = (
+    (r"/messages", "anthropic.messages"),
+    (r"/chat/completions", "openai.chat"),
+    (r"/responses", "openai.responses"),
+    (r":(?:g|streamG)enerateContent", "gemini.generate_content"),
+    (r"/model/[^/]+/converse(?:-stream)?", "bedrock.converse"),
+    (r"/api/chat", "ollama.chat"),
+    (r"/v2/chat", "cohere.chat"),
+)
 
 
 def wire_of(path: str) -> Wire | None:
     """Which API a request path belongs to, None for any other."""
     bare = path.partition("?")[0].rstrip("/")
-    if bare.endswith("/messages"):
-        return "anthropic.messages"
-    if bare.endswith("/chat/completions"):
-        return "openai.chat"
-    if bare.endswith("/responses"):
-        return "openai.responses"
-    if bare.endswith((":generateContent", ":streamGenerateContent")):
-        return "gemini"
-    return None
+    return next((wire for suffix, wire in _PATHS if re.search(suffix + r"\Z", bare)), None)
 
 
 def streamed(wire: Wire, path: str, request: Json) -> bool:
     """Whether the request asks for a stream."""
-    if wire == "gemini":
-        return ":streamGenerateContent" in path
-    return request.get("stream") is True
+    if wire in ("gemini.generate_content", "bedrock.converse"):
+        return ":streamGenerateContent" in path or "/converse-stream" in path
+    return request.get("stream", wire == "ollama.chat") is True
 
 
-def pieces(text: str) -> list[str]:
-    """``text`` in deltas."""
-    return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
-
-
-def dump(value: Json | str) -> str:
-    """JSON as the endpoint sends it."""
-    return json.dumps(value, separators=(",", ":"))
+def content_type(wire: Wire) -> str:
+    """Of a stream."""
+    return {"bedrock.converse": MESSAGES, "ollama.chat": LINES}.get(wire, SSE)
 
 
 # --- Anthropic Messages ------------------------------------------------------------------------------
@@ -329,37 +330,6 @@ def prewarmed(request: Json) -> Iterator[Event]:
         yield Event(kind, dump({"type": kind, "response": whole | {"status": status}}))
 
 
-# --- Gemini ------------------------------------------------------------------------------------------
-
-
-def _gemini(parts: list[Json], turn: str, finish: str | None) -> Json:
-    candidate: Json = {"content": {"role": "model", "parts": parts}, "index": 0}
-    if finish:
-        candidate["finishReason"] = finish
-    return {
-        "candidates": [candidate],
-        "usageMetadata": {
-            "promptTokenCount": INPUT_TOKENS,
-            "candidatesTokenCount": OUTPUT_TOKENS,
-            "totalTokenCount": INPUT_TOKENS + OUTPUT_TOKENS,
-        },
-        "modelVersion": "gemini-2.5-pro",
-        "responseId": f"gen_{turn}",
-    }
-
-
-def _gemini_calls(answer: Answer) -> list[Json]:
-    return [{"functionCall": {"name": call.name, "args": call.arguments}} for call in answer.calls]
-
-
-def _gemini_events(answer: Answer, turn: str) -> Iterator[Event]:
-    for piece in pieces(answer.thinking):
-        yield Event(None, dump(_gemini([{"text": piece, "thought": True}], turn, None)))
-    for piece in pieces(answer.text):
-        yield Event(None, dump(_gemini([{"text": piece}], turn, None)))
-    yield Event(None, dump(_gemini(_gemini_calls(answer) or [{"text": ""}], turn, "STOP")))
-
-
 # --- all ---------------------------------------------------------------------------------------------
 
 
@@ -372,11 +342,16 @@ def body(wire: Wire, answer: Answer, request: Json, turn: str) -> Json:
         return _chat(answer, model, turn)
     if wire == "openai.responses":
         return _responses(answer, model, turn)
-    text: list[Json] = [{"text": answer.text}] if answer.text or not answer.calls else []
-    return _gemini(text + _gemini_calls(answer), turn, "STOP")
+    if wire == "gemini.generate_content":
+        return native.gemini(answer, turn)
+    if wire == "bedrock.converse":
+        return native.converse(answer, turn)
+    if wire == "ollama.chat":
+        return native.ollama(answer, model, turn)
+    return native.cohere(answer, turn)
 
 
-def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Event]:
+def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Frame]:
     """The answer as the events of a stream."""
     model = str(request.get("model", "scripted"))
     if wire == "anthropic.messages":
@@ -385,4 +360,10 @@ def events(wire: Wire, answer: Answer, request: Json, turn: str) -> Iterator[Eve
         return _chat_events(answer, model, turn, request)
     if wire == "openai.responses":
         return _responses_events(answer, model, turn)
-    return _gemini_events(answer, turn)
+    if wire == "gemini.generate_content":
+        return native.gemini_events(answer, turn)
+    if wire == "bedrock.converse":
+        return native.converse_events(answer, turn)
+    if wire == "ollama.chat":
+        return native.ollama_lines(answer, model, turn)
+    return native.cohere_events(answer, turn)

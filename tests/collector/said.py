@@ -10,13 +10,15 @@ import msgspec
 from collector.http.events import Direction
 from collector.pipeline import ContentLevel, FileLook, SessionPipeline
 from collector.tls.streams import Chunk, ConnectionKey
-from polygraph.events import AnyEvent, Api, Event, SessionStart
+from polygraph.events import AnyEvent, Event, SessionStart
 from tests.agents.script import Answer, ToolCall
-from tests.agents.wire import body
+from tests.agents.wire import Wire, body
 from tests.collector.llm.http import PATHS, Json, answer, ask, question, stream, streamed_answer
 
 ROOT = "10:1"
 KEY = ConnectionKey(ROOT, 0x7F00, 1)
+#: which field of a request has the conversation, where it is not ``messages``
+HISTORY: dict[Wire, str] = {"openai.responses": "input", "gemini.generate_content": "contents"}
 
 
 def start(content: ContentLevel = "metadata", **fields: Any) -> SessionStart:
@@ -45,12 +47,12 @@ class Talk:
     def __init__(
         self,
         content: ContentLevel = "metadata",
-        api: Api = "openai.chat",
+        api: Wire = "openai.chat",
         files: dict[str, FileLook | None] | None = None,
         streamed: bool = False,
         **fields: Any,
     ) -> None:
-        self.api: Api = api
+        self.api: Wire = api
         self.streamed = streamed
         self.looked: list[tuple[str, str]] = []
         self._files = files or {}
@@ -80,10 +82,10 @@ class Talk:
         """The model is asked, with all that was said before, and answers: the ids of its calls."""
         self._turn += 1
         asked = question(self.api, self.streamed)
-        asked["input" if self.api == "openai.responses" else "messages"] = [
-            {"role": "user", "content": "Do it."},
-            *self._history,
-        ]
+        field = HISTORY.get(self.api, "messages")
+        first = asked[field]
+        opening = first if isinstance(first, list) else [{"role": "user", "content": first}]
+        asked[field] = [*opening, *self._history]
         self.bytes("sent", ask(PATHS[self.api], asked), key)
         if status != 200:
             self.bytes("received", answer({"error": {"message": "slow down"}}, status), key)
@@ -91,7 +93,7 @@ class Talk:
         turn = str(self._turn)
         whole = body(self.api, said, asked, turn)
         if self.streamed:
-            self.bytes("received", stream(streamed_answer(self.api, said, turn)), key)
+            self.bytes("received", stream(streamed_answer(self.api, said, turn), api=self.api), key)
         else:
             self.bytes("received", answer(whole), key)
         self._history += _repeated(self.api, whole)
@@ -123,23 +125,35 @@ def encoded(events: Iterable[AnyEvent]) -> bytes:
     return b"\n".join(map(msgspec.json.encode, events))
 
 
-def _id(api: Api, turn: str, number: int) -> str:
+def _id(api: Wire, turn: str, number: int) -> str:
     return f"{'toolu' if api == 'anthropic.messages' else 'call'}_{turn}_{number}"
 
 
-def _repeated(api: Api, whole: Json) -> list[Json]:
+def _repeated(api: Wire, whole: Json) -> list[Json]:
     """An answer as the client sends it back with each later request."""
     if api == "anthropic.messages":
         return [{"role": "assistant", "content": whole["content"]}]
     if api == "openai.chat":
         return [whole["choices"][0]["message"]]
+    if api == "gemini.generate_content":
+        return [whole["candidates"][0]["content"]]
+    if api == "bedrock.converse":
+        return [whole["output"]["message"]]
+    if api in ("ollama.chat", "cohere.chat"):
+        return [whole["message"]]
     return list(whole["output"])
 
 
-def _results(api: Api, given: list[tuple[str, str]]) -> list[Json]:
+def _results(api: Wire, given: list[tuple[str, str]]) -> list[Json]:
     if api == "anthropic.messages":
         parts = [{"type": "tool_result", "tool_use_id": ident, "content": text} for ident, text in given]
         return [{"role": "user", "content": parts}]
-    if api == "openai.chat":
-        return [{"role": "tool", "tool_call_id": ident, "content": text} for ident, text in given]
-    return [{"type": "function_call_output", "call_id": ident, "output": text} for ident, text in given]
+    if api == "openai.responses":
+        return [{"type": "function_call_output", "call_id": ident, "output": text} for ident, text in given]
+    if api == "gemini.generate_content":
+        told = [{"id": ident, "name": "bash", "response": {"output": text}} for ident, text in given]
+        return [{"role": "user", "parts": [{"functionResponse": result} for result in told]}]
+    if api == "bedrock.converse":
+        blocks = [{"toolUseId": ident, "content": [{"text": text}]} for ident, text in given]
+        return [{"role": "user", "content": [{"toolResult": block} for block in blocks]}]
+    return [{"role": "tool", "tool_call_id": ident, "content": text} for ident, text in given]

@@ -15,7 +15,6 @@ from collector.redact import Credential, credentials, redact
 from collector.tls.streams import ConnectionKey
 from polygraph.events import (
     AnyEvent,
-    Api,
     BlindSpot,
     Claim,
     Event,
@@ -33,6 +32,7 @@ from polygraph.events import (
     ToolResult,
 )
 from tests.agents.script import Answer, ToolCall
+from tests.agents.wire import Wire
 from tests.collector.llm.http import PATHS, answer, ask, question
 from tests.collector.said import KEY, ROOT, Talk, encoded, start
 
@@ -52,7 +52,7 @@ def of(kind: type[T], events: list[AnyEvent]) -> list[T]:
 
 
 def session(
-    content: ContentLevel = "metadata", api: Api = "openai.chat", streamed: bool = False
+    content: ContentLevel = "metadata", api: Wire = "openai.chat", streamed: bool = False
 ) -> list[AnyEvent]:
     """A session that has a bit of everything."""
     talk = Talk(content, api, A_PY, streamed)
@@ -71,7 +71,7 @@ def session(
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
-def test_what_is_said_stands_between_the_effects_by_its_time(api: Api, streamed: bool) -> None:
+def test_what_is_said_stands_between_the_effects_by_its_time(api: Wire, streamed: bool) -> None:
     events = session("metadata", api, streamed)
     assert [type(event).__name__ for event in events] == [
         *("SessionStart", "LlmCall", "LlmCall", "Intent", "Exec", "Tick"),
@@ -111,7 +111,7 @@ def test_records_of_one_round_are_sorted_and_equal_times_stay_as_they_came() -> 
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("api", APIS)
-def test_the_same_input_gives_the_same_bytes(api: Api, level: ContentLevel) -> None:
+def test_the_same_input_gives_the_same_bytes(api: Wire, level: ContentLevel) -> None:
     assert encoded(session(level, api, True)) == encoded(session(level, api, True))
 
 
@@ -155,7 +155,7 @@ def test_digests_need_the_key_of_the_host() -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_history_that_comes_with_each_request_is_told_once(api: Api) -> None:
+def test_a_history_that_comes_with_each_request_is_told_once(api: Wire) -> None:
     talk = Talk(api=api)
     for _ in range(4):
         talk.works(TESTS, "3 passed in 0.12s")
@@ -166,7 +166,7 @@ def test_a_history_that_comes_with_each_request_is_told_once(api: Api) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_parallel_calls_each_have_their_own_result(api: Api) -> None:
+def test_parallel_calls_each_have_their_own_result(api: Wire) -> None:
     talk = Talk(api=api)
     calls = tuple(ToolCall("bash", {"command": f"pytest -q t{n}"}) for n in range(3))
     idents = talk.says(Answer(calls=calls))
@@ -269,7 +269,7 @@ def test_the_command_of_a_shell_joins_with_the_call_that_asked_for_it() -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_loss_anywhere_is_marked_and_makes_nothing_up(api: Api) -> None:
+def test_a_loss_anywhere_is_marked_and_makes_nothing_up(api: Wire) -> None:
     asked = ask(PATHS[api], question(api, True))
     whole = Talk(api=api, streamed=True)
     whole.works(TESTS, "3 passed in 0.12s", "I'll run them.")
@@ -515,7 +515,7 @@ def test_every_event_of_the_kernel_passes_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_conversation_that_began_before_is_told_once(api: Api) -> None:
+def test_a_conversation_that_began_before_is_told_once(api: Wire) -> None:
     before = Talk(api=api)
     before.works(TESTS, "3 passed in 0.12s")
     after = Talk(api=api)

@@ -17,6 +17,8 @@ import pytest
 
 from collector.collect import Collector
 from collector.launch import Launched
+from collector.observed import ObservedSession
+from collector.tls.streams import TlsClose, TlsData
 from polygraph.events import AnyEvent, Event, Exec, Loss
 
 E = TypeVar("E", bound=Event)
@@ -175,3 +177,17 @@ def python(observe: Observe) -> Observe:
         return observe([sys.executable, "-S", "-E", "-c", program, *arguments], **options)
 
     return run
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
+    """Plaintext records as they reach a session."""
+    taken: list[TlsData | TlsClose] = []
+    original = ObservedSession.plaintext
+
+    def keep(self: ObservedSession, value: TlsData | TlsClose) -> None:
+        taken.append(value)
+        original(self, value)
+
+    monkeypatch.setattr(ObservedSession, "plaintext", keep)
+    return taken

@@ -10,11 +10,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-import pytest
-
 from collector.collect import Collector
 from collector.kernel import uprobe_multi
-from collector.observed import ObservedSession
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from polygraph.events import AnyEvent, Coverage, Name
 from tests.live.conftest import Gate, Observe
@@ -60,20 +57,6 @@ PROGRAM = HANDSHAKE + TALK
 
 def content(size: int) -> bytes:
     return ((b"%08x" % size) * (size // 8 + 1))[:size]
-
-
-@pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
-    """Plaintext records as they reach a session."""
-    taken: list[TlsData | TlsClose] = []
-    original = ObservedSession.plaintext
-
-    def keep(self: ObservedSession, value: TlsData | TlsClose) -> None:
-        taken.append(value)
-        original(self, value)
-
-    monkeypatch.setattr(ObservedSession, "plaintext", keep)
-    return taken
 
 
 def test_every_byte_of_every_size(observe: Observe, records: list[TlsData | TlsClose]) -> None:

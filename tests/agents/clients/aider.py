@@ -14,6 +14,8 @@ from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, Turn,
 
 MODEL = "gpt-4o"
 _YES = "y"
+#: the file that the user gave it at the start
+IN_CHAT = "calc.py"
 
 
 def _block(path: str, old: str, new: str) -> str:
@@ -32,10 +34,24 @@ def _text(action: Action) -> str:
             return f"I know {path} from the chat."
 
 
+def _questions(action: Action) -> int:
+    """How often the user is asked whether that may be."""
+    match action:
+        case Shell():  # may it be run, may its output be told
+            return 2
+        case Write():
+            return 1
+        case Read(path):  # may a file that the answer names be told
+            return int(path != IN_CHAT)
+        case Edit():
+            return 0
+
+
 class Aider(Pinned):
     """The ``aider`` command, as one uses it in a terminal."""
 
     name = "aider"
+    title = "aider"
     shows_intents = False
 
     def is_main(self, request: dict[str, Any]) -> bool:
@@ -46,9 +62,7 @@ class Aider(Pinned):
         """Each turn as one text. What is forged is not asked of the model: see :meth:`command`."""
         return Script(
             tuple(
-                Answer(
-                    "\n\n".join([turn.text, *map(_text, turn.actions)]), (), turn.release, turn.release_after
-                )
+                self.answer(turn, "\n\n".join([turn.text, *map(_text, turn.actions)]))
                 for turn in self._turns(job)
             ),
             side=Answer("fix: a change"),
@@ -68,8 +82,7 @@ class Aider(Pinned):
         for number, turn in enumerate(self._turns(job)):
             lines.append("Go on." if number else job.scenario.prompt)
             for action in turn.actions:
-                # a command: may it be run, may its output be told; a new file: may it be made
-                lines += {Shell: [_YES, _YES], Write: [_YES]}.get(type(action), [])
+                lines += [_YES] * _questions(action)
         return lines
 
     def command(self, prefix: Path, job: Job) -> Command:
@@ -83,6 +96,6 @@ class Aider(Pinned):
         argv = (
             str(prefix / "bin/aider"), "--model", f"openai/{MODEL}", "--edit-format", "diff", "--map-tokens", "0",
             "--no-check-update", "--no-analytics", "--no-show-model-warnings", "--no-fancy-input", "--no-pretty",
-            "--no-detect-urls", "--no-gitignore", "--no-show-release-notes", "calc.py",
+            "--no-detect-urls", "--no-gitignore", "--no-show-release-notes", IN_CHAT,
         )  # fmt: skip
         return Command(argv, trust(job.ca_file) | env, "\n".join(self._typed(job)) + "\n")

@@ -11,7 +11,7 @@ from tests.agents.clients.store import pins
 from tests.agents.model import Transport, has_tools
 from tests.agents.project import Project
 from tests.agents.scenarios import Scenario
-from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Write
+from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, ToolCall, Trouble, Turn, Write
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -43,6 +43,10 @@ class Client(Protocol):
         """What the tests call it."""
 
     @property
+    def title(self) -> str:
+        """What people call it."""
+
+    @property
     def package(self) -> str:
         """Its key in versions.toml: one installation may be run in several forms."""
 
@@ -55,8 +59,20 @@ class Client(Protocol):
         """What it speaks with its model, of what the endpoint offers."""
 
     @property
+    def stack(self) -> str:
+        """Its TLS library, as polygraph names it."""
+
+    @property
+    def built(self) -> str:
+        """How it has that library."""
+
+    @property
     def offers(self) -> tuple[str, ...]:
         """The protocols that the endpoint offers to it in the TLS handshake."""
+
+    @property
+    def fatal(self) -> frozenset[Trouble]:
+        """The troubles of a service that it does not come through by itself: they are left out of its script."""
 
     @property
     def shows_intents(self) -> bool:
@@ -82,13 +98,26 @@ class Pinned:
     """A client of versions.toml, under its own name unless ``package`` says another."""
 
     name: str
+    title: str
     transport: Transport = "http/1.1"
+    stack: str = "openssl"
+    built: str = "shared library"
     offers: tuple[str, ...] = ("h2", "http/1.1")
+    fatal: frozenset[Trouble] = frozenset()
+    #: whether its API gives the calls ids
+    with_ids = True
 
     @property
     def package(self) -> str:
         """See :class:`Client`."""
         return self.name
+
+    def answer(self, turn: Turn, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
+        """``turn`` in the client's own words."""
+        troubles = tuple(trouble for trouble in turn.troubles if trouble not in self.fatal)
+        return Answer(
+            text, calls, turn.release, turn.release_after, turn.thinking, troubles, with_ids=self.with_ids
+        )
 
     @property
     def version(self) -> str:
@@ -110,14 +139,7 @@ class ToolClient(Pinned, ABC):
         root = job.project.root
         return Script(
             tuple(
-                Answer(
-                    turn.text,
-                    tuple(self.call(action, root) for action in turn.actions),
-                    turn.release,
-                    turn.release_after,
-                    turn.thinking,
-                    turn.troubles,
-                )
+                self.answer(turn, turn.text, tuple(self.call(action, root) for action in turn.actions))
                 for turn in job.scenario.turns
             )
         )

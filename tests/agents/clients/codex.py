@@ -27,11 +27,18 @@ _DIRECT, _CODE_MODE = "gpt-5.5", "gpt-6.1-sol"
 class Codex(ToolClient):
     """``codex exec``, in one of the forms above."""
 
-    def __init__(self, name: str, transport: Transport, *, code_mode: bool = False) -> None:
+    stack = "rustls"
+    built = "static, without symbols"
+
+    def __init__(self, name: str, title: str, transport: Transport, *, code_mode: bool = False) -> None:
         self.name = name
+        self.title = title
         self.transport = transport
         if transport == "http/1.1":
             self.offers = ("http/1.1",)  # it takes the other one where it can
+        else:
+            # over WebSocket it takes a 429 for the end of its tries
+            self.fatal = frozenset({"rate_limited"}) if transport == "websocket" else frozenset()
         self._code_mode = code_mode
 
     @property
@@ -43,7 +50,8 @@ class Codex(ToolClient):
         """Reading is a shell command; files are written by patches."""
         match action:
             case Shell(command):
-                return self._exec_command(command)
+                # it ends a command's process group with the command, what runs in the background as well
+                return self._exec_command(f"setsid {command}" if command.endswith("&") else command)
             case Read(path):
                 return self._exec_command(f"cat {path}")
             case Write(path, content):
@@ -64,6 +72,10 @@ class Codex(ToolClient):
         if self._code_mode:
             return _program(f"text(await tools.apply_patch({json.dumps(patch)}));")
         return ToolCall("apply_patch", patch)
+
+    def is_main(self, request: dict[str, Any]) -> bool:
+        """All: what it is to itself, it asks elsewhere. In code mode, tools are offered within the input."""
+        return "input" in request
 
     def command(self, prefix: Path, job: Job) -> Command:
         """See :class:`Client`."""

@@ -13,19 +13,24 @@ import zstandard
 
 from collector.http.events import Direction
 from collector.llm.exchange import LlmConnection, LlmEvent, RequestSeen, ResponseSeen, Unreadable
-from polygraph.events import Api
 from tests.agents.script import Answer, ToolCall
-from tests.agents.wire import events
+from tests.agents.wire import Wire, content_type, events
 
 Json = dict[str, Any]
 Stream = list[tuple[Direction, bytes]]
 Seen = TypeVar("Seen", RequestSeen, ResponseSeen, Unreadable)
 
-PATHS: dict[Api, str] = {
+PATHS: dict[Wire, str] = {
     "anthropic.messages": "/v1/messages?beta=true",
     "openai.chat": "/v1/chat/completions",
     "openai.responses": "/v1/responses",
+    "gemini.generate_content": "/v1beta/models/m-1:streamGenerateContent?alt=sse",
+    "bedrock.converse": "/model/m-1/converse-stream",
+    "ollama.chat": "/api/chat",
+    "cohere.chat": "/v2/chat",
 }
+#: streams of these APIs have no end mark of their own: they are over with the body
+NO_END_MARK: frozenset[Wire] = frozenset({"gemini.generate_content"})
 CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "deflate": zlib.compress,
@@ -87,20 +92,24 @@ def sse(data: Iterable[Json | str]) -> bytes:
     return "".join(out).encode()
 
 
-def stream(body: bytes, coding: str = "", chunk: int = 37) -> bytes:
-    """A response that is an event stream, in chunks."""
-    return answer(body, coding=coding, chunk=chunk, kind="text/event-stream; charset=utf-8")
+def stream(body: bytes, coding: str = "", chunk: int = 37, api: Wire = "openai.chat") -> bytes:
+    """A response that is a stream, in chunks."""
+    return answer(body, coding=coding, chunk=chunk, kind=content_type(api))
 
 
-def question(api: Api, streamed: bool = False) -> Json:
+def question(api: Wire, streamed: bool = False) -> Json:
     """A request with nothing special."""
+    if api == "gemini.generate_content":
+        return {"contents": [{"role": "user", "parts": [{"text": "Run the tests."}]}]}
+    if api == "bedrock.converse":
+        return {"messages": [{"role": "user", "content": [{"text": "Run the tests."}]}]}
     asked: Json = {"model": "m-1", "stream": streamed}
     if api == "openai.responses":
         return asked | {"input": "Run the tests."}
     return asked | {"messages": [{"role": "user", "content": "Run the tests."}]}
 
 
-def streamed_answer(api: Api, said: Answer = ANSWER, turn: str = "1") -> bytes:
+def streamed_answer(api: Wire, said: Answer = ANSWER, turn: str = "1") -> bytes:
     """The events of ``said``, many deltas each."""
     asked = question(api, True) | {"stream_options": {"include_usage": True}}
     return b"".join(event.encode() for event in events(api, said, asked, turn))

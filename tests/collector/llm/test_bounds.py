@@ -12,14 +12,20 @@ from collector.http.encoding import MAX_BODY
 from collector.http.sse import MAX_EVENT
 from collector.llm import values
 from collector.llm.exchange import LlmConnection, LlmEvent, RequestSeen, ResponseSeen, Unreadable
-from polygraph.events import Api
+from tests.agents.frames import Event, Line, Message
+from tests.agents.wire import Wire, content_type
 from tests.collector.llm.http import PATHS, answer, ask, of, question
 
 APIS = list(PATHS)
 #: bytes of one record of TLS
 RECORD = 16 * 1024
 HUGE = 100 << 20
-STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def head_of(api: Wire) -> bytes:
+    """The head of a streamed answer."""
+    kind = content_type(api).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: " + kind + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -29,7 +35,7 @@ def chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b"0\r\n\r\n"
 
 
-def peak_of(api: Api, response: Iterable[bytes]) -> tuple[list[LlmEvent], int]:
+def peak_of(api: Wire, response: Iterable[bytes]) -> tuple[list[LlmEvent], int]:
     """What a call gives whose answer comes in these pieces, and the most that was allocated meanwhile."""
     connection = LlmConnection()
     seen = connection.feed("sent", ask(PATHS[api], question(api, True)), 1)
@@ -44,9 +50,9 @@ def peak_of(api: Api, response: Iterable[bytes]) -> tuple[list[LlmEvent], int]:
         tracemalloc.stop()
 
 
-def delta(api: Api, text: str) -> bytes:
+def delta(api: Wire, text: str) -> bytes:
     """An event that adds ``text`` to the answer."""
-    event: dict[Api, object] = {
+    event: dict[Wire, dict[str, object]] = {
         "anthropic.messages": {
             "type": "content_block_delta",
             "index": 0,
@@ -54,24 +60,42 @@ def delta(api: Api, text: str) -> bytes:
         },
         "openai.chat": {"choices": [{"index": 0, "delta": {"content": text}}]},
         "openai.responses": {"type": "response.output_text.delta", "output_index": 0, "delta": text},
+        "gemini.generate_content": {"candidates": [{"content": {"parts": [{"text": text}]}}]},
+        "bedrock.converse": {"contentBlockIndex": 0, "delta": {"text": text}},
+        "ollama.chat": {"message": {"content": text}, "done": False},
+        "cohere.chat": {"type": "content-delta", "delta": {"message": {"content": {"text": text}}}},
     }
-    return b"data: " + json.dumps(event[api]).encode() + b"\n\n"
+    return framed(api, "contentBlockDelta", event[api])
+
+
+def framed(api: Wire, name: str, event: dict[str, object]) -> bytes:
+    """An event in the API's framing."""
+    if api == "bedrock.converse":
+        return Message(name, json.dumps(event)).encode()
+    if api == "ollama.chat":
+        return Line(json.dumps(event)).encode()
+    return Event(None, json.dumps(event)).encode()
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_stream_of_100_megabytes_is_given_up_and_told(api: Api) -> None:
-    start = b'data: {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}\n\n'
+def test_a_stream_of_100_megabytes_is_given_up_and_told(api: Wire) -> None:
+    block = {"type": "text", "text": ""}
+    start = framed(api, "messageStart", {"type": "content_block_start", "index": 0, "content_block": block})
     event = delta(api, "x" * 8000)
     body = [start, *[event] * (HUGE // len(event))]
-    seen, peak = peak_of(api, [STREAM, *chunks(body)])
+    seen, peak = peak_of(api, [head_of(api), *chunks(body)])
     (answered,) = of(ResponseSeen, seen)
     assert not answered.complete and answered.response is not None
     assert MAX_BODY // 2 < len(answered.response.text) < MAX_BODY
     assert peak < 4 * MAX_BODY  # its parts, and joined
 
 
-def test_an_event_without_an_end_is_not_kept() -> None:
-    seen, peak = peak_of("openai.chat", [STREAM, *chunks([b"data: {", *[b"x" * 65536] * (HUGE // 65536)])])
+@pytest.mark.parametrize(
+    ("api", "start"),
+    [("openai.chat", b"data: {"), ("ollama.chat", b'{"'), ("gemini.generate_content", b'[{"a":"')],
+)
+def test_an_event_without_an_end_is_not_kept(api: Wire, start: bytes) -> None:
+    seen, peak = peak_of(api, [head_of(api), *chunks([start, *[b"x" * 65536] * (HUGE // 65536)])])
     (answered,) = of(ResponseSeen, seen)
     assert not answered.complete
     assert peak < 4 * MAX_EVENT

@@ -14,13 +14,14 @@ from collector.http.head import MAX_HEAD
 from collector.llm import anthropic, openai_chat
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.values import MAX_DEPTH
-from polygraph.events import Api
+from tests.agents.frames import Message
 from tests.agents.script import Answer
-from tests.agents.wire import body
+from tests.agents.wire import Wire, body
 from tests.collector.llm.http import (
     ANSWER,
     CALLS,
     CODINGS,
+    NO_END_MARK,
     PATHS,
     TEXT,
     Cut,
@@ -35,16 +36,17 @@ from tests.collector.llm.http import (
     stream,
     streamed_answer,
 )
+from tests.collector.said import HISTORY
 
 APIS = list(PATHS)
 
 
 @cache  # answers hold the time: one that is made twice is not the same
-def call(api: Api, streamed: bool, coding: str = "", chunk: int = 0) -> Stream:
+def call(api: Wire, streamed: bool, coding: str = "", chunk: int = 0) -> Stream:
     """A call and its answer, ANSWER."""
     request = ask(PATHS[api], question(api, streamed))
     if streamed:
-        return [("sent", request), ("received", stream(streamed_answer(api), coding, chunk or 37))]
+        return [("sent", request), ("received", stream(streamed_answer(api), coding, chunk or 37, api))]
     whole = answer(body(api, ANSWER, question(api), "1"), coding=coding, chunk=chunk)
     return [("sent", request), ("received", whole)]
 
@@ -66,7 +68,7 @@ def is_whole(seen: ResponseSeen) -> bool:
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
 def test_an_answer_is_read_whole_in_every_coding_and_framing(
-    api: Api, streamed: bool, coding: str, chunk: int
+    api: Wire, streamed: bool, coding: str, chunk: int
 ) -> None:
     asked, answered = read(call(api, streamed, coding, chunk))
     assert isinstance(asked, RequestSeen) and isinstance(answered, ResponseSeen)
@@ -87,7 +89,7 @@ def test_a_request_may_be_coded_too(coding: str) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
-def test_every_single_cut_gives_the_same(api: Api, streamed: bool) -> None:
+def test_every_single_cut_gives_the_same(api: Wire, streamed: bool) -> None:
     (_, request), (_, response) = call(api, streamed)
     whole = read([("sent", request), ("received", response)])
     assert is_whole(of(ResponseSeen, whole)[0])
@@ -113,7 +115,7 @@ def test_any_number_of_cuts_gives_the_same(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
-def test_one_byte_at_a_time_gives_the_same(api: Api, streamed: bool) -> None:
+def test_one_byte_at_a_time_gives_the_same(api: Wire, streamed: bool) -> None:
     conversation = call(api, streamed, "gzip")
     single: Stream = [
         (way, content[at : at + 1]) for way, content in conversation for at in range(len(content))
@@ -134,8 +136,9 @@ def test_many_calls_of_several_apis_share_a_connection_with_requests_that_are_no
     for api in APIS:
         conversation += [*call(api, True), *other, *call(api, False)]
     seen = read(conversation)
-    assert [event.index for event in of(RequestSeen, seen)] == [0, 4, 5, 9, 10, 14]
-    assert [event.index for event in of(ResponseSeen, seen)] == [0, 4, 5, 9, 10, 14]
+    calls = [number for start in range(0, 5 * len(APIS), 5) for number in (start, start + 4)]
+    assert [event.index for event in of(RequestSeen, seen)] == calls
+    assert [event.index for event in of(ResponseSeen, seen)] == calls
     assert all(is_whole(event) for event in of(ResponseSeen, seen))
     assert of(Unreadable, seen) == []
 
@@ -158,7 +161,7 @@ def test_the_server_side_of_a_connection_is_read_the_same() -> None:
 
 
 def test_a_streamed_answer_is_over_at_its_end_mark_not_with_the_connection() -> None:
-    for api in APIS:
+    for api in (api for api in APIS if api not in NO_END_MARK):
         (_, request), (_, response) = call(api, True)
         (answered,) = of(ResponseSeen, read([("sent", request), ("received", response[:-5])], close=False))
         assert is_whole(answered)
@@ -181,7 +184,7 @@ def test_an_answer_without_length_ends_with_the_connection() -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 502, 503, 529])
 @pytest.mark.parametrize("api", APIS)
-def test_an_error_status_is_a_whole_answer_that_says_nothing(api: Api, status: int) -> None:
+def test_an_error_status_is_a_whole_answer_that_says_nothing(api: Wire, status: int) -> None:
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "I ran the tests"}}
     for raw in (json.dumps(error).encode(), b"<html>Bad Gateway</html>", b""):
         _, answered = exchange(ask(PATHS[api], question(api)), answer(raw, status))
@@ -189,44 +192,74 @@ def test_an_error_status_is_a_whole_answer_that_says_nothing(api: Api, status: i
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_an_error_inside_a_stream_keeps_what_was_said_and_is_told(api: Api) -> None:
-    text: dict[Api, list[dict[str, object] | str]] = {
-        "anthropic.messages": [
-            {
-                "type": "message_start",
-                "message": {"id": "msg_1", "model": "m-1", "usage": {"input_tokens": 3}},
-            },
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Let me"}},
-            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
-        ],
-        "openai.chat": [
-            {"id": "c", "model": "m-1", "choices": [{"index": 0, "delta": {"content": "Let me"}}]},
-            {"error": {"type": "overloaded_error", "message": "Overloaded"}},
-        ],
-        "openai.responses": [
-            {
-                "type": "response.created",
-                "response": {"id": "resp_1", "model": "m-1", "status": "in_progress"},
-            },
-            {"type": "response.output_text.delta", "output_index": 0, "delta": "Let me"},
-            {"type": "error", "code": "overloaded_error", "message": "Overloaded"},
-        ],
+def test_an_error_inside_a_stream_keeps_what_was_said_and_is_told(api: Wire) -> None:
+    text: dict[Wire, bytes] = {
+        "anthropic.messages": sse(
+            [
+                {
+                    "type": "message_start",
+                    "message": {"id": "msg_1", "model": "m-1", "usage": {"input_tokens": 3}},
+                },
+                {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+                {
+                    "type": "content_block_delta",
+                    "index": 0,
+                    "delta": {"type": "text_delta", "text": "Let me"},
+                },
+                {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+            ]
+        ),
+        "openai.chat": sse(
+            [
+                {"id": "c", "model": "m-1", "choices": [{"index": 0, "delta": {"content": "Let me"}}]},
+                {"error": {"type": "overloaded_error", "message": "Overloaded"}},
+            ]
+        ),
+        "openai.responses": sse(
+            [
+                {
+                    "type": "response.created",
+                    "response": {"id": "resp_1", "model": "m-1", "status": "in_progress"},
+                },
+                {"type": "response.output_text.delta", "output_index": 0, "delta": "Let me"},
+                {"type": "error", "code": "overloaded_error", "message": "Overloaded"},
+            ]
+        ),
+        "gemini.generate_content": sse(
+            [
+                {"candidates": [{"content": {"role": "model", "parts": [{"text": "Let me"}]}}]},
+                {"error": {"code": 503, "message": "Overloaded", "status": "overloaded_error"}},
+            ]
+        ),
+        "bedrock.converse": Message("contentBlockDelta", '{"delta": {"text": "Let me"}}').encode()
+        + Message("overloaded_error", '{"message": "Overloaded"}', "exception").encode(),
+        "ollama.chat": b'{"message": {"content": "Let me"}, "done": false}\n{"error": "Overloaded"}\n',
+        "cohere.chat": sse(
+            [
+                {"type": "content-start", "index": 0, "delta": {"message": {"content": {"text": "Let me"}}}},
+                {"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "Overloaded"}},
+            ]
+        ),
     }
-    _, answered = exchange(ask(PATHS[api], question(api, True)), stream(sse(text[api])))
+    said: dict[Wire, str] = {"ollama.chat": "error", "cohere.chat": "ERROR"}
+    _, answered = exchange(ask(PATHS[api], question(api, True)), stream(text[api], api=api))
     assert answered.response is not None
-    assert (answered.response.text, answered.response.error) == ("Let me", "overloaded_error")
+    assert (answered.response.text, answered.response.error) == ("Let me", said.get(api, "overloaded_error"))
     assert answered.complete and not answered.response.complete
 
 
 # --- what is lost --------------------------------------------------------------------------------------
 
 
-#: the event that ends a stream
-END: dict[Api, bytes] = {
+#: how the event begins that ends a stream, or the body where there is none
+END: dict[Wire, bytes] = {
     "anthropic.messages": b"event: message_stop",
     "openai.chat": b"data: [DONE]",
     "openai.responses": b"event: response.completed",
+    "gemini.generate_content": b"\r\n0\r\n",
+    "bedrock.converse": b'{"usage"',
+    "ollama.chat": b'"done":true',
+    "cohere.chat": b"event: message-end",
 }
 
 
@@ -242,7 +275,7 @@ def is_part(seen: ResponseSeen, whole: ResponseSeen) -> bool:
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
 def test_an_answer_cut_off_anywhere_is_not_whole_and_what_is_told_of_it_is_true(
-    api: Api, streamed: bool
+    api: Wire, streamed: bool
 ) -> None:
     (_, request), (_, response) = call(api, streamed, chunk=1 << 20)
     _, whole = exchange(request, response)
@@ -255,10 +288,11 @@ def test_an_answer_cut_off_anywhere_is_not_whole_and_what_is_told_of_it_is_true(
 
 @pytest.mark.parametrize("chunk", [37, 1 << 20])
 @pytest.mark.parametrize("api", APIS)
-def test_a_loss_inside_a_stream_makes_it_incomplete_and_makes_no_call_up(api: Api, chunk: int) -> None:
+def test_a_loss_inside_a_stream_makes_it_incomplete_and_makes_no_call_up(api: Wire, chunk: int) -> None:
     (_, request), (_, response) = call(api, True, chunk=chunk)
     _, whole = exchange(request, response)
-    for at in range(response.index(b"\r\n\r\n") + 4, len(response) - 200, 11):
+    end = response.rindex(b"\r\n0\r\n") if api in NO_END_MARK else len(response) - 200
+    for at in range(response.index(b"\r\n\r\n") + 4, end, 11):
         for lost in (1, 50):
             rest = Cut("received", response[at + lost :], lost)
             (answered,) = of(ResponseSeen, read([Cut("sent", request), Cut("received", response[:at]), rest]))
@@ -272,7 +306,7 @@ def read_before(request: bytes, response: bytes) -> ResponseSeen:
 
 
 def test_a_loss_is_counted_and_the_next_call_is_read() -> None:
-    api: Api = "openai.chat"
+    api: Wire = "openai.chat"
     (_, request), (_, response) = call(api, False)
     cuts = [
         Cut("sent", request),
@@ -323,7 +357,7 @@ def test_a_damaged_coding_is_incomplete(coding: str) -> None:
 
 @pytest.mark.parametrize("depth", [900, 1023, 1025, 100_000])
 @pytest.mark.parametrize("api", APIS)
-def test_deep_json_is_read_or_refused_and_never_raises(api: Api, depth: int) -> None:
+def test_deep_json_is_read_or_refused_and_never_raises(api: Wire, depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
     asked = question(api)
     request = json.dumps(asked | {"extra": 0}).encode().replace(b'"extra": 0', b'"extra": ' + deep)
@@ -361,9 +395,9 @@ def test_a_host_is_cut_and_a_traceparent_checked() -> None:
 
 @pytest.mark.parametrize(
     ("path", "told"),
-    [("/v1/responses", 1), ("/v1/realtime?model=x", 1), ("/socket", 0)],
+    [("/v1/realtime?model=x", 1), ("/openai/realtime", 1), ("/socket", 0)],
 )
-def test_a_websocket_is_a_gap_where_a_model_may_be_behind_it(path: str, told: int) -> None:
+def test_a_websocket_that_is_not_read_is_a_gap_where_a_model_may_be_behind_it(path: str, told: int) -> None:
     upgrade = f"GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n".encode()
     switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
     seen = of(Unreadable, read([("sent", upgrade), ("received", switched)]))
@@ -398,13 +432,19 @@ def test_more_calls_than_an_answer_can_have_are_not_kept() -> None:
 WORDS = """
 id type role content text messages input output model usage choices index delta message tool_calls function custom name
 arguments finish_reason tool_use_id is_error stop_reason content_block item output_index response error code status
-call_id action prompt_tokens_details input_tokens previous_response_id incomplete_details
+call_id action prompt_tokens_details input_tokens previous_response_id incomplete_details contents parts functionCall
+functionResponse args partialArgs jsonPath stringValue willContinue candidates finishReason usageMetadata request
+toolUse toolResult toolUseId contentBlockIndex stopReason start delta bytes prompt generation tool_name done tool_plan
 """
 TYPES = """
 message_start content_block_start content_block_delta content_block_stop message_delta message_stop error tool_use
 tool_result text function_call function_call_output shell_call_output message response.created response.completed
-response.output_item.done response.output_text.delta response.failed
+response.output_item.done response.output_text.delta response.failed message-start content-start content-delta
+tool-call-start tool-call-delta tool-call-end message-end messageStart contentBlockStart contentBlockDelta
+contentBlockStop messageStop metadata chunk
 """
+#: APIs whose answer is a message inside the body
+NESTED: frozenset[Wire] = frozenset({"bedrock.converse", "ollama.chat", "cohere.chat"})
 _KEYS = st.sampled_from(WORDS.split())
 _TYPES = st.sampled_from(TYPES.split())
 _JSON = st.recursive(
@@ -418,16 +458,22 @@ _JSON = st.recursive(
     st.sampled_from(APIS), st.lists(st.tuples(_TYPES, st.dictionaries(_KEYS, _JSON, max_size=6)), max_size=8)
 )
 def test_fields_that_may_be_anything_never_raise(
-    api: Api, items: list[tuple[str, dict[str, object]]]
+    api: Wire, items: list[tuple[str, dict[str, object]]]
 ) -> None:
     values: list[dict[str, object]] = [{**value, "type": kind} for kind, value in items]
-    asked = {**question(api), "input" if api == "openai.responses" else "messages": values}
-    whole = {"type": "message", "object": "response", "content": values, "output": values, "choices": values}
+    asked = {**question(api), HISTORY.get(api, "messages"): values}
+    lists = dict.fromkeys(("content", "output", "choices", "candidates"), values)
+    whole = {"type": "message", "object": "response", "done": True, **lists}
+    nested = {"output": {"message": lists}, "message": lists} if api in NESTED else {}
+    framed: dict[Wire, bytes] = {
+        "bedrock.converse": b"".join(Message(kind, json.dumps(value)).encode() for kind, value in items),
+        "ollama.chat": b"".join(json.dumps(value).encode() + b"\n" for value in values),
+    }
     cuts: Stream = [
         ("sent", ask(PATHS[api], asked)),
-        ("received", answer(whole)),
+        ("received", answer({**whole, **nested})),
         ("sent", ask(PATHS[api], asked)),
-        ("received", stream(sse(values))),
+        ("received", stream(framed.get(api, sse(values)), api=api)),
     ]
     seen = read(cuts)
     assert len(of(RequestSeen, seen)) == len(of(ResponseSeen, seen)) == 2

@@ -10,8 +10,7 @@ import pytest
 
 from collector.http.events import Direction
 from collector.llm.exchange import LlmEvent, RequestSeen, ResponseSeen, Unreadable
-from polygraph.events import Api
-from tests.agents.wire import body
+from tests.agents.wire import Wire, body
 from tests.collector.llm.http import ANSWER, PATHS, answer, ask, of, question, read, stream, streamed_answer
 
 #: bytes of one call of the TLS library
@@ -19,11 +18,11 @@ CALL = 24
 APIS = list(PATHS)
 
 
-def exchange(api: Api, streamed: bool, chunk: int) -> list[tuple[Direction, bytes]]:
+def exchange(api: Wire, streamed: bool, chunk: int) -> list[tuple[Direction, bytes]]:
     """One call, in the writes and reads that it is made of."""
     request = ask(PATHS[api], question(api, streamed))
     if streamed:
-        response = stream(streamed_answer(api), chunk=chunk or 37)
+        response = stream(streamed_answer(api), chunk=chunk or 37, api=api)
     else:
         response = answer(body(api, ANSWER, question(api), "1"), chunk=chunk)
     return [
@@ -47,7 +46,7 @@ def told(seen: list[LlmEvent]) -> bool:
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
 def test_joined_within_a_call_it_is_told_and_no_part_is_taken_for_a_call(
-    api: Api, streamed: bool, chunk: int
+    api: Wire, streamed: bool, chunk: int
 ) -> None:
     one = exchange(api, streamed, chunk)
     for join in joins(one):
@@ -59,7 +58,7 @@ def test_joined_within_a_call_it_is_told_and_no_part_is_taken_for_a_call(
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("api", APIS)
-def test_the_next_call_of_the_connection_is_told_as_it_is_or_not_at_all(api: Api, streamed: bool) -> None:
+def test_the_next_call_of_the_connection_is_told_as_it_is_or_not_at_all(api: Wire, streamed: bool) -> None:
     one = exchange(api, streamed, 0)
     (whole,) = of(ResponseSeen, read(one))
     for join in joins(one):
@@ -70,7 +69,7 @@ def test_the_next_call_of_the_connection_is_told_as_it_is_or_not_at_all(api: Api
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_joined_between_two_calls_nothing_is_missed(api: Api) -> None:
+def test_joined_between_two_calls_nothing_is_missed(api: Wire) -> None:
     one = exchange(api, False, 0)
     assert [type(event) for event in read(one)] == [RequestSeen, ResponseSeen]
     assert not told(read(one))

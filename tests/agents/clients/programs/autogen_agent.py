@@ -9,6 +9,9 @@ import toolbox
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.messages import BaseChatMessage
 from autogen_ext.models.openai import OpenAIChatCompletionClient
+from openai import APIConnectionError
+
+TRIES = 3
 
 
 async def main(prompt: str) -> str:
@@ -22,10 +25,17 @@ async def main(prompt: str) -> str:
         max_tool_iterations=20,
         model_client_stream=True,
     )
-    result = await agent.run(task=prompt)
-    await model.close()
-    last = result.messages[-1]
-    return last.to_text() if isinstance(last, BaseChatMessage) else ""
+    task: str | None = prompt
+    for _ in range(TRIES):
+        try:
+            result = await agent.run(task=task)
+        except APIConnectionError:  # the stream broke off, which the SDK leaves to the application
+            task = None  # go on from there
+        else:
+            await model.close()
+            last = result.messages[-1]
+            return last.to_text() if isinstance(last, BaseChatMessage) else ""
+    raise SystemExit("the model's answers break off")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 
 import toolbox
 from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRetryMiddleware
 from langchain_anthropic import ChatAnthropic
 
 
@@ -18,6 +19,8 @@ def main(prompt: str) -> str:
         model,
         tools=list(toolbox.TOOLS),
         system_prompt="You are a developer. Use the tools to work on the project in the current directory.",
+        # the model's own retries do not cover a stream that breaks off
+        middleware=[ModelRetryMiddleware(initial_delay=0.1)],
     )
     state = agent.invoke({"messages": [{"role": "user", "content": prompt}]}, {"recursion_limit": 50})
     return str(state["messages"][-1].text)

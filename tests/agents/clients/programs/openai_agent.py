@@ -6,7 +6,10 @@ import asyncio
 import sys
 
 import toolbox
-from agents import Agent, Runner, function_tool, set_tracing_disabled
+from agents import Agent, Runner, TResponseInputItem, function_tool, set_tracing_disabled
+from openai import APIConnectionError
+
+TRIES = 3
 
 
 async def main(prompt: str) -> str:
@@ -17,10 +20,17 @@ async def main(prompt: str) -> str:
         model="gpt-4.1",
         tools=[function_tool(tool) for tool in toolbox.TOOLS],
     )
-    result = Runner.run_streamed(agent, prompt, max_turns=20)
-    async for _ in result.stream_events():
-        pass
-    return str(result.final_output)
+    said: str | list[TResponseInputItem] = prompt
+    for _ in range(TRIES):
+        result = Runner.run_streamed(agent, said, max_turns=20)
+        try:
+            async for _event in result.stream_events():
+                pass
+        except APIConnectionError:  # the stream broke off, which the SDK leaves to the application
+            said = result.to_input_list()
+        else:
+            return str(result.final_output)
+    raise SystemExit("the model's answers break off")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""JSON values one after the other, incrementally: a line each, or the elements of one array.
+
+Lines are what Ollama streams (application/x-ndjson, https://github.com/ndjson/ndjson-spec). Google's APIs stream one
+array where no event stream is asked for. The value is only cut out here; whether it is JSON is for who reads it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from collector.http.sse import MAX_EVENT, SseEvent
+
+_TOKEN = re.compile(rb'["{}\[\]]')
+_STRING_TOKEN = re.compile(rb'["\\]')
+
+
+class LineParser:
+    """Bytes in, an event for each line that is not empty; the same events however the bytes were cut."""
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        self._limit = limit
+        self._held = bytearray()  # the line begun
+        self._dropping = False
+        self._offset = 0
+        #: a line was too large and is missing
+        self.overflowed = False
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events that ``data`` completes."""
+        events: list[SseEvent] = []
+        *lines, tail = data.split(b"\n")
+        for line in lines:
+            self._offset += len(line) + 1
+            self._hold(line)
+            whole = bytes(self._held).strip()
+            if whole and not self._dropping:
+                events.append(SseEvent("", whole, self._offset))
+            self._held.clear()
+            self._dropping = False
+        self._offset += len(tail)
+        self._hold(tail)
+        return events
+
+    def _hold(self, part: bytes) -> None:
+        if len(self._held) + len(part) > self._limit:
+            self._dropping = self.overflowed = True
+            self._held.clear()
+        if not self._dropping:
+            self._held += part
+
+
+class ArrayParser:
+    """Bytes of one JSON array in, an event for each object that is an element of it.
+
+    Only brackets and strings are looked at, each byte once. What follows the array is passed over.
+    """
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        self._limit = limit
+        self._held = bytearray()  # the element begun
+        self._depth = 0
+        self._in_string = self._escaped = self._dropping = self._closed = False
+        self._offset = 0
+        #: an element was too large and is missing
+        self.overflowed = False
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events that ``data`` completes."""
+        events: list[SseEvent] = []
+        at = start = 0
+        if self._escaped and data:
+            self._escaped = False
+            at = 1
+        while not self._closed:
+            found = (_STRING_TOKEN if self._in_string else _TOKEN).search(data, at)
+            if found is None:
+                break
+            at = found.end()
+            token = found.group()
+            if token == b'"':
+                self._in_string = not self._in_string
+            elif token == b"\\":
+                self._escaped = at == len(data)
+                at += 1
+            elif token in b"{[":
+                if self._depth == 1:
+                    start = at - 1
+                self._depth += 1
+            else:
+                self._depth -= 1
+                self._closed = self._depth <= 0
+                if self._depth == 1:
+                    self._hold(data[start:at])
+                    if token == b"}" and not self._dropping:
+                        events.append(SseEvent("", bytes(self._held), self._offset + at))
+                    self._held.clear()
+                    self._dropping = False
+        if self._depth > 1:
+            self._hold(data[start:])
+        self._offset += len(data)
+        return events
+
+    def _hold(self, part: bytes) -> None:
+        if len(self._held) + len(part) > self._limit:
+            self._dropping = self.overflowed = True
+            self._held.clear()
+        if not self._dropping:
+            self._held += part

@@ -1,0 +1,133 @@
+"""Where the two functions of rustls that plaintext goes through are, in a program without names: by how they begin.
+
+The signatures are data (collector/data/rustls_signatures.toml). A wrong place would be probed without a trace of doubt,
+so each must be the only one, and one at which a function begins by the program's own account.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from collector.tls.elf import Elf
+
+FUNCTIONS = ("rustls::CommonState::buffer_plaintext", "rustls::CommonState::take_received_plaintext")
+#: its name stands in the paths of its source files, which panics mention
+_MENTION = b"/rustls-0.23."
+_MAX_CANDIDATES = 64
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One row of rustls_signatures.toml."""
+
+    function: Literal["rustls::CommonState::buffer_plaintext", "rustls::CommonState::take_received_plaintext"]
+    pattern: str
+    seen: tuple[str, ...]
+
+
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program that was searched before: its size in bytes, and the file offset of each function."""
+
+    name: str
+    size: int
+    buffer_plaintext: int
+    take_received_plaintext: int
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    signature: tuple[Signature, ...]
+    build: tuple[Build, ...]
+
+
+class Shape(NamedTuple):
+    """A signature as it is searched: first for ``anchor``, its longest run without a gap, ``at`` bytes in."""
+
+    function: str
+    expression: re.Pattern[bytes]
+    size: int
+    anchor: bytes
+    at: int
+
+
+def compile_signature(row: Signature) -> Shape:
+    """Raises ValueError for what is no pattern."""
+    words = row.pattern.split()
+    expression = b"".join(b"." if word == "??" else re.escape(bytes.fromhex(word)) for word in words)
+    runs = re.finditer(r"(?:[0-9a-f]{2} )+", " ".join(words) + " ")
+    longest = max(runs, key=lambda run: len(run[0]))
+    return Shape(
+        row.function,
+        re.compile(expression, re.DOTALL),
+        len(words),
+        bytes.fromhex(longest[0]),
+        longest.start() // 3,
+    )
+
+
+@cache
+def _table() -> _Table:
+    text = resources.files("collector").joinpath("data/rustls_signatures.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text), _Table)
+
+
+@cache
+def shapes() -> tuple[Shape, ...]:
+    """The signatures. Raises ValueError when the data has another form."""
+    return tuple(map(compile_signature, _table().signature))
+
+
+def builds() -> tuple[Build, ...]:
+    """Programs that need no search."""
+    return _table().build
+
+
+def mentions(elf: Elf) -> bool:
+    """Whether the program speaks of rustls in what it only reads: most programs do not, and cost no search."""
+    return elf.mentions(_MENTION)
+
+
+def functions(elf: Elf) -> dict[str, tuple[int, ...]] | str:
+    """File offset of each function, or why it is not certain."""
+    for build in builds():
+        if build.size == elf.size:
+            known = dict(zip(FUNCTIONS, (build.buffer_plaintext, build.take_received_plaintext), strict=True))
+            if all(_fits(elf, name, offset) for name, offset in known.items()):
+                return {name: (offset,) for name, offset in known.items()}
+    return searched(elf)
+
+
+def searched(elf: Elf) -> dict[str, tuple[int, ...]] | str:
+    """The same by a search of all code: a second for 250 MB."""
+    places: dict[str, set[int]] = {name: set() for name in FUNCTIONS}
+    overlap = max(shape.size for shape in shapes())
+    candidates = 0
+    for offset, code in elf.code_windows(overlap):
+        for shape in shapes():
+            at = code.find(shape.anchor)
+            while at >= 0:
+                begin = at - shape.at
+                if begin >= 0 and shape.expression.match(code, begin):
+                    candidates += 1
+                    if candidates > _MAX_CANDIDATES:
+                        return "rustls is in it, and too many places look like its functions"
+                    if elf.begins_function(offset + begin):
+                        places[shape.function].add(offset + begin)
+                at = code.find(shape.anchor, at + 1)
+    for name in FUNCTIONS:
+        if len(places[name]) != 1:
+            return f"rustls is in it, and {len(places[name])} places look like {name}"
+    return {name: tuple(places[name]) for name in FUNCTIONS}
+
+
+def _fits(elf: Elf, name: str, offset: int) -> bool:
+    return any(
+        shape.function == name
+        and shape.expression.match(elf.read(offset, shape.size, short=True))
+        and elf.begins_function(offset)
+        for shape in shapes()
+    )

@@ -1,0 +1,3 @@
+module polygraph.test/gotls
+
+go 1.24
