@@ -20,6 +20,8 @@ from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
+from collector.llm.answers import Answers
+from collector.llm.attempts import Attempts
 from collector.llm.exchange import LlmConnection, RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.redact import redact, redact_argv, redact_path
@@ -100,6 +102,8 @@ class SessionPipeline:
         self._key = key
         self._look = look
         self._connections: dict[ConnectionKey, LlmConnection] = {}
+        self._answers = Answers()
+        self._attempts = Attempts()
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -147,7 +151,7 @@ class SessionPipeline:
         """Plaintext of one direction of one connection."""
         connection = self._connections.get(chunk.connection)
         if connection is None:
-            connection = self._connections[chunk.connection] = LlmConnection()
+            connection = self._connections[chunk.connection] = LlmConnection(self._answers)
             self._give_up_beyond_limit(chunk.ts)
         for seen in connection.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, chunk.connection)
@@ -198,8 +202,10 @@ class SessionPipeline:
     def _message(self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey) -> None:
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
+            own = self._call_id(connection, seen.index)
+            call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for result in seen.request.tool_results:
-                self._tool_result(result, seen, connection)
+                self._tool_result(result, call, seen.ts, connection)
         elif isinstance(seen, ResponseSeen):
             self._response(seen, connection)
         else:
@@ -225,7 +231,8 @@ class SessionPipeline:
         )
 
     def _response(self, seen: ResponseSeen, connection: ConnectionKey) -> None:
-        call = self._call_id(connection, seen.index)
+        own = self._call_id(connection, seen.index)
+        call, attempt = self._attempts.over(own, seen)
         response = seen.response
         self._add(
             LlmCall(
@@ -250,9 +257,14 @@ class SessionPipeline:
                 gap_bytes=seen.gap_bytes,
                 traceparent=seen.traceparent,
                 tls=connection.library,
+                transport=seen.transport,
+                fate=seen.fate,
+                attempt=attempt,
             )
         )
-        if not seen.complete:
+        # An agent that got an error after a tool call may not make it: that it was not made is no evidence.
+        broken_off = seen.fate != "answered" and response is not None and response.tool_calls
+        if not seen.complete or broken_off:
             self._add(
                 StreamGap(
                     session=self._session,
@@ -266,18 +278,18 @@ class SessionPipeline:
         if response is None:
             return
         for number, tool_call in enumerate(response.tool_calls):
-            self._intent(tool_call, number, call, seen.ts, connection)
+            self._intent(tool_call, f"{own}#{number}", call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
-            self._edit_block(block, number, call, seen.ts, connection)
+            self._edit_block(block, f"{own}#edit{number}", call, seen.ts, connection)
+        if seen.fate != "answered" or not seen.complete:
+            return  # a sentence may break off before its "except": what has no end claims nothing
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
                 self._claim(draft, "model", call, seen.ts, connection, None)
 
-    def _intent(
-        self, tool_call: ToolCall, number: int, call: str, ts: int, connection: ConnectionKey
-    ) -> None:
-        call_id = self._told_id(tool_call.id) or f"{call}#{number}"
+    def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
+        call_id = self._told_id(tool_call.id) or place
         if call_id in self._pending or call_id in self._answered:
             return  # the same response seen again (a retry that was answered twice)
         made = plan(tool_call.name, tool_call.arguments)
@@ -287,11 +299,11 @@ class SessionPipeline:
         self._open(made, tool_call, call_id, call, ts, connection)
 
     def _edit_block(
-        self, block: ExpectedFileDraft, number: int, call: str, ts: int, connection: ConnectionKey
+        self, block: ExpectedFileDraft, place: str, call: str, ts: int, connection: ConnectionKey
     ) -> None:
         tool_call = ToolCall(id="", name="edit_block", arguments="", kind="custom")
         made = IntentPlan(kind="edit", files=(block,))
-        self._open(made, tool_call, f"{call}#edit{number}", call, ts, connection)
+        self._open(made, tool_call, place, call, ts, connection)
 
     def _open(
         self,
@@ -341,7 +353,8 @@ class SessionPipeline:
     def _history(self, seen: RequestSeen, connection: ConnectionKey) -> None:
         """A conversation that had tool calls before any was seen here began before this session."""
         request = seen.request
-        earlier = request.tool_calls_in_history or request.tool_results or request.previous_response_id
+        goes_on = request.previous_response_id and not seen.follows
+        earlier = request.tool_calls_in_history or request.tool_results or goes_on
         if self._continued or not earlier or self._pending or self._answered:
             return
         self._continued = True
@@ -355,19 +368,20 @@ class SessionPipeline:
             )
         )
 
-    def _tool_result(self, result: ToolResultItem, seen: RequestSeen, connection: ConnectionKey) -> None:
+    def _tool_result(self, result: ToolResultItem, call: str, ts: int, connection: ConnectionKey) -> None:
         call_id = self._told_id(result.call_id)
+        if result.made_id in self._pending and call_id not in self._pending:
+            call_id = result.made_id
         pending = self._answer(call_id)
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
             return
         _remember(self._answered, call_id)
-        call = self._call_id(connection, seen.index)
         read = from_result(pending.plan, result.text, result.is_error)
         self._add(
             ToolResult(
                 session=self._session,
-                ts=seen.ts,
+                ts=ts,
                 intent=pending.intent.intent,
                 call_id=call_id,
                 call=call,
@@ -379,9 +393,9 @@ class SessionPipeline:
                 text=self._body(result.text),
             )
         )
-        self._file_states(pending, seen.ts)
+        self._file_states(pending, ts)
         for draft in read.claims:
-            self._claim(draft, "tool_result", call, seen.ts, connection, pending.intent)
+            self._claim(draft, "tool_result", call, ts, connection, pending.intent)
 
     def _claim(
         self,

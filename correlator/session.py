@@ -104,7 +104,10 @@ class Session:
     nets: list[e.Net] = field(default_factory=list)
     flows: dict[int, list[e.Flow]] = field(default_factory=lambda: defaultdict(list))
     names: list[e.Name] = field(default_factory=list)
+    #: calls of a model, of each the last try
     calls: dict[str, e.LlmCall] = field(default_factory=dict)
+    #: all tries, by call and the time when the answer was over
+    tries: dict[tuple[str, int], e.LlmCall] = field(default_factory=dict)
     intents: dict[str, IntentState] = field(default_factory=dict)
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
     #: ends of programs that may stop reading before their input ends
@@ -149,10 +152,7 @@ class Session:
             case e.FileState():
                 self._file_state(event)
             case e.LlmCall():
-                self.calls[event.call] = event
-                self._started(event.request_ts)
-                if not event.complete:
-                    self.coverage.broken_calls.append(event)
+                self._call(event)
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():
@@ -182,6 +182,15 @@ class Session:
         if self.start is None:
             self.start = self.coverage.start = event
             self.tree.start(event.process, event.ts)
+
+    def _call(self, event: e.LlmCall) -> None:
+        known = self.calls.get(event.call)
+        if known is None or event.attempt >= known.attempt:
+            self.calls[event.call] = event
+        self.tries[event.call, event.ts] = event
+        self._started(event.request_ts)
+        if not event.complete:
+            self.coverage.broken_calls.append(event)
 
     def _exec(self, event: e.Exec) -> None:
         self.tree.exec(event)

@@ -36,7 +36,7 @@ class Span:
 def of_intent(session: Session, state: IntentState, now: int) -> Span:
     """From the response that carries the tool call to the request that carries its result."""
     intent = state.intent
-    call = session.calls.get(intent.call)
+    call = session.tries.get((intent.call, intent.ts)) or session.calls.get(intent.call)
     early = min(intent.ts, call.request_ts) if call is not None and call.request_ts > 0 else intent.ts
     close = state.result.ts if state.result is not None else None
     return Span(intent.ts, early, close, close if close is not None else now)

@@ -271,9 +271,31 @@ Api = Literal[
     "cohere.chat",
 ]
 
+Transport = Literal["http/1.1", "h2", "websocket"]
+"""What a call went over."""
+
+Fate = Literal["answered", "refused", "interrupted", "cancelled", "unanswered"]
+"""What became of a try of a call: see :class:`LlmCall`."""
+
 
 class LlmCall(Event, frozen=True, tag="llm_call"):
-    """One request to a model and its response. ``ts`` is when the response was complete (or lost)."""
+    """One try of a call of a model: a request and its response. ``ts`` is when the response was over (or lost).
+
+    A request that is sent again after it failed or broke off is the same call, and so is an answer that is asked for
+    again from where it broke off: same ``call``, ``attempt`` one higher, and the highest one's ``fate`` is the call's.
+    ``status`` is HTTP's; over a WebSocket that of an error, else 200 for an answer.
+
+    ``fate`` is one of:
+
+    - ``answered``: an answer came, and nothing shows that it broke off (``complete`` False: part of it was not
+      seen).
+    - ``refused``: a status other than 2xx, or the provider's error in place of the answer or of its rest.
+    - ``interrupted``: the answer broke off before its end mark, and the client was not seen to end it. HTTP/1.1
+      does not tell who closed a connection.
+    - ``cancelled``: the client was seen to end it before the answer was over: it reset the stream, closed the
+      WebSocket first, or asked the provider to stop.
+    - ``unanswered``: nothing of an answer was seen, or only that the provider works on it (background mode).
+    """
 
     call: str
     process: ProcessKey
@@ -296,6 +318,10 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     traceparent: str | None = None
     #: the TLS library that it went through: openssl, boringssl, rustls, go, gnutls or nss; empty where it was none
     tls: str = ""
+    transport: Transport = "http/1.1"
+    fate: Fate = "answered"
+    #: which try of the call, from 1
+    attempt: int = 1
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,4 +1,4 @@
-"""What an HTTP/1.1 connection says, message by message."""
+"""What an HTTP connection says, message by message: HTTP/1.1, HTTP/2, and WebSocket within either."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import msgspec
 
 Direction = Literal["sent", "received"]
 Headers = tuple[tuple[str, str], ...]
+
+#: cause of a message whose stream of HTTP/2 was reset by the client; one that the server reset has ``reset``
+RESET_BY_CLIENT = "reset_by_client"
 
 
 class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,12 +60,32 @@ class BodyPart(msgspec.Struct, frozen=True, kw_only=True):
     first_ts: int
 
 
+class WebSocketMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole message of a connection that became a WebSocket (RFC 6455): fragments joined, extensions undone.
+
+    ``text``: it was sent as text. ``request_index`` is the request that opened the socket; ``first_ts`` the time of
+    the message's first byte, ``ts`` of its last.
+    """
+
+    direction: Direction
+    text: bool
+    data: bytes
+    ts: int
+    request_index: int
+    first_ts: int
+
+
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """``missing`` bytes are lost where no body was: what they said is unknown. The connection goes on."""
+    """What a direction said is unknown in a place, ``missing`` bytes of it. The connection goes on.
+
+    ``cause``: ``gap`` (bytes lost where no body was, or one that needs them), ``closed`` (the connection ended within
+    it), or for a message of a WebSocket ``too_large``, ``bomb``, ``encoding``.
+    """
 
     direction: Direction
     missing: int
     ts: int
+    cause: str = "gap"
 
 
 class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +93,7 @@ class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
 
     Causes: ``http2``, ``not_http``, ``upgraded`` (101 or CONNECT), ``head_too_large``, ``malformed_head``,
     ``ambiguous_length``, ``unsupported_transfer_encoding``, ``bad_chunk``, ``gap``, ``too_many_requests``, ``closed``
-    (within a head).
+    (within a head), ``websocket_extension`` (one that is not known), ``websocket_malformed``.
     """
 
     cause: str
@@ -78,4 +101,15 @@ class ConnectionLost(msgspec.Struct, frozen=True, kw_only=True):
     ts: int
 
 
-HttpEvent = RequestDone | ResponseDone | BodyPart | Gap | ConnectionLost
+class WebSocketClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """One end of a WebSocket says that nothing follows; ``code`` as in RFC 6455, 7.4 (1005: none was given)."""
+
+    direction: Direction
+    code: int
+    ts: int
+    request_index: int
+
+
+WebSocketEvent = WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
+
+HttpEvent = RequestDone | ResponseDone | BodyPart | WebSocketMessage | WebSocketClosed | Gap | ConnectionLost

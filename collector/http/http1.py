@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Literal
 
-from collector.http.encoding import Decoder, EncodingError
 from collector.http.events import (
     BodyPart,
     ConnectionLost,
@@ -22,7 +22,6 @@ from collector.http.events import (
     RequestDone,
     ResponseDone,
 )
-from collector.http.framing import STREAMED_TYPES
 from collector.http.head import (
     MAX_HEAD,
     REQUEST_START,
@@ -34,6 +33,8 @@ from collector.http.head import (
     looks_like_response,
     parse_head,
 )
+from collector.http.message import Message
+from collector.http.upgrade import Inner, Inside, Upgrade
 
 __all__ = [
     "BodyPart",
@@ -65,44 +66,6 @@ class _State(Enum):
     LOST = auto()
 
 
-class _Message:
-    """A message whose head was read."""
-
-    def __init__(self, head: Head, first_ts: int, index: int | None, wanted: bool) -> None:
-        self.head = head
-        self.first_ts = first_ts
-        self.index = index
-        self.wanted = wanted
-        self.as_parts = wanted and bool(head.status) and _is_event_stream(head)
-        self.body = bytearray()  # and no list: chunks may be of two bytes each
-        self.size = 0
-        self.missing = 0
-        self.cause: str | None = None
-        #: its event was given already; what still comes is skipped
-        self.reported = False
-        self.decoder: Decoder | None = None
-        if not wanted:
-            return
-        try:
-            self.decoder = Decoder(head.all("content-encoding"))
-        except EncodingError as error:
-            self.cause = error.cause
-
-    def take(self, data: bytes) -> bytes:
-        """Decoded bytes of ``data``, nothing once the body is damaged."""
-        if self.cause is not None or self.decoder is None:
-            return b""
-        try:
-            return self.decoder.feed(data)
-        except EncodingError as error:
-            self.fail(error.cause)
-            return b""
-
-    def fail(self, cause: str) -> None:
-        self.cause = self.cause or cause
-        self.decoder = None
-
-
 class _Side:
     """One direction: its state and what is held of an unfinished line or head."""
 
@@ -113,7 +76,7 @@ class _Side:
         self.held = bytearray()
         self.first_ts = 0
         self.remaining = 0
-        self.message: _Message | None = None
+        self.message: Message | None = None
 
 
 class Http1Connection:
@@ -121,14 +84,22 @@ class Http1Connection:
 
     Which side is the client is told by which one begins with a request line. ``wanted(method, target)`` says
     which exchanges' bodies are of interest; those of others are neither decoded nor kept (``body`` is empty).
+    ``first_index`` numbers the first request; ``inside`` gives the reader of what follows an upgrade.
     """
 
-    def __init__(self, wanted: Callable[[str, str], bool] = lambda _method, _target: True) -> None:
+    def __init__(
+        self,
+        wanted: Callable[[str, str], bool] = lambda _method, _target: True,
+        first_index: int = 0,
+        inside: Inside = lambda _upgrade: None,
+    ) -> None:
         self._wanted = wanted
+        self._inside = inside
+        self._inner: Inner | None = None
         self._sides: dict[Direction, _Side] = {"sent": _Side("sent"), "received": _Side("received")}
         #: requests whose response is not over: (index, method, message)
-        self._waiting: deque[tuple[int, str, _Message]] = deque()
-        self._requests = 0
+        self._waiting: deque[tuple[int, str, Message]] = deque()
+        self._requests = first_index
         self._over = False
         self._events: list[HttpEvent] = []
 
@@ -139,6 +110,8 @@ class Http1Connection:
         """
         if self._over:
             return []
+        if self._inner is not None:
+            return list(self._inner.feed(direction, data, ts, missing))
         side = self._sides[direction]
         try:
             if missing > 0:
@@ -153,6 +126,9 @@ class Http1Connection:
         """The connection is closed: what is unfinished is over, complete only where closing is its end."""
         if self._over:
             return []
+        if self._inner is not None:
+            self._over = True
+            return list(self._inner.close(ts))
         for side in self._in_order():
             if side.message is not None:
                 if side.state is not _State.UNTIL_CLOSE:
@@ -166,7 +142,8 @@ class Http1Connection:
     @property
     def held(self) -> int:
         """Bytes that are kept of messages that are not over, those given as :class:`BodyPart` included."""
-        return sum(
+        inner = self._inner.held if self._inner is not None else 0
+        return inner + sum(
             len(side.held) + (side.message.size if side.message is not None else 0)
             for side in self._sides.values()
         )
@@ -176,6 +153,9 @@ class Http1Connection:
     def _bytes(self, side: _Side, data: bytes, ts: int) -> None:
         position = 0
         while position < len(data) and not self._over:
+            if self._inner is not None:
+                self._events += self._inner.feed(side.direction, data[position:], ts)
+                return
             match side.state:
                 case _State.HEAD:
                     position = self._head_bytes(side, data, position, ts)
@@ -279,7 +259,7 @@ class Http1Connection:
         if len(self._waiting) >= MAX_OUTSTANDING:
             raise HttpError("too_many_requests")
         wanted = self._wanted(head.method, head.target)
-        message = _Message(head, side.first_ts, self._requests, wanted)
+        message = Message(head, side.first_ts, self._requests, wanted)
         self._waiting.append((self._requests, head.method, message))
         self._requests += 1
         self._begin(side, message, 0 if length is None else length, ts)
@@ -291,15 +271,30 @@ class Http1Connection:
         if request is not None and not request.reported:
             request.fail("answered_early")
             self._report_request(request, ts)
-        message = _Message(head, side.first_ts, index, request is not None and request.wanted)
+        message = Message(head, side.first_ts, index, request is not None and request.wanted)
         upgraded = head.status == 101 or (method == "CONNECT" and 200 <= head.status < 300)
         if method == "HEAD" or head.status in (101, 204, 304) or upgraded:
             length = 0
         self._begin(side, message, length, ts)
         if upgraded:
+            self._upgraded(request, head, ts)
+
+    def _upgraded(self, request: Message | None, answer: Head, ts: int) -> None:
+        """The connection's further bytes are another protocol's."""
+        kind: Literal["websocket", "tunnel", ""] = "tunnel"
+        if request is not None and answer.status == 101:
+            asked = "websocket" in request.head.all("upgrade")
+            kind = "websocket" if asked and answer.all("upgrade") == ["websocket"] else ""
+        if request is not None and request.index is not None and not self._waiting:
+            self._inner = self._inside(
+                Upgrade(
+                    kind, request.index, request.head.headers, answer.headers, self._requests, request.wanted
+                )
+            )
+        if self._inner is None:
             self._give_up("upgraded", 0, ts)
 
-    def _begin(self, side: _Side, message: _Message, length: int | str | None, ts: int) -> None:
+    def _begin(self, side: _Side, message: Message, length: int | str | None, ts: int) -> None:
         side.message = message
         if length is None:
             side.state = _State.UNTIL_CLOSE
@@ -314,22 +309,9 @@ class Http1Connection:
     def _body(self, side: _Side, data: bytes, ts: int) -> None:
         message = side.message
         assert message is not None
-        plain = b"" if message.reported else message.take(data)
-        if not plain:
-            return
-        message.size += len(plain)
-        if message.as_parts:
-            self._events.append(
-                BodyPart(
-                    data=plain,
-                    ts=ts,
-                    request_index=message.index,
-                    status=message.head.status,
-                    first_ts=message.first_ts,
-                )
-            )
-        else:
-            message.body += plain
+        plain = message.take(data)
+        if plain and message.as_parts:
+            self._events.append(message.part(plain, ts))
 
     def _end(self, side: _Side, ts: int) -> None:
         """The side's message is over, for better or worse."""
@@ -339,46 +321,17 @@ class Http1Connection:
         side.state = _State.HEAD
         side.remaining = 0
         side.held.clear()
-        if message.decoder is not None and not message.decoder.whole():
-            message.fail("encoding")
+        message.ended()
         if not side.response:
             if not message.reported:
                 self._report_request(message, ts)
             return
         if self._waiting and self._waiting[0][0] == message.index:
             self._waiting.popleft()
-        self._events.append(
-            ResponseDone(
-                status=message.head.status,
-                headers=message.head.headers,
-                body=bytes(message.body),
-                ts=ts,
-                request_index=message.index,
-                first_ts=message.first_ts,
-                complete=message.cause is None,
-                missing=message.missing,
-                cause=message.cause,
-            )
-        )
+        self._events.append(message.response_done(ts))
 
-    def _report_request(self, message: _Message, ts: int) -> None:
-        message.reported = True
-        assert message.index is not None
-        self._events.append(
-            RequestDone(
-                method=message.head.method,
-                target=message.head.target,
-                headers=message.head.headers,
-                body=bytes(message.body),
-                ts=ts,
-                index=message.index,
-                first_ts=message.first_ts,
-                complete=message.cause is None,
-                missing=message.missing,
-                cause=message.cause,
-            )
-        )
-        message.body.clear()
+    def _report_request(self, message: Message, ts: int) -> None:
+        self._events.append(message.request_done(ts))
 
     # --- loss ------------------------------------------------------------------------------------
 
@@ -418,7 +371,7 @@ class Http1Connection:
         else:
             self._events.append(Gap(direction=side.direction, missing=missing, ts=ts))
 
-    def _answer_lost(self, index: int, request: _Message, missing: int, ts: int) -> None:
+    def _answer_lost(self, index: int, request: Message, missing: int, ts: int) -> None:
         if not request.reported:
             request.fail("answered_early")
             self._report_request(request, ts)
@@ -473,10 +426,6 @@ class Http1Connection:
     def _take(self) -> list[HttpEvent]:
         events, self._events = self._events, []
         return events
-
-
-def _is_event_stream(head: Head) -> bool:
-    return any(value.partition(";")[0].strip() in STREAMED_TYPES for value in head.all("content-type"))
 
 
 def _chunk_size(line: bytes) -> int:

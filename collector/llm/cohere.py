@@ -72,7 +72,8 @@ class StreamParser:
 
     def __init__(self) -> None:
         self._id = ""
-        self._texts: list[str] = []
+        #: the pieces of each text
+        self._texts: list[list[str]] = []
         self._calls: dict[int, _Call] = {}
         self._finish: str | None = None
         self._usage = Usage()
@@ -89,9 +90,10 @@ class StreamParser:
         delta = mapping(data.get("delta"))
         message = mapping(delta.get("message"))
         if kind in ("content-start", "content-delta"):
-            if kind == "content-start" and self._texts:
-                self._texts.append("\n\n")
-            self._texts.append(string(mapping(message.get("content")).get("text")))
+            text = string(mapping(message.get("content")).get("text"))
+            if kind == "content-start" or not self._texts:
+                self._texts.append([])
+            self._texts[-1].append(text)
         elif kind in ("tool-call-start", "tool-call-delta", "tool-call-end"):
             self._call(kind, count(data.get("index")), mapping(message.get("tool_calls")))
         elif kind == "message-start":
@@ -126,7 +128,7 @@ class StreamParser:
         return ModelResponse(
             api=_API,
             response_id=clean(self._id) or None,
-            text=clean("".join(self._texts)),
+            text=clean("\n\n".join(text for pieces in self._texts if (text := "".join(pieces)))),
             tool_calls=tuple(call.value() for call in calls if call.whole),
             finish=clean(self._finish) if self._finish else None,
             usage=self._usage,

@@ -3,159 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from urllib.parse import parse_qs
 
 import msgspec
 
+from collector.http.connection import HttpConnection
 from collector.http.events import (
     BodyPart,
     ConnectionLost,
     Direction,
     Gap,
-    Headers,
     HttpEvent,
     RequestDone,
     ResponseDone,
+    WebSocketClosed,
+    WebSocketMessage,
 )
-from collector.http.framing import StreamFramer, is_streamed
-from collector.http.http1 import Http1Connection
-from collector.llm.detect import STREAM_ARRAYS, api_of_path, detect, parse_response, stream_parser
+from collector.http.framing import is_streamed
+from collector.llm.answers import Answers
+from collector.llm.call import AnswerStream, Call, digest_of, header, is_success, trace_context
+from collector.llm.detect import STREAM_ARRAYS, api_of_path, detect, parse_response
 from collector.llm.model import ModelRequest, ModelResponse
-from collector.llm.turns import named_answer
-from collector.llm.values import StreamParser, loads
-from polygraph.events import Api
+from collector.llm.responses_socket import ResponsesSocket
+from collector.llm.seen import LlmEvent, RequestSeen, ResponseSeen, Unreadable
+from collector.llm.values import loads
+from polygraph.events import Api, Transport
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context
-_WEBSOCKET_PATH = re.compile(r"/(?:responses|realtime)/?(?:\?|\Z)")
+__all__ = ["LlmConnection", "LlmEvent", "RequestSeen", "ResponseSeen", "Unreadable"]
+
+_RESPONSES_SOCKET = re.compile(r"/responses/?(?:\?|\Z)")
+_REALTIME_SOCKET = re.compile(r"/realtime/?(?:\?|\Z)")
+#: an answer of OpenAI Responses by its id: fetched (GET) or cancelled (POST)
+_ANSWER = re.compile(r"/responses/(?P<ident>[A-Za-z0-9_-]{1,256})(?P<cancel>/cancel)?/?\Z")
+#: most sockets within one connection
+MAX_SOCKETS = 64
+_RESPONSES: Api = "openai.responses"
 _MAX_HOST = 255
 
 
-class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A call was asked; ``ts`` is the time of its last byte, ``index`` its number on the connection."""
-
-    index: int
-    ts: int
-    api: Api
-    host: str
-    request: ModelRequest
-    request_bytes: int
-    traceparent: str | None
-
-
-class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A call is over; ``ts`` is when its answer was (its end mark, not the connection's end).
-
-    ``response`` is None for an error status, or when nothing of it could be read. ``status`` 0: there was no
-    answer, or its head was lost. ``complete``: all it said was seen, a provider's own error too.
-    """
-
-    index: int
-    ts: int
-    request_ts: int
-    api: Api
-    host: str
-    status: int
-    response: ModelResponse | None
-    streamed: bool
-    complete: bool
-    gap_bytes: int
-    request_bytes: int
-    response_bytes: int
-    traceparent: str | None
-
-
-class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that may have been a call could not be read; ``host`` is the last one named on the connection.
-
-    ``cause`` is one of ``collector.http.events``, ``request_incomplete``, ``request_unreadable`` (JSON beyond our
-    bounds, or broken), or ``request_unseen``: the answer to a request of before the connection was followed.
-    """
-
-    cause: str
-    ts: int
-    host: str
-    missing: int
-
-
-LlmEvent = RequestSeen | ResponseSeen | Unreadable
-
-
-class _Call:
-    """A call whose answer is to come. ``api`` reads it; ``asked`` is None if the request was not read."""
-
-    def __init__(self, request: RequestDone, api: Api, host: str, asked: ModelRequest | None = None) -> None:
-        self.index = request.index
-        self.request_ts = request.ts
-        self.api: Api = api
-        self.asked_api: Api = asked.api if asked else api
-        self.model = asked.model if asked else ""
-        self.turn = asked.turn if asked else ""
-        self.host = host
-        self.request_bytes = len(request.body)
-        self.traceparent = _traceparent(request.headers)
-        self.stream: _Stream | None = None
-
-    def seen(
-        self,
-        ts: int,
-        *,
-        status: int = 0,
-        response: ModelResponse | None = None,
-        complete: bool = False,
-        gap: int = 0,
-        size: int = 0,
-    ) -> ResponseSeen:
-        if response is not None:
-            # what only the request says: the model, and what calls without ids are called
-            if not response.model:
-                response = msgspec.structs.replace(response, model=self.model)
-            response = named_answer(response, self.turn)
-        return ResponseSeen(
-            index=self.index,
-            ts=ts,
-            request_ts=self.request_ts,
-            api=response.api if response is not None else self.asked_api,
-            host=self.host,
-            status=status,
-            response=response,
-            streamed=self.stream is not None,
-            complete=complete,
-            gap_bytes=gap,
-            request_bytes=self.request_bytes,
-            response_bytes=size,
-            traceparent=self.traceparent,
-        )
-
-
-class _Stream:
-    """A streamed answer: events out of bytes, an answer out of events."""
-
-    def __init__(self, api: Api) -> None:
-        self.events = StreamFramer()
-        self.parser: StreamParser = stream_parser(api)
-        self.size = 0
-
-    def feed(self, data: bytes) -> bool:
-        """True once the end mark was seen; what follows it is not looked at."""
-        for event in self.events.feed(data):
-            self.size = event.end
-            self.parser.feed(event)
-            if self.parser.done:
-                return True
-        return False
-
-    def result(self, ended: bool) -> tuple[ModelResponse, bool]:
-        """The answer, and whether all of it was seen."""
-        whole = self.events.whole
-        response = self.parser.result(ended=ended and whole)
-        return response, whole and (response.complete or response.error is not None)
-
-
 class LlmConnection:
-    """Calls of one connection. Requests that are no calls pass without an event, their bodies unread."""
+    """Calls of one connection. Requests that are no calls pass without an event, their bodies unread.
 
-    def __init__(self) -> None:
-        self._http = Http1Connection(lambda method, target: api_of_path(method, target) is not None)
-        self._calls: dict[int, _Call] = {}
+    ``answers`` is what is known of the answers of the session that the connection belongs to.
+    """
+
+    def __init__(self, answers: Answers | None = None) -> None:
+        self._http = HttpConnection(_is_wanted)
+        self._answers = answers if answers is not None else Answers()
+        self._calls: dict[int, Call] = {}
+        self._sockets: dict[int, ResponsesSocket] = {}
         self._host = ""
         self._target = ""
         self._asked = False
@@ -167,35 +64,57 @@ class LlmConnection:
     @property
     def held(self) -> int:
         """Bytes that are kept of messages that are not over."""
-        return self._http.held
+        return self._http.held + sum(socket.held for socket in self._sockets.values())
 
     def close(self, ts: int) -> list[LlmEvent]:
         """The connection is closed: calls without an answer are over."""
         return [*self._read(self._http.close(ts)), *self._unanswered(ts)]
 
-    def _read(self, events: list[HttpEvent]) -> list[LlmEvent]:
+    def _read(self, events: Sequence[HttpEvent]) -> list[LlmEvent]:
         seen: list[LlmEvent] = []
         for event in events:
-            if isinstance(event, BodyPart):
-                self._part(event, seen)
-            elif isinstance(event, RequestDone):
-                self._request(event, seen)
-            elif isinstance(event, ResponseDone):
-                self._response(event, seen)
-            else:
-                self._lost(event, seen)
+            match event:
+                case BodyPart():
+                    self._part(event, seen)
+                case WebSocketMessage() | WebSocketClosed():
+                    socket = self._sockets.get(event.request_index)
+                    if socket is not None:
+                        seen += (
+                            socket.message(event)
+                            if isinstance(event, WebSocketMessage)
+                            else socket.closed(event)
+                        )
+                case RequestDone():
+                    self._request(event, seen)
+                case ResponseDone():
+                    self._response(event, seen)
+                case Gap():
+                    self._gap(event, seen)
+                case ConnectionLost():
+                    self._lost(event, seen)
         return seen
+
+    @property
+    def _transport(self) -> Transport:
+        return "h2" if self._http.protocol == "h2" else "http/1.1"
 
     def _request(self, event: RequestDone, seen: list[LlmEvent]) -> None:
         self._asked = True
-        self._host = _header(event.headers, "host")[:_MAX_HOST]
+        self._host = header(event.headers, "host")[:_MAX_HOST]
         self._target = event.target
+        if _is_socket(event.method, event.target):
+            self._open(event, seen)
+            return
+        answer = _answer_of(event.method, event.target)
+        if answer is not None:
+            self._later(event, answer)
+            return
         api = api_of_path(event.method, event.target)
         if api is None:
             return
         if not event.complete:
             # By its path it is a call; what it carried is unknown, what is answered may still be read.
-            self._calls[event.index] = _Call(event, api, self._host)
+            self._begin(event, api)
             seen.append(
                 Unreadable(cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing)
             )
@@ -204,10 +123,10 @@ class LlmConnection:
         if request is None:
             if event.body[:64].lstrip()[:1] == b"{" and loads(event.body) is None:
                 # By its path it is a call, and it looks like one: the provider may have read what we do not.
-                self._calls[event.index] = _Call(event, api, self._host)
+                self._begin(event, api)
                 seen.append(Unreadable(cause="request_unreadable", ts=event.ts, host=self._host, missing=0))
             return
-        call = self._calls[event.index] = _Call(event, api, self._host, request)
+        call = self._begin(event, api, request)
         seen.append(
             RequestSeen(
                 index=event.index,
@@ -217,37 +136,81 @@ class LlmConnection:
                 request=request,
                 request_bytes=call.request_bytes,
                 traceparent=call.traceparent,
+                digest=digest_of(api, self._host, event.body),
+                # openai-python, anthropic-sdk-python and their like count the tries of a request
+                again=header(event.headers, "x-stainless-retry-count") not in ("", "0"),
+                follows=request.previous_response_id in self._answers,
             )
         )
 
+    def _begin(self, event: RequestDone, api: Api, request: ModelRequest | None = None) -> Call:
+        call = self._calls[event.index] = Call(
+            event.index,
+            event.ts,
+            api,
+            self._host,
+            size=len(event.body),
+            traceparent=trace_context(header(event.headers, "traceparent")),
+            transport=self._transport,
+            asked=request,
+        )
+        return call
+
+    def _open(self, event: RequestDone, seen: list[LlmEvent]) -> None:
+        if len(self._sockets) >= MAX_SOCKETS:
+            seen += self._sockets.pop(next(iter(self._sockets))).over(event.ts)
+        traceparent = trace_context(header(event.headers, "traceparent"))
+        self._sockets[event.index] = ResponsesSocket(event.index, self._host, traceparent, self._answers)
+
+    def _later(self, event: RequestDone, answer: re.Match[str]) -> None:
+        """An answer of before is asked for, or asked to end."""
+        call = self._begin(event, _RESPONSES)
+        call.resumes = answer["ident"]
+        if answer["cancel"]:
+            call.cancelled = True
+            self._answers.cancel(call.resumes)
+            return
+        query = parse_qs(event.target.partition("?")[2][:1024])
+        if query.get("stream") != ["true"]:
+            return
+        if self._answers.unfinished(call.resumes):
+            call.stream = self._answers.take(call.resumes) or AnswerStream(_RESPONSES)
+            after = query.get("starting_after", [""])[0]
+            call.stream.resume(
+                int(after) if after.isascii() and after.isdecimal() and len(after) < 16 else None
+            )
+
     def _part(self, event: BodyPart, seen: list[LlmEvent]) -> None:
         call = self._calls.get(event.request_index) if event.request_index is not None else None
-        if call is None or not _is_success(event.status):
+        if call is None or not is_success(event.status):
             return
-        call.stream = call.stream or _Stream(call.api)
+        call.stream = call.stream or AnswerStream(call.api)
         if call.stream.feed(event.data):
             response, complete = call.stream.result(ended=True)
-            seen.append(
-                call.seen(
+            self._over(
+                call,
+                call.over(
                     event.ts, status=event.status, response=response, complete=complete, size=call.stream.size
-                )
+                ),
+                seen,
             )
-            del self._calls[call.index]
 
     def _response(self, event: ResponseDone, seen: list[LlmEvent]) -> None:
-        call = self._calls.pop(event.request_index, None) if event.request_index is not None else None
+        if event.request_index is not None and event.status != 101 and not self._is_tunnel(event):
+            self._sockets.pop(event.request_index, None)  # it was refused, or was no upgrade
+        call = self._calls.get(event.request_index) if event.request_index is not None else None
         if call is None:
             # A server may speak unasked, to say that it waited too long; only an answer tells of a request.
-            if event.request_index is None and _is_success(event.status) and not self._asked:
+            if event.request_index is None and is_success(event.status) and not self._asked:
                 seen.append(Unreadable(cause="request_unseen", ts=event.ts, host="", missing=event.missing))
             return
         size = len(event.body)
         response: ModelResponse | None = None
         complete = event.complete
-        if _is_success(event.status):
+        if is_success(event.status):
             if call.stream is None and is_streamed(event.body, arrays=call.api in STREAM_ARRAYS):
                 # served under another content type
-                call.stream = _Stream(call.api)
+                call.stream = AnswerStream(call.api)
                 call.stream.feed(event.body)
             if call.stream is not None:
                 response, complete = call.stream.result(ended=event.complete)
@@ -255,39 +218,91 @@ class LlmConnection:
             else:
                 response = parse_response(call.api, event.body) if event.complete else None
                 complete = response is not None and (response.complete or response.error is not None)
-        seen.append(
-            call.seen(
-                event.ts,
-                status=event.status,
-                response=response,
-                complete=complete,
-                gap=event.missing,
-                size=size,
-            )
+        over = call.over(
+            event.ts,
+            status=event.status,
+            response=response,
+            complete=complete,
+            gap=event.missing,
+            size=size,
+            cause=event.cause,
         )
+        self._over(call, over, seen)
 
-    def _lost(self, event: Gap | ConnectionLost, seen: list[LlmEvent]) -> None:
-        if isinstance(event, Gap):
-            seen.append(Unreadable(cause="gap", ts=event.ts, host=self._host, missing=event.missing))
+    def _is_tunnel(self, event: ResponseDone) -> bool:
+        return self._transport == "h2" and is_success(event.status)
+
+    def _over(self, call: Call, over: ResponseSeen, seen: list[LlmEvent]) -> None:
+        del self._calls[call.index]
+        if call.resumes is not None:
+            self._resumed(call, call.resumes, over, seen)
             return
-        seen.extend(self._unanswered(event.ts))
-        if event.cause == "upgraded" and not _WEBSOCKET_PATH.search(self._target):
+        ident = over.response.response_id if over.response is not None else None
+        if ident is not None:
+            self._answers.told(ident)
+            if over.fate == "interrupted" and self._answers.cancelled(ident):
+                over = msgspec.structs.replace(over, fate="cancelled")
+            if call.api == _RESPONSES and over.fate in ("interrupted", "cancelled", "unanswered"):
+                self._answers.leave(ident, call.stream)
+        seen.append(over)
+
+    def _resumed(self, call: Call, ident: str, over: ResponseSeen, seen: list[LlmEvent]) -> None:
+        """More of the answer ``ident``, or the word that it ends."""
+        if ident not in self._answers:
+            if over.response is not None and not call.cancelled:
+                seen.append(
+                    Unreadable(cause="request_unseen", ts=over.ts, host=call.host, missing=over.gap_bytes)
+                )
+            return
+        if call.stream is None and not self._answers.unfinished(ident):
+            return  # it was over before: nothing new is said
+        if call.cancelled:
+            if is_success(over.status):
+                self._answers.take(ident)
+                seen.append(msgspec.structs.replace(over, response=None, complete=True, fate="cancelled"))
+        elif is_success(over.status) and over.fate != "unanswered":
+            stream = call.stream or self._answers.take(ident)
+            if over.fate in ("interrupted", "cancelled"):
+                self._answers.leave(ident, stream)
+            seen.append(over)
+        elif call.stream is not None:
+            self._answers.leave(ident, call.stream)
+
+    def _gap(self, event: Gap, seen: list[LlmEvent]) -> None:
+        for socket in self._sockets.values():
+            seen += socket.gap(event)
+        if not self._sockets:
+            seen.append(Unreadable(cause=event.cause, ts=event.ts, host=self._host, missing=event.missing))
+
+    def _lost(self, event: ConnectionLost, seen: list[LlmEvent]) -> None:
+        seen += self._unanswered(event.ts)
+        known = _RESPONSES_SOCKET.search(self._target) or _REALTIME_SOCKET.search(self._target)
+        if event.cause == "upgraded" and not known:
             return  # a socket or tunnel that no known API of a model opens
         seen.append(Unreadable(cause=event.cause, ts=event.ts, host=self._host, missing=event.missing))
 
     def _unanswered(self, ts: int) -> list[LlmEvent]:
-        calls, self._calls = self._calls, {}
-        return [call.seen(ts) for call in calls.values()]
+        sockets, self._sockets = self._sockets, {}
+        seen: list[LlmEvent] = [event for socket in sockets.values() for event in socket.over(ts)]
+        for call in list(self._calls.values()):
+            self._over(call, call.over(ts, cause="closed"), seen)
+        return seen
 
 
-def _is_success(status: int) -> bool:
-    return status // 100 == 2
+def _is_wanted(method: str, target: str) -> bool:
+    return (
+        api_of_path(method, target) is not None
+        or _answer_of(method, target) is not None
+        or _is_socket(method, target)
+    )
 
 
-def _header(headers: Headers, name: str) -> str:
-    return next((value for key, value in headers if key.lower() == name), "")
+def _is_socket(method: str, target: str) -> bool:
+    """May it open a socket that is read? GET over HTTP/1.1 (RFC 6455), CONNECT over HTTP/2 (RFC 8441)."""
+    return method in ("GET", "CONNECT") and _RESPONSES_SOCKET.search(target) is not None
 
 
-def _traceparent(headers: Headers) -> str | None:
-    value = _header(headers, "traceparent")
-    return value if _TRACEPARENT.fullmatch(value) else None
+def _answer_of(method: str, target: str) -> re.Match[str] | None:
+    """The earlier answer that a request fetches or cancels."""
+    found = _ANSWER.search(target.partition("?")[0])
+    return found if found is not None and method == ("POST" if found["cancel"] else "GET") else None

@@ -24,12 +24,17 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ToolResultItem(msgspec.Struct, frozen=True):
-    """What a request says was the result of call ``call_id``; ``exit_code`` only where a field states it."""
+    """What a request says was the result of call ``call_id``; ``exit_code`` only where a field states it.
+
+    ``made_id``: what the call is called here where its API gave it no id and ``call_id`` is the client's own
+    (turns.py).
+    """
 
     call_id: str
     text: str
     is_error: bool = False
     exit_code: int | None = None
+    made_id: str = ""
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
-"""OpenAI Chat Completions, also spoken by vLLM, Ollama, LiteLLM and most gateways.
+"""OpenAI Chat Completions, also spoken by Mistral, vLLM, llama.cpp, LM Studio, LiteLLM, OpenRouter and most gateways.
 
-Field names as in openai-python, ``types/chat/``: https://platform.openai.com/docs/api-reference/chat.
+Field names as in openai-python, ``types/chat/``: https://platform.openai.com/docs/api-reference/chat. What servers
+call ``reasoning_content``, ``reasoning`` or a part of type ``thinking`` is no text. Mistral's content may be in parts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from polygraph.events import Api
 
 _API: Api = "openai.chat"
 _INSTRUCTIONS = ("system", "developer")
+#: mistralai's stand-in for an id that is not there
+_NO_ID = "null"
 #: most tool calls of one answer
 MAX_CALLS = 1024
 
@@ -39,7 +42,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
             user_text = parts_text(message.get("content")) or user_text
     return ModelRequest(
         api=_API,
-        model=clean(string(request.get("model"))),
+        model=clean(string(request.get("model")) or string(request.get("agent_id"))),
         stream=request.get("stream") is True,
         tool_results=tuple(results),
         tool_calls_in_history=tuple(history),
@@ -50,9 +53,15 @@ def parse_request(body: bytes) -> ModelRequest | None:
 
 
 def parse_response(body: bytes) -> ModelResponse | None:
-    """The answer of a JSON ``body``, None if it is none. Of several choices the first counts."""
+    """The answer of a JSON ``body``, None if it is none. Of several choices the first counts.
+
+    Routers tell an error under status 200 too.
+    """
     completion = mapping(loads(body))
     choices = completion.get("choices")
+    error = _error(completion)
+    if error is not None:
+        return ModelResponse(api=_API, complete=False, error=clean(error))
     if not isinstance(choices, list):
         return None
     choice = next((choice for choice in objects(choices) if count(choice.get("index")) == 0), {})
@@ -62,7 +71,7 @@ def parse_response(body: bytes) -> ModelResponse | None:
         api=_API,
         response_id=clean(string(completion.get("id"))) or None,
         model=clean(string(completion.get("model"))),
-        text=_text(message),
+        text=clean(_text(message)),
         tool_calls=tuple(call for call in calls if call is not None),
         finish=clean(string(choice.get("finish_reason"))) or None,
         usage=_usage(mapping(completion.get("usage"))),
@@ -97,9 +106,8 @@ class StreamParser:
         if not chunk:
             self._broken = True
             return
-        if chunk.get("error"):
-            error = mapping(chunk["error"])
-            self._error = string(error.get("type")) or string(error.get("code")) or "error"
+        self._error = _error(chunk)
+        if self._error is not None:
             self.done = True
             return
         self._id = self._id or string(chunk.get("id"))
@@ -112,7 +120,7 @@ class StreamParser:
                 self._finish = string(choice.get("finish_reason")) or self._finish
 
     def _delta(self, delta: dict[str, Json]) -> None:
-        text = _text(delta, streamed=True)
+        text = _text(delta)
         if text:
             self._text.append(text)
         legacy = delta.get("function_call")
@@ -122,7 +130,7 @@ class StreamParser:
             index = call.get("index")
             if not isinstance(index, int) or isinstance(index, bool):
                 # Some servers give no index: an id begins a call, what has none goes on with the last.
-                slot = len(self._calls) if call.get("id") else max(self._last, 0)
+                slot = len(self._calls) if _ident(call) else max(self._last, 0)
             elif index not in self._slots or self._begins_another(self._slots[index], call):
                 slot = len(self._calls)
                 if slot < MAX_CALLS:
@@ -137,7 +145,7 @@ class StreamParser:
         A new id alone is none: others make up an id for each delta.
         """
         known = self._calls.get(slot)
-        ident = string(delta.get("id"))
+        ident = _ident(delta)
         named = mapping(delta.get("function")).get("name") or mapping(delta.get("custom")).get("name")
         return known is not None and bool(known.id and ident and named) and ident != known.id
 
@@ -149,7 +157,7 @@ class StreamParser:
                 return
             call = self._calls[slot] = _Call()
         self._last = slot
-        call.id = call.id or string(delta.get("id"))
+        call.id = call.id or _ident(delta)
         kind = "custom" if isinstance(delta.get("custom"), dict) else "function"
         call.custom = call.custom or kind == "custom"
         body = mapping(delta.get(kind))
@@ -158,7 +166,11 @@ class StreamParser:
             call.name += name
         given = body.get("input" if kind == "custom" else "arguments")
         # Some servers send the object itself, at once.
-        call.parts.append(given if isinstance(given, str) else dumps(given) or "" if given else "")
+        written = given if isinstance(given, str) else dumps(given) if given else ""
+        if written is None:
+            call.unreadable = self._broken = True
+        else:
+            call.parts.append(written)
 
     def result(self, *, ended: bool) -> ModelResponse:
         """What was seen so far."""
@@ -172,7 +184,7 @@ class StreamParser:
             tool_calls=tuple(
                 call.value()
                 for slot, call in self._calls.items()
-                if finished or call.whole(slot == self._last)
+                if not call.unreadable and (finished or call.whole(slot == self._last))
             ),
             finish=clean(self._finish) if self._finish else None,
             usage=self._usage,
@@ -184,7 +196,7 @@ class StreamParser:
 class _Call:
     def __init__(self) -> None:
         self.id = self.name = ""
-        self.custom = False
+        self.custom = self.unreadable = False
         self.parts: list[str] = []
 
     def whole(self, last: bool) -> bool:
@@ -212,7 +224,7 @@ def _calls(message: dict[str, Json]) -> list[ToolCall | None]:
             name, arguments = string(function.get("name")), _arguments(function.get("arguments"))
         kind = "custom" if "custom" in call else "function"
         known = ToolCall(
-            clean(string(call.get("id"))),
+            clean(_ident(call)),
             clean(name),
             arguments or "",
             "custom" if kind == "custom" else "function",
@@ -231,10 +243,35 @@ def _arguments(value: Json) -> str | None:
     return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
 
 
-def _text(message: dict[str, Json], streamed: bool = False) -> str:
-    text = message.get("content")
-    visible = string(text) if streamed and isinstance(text, str) else parts_text(text)
-    return visible or string(message.get("refusal"))
+def _ident(call: dict[str, Json]) -> str:
+    ident = string(call.get("id"))
+    return "" if ident == _NO_ID else ident
+
+
+def _text(message: dict[str, Json]) -> str:
+    """What the user is shown. Parts are apart, but what a reference cuts belongs together (Mistral)."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content or string(message.get("refusal"))
+    text = ""
+    between = ""
+    for part in objects(content):
+        shown = string(part.get("text"))
+        if shown:
+            text += between + shown
+        between = "" if part.get("type") == "reference" or not text else "\n"
+    return text or string(message.get("refusal"))
+
+
+def _error(value: dict[str, Json]) -> str | None:
+    """The word for an error that is told instead of an answer, None if none is."""
+    if value.get("error"):
+        error = mapping(value["error"])
+    elif value.get("object") == "error":  # vLLM
+        error = value
+    else:
+        return None
+    return string(error.get("type")) or string(error.get("code")) or "error"
 
 
 def _usage(usage: dict[str, Json]) -> Usage:

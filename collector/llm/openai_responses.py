@@ -38,7 +38,11 @@ _CALLS: dict[str, tuple[ToolKind, str, str]] = {
     "file_search_call": ("builtin", "file_search", "queries"),
     "code_interpreter_call": ("builtin", "code_interpreter", "code"),
     "image_generation_call": ("builtin", "image_generation", "status"),
+    "tool_search_call": ("builtin", "tool_search", "arguments"),
+    "program": ("builtin", "program", "code"),
 }
+#: a shell call in a container of the provider's
+_CONTAINER = "container_reference"
 _ENDS = {"response.completed", "response.done", "response.incomplete", "response.failed"}
 _FAILED = ("failed", "incomplete")
 #: most output items of one answer
@@ -95,13 +99,29 @@ class StreamParser:
         self._deltas: dict[int, list[str]] = {}
         self._error: str | None = None
         self._broken = False
+        self._number = -1
+        self._resumed = False
         self.done = False
+
+    def resume(self, after: int | None) -> None:
+        """What follows was asked for anew, from the event after number ``after`` on, or from the first.
+
+        Nothing is taken twice then, and a number that is left out is a hole.
+        """
+        self._resumed = True
+        self._broken = self._broken or (after is not None and after > self._number)
 
     def feed(self, event: SseEvent) -> None:
         """Takes the next event."""
         if self.done:
             return
         data = mapping(loads(event.data))
+        number = data.get("sequence_number")
+        if isinstance(number, int):
+            if self._resumed and number <= self._number:
+                return
+            self._broken = self._broken or (self._resumed and number > self._number + 1)
+            self._number = number
         kind = string(data.get("type"))
         index = count(data.get("output_index"))
         if kind in ("response.output_text.delta", "response.refusal.delta"):
@@ -190,7 +210,9 @@ def _call(item: dict[str, Json]) -> ToolCall | None:
     if known is None:
         return None
     kind, name, field = known
-    value = item.get(field)
+    if kind == "shell" and mapping(item.get("environment")).get("type") == _CONTAINER:
+        kind = "builtin"
+    value = item.get(field, item.get("actions") if kind == "function" else None)
     arguments = clean(value) if isinstance(value, str) else dumps({} if value is None else value)
     if arguments is None:
         return None

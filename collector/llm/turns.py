@@ -1,13 +1,15 @@
 """Ids for tool calls of APIs that give them none (Gemini, Ollama), and which result belongs to which call.
 
-Such an API tells calls apart by name and order within one turn, and each request carries the whole conversation. So an
-id is made of where the call stands: how many turns came before, what was said just before, the call's place, name and
-arguments. The answer that brings a call and every later request that repeats it make the same id of it.
+Such an API tells calls apart by name and order within one turn, and each request carries the whole conversation.
+So an id is made of where the call stands: how many turns came before, what was said just before, the call's place,
+name and arguments. The answer that brings a call and every later request that repeats it make the same id of it,
+also where the client gave the call an id of its own in between, as Gemini CLI does.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -23,21 +25,31 @@ def turn_name(number: int, before: str) -> str:
     return _digest(str(number), before)
 
 
-def named(calls: Iterable[ToolCall], turn: str) -> tuple[ToolCall, ...]:
-    """The calls of one turn in order, those without an id given one."""
-    return tuple(
-        call
-        if call.id or call.kind == "builtin"
-        else msgspec.structs.replace(call, id=f"call_{_digest(turn, str(place), call.name, call.arguments)}")
-        for place, call in enumerate(calls)
+def named_answer(response: ModelResponse, turn: str) -> ModelResponse:
+    """The answer to a request of that turn, its calls without ids named; of a request that was not read, as it is."""
+    if not turn or all(call.id for call in response.tool_calls):
+        return response
+    idents = _idents(response.tool_calls, turn)
+    return msgspec.structs.replace(
+        response,
+        tool_calls=tuple(
+            call if call.id or not ident else msgspec.structs.replace(call, id=ident)
+            for call, ident in zip(response.tool_calls, idents, strict=True)
+        ),
     )
 
 
-def named_answer(response: ModelResponse, turn: str) -> ModelResponse:
-    """The answer to a request of that turn, its calls named; of a request that was not read, as it is."""
-    if not turn or all(call.id for call in response.tool_calls):
-        return response
-    return msgspec.structs.replace(response, tool_calls=named(response.tool_calls, turn))
+def _idents(calls: Sequence[ToolCall], turn: str) -> list[str]:
+    """What the calls of one turn are called; empty for those that the provider runs, which get no results."""
+    idents = []
+    place = 0
+    for call in calls:
+        if call.kind == "builtin":
+            idents.append("")
+            continue
+        idents.append(f"call_{_digest(turn, str(place), call.name, call.arguments)}")
+        place += 1
+    return idents
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -84,40 +96,36 @@ class History:
 
     def close(self) -> None:
         """No more results of the last turn will come."""
-        calls = named(self._made, self._turn)
-        given = frozenset(call.id for call in self._made if call.id)
-        self.calls += calls
-        self.results += paired(calls, self._got, given)
+        self.calls += self._made
+        self.results += paired(self._made, _idents(self._made, self._turn), self._got)
         self._made, self._got = [], []
 
 
 def paired(
-    calls: Sequence[ToolCall], results: Sequence[Result], given: frozenset[str]
+    calls: Sequence[ToolCall], idents: Sequence[str], results: Sequence[Result]
 ) -> list[ToolResultItem]:
     """The results that one turn's ``calls`` got, each with the id of its call as far as that is certain.
 
-    ``given``: the ids that the API itself gave to calls of this turn. A result that names one of them is its result.
-    Others (clients make up ids too) go to the calls without an id by name and order, but only if there are as many
-    as such calls of that name; else who got what is not known, and the result keeps what it says of itself.
+    ``idents`` are what the calls are called here. A result that names a call's own id is that call's. Others go to
+    the calls of their name, in order, if there are as many as such calls without a result; else who got what is not
+    known, and a result keeps what it says of itself.
     """
-    waiting: dict[str, list[str]] = {}
-    for call in calls:
-        if call.id not in given and call.kind != "builtin":
-            waiting.setdefault(call.name, []).append(call.id)
-    loose: dict[str, int] = {}
-    for result in results:
-        if result.item.call_id not in given:
-            loose[result.name] = loose.get(result.name, 0) + 1
-    seen: dict[str, int] = {}
+    own = {call.id: place for place, call in enumerate(calls) if call.id and call.kind != "builtin"}
+    places = [own.get(result.item.call_id) for result in results]
+    waiting: dict[str, list[int]] = {}
+    for place, call in enumerate(calls):
+        if place not in places and call.kind != "builtin":
+            waiting.setdefault(call.name, []).append(place)
+    loose = Counter(result.name for result, place in zip(results, places, strict=True) if place is None)
+    certain = {name: iter(found) for name, found in waiting.items() if len(found) == loose[name]}
     items = []
-    for result in results:
-        item = result.item
-        known = waiting.get(result.name, [])
-        if item.call_id not in given and len(known) == loose[result.name]:
-            place = seen.get(result.name, 0)
-            seen[result.name] = place + 1
-            item = msgspec.structs.replace(item, call_id=known[place])
-        items.append(item)
+    for result, known in zip(results, places, strict=True):
+        at = known if known is not None else next(certain.get(result.name, iter(())), None)
+        items.append(
+            result.item
+            if at is None
+            else msgspec.structs.replace(result.item, call_id=calls[at].id or idents[at], made_id=idents[at])
+        )
     return items
 
 

@@ -97,6 +97,7 @@ class Session:
     finish: SessionEnd | None = None
     processes: dict[str, Process] = field(default_factory=dict)
     roots: list[Process] = field(default_factory=list)
+    #: every try of every call of a model
     calls: list[LlmCall] = field(default_factory=list)
     intents: dict[str, Intent] = field(default_factory=dict)
     results: dict[str, ToolResult] = field(default_factory=dict)
@@ -113,6 +114,11 @@ class Session:
     process_verdicts: dict[str, list[int]] = field(default_factory=dict)
     by_subject: dict[tuple[str, str], int] = field(default_factory=dict)
     count: int = 0
+
+    @property
+    def call_count(self) -> int:
+        """Calls of a model, however often each was tried."""
+        return len({call.call for call in self.calls})
 
     def near(self, text: str) -> str:
         """``text`` with the paths as they are from the folder that the session began in."""

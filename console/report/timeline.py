@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from console.report.model import Limits, Process, Session
 from console.words import GLYPHS, blind_spot, command, counted, duration, errno_name, signal_name
-from polygraph.events import File, Flow, Net
+from polygraph.events import File, Flow, LlmCall, Net
 from polygraph.text import printable
 
 ROW = 26
@@ -123,11 +123,16 @@ def _calls(session: Session) -> list[_Item]:
             printable(call.model or call.api, 60),
             f"{printable(call.model or 'model not stated', 80)} at {printable(call.host, 120)}: "
             f"{duration(call.ts - (call.request_ts or call.ts))}, {call.input_tokens:,} tokens in, "
-            f"{call.output_tokens:,} out{'' if call.complete else ', bytes are missing'}",
+            f"{call.output_tokens:,} out{'' if call.complete else ', not seen whole'}{_tried(call)}",
             "call" if call.complete else "call gap",
         )
         for call in session.calls
     ]
+
+
+def _tried(call: LlmCall) -> str:
+    fate = f", {call.fate}" if call.fate != "answered" else ""
+    return fate + (f", try {call.attempt}" if call.attempt > 1 else "")
 
 
 def _intents(session: Session) -> list[_Item]:

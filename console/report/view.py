@@ -88,7 +88,7 @@ def header(session: Session) -> Header:
     if not total:
         lead, sentence, tone = "", "Nothing was said that could be checked.", "unverifiable"
         content = session.start.content if session.start is not None else None
-        explanation = silence(len(session.calls), content, {spot.name for spot in session.blind})
+        explanation = silence(session.call_count, content, {spot.name for spot in session.blind})
     elif refuted:
         lead = "The one statement" if total == 1 else f"{refuted:,} of {total:,} statements"
         sentence = f" {'contradicts' if refuted == 1 else 'contradict'} what the kernel saw."
@@ -146,7 +146,7 @@ def _facts(session: Session) -> list[tuple[str, str]]:
         facts.append(("Content level", start.content))
     tokens = sum(call.input_tokens + call.output_tokens for call in session.calls)
     if session.calls:
-        facts.append(("Model", f"{counted(len(session.calls), 'call')}, {tokens:,} tokens"))
+        facts.append(("Model", f"{counted(session.call_count, 'call')}, {tokens:,} tokens"))
     facts.append(
         (
             "Log",

@@ -55,7 +55,7 @@ class Recorder:
                 if self._live is not None:
                     self._live.began(event)
             elif isinstance(event, LlmCall):
-                self._calls[event.session] += 1
+                self._calls[event.session] += event.attempt == 1
             elif isinstance(event, BlindSpot):
                 self._blind.setdefault(event.session, set()).add(event.name)
             self._give(self._engine.feed(event))

@@ -56,7 +56,7 @@ def _why_none(store: Store, row: SessionRow) -> str:
     calls, blind = 0, set()
     with suppress(StoreError):
         for event in store.events(row.id):
-            calls += isinstance(event, LlmCall)
+            calls += isinstance(event, LlmCall) and event.attempt == 1
             if isinstance(event, BlindSpot):
                 blind.add(event.name)
     return silence(calls, row.content, blind)

@@ -88,11 +88,21 @@ def test_a_session_without_verdicts_says_why() -> None:
     off = msgspec.structs.replace(start, content="off")
     for events, why in (
         ([start], "No call of a model was seen"),
-        ([start, spot], "No call of a model could be read: a TLS library is built into an executable"),
+        ([start, spot], "No call of a model could be read: a TLS library is built in without symbols"),
         ([start, spot, call], "1 call of a model, and in them no tool call"),
         ([off], "The content level was off"),
     ):
         assert why in page_of((events, [])).text
+
+
+def test_tries_of_a_call_are_one_call_and_each_is_drawn() -> None:
+    events = [event for event in sample().events if isinstance(event, SessionStart | LlmCall)][:2]
+    call = events[1]
+    refused = msgspec.structs.replace(call, fate="refused", status=429, input_tokens=0, output_tokens=0)
+    answered = msgspec.structs.replace(call, seq=call.seq + 1, ts=call.ts + 5, attempt=2)
+    page = page_of(([events[0], refused, answered], []))
+    assert f"1 call, {call.input_tokens + call.output_tokens:,} tokens" in page.text
+    assert ", refused" in page.text and ", try 2" in page.text
 
 
 def test_the_header_says_the_verdict_of_the_session_in_one_sentence() -> None:

@@ -395,9 +395,9 @@ def test_a_host_is_cut_and_a_traceparent_checked() -> None:
 
 @pytest.mark.parametrize(
     ("path", "told"),
-    [("/v1/responses", 1), ("/v1/realtime?model=x", 1), ("/socket", 0)],
+    [("/v1/realtime?model=x", 1), ("/openai/realtime", 1), ("/socket", 0)],
 )
-def test_a_websocket_is_a_gap_where_a_model_may_be_behind_it(path: str, told: int) -> None:
+def test_a_websocket_that_is_not_read_is_a_gap_where_a_model_may_be_behind_it(path: str, told: int) -> None:
     upgrade = f"GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n".encode()
     switched = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05hello"
     seen = of(Unreadable, read([("sent", upgrade), ("received", switched)]))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from collector.llm.model import ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.values import MAX_DEPTH
 from tests.collector.llm.http import Json, answer, ask, exchange, sse, stream
 
 PATH = "/v1/chat/completions"
@@ -178,6 +179,14 @@ def test_content_may_be_parts() -> None:
         {"type": "text", "text": "two"},
     ]
     assert whole({"content": parts}).text == "one\ntwo"
+    cited = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+        {"type": "text", "text": "All 3 tests "},
+        {"type": "reference", "reference_ids": [1]},
+        {"type": "text", "text": "pass."},
+    ]
+    assert whole({"content": cited}).text == "All 3 tests pass."
+    assert streamed(*(chunk({"content": [part]}) for part in cited)).text == "All 3 tests pass."
 
 
 def test_usage_comes_last_or_with_each_chunk() -> None:
@@ -238,7 +247,80 @@ def test_a_request_has_every_result_and_every_call_of_its_history() -> None:
     assert (asked.request.user_text, asked.request.instructions_size) == ("Go.", 16)
 
 
-@pytest.mark.parametrize("body", [{"error": {"message": "x"}}, {"choices": {}}, [], "x", None])
+@pytest.mark.parametrize("body", [{"choices": {}}, {"error": None}, [], "x", None])
 def test_a_body_that_is_no_completion_is_none(body: Any) -> None:
     _, answered = exchange(ask(PATH, ASKED), answer(json.dumps(body).encode()))
     assert (answered.response, answered.complete) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ({"error": {"message": "x", "code": 502}}, "error"),
+        ({"error": {"message": "x", "type": "overloaded"}, "choices": []}, "overloaded"),
+        ({"error": "no such model"}, "error"),
+        ({"object": "error", "message": "x", "type": "BadRequestError", "code": 400}, "BadRequestError"),
+    ],
+)
+def test_an_error_under_status_200_is_told_and_all_that_was_said(error: Json, told: str) -> None:
+    _, answered = exchange(ask(PATH, ASKED), answer(error))
+    assert answered.response is not None
+    assert (answered.response.error, answered.response.complete, answered.complete) == (told, False, True)
+    broken = streamed(chunk({"content": "Let me"}), error, done=False, finish=None)
+    assert (broken.text, broken.error, broken.complete) == ("Let me", told, False)
+
+
+def test_what_a_model_thinks_is_no_text() -> None:
+    """As vLLM and DeepSeek (reasoning_content), OpenRouter and newer vLLM (reasoning, reasoning_details) name it."""
+    thought = {
+        "reasoning_content": "I could say that the tests pass.",
+        "reasoning": "I could say that the tests pass.",
+        "reasoning_details": [{"type": "reasoning.text", "text": "I could say that the tests pass."}],
+    }
+    assert whole({"content": "Done."} | thought).text == "Done."
+    assert streamed(chunk(thought), chunk({"content": "Done."} | thought)).text == "Done."
+
+
+def test_comments_keep_a_stream_alive_and_say_nothing() -> None:
+    raw = b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + sse(
+        [chunk({"content": "Done."}), chunk({}, "stop"), "[DONE]"]
+    )
+    _, answered = exchange(ask(PATH, ASKED | {"stream": True}), stream(raw))
+    assert answered.response is not None
+    assert (answered.response.text, answered.complete) == ("Done.", True)
+
+
+def test_azure_begins_with_filters_and_names_the_model_in_the_path() -> None:
+    path = "/openai/deployments/gpt-4o%20eu/chat/completions?api-version=2024-10-21"
+    filters: Json = {"prompt_filter_results": [{"prompt_index": 0, "content_filter_results": {}}]}
+    first: Json = {"choices": [], "created": 0, "id": "", "model": "", "object": ""} | filters
+    said = chunk({"content": "Done."})
+    said["choices"][0]["content_filter_results"] = {"hate": {"filtered": False, "severity": "safe"}}
+    asked, answered = exchange(
+        ask(path, {"stream": True, "messages": ASKED["messages"]}),
+        stream(sse([first, said, chunk({}, "content_filter"), "[DONE]"])),
+    )
+    assert asked.request.model == "gpt-4o eu"
+    assert answered.response is not None and answered.complete
+    assert (answered.response.text, answered.response.finish) == ("Done.", "content_filter")
+    assert (answered.response.response_id, answered.response.model) == ("c-1", "m-1")
+
+
+def test_mistral_names_an_agent_and_an_id_that_is_not_there() -> None:
+    body = {"agent_id": "ag-1", "messages": ASKED["messages"]}
+    call = {"id": "null", "index": 0, "function": {"name": "bash", "arguments": {"command": "ls"}}}
+    message = {"role": "assistant", "content": "", "tool_calls": [call]}
+    whole = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    asked, answered = exchange(ask("/v1/agents/completions", body), answer(whole))
+    assert asked.request.model == "ag-1"
+    assert answered.response is not None
+    assert answered.response.tool_calls == (ToolCall("", "bash", '{"command":"ls"}'),)
+    assert streamed(chunk(message), finish="tool_calls").tool_calls == answered.response.tool_calls
+
+
+def test_streamed_arguments_that_are_too_deep_are_not_told_as_none() -> None:
+    deep: object = 1
+    for _ in range(MAX_DEPTH + 1):
+        deep = [deep]
+    answered = streamed(delta({"a": deep}, 0, "call_1", "bash"), finish="tool_calls")
+    assert (answered.complete, answered.tool_calls) == (False, ())

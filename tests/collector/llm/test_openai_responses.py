@@ -119,7 +119,62 @@ ITEMS: list[tuple[Json, ToolCall]] = [
         {"type": "code_interpreter_call", "id": "ci_1", "code": "1 + 1"},
         ToolCall("ci_1", "code_interpreter", "1 + 1", "builtin"),
     ),
+    (
+        {
+            "type": "shell_call",
+            "call_id": "call_6",
+            "action": {"commands": ["ls"]},
+            "environment": {"type": "container_reference", "container_id": "cntr_1"},
+        },
+        ToolCall("call_6", "shell", '{"commands":["ls"]}', "builtin"),
+    ),
+    (
+        {
+            "type": "shell_call",
+            "call_id": "call_7",
+            "action": {"commands": ["ls"]},
+            "environment": {"type": "local"},
+        },
+        ToolCall("call_7", "shell", '{"commands":["ls"]}', "shell"),
+    ),
+    (
+        {"type": "computer_call", "call_id": "call_8", "actions": [{"type": "screenshot"}]},
+        ToolCall("call_8", "computer", '[{"type":"screenshot"}]'),
+    ),
+    (
+        {"type": "file_search_call", "id": "fs_1", "queries": ["x"]},
+        ToolCall("fs_1", "file_search", '["x"]', "builtin"),
+    ),
+    (
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "aGk="},
+        ToolCall("ig_1", "image_generation", "completed", "builtin"),
+    ),
+    (
+        {"type": "tool_search_call", "id": "ts_1", "execution": "server", "arguments": {"query": "x"}},
+        ToolCall("ts_1", "tool_search", '{"query":"x"}', "builtin"),
+    ),
+    (
+        {"type": "program", "id": "p_1", "call_id": "call_9", "code": "await x()", "fingerprint": "f"},
+        ToolCall("call_9", "program", "await x()", "builtin"),
+    ),
 ]
+
+
+def test_items_that_ask_for_nothing_are_no_calls() -> None:
+    """A list of a server's tools, what a person is asked to allow and what was said of it, results, a summary."""
+    kinds = (
+        "mcp_list_tools",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "program_output",
+        "compaction",
+    )
+    items: list[Json] = [{"type": kind, "id": "x", "name": "bash", "arguments": "{}"} for kind in kinds]
+    for answered in (
+        whole(items),
+        streamed(*(done(n, item) for n, item in enumerate(items)), end=completed(items)),
+    ):
+        assert (answered.tool_calls, answered.text, answered.complete) == ((), "", True)
 
 
 @pytest.mark.parametrize(("item", "call"), ITEMS, ids=kind_of)
