@@ -233,12 +233,11 @@ def _other(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | None:
         except golang.GoError as error:
             return BlindTls("go_tls", f"a Go program: {error}")
         return _placed(fd, elf.build_id, "go", functions, "symbols") if functions else None
-    if rustls_find.mentions(elf):
-        places = rustls_find.functions(elf)
-        if isinstance(places, str):
-            return BlindTls("rustls", places)
+    places = rustls_find.functions(elf) if rustls_find.mentions(elf) else ""
+    if isinstance(places, dict):
         return _placed(fd, elf.build_id, "rustls", places, "signature")
-    return _blind(elf) or _without_symbols(fd, elf, where)
+    found = _blind(elf) or _without_symbols(fd, elf, where)
+    return BlindTls("rustls", places) if places and not isinstance(found, Finding) else found
 
 
 def _blind(elf: Elf) -> BlindTls | None:
