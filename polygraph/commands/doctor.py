@@ -69,6 +69,7 @@ _FOUND_BY = {
     "build_id": "its build-id, which is known",
     "signature": "code that is known",
     "errors": "the errors that its functions report",
+    "go_table": "the table of functions that Go's runtime needs",
 }
 
 
