@@ -72,8 +72,10 @@ _INTERFACES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
 #: GnuTLS behind names of OpenSSL: what it does is told by GnuTLS
 _WRAPPERS = ("libgnutls-openssl.so",)
 
-#: sonames of TLS libraries with another interface
+#: sonames of TLS libraries that are recognised and not read
 _OTHER_LIBRARIES = {
+    "libgnutls.so": ("gnutls", "a GnuTLS that exports none of the functions that are probed"),
+    "libssl3.so": ("nss", "an NSS that exports none of the functions that are probed"),
     "libwolfssl.so": ("wolfssl", "wolfSSL has no probes in this version"),
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
