@@ -72,10 +72,8 @@ _INTERFACES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
 #: GnuTLS behind names of OpenSSL: what it does is told by GnuTLS
 _WRAPPERS = ("libgnutls-openssl.so",)
 
-#: sonames of TLS libraries that are recognised and not read
+#: sonames of TLS libraries with another interface
 _OTHER_LIBRARIES = {
-    "libgnutls.so": ("gnutls", "a GnuTLS that exports none of the functions that are probed"),
-    "libssl3.so": ("nss", "an NSS that exports none of the functions that are probed"),
     "libwolfssl.so": ("wolfssl", "wolfSSL has no probes in this version"),
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
@@ -83,6 +81,10 @@ _OTHER_LIBRARIES = {
 Rung = Literal["exported", "symbols", "debug_file", "build_id", "signature", "errors", "go_table"]
 _RUNG_OF: dict[str, Rung] = {"dynsym": "exported", "symtab": "symbols", "debug": "debug_file"}
 _STATIC = "TLS is built in, without symbols, and its functions were not found"
+
+
+#: names of stacks that are built into something else; a library may have one and never speak through it
+BUILT_IN = frozenset({"static_tls", "rustls"})
 
 
 class Finding(NamedTuple):
