@@ -198,11 +198,14 @@ def nearby(elf: Elf, mention: int) -> Body:
     """
     from iced_x86 import Code, Decoder
 
-    text = _Text(elf)
-    for start in range(mention - 32, mention + 1):
-        code = b"".join(text.at(at)[:1] for at in range(start, mention + 64))
+    span = next((span for span in elf.code if span.address <= mention < span.address + span.size), None)
+    if span is None:
+        return Body(mention, {})
+    first, last = max(span.address, mention - 32), min(mention + 64, span.address + span.size)
+    text = elf.read(span.offset + first - span.address, last - first)
+    for start in range(first, mention + 1):
         instructions: dict[int, Instruction] = {}
-        for instruction in Decoder(64, code, ip=start):
+        for instruction in Decoder(64, text[start - first :], ip=start):
             if instruction.code == Code.INVALID:
                 break
             instructions[instruction.ip] = instruction

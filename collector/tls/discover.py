@@ -83,6 +83,10 @@ _RUNG_OF: dict[str, Rung] = {"dynsym": "exported", "symtab": "symbols", "debug":
 _STATIC = "TLS is built in, without symbols, and its functions were not found"
 
 
+#: names of stacks that are built into something else; a library may have one and never speak through it
+BUILT_IN = frozenset({"static_tls", "rustls"})
+
+
 class Finding(NamedTuple):
     """A TLS library. ``functions``: name -> file offsets (mostly one), with the first bytes at each in ``prologue``.
 

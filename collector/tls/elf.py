@@ -319,7 +319,10 @@ class Elf:
         return tuple(
             Span(segment.offset, segment.address, min(segment.size, self._size - segment.offset))
             for segment in self._segments
-            if segment.kind == _PT_LOAD and segment.flags & mask == flags and segment.offset < self._size
+            if segment.kind == _PT_LOAD
+            and segment.flags & mask == flags
+            and segment.offset < self._size
+            and segment.address + segment.size < 1 << 64
         )
 
     def windows(self, spans: Collection[Span], overlap: int) -> Iterator[tuple[int, int, bytes]]:

@@ -157,3 +157,19 @@ def test_nobody_is_silent_where_nobody_listens() -> None:
     watched = Flowing(content="off")
     watched.flows()
     assert watched.finished() == []
+
+
+def test_a_stack_inside_a_library_is_named_if_nothing_that_is_seen_spoke() -> None:
+    watched = Flowing()
+    watched.session.may_speak(ROOT, "static_tls", "/x/other.so: built in")
+    watched.saw(Fork, process=ROOT, child=CHILD)
+    watched.connects(ROOT)
+    watched.connects(CHILD)
+    assert watched.spots() == []
+    watched.flows(ROOT)
+    watched.flows(CHILD)
+    assert watched.spots() == [("static_tls", ROOT), ("static_tls", CHILD)]
+    watched.session.became(CHILD, 5)
+    watched.connects(CHILD)
+    watched.flows(CHILD)
+    assert watched.spots() == [("tls_silent", CHILD)]

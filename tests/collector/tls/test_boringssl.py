@@ -192,3 +192,19 @@ def test_code_of_nothing_but_one_instruction_is_given_up(
         file.write(data)
         file.flush()
         assert boringssl.functions(Elf(file)) == {}
+
+
+@pytest.mark.parametrize("address", [0, 1 << 31, 1 << 63, (1 << 64) - (1 << 16), (1 << 64) - 1])
+@pytest.mark.parametrize("which", range(4))
+def test_segments_at_any_address_never_do_more_than_refuse(
+    made: dict[str, bytes], tmp_path: Path, which: int, address: int
+) -> None:
+    data = bytearray(made["fixed"])
+    first, size = int.from_bytes(data[32:40], "little"), 56
+    loads = [at for at in range(first, first + size * data[56], size) if data[at] == 1]
+    data[loads[which] + 16 : loads[which] + 24] = address.to_bytes(8, "little")
+    (tmp_path / "file").write_bytes(data)
+    with contextlib.suppress(ElfError, NotCertainError):
+        assert addresses(tmp_path / "file").keys() <= set(FUNCTIONS)
+    seen = found(tmp_path / "file")
+    assert not isinstance(seen, Finding) or seen.reason or len(seen.prologue) >= 3

@@ -97,6 +97,8 @@ def test_half_of_a_library_is_refused_and_a_wrapper_is_none(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("soname", "name"),
     [
+        ("libgnutls.so.30", "gnutls"),
+        ("libssl3.so", "nss"),
         ("libwolfssl.so.42", "wolfssl"),
         ("libmbedtls.so.14", "mbedtls"),
     ],
