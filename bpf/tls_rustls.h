@@ -20,7 +20,7 @@
 
 #define PG_RUSTLS_RECORD_MAX 16384 /* RFC 8446, section 5.1 */
 #define PG_RUSTLS_BORROWED (1ull << 63)
-#define PG_RUSTLS_PIECES 256 /* slices of one write that are followed; hyper makes 64 at most */
+#define PG_RUSTLS_PIECES 256 /* slices of one write that are followed; what lies in later ones is a hole */
 #define PG_RUSTLS_WRITE_MAX (1ull << 32)
 #define PG_USER_END (1ull << 47)
 

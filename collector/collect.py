@@ -39,6 +39,7 @@ from collector.kernel.sensitive import rules
 from collector.kernel.source import KernelSource, Loading, SourceSettings, Touch
 from collector.observed import Counted, ObservedSession
 from collector.plain.streams import PlainClose, PlainData
+from collector.tls.discover import BUILT_IN
 from collector.tls.preload import candidates
 from collector.tls.probes import TlsProbes
 from collector.tls.streams import TlsClose, TlsData
@@ -348,7 +349,12 @@ class Collector:
         if session is not None and isinstance(value, Exec):
             session.became(value.process, ino)
         if looked.blind is not None and session is not None:
-            session.blind_tls(value.process, looked.blind, f"{path}: {looked.detail}")
+            told = (
+                session.may_speak
+                if looked.blind in BUILT_IN and isinstance(value, Mapped)
+                else session.blind_tls
+            )
+            told(value.process, looked.blind, f"{path}: {looked.detail}")
 
     def _built_in(self, pid: int, ino: int | None) -> tuple[str, str] | None:
         looked = self.tls.program(pid, ino)

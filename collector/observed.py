@@ -103,6 +103,7 @@ class ObservedSession:
         self._built_in = built_in
         self._programs: OrderedDict[ProcessKey, int] = OrderedDict()
         self._blind_processes: OrderedDict[ProcessKey, tuple[str, str]] = OrderedDict()
+        self._suspects: OrderedDict[ProcessKey, tuple[str, str]] = OrderedDict()
         self._spots: set[tuple[str, ProcessKey | None]] = set()
 
     # --- records ---------------------------------------------------------------------------------
@@ -186,10 +187,15 @@ class ObservedSession:
         """``process`` executed file ``ino``: what it had mapped before is gone. Told before its later records."""
         _put(self._programs, process, ino)
         self._blind_processes.pop(process, None)
+        self._suspects.pop(process, None)
 
     def blind_tls(self, process: ProcessKey, name: str, detail: str) -> None:
         """``process`` holds a TLS stack that cannot be read; it matters when it talks to a model."""
         _put(self._blind_processes, process, (name, detail))
+
+    def may_speak(self, process: ProcessKey, name: str, detail: str) -> None:
+        """``process`` mapped a library with such a stack for purposes of its own: it matters if nothing else speaks."""
+        _put(self._suspects, process, (name, detail))
 
     # --- rounds ----------------------------------------------------------------------------------
 
@@ -317,6 +323,8 @@ class ObservedSession:
             _put(self._programs, child, self._programs[process])
         if process in self._blind_processes:
             _put(self._blind_processes, child, self._blind_processes[process])
+        if process in self._suspects:
+            _put(self._suspects, child, self._suspects[process])
 
     def _renamed(self, event: File) -> File:
         """With what was moved, and the entry that it took, where both are certain: a rename's record has neither."""
@@ -343,7 +351,8 @@ class ObservedSession:
     def _spoke_unheard(self, process: ProcessKey, host: str, ts: int) -> None:
         """Bytes went to a model's host and back, and no probe told of any: what is probed is not what speaks."""
         detail = f"it exchanged bytes with {host}, and none of them were seen as plaintext"
-        self._blind("tls", "tls_silent", process, detail, ts)
+        name, why = self._suspects.get(process, ("tls_silent", ""))
+        self._blind("tls", name, process, f"{detail}; {why}" if why else detail, ts)
 
     def _blind(
         self, dimension: Dimension, name: str, process: ProcessKey | None, detail: str, ts: int

@@ -150,7 +150,18 @@ def gaps(coverage: Mapping[str, DimensionCoverage]) -> list[str]:
 
 
 #: blind spots that leave a model's traffic unread
-_UNREAD = ("static_tls", "tls_library_refused", "gnutls", "nss", "wolfssl", "mbedtls", "go_tls", "quic")
+_UNREAD = (
+    "static_tls",
+    "tls_library_refused",
+    "gnutls",
+    "nss",
+    "wolfssl",
+    "mbedtls",
+    "go_tls",
+    "rustls",
+    "tls_silent",
+    "quic",
+)
 
 
 def silence(calls: int, content: str | None, blind: Collection[str]) -> str:

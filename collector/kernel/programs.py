@@ -99,6 +99,8 @@ TLS_FUNCTIONS: dict[str, TlsProgram] = {
     "SSL_read_ex": TlsProgram("pg_on_ssl_read_ex", TLS_RETURN),
     "SSL_write_ex": TlsProgram("pg_on_ssl_write_ex", TLS_RETURN),
     "SSL_free": TlsProgram("pg_on_ssl_free"),
+    # where SSL_free is not found: what was at this address before is over
+    "SSL_do_handshake": TlsProgram("pg_on_ssl_free"),
     "SSL_ctrl": TlsProgram("pg_on_ssl_ctrl"),
     "SSL_set_tlsext_host_name": TlsProgram("pg_on_ssl_set_host"),
     "rustls::CommonState::buffer_plaintext": TlsProgram("pg_on_rustls_write", "pg_on_rustls_written"),

@@ -1,19 +1,33 @@
 """Does this file hold a TLS library, and where are the functions to probe? Certain, or not at all.
 
-Functions of the OpenSSL interface, exported or named by the file's own symbol table: libssl, copies of it in
-Python wheels, executables such as node. OpenSSL's SSL_read and SSL_read_ex both call an internal function, so
-they do not nest; where a library nests them, bpf/tls.h tells the call once. Stacks that are recognised but cannot
-be probed are named, so that a session whose agent uses them says so: other libraries by their soname, Go by its
-section, and what is linked into a program without symbols by the constants that TLS 1.3 needs.
+Functions of the OpenSSL interface are looked for by a ladder, and the first rung that holds is taken:
+
+1. ``exported``: the dynamic symbols (libssl, copies of it in wheels, node);
+2. ``symbols``: the file's own symbol table (cryptography's wheel);
+3. ``debug_file``: symbols in a file of their own (collector/tls/debugfile.py);
+4. ``build_id``: a build that is known (collector/tls/signatures.py, as the next);
+5. ``signature``: code that is known, exactly once;
+6. ``errors``: BoringSSL by the errors that it reports (collector/tls/boringssl.py).
+
+Libraries with an interface of their own (GnuTLS, NSS) are found by the first two rungs, Go's by the table that its
+runtime needs (``go_table``, collector/tls/golang.py), rustls by signatures (collector/tls/rustls_find.py).
+
+OpenSSL's SSL_read and SSL_read_ex both call an internal function, so they do not nest; where a library nests them,
+bpf/tls.h tells the call once. From the fourth rung on SSL_free is not found, and a connection ends where a handshake
+begins another one at the same address. Stacks that are recognised but cannot be probed are named, so that a session
+whose agent uses them says so: other libraries by their soname, and what is linked into a file without symbols by the
+constants that TLS 1.3 needs.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
 
-from collector.tls import golang, rustls_find
+from collector.tls import boringssl, debugfile, golang, rustls_find, signatures
+from collector.tls.debugfile import Where
 from collector.tls.elf import Elf, ElfError, Symbol
 from polygraph.text import to_bytes
 
@@ -64,17 +78,26 @@ _OTHER_LIBRARIES = {
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
 
+Rung = Literal["exported", "symbols", "debug_file", "build_id", "signature", "errors", "go_table"]
+_RUNG_OF: dict[str, Rung] = {"dynsym": "exported", "symtab": "symbols", "debug": "debug_file"}
+_STATIC = "TLS is built in, without symbols, and its functions were not found"
+
+
+#: names of stacks that are built into something else; a library may have one and never speak through it
+BUILT_IN = frozenset({"static_tls", "rustls"})
+
 
 class Finding(NamedTuple):
     """A TLS library. ``functions``: name -> file offsets (mostly one), with the first bytes at each in ``prologue``.
 
-    ``reason`` says why it is not to be probed, None where it may be.
+    ``rung``: by what they were found. ``reason`` says why it is not to be probed, None where it may be.
     """
 
     build_id: str
     library: str
     functions: dict[str, tuple[int, ...]]
     prologue: dict[int, bytes]
+    rung: Rung
     reason: str | None = None
 
 
@@ -85,8 +108,14 @@ class BlindTls(NamedTuple):
     detail: str
 
 
-def find(fd: int) -> Finding | BlindTls | None:
-    """What the open file ``fd`` holds; None: no TLS that we know of."""
+_NOWHERE = Where()
+
+
+def find(fd: int, where: Where = _NOWHERE) -> Finding | BlindTls | None:
+    """What the open file ``fd`` holds, which was met at ``where``; None: no TLS that we know of.
+
+    A program that has TLS 1.3 built in may be None as well: see :func:`static_tls`.
+    """
     if not _is_elf(fd):
         return None
     try:
@@ -97,7 +126,7 @@ def find(fd: int) -> Finding | BlindTls | None:
             found = elf.symbols(PROBED, _NEEDED)
             missing = _NEEDED - found.keys()
             if missing == _NEEDED:  # at most something that shares a name, such as SSL_free of a wrapper
-                return _other(fd, elf)
+                return _interface(fd, elf) or _go(fd, elf) or _blind(elf) or _without_symbols(fd, elf, where)
             return _finding(fd, elf.build_id, found, missing)
     except ElfError:
         return None
@@ -116,7 +145,7 @@ def static_tls(fd: int) -> BlindTls | None:
                 return None
     except ElfError:
         return None
-    return BlindTls("static_tls", "TLS is built into the program, which has no symbols for it")
+    return BlindTls("static_tls", _STATIC)
 
 
 def _is_elf(fd: int) -> bool:
@@ -126,51 +155,102 @@ def _is_elf(fd: int) -> bool:
 def _finding(
     fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
 ) -> Finding:
-    functions: dict[str, tuple[int, ...]] = {
-        name: (symbols[0].file_offset,) for name, symbols in found.items()
-    }
-    prologue = {offset: os.pread(fd, _PROLOGUE, offset) for places in functions.values() for offset in places}
-    reason = None
+    functions = {name: (symbols[0].file_offset,) for name, symbols in found.items()}
+    telling = _NEEDED & found.keys() or found.keys()
+    tables = {found[name][0].table for name in telling}
+    rung = _RUNG_OF["dynsym" if tables == {"dynsym"} else min(tables - {"dynsym"})]
+    library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
+    finding = _placed(fd, build_id, library, functions, rung)
+    reason = finding.reason
     if missing:
         reason = f"{', '.join(sorted(missing))} is not in it"
-    elif any(len(code) < _PROLOGUE for code in prologue.values()):
-        reason = "a function lies at the end of the file"
     for name in sorted(found):
         if len(found[name]) > 1:  # two copies of a library in one file, or a name that is given to two things
             reason = f"{name} stands for {len(found[name])} places in it"
-    library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
-    return Finding(build_id, library, functions, prologue, reason)
+    return finding._replace(reason=reason)
 
 
-def _other(fd: int, elf: Elf) -> Finding | BlindTls | None:
-    """A stack without OpenSSL's interface."""
+def _placed(
+    fd: int, build_id: str, library: str, functions: Mapping[str, tuple[int, ...]], rung: Rung
+) -> Finding:
+    """With the code at each place, which is compared before it is probed; a return instruction is one byte."""
+    sizes = {
+        offset: 1 if name.endswith(" RET") else _PROLOGUE
+        for name, places in functions.items()
+        for offset in places
+    }
+    prologue = {offset: os.pread(fd, size, offset) for offset, size in sizes.items()}
+    cut = any(len(code) < sizes[offset] for offset, code in prologue.items())
+    reason = "a function lies at the end of the file" if cut else None
+    return Finding(build_id, library, dict(functions), prologue, rung, reason)
+
+
+def _without_symbols(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | None:
+    """The rungs below the file's own symbols."""
+    symbols = debugfile.symbols(elf, where, PROBED)
+    if symbols.keys() >= _NEEDED:
+        return _finding(fd, elf.build_id, symbols, frozenset())
+    known = signatures.known_build(elf)
+    if known is not None:
+        build, offsets = known
+        return _placed(fd, elf.build_id, build.library, _single(offsets), "build_id")
+    named = elf.naming((boringssl.FILE, *_LABELS))
+    boring = _boringssl(fd, elf) if boringssl.FILE in named else None
+    rust = _rustls(fd, elf) if rustls_find.mentions(elf) else None
+    if boring is not None and rust is not None:
+        return boring._replace(reason="both BoringSSL and rustls are built in, and only one can be probed")
+    if boring is not None or rust is not None:
+        return boring or rust
+    if named >= set(_LABELS) and not elf.is_program:
+        return BlindTls("static_tls", _STATIC)
+    return None
+
+
+def _interface(fd: int, elf: Elf) -> Finding | None:
+    """A library with another interface, which it exports."""
     for library, needed, more in _INTERFACES:
         found = elf.symbols(needed | more)
         if needed & found.keys():
             finding = _finding(fd, elf.build_id, found, needed - found.keys())
             return finding._replace(library=library)
-    if golang.is_go(elf):
-        try:
-            functions = golang.functions(elf)
-        except golang.GoError as error:
-            return BlindTls("go_tls", f"a Go program: {error}")
-        return _placed(fd, elf, "go", functions) if functions else None
-    if rustls_find.mentions(elf):
-        places = rustls_find.functions(elf)
-        if isinstance(places, str):
-            return BlindTls("rustls", places)
-        return _placed(fd, elf, "rustls", places)
-    return _blind(elf)
+    return None
 
 
-def _placed(fd: int, elf: Elf, library: str, functions: dict[str, tuple[int, ...]]) -> Finding:
-    """Functions that were found otherwise than by name; a return instruction is one byte."""
-    prologue = {
-        offset: os.pread(fd, 1 if name.endswith(" RET") else _PROLOGUE, offset)
-        for name, places in functions.items()
-        for offset in places
-    }
-    return Finding(elf.build_id, library, functions, prologue)
+def _go(fd: int, elf: Elf) -> Finding | BlindTls | None:
+    if not golang.is_go(elf):
+        return None
+    try:
+        functions = golang.functions(elf)
+    except golang.GoError as error:
+        return BlindTls("go_tls", f"a Go program: {error}")
+    return _placed(fd, elf.build_id, "go", functions, "go_table") if functions else None
+
+
+def _rustls(fd: int, elf: Elf) -> Finding | BlindTls:
+    places = rustls_find.functions(elf)
+    if isinstance(places, str):
+        return BlindTls("rustls", places)
+    return _placed(fd, elf.build_id, "rustls", places, "signature")
+
+
+def _boringssl(fd: int, elf: Elf) -> Finding | None:
+    """By signatures that are known, or by its errors."""
+    matching = signatures.matching(elf)
+    places = {tuple(sorted(offsets.items())) for _pattern, offsets in matching}
+    if len(places) == 1:
+        return _placed(fd, elf.build_id, "boringssl", _single(dict(places.pop())), "signature")
+    try:
+        addresses = boringssl.functions(elf)
+    except boringssl.NotCertainError as error:
+        return Finding(elf.build_id, "boringssl", {}, {}, "errors", str(error))
+    if not addresses:
+        return None
+    placed = {name: tuple(map(elf.code_offset, places)) for name, places in addresses.items()}
+    return _placed(fd, elf.build_id, "boringssl", placed, "errors")
+
+
+def _single(functions: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    return {name: (offset,) for name, offset in functions.items()}
 
 
 def _blind(elf: Elf) -> BlindTls | None:

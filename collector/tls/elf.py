@@ -56,7 +56,7 @@ _DT_GNU_HASH, _DT_FLAGS_1 = 0x6FFFFEF5, 0x6FFFFFFB
 _DF_1_PIE = 0x08000000
 _NT_GNU_BUILD_ID = 3
 
-Table = Literal["dynsym", "symtab"]
+Table = Literal["dynsym", "symtab", "debug"]
 
 
 class ElfError(ValueError):
@@ -92,6 +92,14 @@ class Section(NamedTuple):
 class _Segment(NamedTuple):
     kind: int
     flags: int
+    offset: int
+    address: int
+    size: int
+
+
+class Span(NamedTuple):
+    """A part of the file that is loaded: where it lies in the file, and at which address of the image."""
+
     offset: int
     address: int
     size: int
@@ -203,18 +211,6 @@ class Elf:
                 found[name] = self._placed(name, rows, "symtab")
         return {name: rows for name, rows in found.items() if rows}
 
-    def code_offset(self, address: int, size: int) -> int:
-        """Where ``size`` bytes of code at an address of the image are in the file."""
-        for segment in self._segments:
-            if (
-                segment.kind == _PT_LOAD
-                and segment.flags & _PF_X
-                and segment.address <= address
-                and address + size <= segment.address + segment.size
-            ):
-                return address - segment.address + segment.offset
-        raise ElfError("points outside of its code")
-
     @property
     def size(self) -> int:
         """Bytes of the file."""
@@ -281,6 +277,11 @@ class Elf:
                     return True
         return False
 
+    def placed_by(self, debug: Elf, names: frozenset[str]) -> dict[str, tuple[Symbol, ...]]:
+        """Functions that the symbol table of another file names, ``debug``, which was split off from this one."""
+        found = {name: self._placed(name, rows, "debug") for name, rows in debug._local(names).items()}
+        return {name: rows for name, rows in found.items() if rows}
+
     def holds(self, constants: Collection[bytes]) -> bool:
         """Whether all ``constants`` stand in what it loads and does not write: read-only data first, then code."""
         missing = set(constants)
@@ -298,6 +299,64 @@ class Elf:
                 tail = window[-overlap:] if overlap else b""
             left -= min(segment.size, left)
         return False
+
+    @property
+    def moves(self) -> bool:
+        """It is loaded at any address, so its code cannot name one by its value."""
+        return bool(self._type != _ET_EXEC)
+
+    @cached_property
+    def code(self) -> tuple[Span, ...]:
+        """What it executes."""
+        return self._spans(_PF_X, _PF_X)
+
+    @cached_property
+    def constants(self) -> tuple[Span, ...]:
+        """What it neither writes nor executes; of a file that has no such part (old linkers), its code."""
+        return self._spans(_PF_W | _PF_X, 0) or self.code
+
+    def _spans(self, mask: int, flags: int) -> tuple[Span, ...]:
+        return tuple(
+            Span(segment.offset, segment.address, min(segment.size, self._size - segment.offset))
+            for segment in self._segments
+            if segment.kind == _PT_LOAD
+            and segment.flags & mask == flags
+            and segment.offset < self._size
+            and segment.address + segment.size < 1 << 64
+        )
+
+    def windows(self, spans: Collection[Span], overlap: int) -> Iterator[tuple[int, int, bytes]]:
+        """(offset in the file, address, bytes) of ``spans`` in pieces, each with ``overlap`` bytes of the next.
+
+        Ends after :data:`MAX_SEARCH` bytes.
+        """
+        left = MAX_SEARCH
+        for span in spans:
+            size = min(span.size, left)
+            left -= size
+            for at in range(0, size, _WINDOW):
+                data = self.read(span.offset + at, min(_WINDOW + overlap, span.size - at))
+                yield span.offset + at, span.address + at, data
+
+    def code_offset(self, address: int, size: int = 1) -> int:
+        """Where ``size`` bytes of code at an address of the image are in the file."""
+        for span in self.code:
+            if span.address <= address and address + size <= span.address + span.size:
+                return address - span.address + span.offset
+        raise ElfError("points outside of its code")
+
+    def executes(self, offset: int, size: int) -> bool:
+        """Whether ``size`` bytes at a file offset are code."""
+        return any(span.offset <= offset and offset + size <= span.offset + span.size for span in self.code)
+
+    def naming(self, texts: Collection[bytes]) -> set[bytes]:
+        """Those of ``texts`` that stand in its constants."""
+        missing, overlap = set(texts), max(map(len, texts), default=1) - 1
+        for _, _, data in self.windows(self.constants, overlap):
+            missing -= {text for text in missing if text in data}
+            if not missing:
+                break
+        return set(texts) - missing
 
     @cached_property
     def _segments(self) -> tuple[_Segment, ...]:

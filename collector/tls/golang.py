@@ -132,7 +132,7 @@ def _begins(elf: Elf, address: int) -> bool:
 
 def _returns(code: bytes, name: str) -> list[int]:
     """Where the RET instructions of a function are. Raises GoError where it is not made of whole instructions."""
-    # Ten megabytes and a few milliseconds that only a Go program costs.
+    # 4 MB and tens of milliseconds that only a program of Go should cost.
     from iced_x86 import Code, Decoder, FlowControl
 
     found: list[int] = []

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from collector.kernel.libbpf import KernelError
+from collector.tls.debugfile import Where
 from collector.tls.discover import BlindTls, Finding, find, open_mapped, static_tls
 
 #: files whose examination is remembered; the oldest are looked at again
@@ -33,6 +34,15 @@ class Looked(NamedTuple):
     library: str = ""
     blind: str | None = None
     detail: str = ""
+    rung: str = ""
+
+
+class Probed(NamedTuple):
+    """A file with probes: its path as it was met, which library it holds, by what its functions were found."""
+
+    path: str
+    library: str
+    rung: str
 
 
 _NOTHING = Looked()
@@ -45,12 +55,12 @@ class TlsProbes:
         self._attacher = attacher
         self._known: OrderedDict[tuple[int, int], Looked] = OrderedDict()
         self._programs: OrderedDict[tuple[int, int], Looked] = OrderedDict()
-        self._probed: list[str] = []
+        self.probed: list[Probed] = []
 
     @property
     def libraries(self) -> list[str]:
         """Paths of the files that are probed, as they were met."""
-        return self._probed
+        return [row.path for row in self.probed]
 
     def mapped(self, pid: int, path: str, dev: int, ino: int) -> Looked:
         """A process mapped the file ``path`` (as it sees it) executable."""
@@ -60,7 +70,7 @@ class TlsProbes:
         fd = open_mapped(pid, path, ino)
         if fd is None:
             return _NOTHING  # gone already, and with it the process that could have spoken
-        return self._look(fd, (dev, ino), path)
+        return self._look(fd, (dev, ino), Where(f"/proc/{pid}/root", path))
 
     def preload(self, path: Path) -> Looked:
         """Looks at a file before anyone maps it."""
@@ -73,7 +83,7 @@ class TlsProbes:
         if known is not None:
             os.close(fd)
             return known
-        return self._look(fd, (state.st_dev, state.st_ino), str(path))
+        return self._look(fd, (state.st_dev, state.st_ino), Where(path=str(path.absolute())))
 
     def program(self, pid: int, ino: int | None) -> Looked:
         """Does the program that ``pid`` runs (inode ``ino``, where that is known) have a TLS of its own built in?
@@ -88,32 +98,49 @@ class TlsProbes:
             state = os.fstat(fd)
             if ino is not None and state.st_ino != ino:
                 return _NOTHING  # another program, or another process under the same number
-            key = (state.st_dev, state.st_ino)
-            known = self._programs.get(key)
-            if known is None:
-                found = static_tls(fd) if find(fd) is None else None
-                known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
-                self._programs[key] = known
-                while len(self._programs) > MAX_FILES:
-                    self._programs.popitem(last=False)
-            return known
+            return self._built_in(fd, (state.st_dev, state.st_ino))
         finally:
             os.close(fd)
 
-    def _look(self, fd: int, key: tuple[int, int], path: str) -> Looked:
+    def stack(self, path: Path) -> Looked:
+        """What TLS the file ``path`` has, asked of a file that nobody runs; it is probed if it can be."""
+        looked = self.preload(path)
+        if looked != _NOTHING:
+            return looked
         try:
-            looked = self._examine(fd)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return _NOTHING
+        try:
+            state = os.fstat(fd)
+            return self._built_in(fd, (state.st_dev, state.st_ino))
+        finally:
+            os.close(fd)
+
+    def _built_in(self, fd: int, key: tuple[int, int]) -> Looked:
+        known = self._programs.get(key)
+        if known is None:
+            found = static_tls(fd) if find(fd) is None else None
+            known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
+            self._programs[key] = known
+            while len(self._programs) > MAX_FILES:
+                self._programs.popitem(last=False)
+        return known
+
+    def _look(self, fd: int, key: tuple[int, int], where: Where) -> Looked:
+        try:
+            looked = self._examine(fd, where)
         finally:
             os.close(fd)
         self._known[key] = looked
         if looked.probed:
-            self._probed.append(path)
+            self.probed.append(Probed(where.path, looked.library, looked.rung))
         while len(self._known) > MAX_FILES:
             self._known.popitem(last=False)
         return looked
 
-    def _examine(self, fd: int) -> Looked:
-        found = find(fd)
+    def _examine(self, fd: int, where: Where) -> Looked:
+        found = find(fd, where)
         if found is None:
             return _NOTHING
         if isinstance(found, BlindTls):
@@ -131,4 +158,4 @@ class TlsProbes:
             self._attacher.attach_tls(f"/proc/self/fd/{fd}".encode(), found.functions, found.library)
         except KernelError as error:
             return Looked(library=found.library, blind="tls_library_refused", detail=str(error))
-        return Looked(probed=True, library=found.library)
+        return Looked(probed=True, library=found.library, rung=found.rung)

@@ -241,3 +241,6 @@ class Limit:
 
 #: by client and scenario
 LIMITS: dict[tuple[str, str], Limit] = {}
+
+#: clients whose traffic with the model this version does not see at all, and why. One that is seen fails its test.
+UNSEEN: dict[str, str] = {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from collector.observed import Counted, ObservedSession
-from polygraph.events import AnyEvent, BlindSpot, Event, Fork, Name, Net, SessionStart
+from collector.tls.streams import TlsData
+from polygraph.events import AnyEvent, BlindSpot, Event, Flow, Fork, Name, Net, SessionStart
 
 ROOT, CHILD, OTHER = "10:1", "11:2", "12:3"
 MODEL, ELSEWHERE = "203.0.113.1", "203.0.113.2"
@@ -15,7 +18,7 @@ BUILT_IN = ("static_tls", "TLS is built into the program")
 class Watched:
     """A session in which a model's and another host's address are known."""
 
-    def __init__(self, *built_in: int) -> None:
+    def __init__(self, *built_in: int, content: Literal["off", "metadata"] = "metadata") -> None:
         self.asked: list[tuple[int, int | None]] = []
         self._built_in = built_in
         start = SessionStart(
@@ -29,6 +32,7 @@ class Watched:
             cwd="/",
             origin="run",
             wall_offset=0,
+            content=content,
         )
         self.session = ObservedSession(1, start, b"key", self._look)
         self._ts = 1
@@ -99,3 +103,73 @@ def test_a_child_has_its_parents_stack_until_it_executes_something() -> None:
     watched.session.became(ROOT, 6)
     watched.connects(ROOT)
     assert watched.spots() == []
+
+
+class Flowing(Watched):
+    """A session in which a process exchanges bytes with the model's host over a socket."""
+
+    def flows(
+        self, process: str = ROOT, address: str = MODEL, sent: int = 2000, received: int = 5000
+    ) -> None:
+        self.connects_by(process, 7, address)
+        self.saw(
+            Flow, process=process, socket=7, address=address, port=443, family="inet", sent=sent,
+            received=received, established=True, closed=True,
+        )  # fmt: skip
+
+    def connects_by(self, process: str, socket: int, address: str = MODEL) -> None:
+        self.saw(Net, process=process, op="connect", family="inet", address=address, port=443, socket=socket)
+
+    def hears(self, process: str) -> None:
+        self.session.plaintext(TlsData(process, 1, 1, 0, 0, b"x", 0, self._ts, "openssl"))
+
+    def finished(self) -> list[tuple[str, str | None]]:
+        events = self.session.finish(self._ts, Counted(), None)
+        return [(event.name, event.process) for event in events if isinstance(event, BlindSpot)]
+
+
+def test_bytes_that_went_to_a_model_past_every_probe_are_named() -> None:
+    watched = Flowing()
+    watched.flows()
+    watched.flows()
+    assert watched.spots() == [("tls_silent", ROOT)] and watched.finished() == []
+
+
+def test_nothing_is_silent_that_was_heard_said_nothing_or_went_elsewhere() -> None:
+    watched = Flowing()
+    watched.flows(CHILD, ELSEWHERE)
+    watched.flows(CHILD, sent=0)
+    watched.flows(CHILD, received=0)
+    watched.connects_by(ROOT, 8)
+    watched.hears(ROOT)
+    watched.flows(ROOT)
+    assert watched.spots() == [] and watched.finished() == []
+
+
+def test_a_connection_that_is_still_open_at_the_end_and_was_never_heard_is_named() -> None:
+    watched = Flowing()
+    watched.connects_by(CHILD, 9)
+    assert watched.spots() == []
+    assert watched.finished() == [("tls_silent", CHILD)]
+
+
+def test_nobody_is_silent_where_nobody_listens() -> None:
+    watched = Flowing(content="off")
+    watched.flows()
+    assert watched.finished() == []
+
+
+def test_a_stack_inside_a_library_is_named_if_nothing_that_is_seen_spoke() -> None:
+    watched = Flowing()
+    watched.session.may_speak(ROOT, "static_tls", "/x/other.so: built in")
+    watched.saw(Fork, process=ROOT, child=CHILD)
+    watched.connects(ROOT)
+    watched.connects(CHILD)
+    assert watched.spots() == []
+    watched.flows(ROOT)
+    watched.flows(CHILD)
+    assert watched.spots() == [("static_tls", ROOT), ("static_tls", CHILD)]
+    watched.session.became(CHILD, 5)
+    watched.connects(CHILD)
+    watched.flows(CHILD)
+    assert watched.spots() == [("tls_silent", CHILD)]

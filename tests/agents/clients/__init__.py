@@ -24,9 +24,9 @@ _ALL: tuple[Client, ...] = (
     GeminiCli(),
     ClaudeCode("2.1.330"),
     ClaudeCode("2.1.197"),
-    Codex("codex-websocket", "websocket"),
-    Codex("codex-code-mode", "websocket", code_mode=True),
-    Codex("codex-http1", "http/1.1"),
-    Codex("codex-http2", "h2"),
+    Codex("codex-websocket", "Codex CLI, built-in provider", "websocket"),
+    Codex("codex-code-mode", "Codex CLI, built-in provider, code mode", "websocket", code_mode=True),
+    Codex("codex-http1", "Codex CLI, own provider", "http/1.1"),
+    Codex("codex-http2", "Codex CLI, own provider", "h2"),
 )
 CLIENTS = {client.name: client for client in _ALL}

@@ -51,6 +51,7 @@ class Aider(Pinned):
     """The ``aider`` command, as one uses it in a terminal."""
 
     name = "aider"
+    title = "aider"
     shows_intents = False
 
     def is_main(self, request: dict[str, Any]) -> bool:

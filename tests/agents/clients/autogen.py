@@ -11,6 +11,7 @@ class AutoGen(ProgramClient):
     """AgentChat's AssistantAgent, through programs/autogen_agent.py."""
 
     name = "autogen"
+    title = "AutoGen"
 
     def command(self, prefix: Path, job: Job) -> Command:
         """See :class:`Client`."""

@@ -43,6 +43,10 @@ class Client(Protocol):
         """What the tests call it."""
 
     @property
+    def title(self) -> str:
+        """What people call it."""
+
+    @property
     def package(self) -> str:
         """Its key in versions.toml: one installation may be run in several forms."""
 
@@ -53,6 +57,14 @@ class Client(Protocol):
     @property
     def transport(self) -> Transport:
         """What it speaks with its model, of what the endpoint offers."""
+
+    @property
+    def stack(self) -> str:
+        """Its TLS library, as polygraph names it."""
+
+    @property
+    def built(self) -> str:
+        """How it has that library."""
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -86,7 +98,10 @@ class Pinned:
     """A client of versions.toml, under its own name unless ``package`` says another."""
 
     name: str
+    title: str
     transport: Transport = "http/1.1"
+    stack: str = "openssl"
+    built: str = "shared library"
     offers: tuple[str, ...] = ("h2", "http/1.1")
     fatal: frozenset[Trouble] = frozenset()
     #: whether its API gives the calls ids

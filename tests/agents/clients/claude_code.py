@@ -16,6 +16,10 @@ from tests.agents.script import Action, Edit, Read, Shell, ToolCall, Write
 class ClaudeCode(ToolClient):
     """The ``claude`` command, one version of it."""
 
+    title = "Claude Code"
+    stack = "boringssl"
+    built = "in an executable of Bun, without symbols"
+
     def __init__(self, version: str) -> None:
         self.name = f"claude-code-{version}"
         if version == "2.1.197":

@@ -27,8 +27,12 @@ _DIRECT, _CODE_MODE = "gpt-5.5", "gpt-6.1-sol"
 class Codex(ToolClient):
     """``codex exec``, in one of the forms above."""
 
-    def __init__(self, name: str, transport: Transport, *, code_mode: bool = False) -> None:
+    stack = "rustls"
+    built = "static, without symbols"
+
+    def __init__(self, name: str, title: str, transport: Transport, *, code_mode: bool = False) -> None:
         self.name = name
+        self.title = title
         self.transport = transport
         if transport == "http/1.1":
             self.offers = ("http/1.1",)  # it takes the other one where it can

@@ -11,6 +11,7 @@ class CrewAi(ProgramClient):
     """A crew of one agent, through programs/crewai_agent.py."""
 
     name = "crewai"
+    title = "CrewAI"
 
     def command(self, prefix: Path, job: Job) -> Command:
         """See :class:`Client`."""

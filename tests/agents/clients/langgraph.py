@@ -11,6 +11,7 @@ class LangGraph(ProgramClient):
     """The libraries, through programs/langgraph_agent.py."""
 
     name = "langchain"
+    title = "LangGraph (LangChain)"
 
     def command(self, prefix: Path, job: Job) -> Command:
         """See :class:`Client`."""

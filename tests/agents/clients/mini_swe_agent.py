@@ -17,6 +17,7 @@ class MiniSweAgent(ToolClient):
     """The ``mini`` command."""
 
     name = "mini-swe-agent"
+    title = "mini-swe-agent"
 
     def call(self, action: Action, root: Path) -> ToolCall:
         """Everything is a shell command."""

@@ -46,6 +46,7 @@ def _hook(event: str, job: Job) -> dict[str, Any]:
 
 class _NodeClient(ToolClient):
     edit = "edit"
+    built = "in Node, with its symbols"
 
     def call(self, action: Action, root: Path) -> ToolCall:
         """Paths are absolute."""
@@ -76,6 +77,7 @@ class QwenCode(_NodeClient):
     """Qwen Code: OpenAI Chat Completions, server-sent events."""
 
     name = "qwen-code"
+    title = "Qwen Code"
 
     def command(self, prefix: Path, job: Job) -> Command:
         """See :class:`Client`."""
@@ -105,6 +107,7 @@ class GeminiCli(_NodeClient):
     """Gemini CLI: Gemini generateContent, server-sent events, its calls without ids as those of Gemini 2.5."""
 
     name = "gemini-cli"
+    title = "Gemini CLI"
     with_ids = False
     edit = "replace"
     # it asks again when it is refused, and ends with an error when a stream breaks off

@@ -11,6 +11,7 @@ class OpenAiAgents(ProgramClient):
     """The SDK, through programs/openai_agent.py."""
 
     name = "openai-agents"
+    title = "OpenAI Agents SDK"
 
     def command(self, prefix: Path, job: Job) -> Command:
         """See :class:`Client`."""

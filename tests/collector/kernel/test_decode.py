@@ -271,6 +271,22 @@ def test_plaintext_without_tls(kind: int, name: str, room: int) -> None:
     )
 
 
+@given(number=U32)
+def test_each_record_of_plaintext_names_its_library(number: int) -> None:
+    names = ("", "openssl", "boringssl", "rustls", "go", "gnutls", "nss")
+    for one in (*range(len(names)), number):
+        data = record("pg_tls", Type.PG_TLS, b"x", ssl=1, generation=2, library=one)
+        over = record("pg_tls_close", Type.PG_TLS_CLOSE, ssl=1, generation=2, library=one)
+        if one < len(names):
+            told, closed = value_of(data), value_of(over)
+            assert isinstance(told, TlsData) and isinstance(closed, TlsClose)
+            assert told.library == closed.library == names[one]
+        else:
+            for raw in (data, over):
+                with pytest.raises(DecodeError):
+                    value_of(raw)
+
+
 def test_small_records() -> None:
     assert value_of(record("pg_plain_close", Type.PG_PLAIN_CLOSE, connection=5, generation=6)) == PlainClose(
         PROCESS, 5, 6, TS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.tls.rustls import MAX_PLACES, RustlsConnections
+from collector.tls.rustls import MAX_PLACES, MAX_WAITING, RustlsConnections
 from collector.tls.streams import Chunk, ConnectionKey, Direction
 
 P = "10:20"
@@ -19,6 +19,20 @@ FRAME = b"\x8a\x8c\x00\x37masked"
 
 def place(number: int, process: str = P) -> ConnectionKey:
     return ConnectionKey(process, number, number, "rustls")
+
+
+def upgrade(key: bytes) -> bytes:
+    return b"GET /v1/responses HTTP/1.1\r\nUpgrade: websocket\r\nsec-websocket-key: " + key + b"\r\n\r\n"
+
+
+def accepts(accept: bytes) -> bytes:
+    return b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+
+
+#: RFC 6455, section 1.3
+KEY, ACCEPT = b"dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+#: another pair, made by hand of the same rule
+KEY_2, ACCEPT_2 = b"x3JJHMbDL1EzLkh9GBhXDw==", b"HSmrc0sMlYUkAGmm5OPpG2HaGWk="
 
 
 class Program:
@@ -150,6 +164,46 @@ def test_of_two_that_may_have_moved_both_are_given_up_with_a_hole() -> None:
     assert len(program.holes) == 2
 
 
+def test_an_answer_to_a_websocket_is_joined_by_its_key_wherever_it_comes() -> None:
+    """The handshake is made on the stack of whichever thread goes on with it."""
+    program = Program()
+    program.says(place(1), upgrade(KEY))
+    program.hears(place(2), accepts(ACCEPT))
+    program.says(place(3), FRAME)
+    assert program.streams == {
+        (place(1), "sent"): upgrade(KEY) + FRAME,
+        (place(1), "received"): accepts(ACCEPT),
+    }
+    assert program.over == [] and program.holes == []
+
+
+def test_two_handshakes_in_turn_at_one_address_are_two() -> None:
+    program = Program()
+    program.says(place(1), upgrade(KEY))
+    second = program.says(place(1), upgrade(KEY_2)).connection
+    assert program.hears(place(1), accepts(ACCEPT)).connection == place(1)
+    program.says(place(3), FRAME)
+    assert program.hears(place(1), accepts(ACCEPT_2)).connection == second
+    program.says(place(4), FRAME + FRAME)
+    assert program.streams == {
+        (place(1), "sent"): upgrade(KEY) + FRAME,
+        (place(1), "received"): accepts(ACCEPT),
+        (second, "sent"): upgrade(KEY_2) + FRAME + FRAME,
+        (second, "received"): accepts(ACCEPT_2),
+    }
+    assert program.over == [] and program.holes == []
+
+
+def test_a_refusal_elsewhere_is_that_of_the_only_one_who_asked() -> None:
+    program = Program()
+    program.says(place(1), upgrade(KEY))
+    assert program.hears(place(2), b"HTTP/1.1 401 Unauthorized\r\n\r\n").connection == place(1)
+    program.says(place(3), upgrade(KEY))
+    program.says(place(4), upgrade(KEY_2))
+    program.hears(place(5), b"HTTP/1.1 401 Unauthorized\r\n\r\n")
+    assert {key for key, _size in program.holes} == {place(3), place(4)} == set(program.over)
+
+
 def test_a_beginning_that_was_lost_is_nobodys() -> None:
     program = Program()
     program.says(place(1), GET)
@@ -192,9 +246,27 @@ def test_memory_is_bounded() -> None:
     for number in range(MAX_PLACES + 10):
         program.says(place(number), GET)
     assert len(program.follower.exited(P)) == MAX_PLACES
+    for number in range(MAX_WAITING + 10):
+        program.says(place(1), upgrade(b"%d" % number))
+    # those that wait, and the one that is still at the address
+    assert len(program.follower.exited(P)) == MAX_WAITING
 
 
-_WORDS = st.sampled_from([GET, POST, PREFACE, FRAME, ANSWER, SWITCH, b"", b"x" * 16384])
+_WORDS = st.sampled_from(
+    [
+        GET,
+        POST,
+        PREFACE,
+        FRAME,
+        ANSWER,
+        SWITCH,
+        b"",
+        b"x" * 16384,
+        upgrade(KEY),
+        accepts(ACCEPT),
+        upgrade(KEY_2),
+    ]
+)
 _SAID = st.tuples(
     st.integers(1, 4),
     st.sampled_from(["sent", "received"]),
