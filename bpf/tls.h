@@ -54,6 +54,10 @@ PG_INLINE int pg_tls_enter(__u64 ssl, __u64 buffer, __u64 moved, __u64 direction
 
 	if (!mine)
 		return 0;
+	/* A connection inside another one, as through a proxy that is itself spoken to with TLS: the outer call's return
+	 * will find no note. */
+	if (mine->tls_ssl && mine->tls_ssl != ssl)
+		pg_lose(pg_session_of(mine->session), PG_DIM_TLS, PG_LOSS_SCRATCH);
 	mine->tls_ssl = ssl;
 	mine->tls_buffer = buffer;
 	mine->tls_moved = moved;

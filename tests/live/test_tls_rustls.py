@@ -87,6 +87,12 @@ def streams(records: Records) -> dict[ConnectionKey, tuple[bytes, bytes]]:
     return {key: (said["sent"], said["received"]) for key, said in found.items()}
 
 
+def _read(said: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Without the end of a chunked answer: Codex may leave once the model has said its last, and not read it."""
+    sent, received = said
+    return sent, received.removesuffix(b"0\r\n\r\n")
+
+
 @pytest.mark.parametrize("name", ["codex-http1", "codex-http2", "codex-websocket"])
 def test_every_byte_of_both_directions_and_none_of_a_process_outside(
     name: str,
@@ -120,9 +126,5 @@ def test_every_byte_of_both_directions_and_none_of_a_process_outside(
     found = streams(records)
     assert {key.library for key in found} == {"rustls"}
     assert {key.process for key in found} == {seen.root}
-    truth = spoken.of(endpoint.port)
-    assert Counter(sent for sent, _received in found.values()) == Counter(
-        sent for sent, _ in truth.elements()
-    )
-    assert Counter(found.values()) == truth
+    assert Counter(map(_read, found.values())) == Counter(map(_read, spoken.of(endpoint.port).elements()))
     assert os.fspath(command.argv[0]) in collector.tls.libraries
