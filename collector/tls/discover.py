@@ -74,6 +74,8 @@ _WRAPPERS = ("libgnutls-openssl.so",)
 
 #: sonames of TLS libraries with another interface
 _OTHER_LIBRARIES = {
+    "libgnutls.so": ("gnutls", "a GnuTLS that exports none of the functions that are probed"),
+    "libssl3.so": ("nss", "an NSS that exports none of the functions that are probed"),
     "libwolfssl.so": ("wolfssl", "wolfSSL has no probes in this version"),
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
@@ -194,14 +196,14 @@ def _without_symbols(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | No
     if known is not None:
         build, offsets = known
         return _placed(fd, elf.build_id, build.library, _single(offsets), "build_id")
-    named = elf.naming((boringssl.FILE, *_LABELS))
+    named = elf.naming((boringssl.FILE, _LABELS[0]))
     boring = _boringssl(fd, elf) if boringssl.FILE in named else None
     rust = _rustls(fd, elf) if rustls_find.mentions(elf) else None
     if boring is not None and rust is not None:
         return boring._replace(reason="both BoringSSL and rustls are built in, and only one can be probed")
     if boring is not None or rust is not None:
         return boring or rust
-    if named >= set(_LABELS) and not elf.is_program:
+    if _LABELS[0] in named and not elf.is_program and elf.naming(_LABELS) == set(_LABELS):
         return BlindTls("static_tls", _STATIC)
     return None
 

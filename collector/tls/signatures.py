@@ -85,8 +85,12 @@ class Signatures(NamedTuple):
 @cache
 def signatures() -> Signatures:
     """The table. Raises ValueError when it is malformed."""
-    text = resources.files("collector").joinpath("data/tls_signatures.toml").read_text("utf-8")
-    return compile_signatures(tomllib.loads(text))
+    return compile_signatures(tomllib.loads(_text()))
+
+
+@cache
+def _text() -> str:
+    return resources.files("collector").joinpath("data/tls_signatures.toml").read_text("utf-8")
 
 
 def compile_signatures(raw: object) -> Signatures:
@@ -133,6 +137,8 @@ def compile_code(code: str) -> Code:
 
 def known_build(elf: Elf) -> tuple[Build, dict[str, int]] | None:
     """The build that this file is, with function -> file offset; None if it is none, or its code is another."""
+    if not elf.build_id or elf.build_id not in _text():  # most files: the table is not taken apart for them
+        return None
     build = signatures().builds.get(elf.build_id)
     if build is None:
         return None

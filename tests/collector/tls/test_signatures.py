@@ -51,12 +51,14 @@ def program(tmp_path: Path) -> Path:
 def table(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An empty table, unless the test puts one in its place with :func:`use`."""
     monkeypatch.setattr(signatures, "signatures", lambda: Signatures({}, ()))
+    monkeypatch.setattr(signatures, "_text", lambda: "")
     return monkeypatch
 
 
 def use(table: pytest.MonkeyPatch, text: str) -> None:
     rows = compile_signatures({"build": [], "pattern": []} | tomllib.loads(text))
     table.setattr(signatures, "signatures", lambda: rows)
+    table.setattr(signatures, "_text", lambda: text)
 
 
 # --- the table that is shipped ---------------------------------------------------------------------------
