@@ -157,20 +157,20 @@ class SessionPipeline:
             self._message(seen, chunk.connection)
         self._hold(chunk.connection, connection.held)
         while self._held_size > MAX_HELD:
-            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts)
+            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
 
-    def closed(self, connection: ConnectionKey, ts: int) -> None:
-        """The connection is over: what it still held is complete or lost."""
+    def closed(self, connection: ConnectionKey, ts: int, *, over: bool = True) -> None:
+        """The connection is over: what it still held is complete or lost. ``over`` False: it may go on unread."""
         known = self._connections.pop(connection, None)
         self._hold(connection, 0)
         if known is not None:
-            for seen in known.close(ts):
+            for seen in known.close(ts, over=over):
                 self._message(seen, connection)
 
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""
         for connection in list(self._connections):
-            self.closed(connection, ts)
+            self.closed(connection, ts, over=False)
         for pending in self._pending.values():
             self._file_states(pending, ts)
         self._pending.clear()
@@ -503,7 +503,7 @@ class SessionPipeline:
 
     def _give_up_beyond_limit(self, ts: int) -> None:
         if len(self._connections) > MAX_CONNECTIONS:
-            self.closed(next(iter(self._connections)), ts)
+            self.closed(next(iter(self._connections)), ts, over=False)
 
 
 def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:

@@ -42,6 +42,8 @@ class HttpConnection:
         self._reader: Inner | None = None
         self._undecided: list[tuple[Direction, bytes, int, int]] = []
         self._size = 0
+        #: reads of a direction that began as neither version does
+        self._strange = 0
         self._begun: dict[Direction, bytes] = {"sent": b"", "received": b""}
         self._protocol: Protocol = ""
 
@@ -68,7 +70,8 @@ class HttpConnection:
         protocol = protocol_of(begun)
         if protocol == "":
             protocol = protocol_of(data)
-        if not protocol and len(self._undecided) <= _MAX_READS and self._size <= _MAX_UNDECIDED:
+            self._strange += 1
+        if not protocol and self._strange < _MAX_READS and self._size <= _MAX_UNDECIDED:
             return []
         return self._decide(protocol or "http/1.1")
 

@@ -408,6 +408,7 @@ class Http1Connection:
             if side.message is not None:
                 side.message.fail(cause)
                 self._end(side, ts)
+            side.held.clear()
         self._over = True
         self._waiting.clear()
         self._events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))

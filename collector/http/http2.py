@@ -77,6 +77,10 @@ class _Side:
         return len(self.held) + len(self.payload or b"") + len(self.block) + len(self.search.held)
 
 
+def _new_sides() -> dict[Direction, _Side]:
+    return {"sent": _Side("sent"), "received": _Side("received")}
+
+
 class Http2Connection:
     """Messages of one connection, from the bytes of both directions; requests are numbered as they begin.
 
@@ -92,7 +96,9 @@ class Http2Connection:
         inside: Inside = lambda _upgrade: None,
     ) -> None:
         self._streams = Streams(wanted, first_index, inside)
-        self._sides: dict[Direction, _Side] = {"sent": _Side("sent"), "received": _Side("received")}
+        self._sides = _new_sides()
+        #: the client's preface was seen, so its connection was seen from its beginning
+        self._whole = False
         self._over = False
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[HttpEvent]:
@@ -122,6 +128,7 @@ class Http2Connection:
             for side in self._sides.values()
         ):
             self._streams.events.append(ConnectionLost(cause="closed", missing=0, ts=ts))
+        self._sides = _new_sides()
         self._over = True
         return self._take()
 
@@ -165,19 +172,20 @@ class Http2Connection:
     def _start(self, side: _Side, data: bytes, ts: int) -> bytes:
         """The first bytes of a side: the client's preface, the server's first frame, or neither: joined late."""
         side.held += data
-        if PREFACE.startswith(side.held[: len(PREFACE)]) and self._streams.client is None:
+        if PREFACE.startswith(side.held[: len(PREFACE)]) and not self._whole:
             if len(side.held) < len(PREFACE):
                 return b""
             data = bytes(side.held[len(PREFACE) :])
             side.held.clear()
             side.place = _Place.FRAMES
             side.first = True
+            self._whole = True
             self._streams.client = side.direction
             self._server_began(self._other(side), ts)
             return data
         data = bytes(side.held)
         side.held.clear()
-        if self._streams.client is not None and side.intact:
+        if self._whole and side.intact:
             side.place = _Place.FRAMES
             side.first = True
         else:
@@ -332,6 +340,7 @@ class Http2Connection:
 
     def _give_up(self, cause: str, missing: int, ts: int) -> None:
         self._streams.abandon_all(cause, ts)
+        self._sides = _new_sides()
         self._over = True
         self._streams.events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))
 

@@ -86,13 +86,10 @@ class Inflater:
             self._window = b""
             self._decoder = zlib.decompressobj(-15)
         try:
-            plain = self._inflate(bytes(data) + _TAIL)
+            return self._inflate(bytes(data) + _TAIL)
         except (EncodingError, zlib.error, MemoryError) as error:
             self.missed()
             raise EncodingError(error.cause if isinstance(error, EncodingError) else "encoding") from error
-        if self._takeover:
-            self._window = (self._window + plain)[-_WINDOW:]
-        return plain
 
     def _inflate(self, data: bytes) -> bytes:
         taken, given, ends = len(data), 0, 0
@@ -105,14 +102,14 @@ class Inflater:
             if given > self._limit:
                 raise EncodingError("too_large")
             pieces.append(piece)
+            self._window = (self._window + piece)[-_WINDOW:] if len(piece) < _WINDOW else piece[-_WINDOW:]
             if self._decoder.eof:
                 # A last block ends no more than itself: what follows refers to what was before.
                 data = self._decoder.unused_data
                 ends += 1
                 if ends > _MAX_ENDS:
                     raise EncodingError("encoding")
-                window = (self._window + b"".join(pieces))[-_WINDOW:]
-                self._decoder = zlib.decompressobj(-15, zdict=window)
+                self._decoder = zlib.decompressobj(-15, zdict=self._window)
             else:
                 data = self._decoder.unconsumed_tail
             if not data and len(piece) < _STEP:

@@ -66,9 +66,13 @@ class LlmConnection:
         """Bytes that are kept of messages that are not over."""
         return self._http.held + sum(socket.held for socket in self._sockets.values())
 
-    def close(self, ts: int) -> list[LlmEvent]:
-        """The connection is closed: calls without an answer are over."""
-        return [*self._read(self._http.close(ts)), *self._unanswered(ts)]
+    def close(self, ts: int, *, over: bool = True) -> list[LlmEvent]:
+        """The connection is closed: calls without an answer are over.
+
+        ``over`` False: it is only not followed further, so nothing is said to have broken off.
+        """
+        seen = [*self._read(self._http.close(ts)), *self._unanswered(ts)]
+        return seen if over else list(map(_cut_off, seen))
 
     def _read(self, events: Sequence[HttpEvent]) -> list[LlmEvent]:
         seen: list[LlmEvent] = []
@@ -287,6 +291,12 @@ class LlmConnection:
         for call in list(self._calls.values()):
             self._over(call, call.over(ts, cause="closed"), seen)
         return seen
+
+
+def _cut_off(event: LlmEvent) -> LlmEvent:
+    if isinstance(event, ResponseSeen) and event.fate == "interrupted":
+        return msgspec.structs.replace(event, fate="answered")
+    return event
 
 
 def _is_wanted(method: str, target: str) -> bool:

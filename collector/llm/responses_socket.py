@@ -160,7 +160,8 @@ class ResponsesSocket:
 
     def _server(self, kind: str, data: dict[str, Json], event: WebSocketMessage) -> None:
         if not data or kind in _CLIENT_EVENTS:
-            self._unread("answer_unreadable", event.ts)
+            if self._client is not None:  # else it may be a socket of something else
+                self._unread("answer_unreadable", event.ts)
             for call in self._calls:
                 call.answer.damaged()
             return

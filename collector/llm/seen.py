@@ -24,7 +24,7 @@ class RequestSeen(msgspec.Struct, frozen=True, kw_only=True):
     request: ModelRequest
     request_bytes: int
     traceparent: str | None
-    digest: bytes = b""
+    digest: bytes
     again: bool = False
     follows: bool = False
     prewarm: bool = False
@@ -52,8 +52,8 @@ class ResponseSeen(msgspec.Struct, frozen=True, kw_only=True):
     request_bytes: int
     response_bytes: int
     traceparent: str | None
-    transport: Transport = "http/1.1"
-    fate: Fate = "answered"
+    transport: Transport
+    fate: Fate
     resumes: str | None = None
 
 

@@ -293,9 +293,9 @@ def test_a_loss_anywhere_is_marked_and_makes_nothing_up(api: Wire) -> None:
 
 def test_a_connection_that_is_no_http_is_a_gap_of_its_process() -> None:
     talk = Talk()
-    talk.bytes("sent", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    talk.bytes("sent", b"EHLO me\r\n")
     (gap,) = of(StreamGap, talk.log())
-    assert (gap.cause, gap.process) == ("http2", ROOT)
+    assert (gap.cause, gap.process) == ("not_http", ROOT)
 
 
 def test_a_call_that_looks_like_one_and_cannot_be_read_is_a_gap() -> None:

@@ -93,6 +93,18 @@ def test_a_stream_that_broke_off_and_is_asked_for_again_is_the_same_call(api: Ap
     assert [call.complete for call in of(LlmCall, events)] == [False, True]
 
 
+@pytest.mark.parametrize("close", [True, False])
+def test_an_answer_under_way_at_the_end_of_a_session_is_not_said_to_have_broken_off(close: bool) -> None:
+    client = Client(streamed=True)
+    client.asks()
+    raw = stream(streamed_answer(client.api, PASSED))
+    client.talk.bytes("received", raw[:-200], key(0))
+    if close:
+        client.closes()
+    (call,) = of(LlmCall, client.talk.log())
+    assert (call.fate, call.complete) == ("interrupted" if close else "answered", False)
+
+
 def test_a_request_without_an_answer_is_tried_again_on_another_connection() -> None:
     client = Client()
     client.asks()

@@ -405,7 +405,11 @@ def test_a_websocket_that_is_not_read_is_a_gap_where_a_model_may_be_behind_it(pa
 
 
 def test_other_protocols_are_a_gap_with_their_name() -> None:
-    for first, cause in ((b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "http2"), (b"\x16\x03\x01", "not_http")):
+    for first, cause in (
+        (b"GET / HTTP/2.0\r\n\r\n", "http2"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP", "bad_frame"),
+        (b"\x16\x03\x01", "not_http"),
+    ):
         (lost,) = of(Unreadable, read([("sent", first)]))
         assert lost.cause == cause
 

@@ -6,6 +6,7 @@ import json
 from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -14,8 +15,21 @@ from collector.llm.answers import MAX_IDS, MAX_UNFINISHED, Answers
 from collector.llm.call import AnswerStream, digest_of
 from collector.llm.exchange import LlmConnection, LlmEvent, RequestSeen, ResponseSeen, Unreadable
 from polygraph.events import Api
+from tests.agents.script import Answer
 from tests.agents.wire import body, events
-from tests.collector.llm.http import ANSWER, PATHS, TEXT, Cut, Json, answer, ask, of, question, sse, stream
+from tests.collector.llm.http import (
+    ANSWER,
+    PATHS,
+    TEXT,
+    Cut,
+    Json,
+    answer,
+    ask,
+    of,
+    question,
+    sse,
+    stream,
+)
 
 APIS = list(PATHS)
 
@@ -79,6 +93,25 @@ def test_a_stream_that_closes_before_its_end_is_interrupted_at_every_place(api: 
     ]
     assert set(told[5:-20]) == {"interrupted"} and set(told) <= {"interrupted", "answered"}
     assert told == sorted(told, reverse=True)  # once its end mark was there, it is answered
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_stream_that_is_cut_at_any_byte_gives_the_same(api: Api) -> None:
+    said = Answer(text="Naïve 🦊.")
+    told = b"".join(event.encode() for event in events(api, said, question(api, True), "1"))
+    parts = [("sent", ask(PATHS[api], question(api, True))), ("received", stream(told))]
+
+    def timeless(seen: list[LlmEvent]) -> list[LlmEvent]:
+        return [
+            msgspec.structs.replace(event, ts=0, request_ts=0) if isinstance(event, ResponseSeen) else event
+            for event in seen
+        ]
+
+    whole = timeless(read(*parts))
+    assert fate(whole) == ("answered", True)
+    for at in range(len(parts[1][1])):
+        halves = [("received", parts[1][1][:at]), ("received", parts[1][1][at:])]
+        assert timeless(read(parts[0], *halves)) == whole
 
 
 @pytest.mark.parametrize("api", APIS)

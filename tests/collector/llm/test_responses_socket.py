@@ -505,6 +505,15 @@ def test_a_server_that_claims_to_ask_is_not_believed() -> None:
     assert [event.cause for event in of(Unreadable, seen)] == ["answer_unreadable"]
 
 
+def test_a_socket_of_something_else_on_such_a_path_is_passed_over() -> None:
+    socket = Socket("/survey/responses")
+    socket.asks(TextMessage(data="subscribe"))
+    socket.asks({"subscribe": "responses"})
+    socket.tells(TextMessage(data="17 people"))
+    socket.tells({"type": "update", "people": 17})
+    assert socket.seen() == []
+
+
 @pytest.mark.parametrize("path", ["/v1/realtime", "/socket"])
 def test_other_sockets_are_not_read(path: str) -> None:
     socket = Socket(path)
