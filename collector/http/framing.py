@@ -47,9 +47,9 @@ class StreamFramer:
         self._framer: Framer | None = None
 
     @property
-    def whole(self) -> bool:
-        """Whether every event up to here could be told."""
-        return self._framer is None or not self._framer.overflowed
+    def overflowed(self) -> bool:
+        """An event is missing: it was too large or damaged."""
+        return self._framer is not None and self._framer.overflowed
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that ``data`` completes."""

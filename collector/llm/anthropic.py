@@ -55,7 +55,7 @@ def parse_response(body: bytes) -> ModelResponse | None:
     if message.get("type") != "message" or not isinstance(message.get("content"), list):
         return None
     blocks = list(objects(message["content"]))
-    calls = [_call(block) for block in blocks if block.get("type") in _CALLS]
+    calls = [_call(block) for block in blocks if string(block.get("type")) in _CALLS]
     return ModelResponse(
         api=_API,
         response_id=_id(message),
@@ -149,7 +149,7 @@ class _Block:
         self.whole = False
 
     def is_call(self) -> bool:
-        return self.start.get("type") in _CALLS
+        return string(self.start.get("type")) in _CALLS
 
     def text(self) -> str:
         return string(self.start.get("text")) + "".join(self.parts)

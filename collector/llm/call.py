@@ -70,7 +70,7 @@ class AnswerStream:
     @property
     def whole(self) -> bool:
         """Nothing of what came was left out."""
-        return self._whole and self._events.whole
+        return self._whole and not self._events.overflowed
 
     def result(self, ended: bool) -> tuple[ModelResponse, bool]:
         """The answer, and whether all of it was seen."""

@@ -43,6 +43,11 @@ _SUFFIXES = (
         r"/publishers/anthropic/models/(?P<model>[^/:]+):(?:(?P<stream>streamR)|r)awPredict",
         "anthropic.messages",
     ),
+    # Mistral's on Vertex AI
+    _row(
+        r"/publishers/mistralai/models/(?P<model>[^/:]+):(?:(?P<stream>streamR)|r)awPredict",
+        "openai.chat",
+    ),
     # Gemini, on Vertex AI too (models of a publisher, tuned ones, endpoints)
     _row(
         r"/(?:models|tunedModels|endpoints)/(?P<model>[^/:]+):(?:(?P<stream>streamG)|g)enerateContent",

@@ -38,7 +38,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
         if content.get("role") == "model":
             history.model(call for part in parts for call in _calls(part))
         else:
-            history.other(dumps(content) or "", filter(None, map(_result, parts)))
+            history.other(content, filter(None, map(_result, parts)))
             user_text = _text(parts) or user_text
     history.close()
     instruction = mapping(_field(request, "systemInstruction", "system_instruction"))

@@ -34,7 +34,7 @@ def parse_chat(body: bytes) -> ModelRequest | None:
         if role == "assistant":
             history.model(map(_call, objects(message.get("tool_calls"))))
             continue
-        history.other(dumps(message) or "", (_result(message),) if role == "tool" else ())
+        history.other(message, (_result(message),) if role == "tool" else ())
         if role == "system":
             instructions_size += len(parts_text(message.get("content")))
         elif role != "tool":

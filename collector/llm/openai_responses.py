@@ -170,7 +170,7 @@ class StreamParser:
 
 def _answer(response: dict[str, Json], output: Iterable[dict[str, Json]], ended: bool) -> ModelResponse:
     output = list(output)
-    calls = [_call(item) for item in output if item.get("type") in _CALLS]
+    calls = [_call(item) for item in output if string(item.get("type")) in _CALLS]
     status = string(response.get("status"))
     why = string(mapping(response.get("incomplete_details")).get("reason"))
     error = mapping(response.get("error"))
@@ -222,7 +222,9 @@ def _call(item: dict[str, Json]) -> ToolCall | None:
 
 def _idents(output: Iterable[dict[str, Json]]) -> set[str]:
     return {
-        string(item.get("call_id")) or string(item.get("id")) for item in output if item.get("type") in _CALLS
+        string(item.get("call_id")) or string(item.get("id"))
+        for item in output
+        if string(item.get("type")) in _CALLS
     }
 
 

@@ -15,14 +15,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from collector.llm.model import ModelResponse, ToolCall, ToolResultItem
+from collector.llm.values import Json, dumps
 
 #: hexadecimal digits of an id
 _DIGITS = 24
-
-
-def turn_name(number: int, before: str) -> str:
-    """The name of a conversation's turn ``number``; ``before``: JSON of the message that it answers."""
-    return _digest(str(number), before)
 
 
 def named_answer(response: ModelResponse, turn: str) -> ModelResponse:
@@ -67,7 +63,7 @@ class History:
         self.calls: list[ToolCall] = []
         self.results: list[ToolResultItem] = []
         self._number = 0
-        self._before = ""
+        self._before: Json = None
         self._speaking = False
         #: the calls of the last turn, and the results that came after it
         self._turn = ""
@@ -77,7 +73,7 @@ class History:
     @property
     def next_turn(self) -> str:
         """The name of the turn that the model is asked for."""
-        return turn_name(self._number, self._before)
+        return _digest(str(self._number), dumps(self._before) or "")
 
     def model(self, calls: Iterable[ToolCall | None]) -> None:
         """A message of the model. Its calls, None for one that could not be read."""
@@ -88,8 +84,8 @@ class History:
             self._speaking = True
         self._made += (call for call in calls if call is not None)
 
-    def other(self, message: str, results: Iterable[Result] = ()) -> None:
-        """A message of anybody else, as JSON, and the results in it."""
+    def other(self, message: Json, results: Iterable[Result] = ()) -> None:
+        """A message of anybody else, and the results in it."""
         self._speaking = False
         self._before = message
         self._got += results

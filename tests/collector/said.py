@@ -96,12 +96,12 @@ class Talk:
             self.bytes("received", stream(streamed_answer(self.api, said, turn), api=self.api), key)
         else:
             self.bytes("received", answer(whole), key)
-        self._history += _repeated(self.api, whole)
+        self._history += repeated(self.api, whole)
         return [_id(self.api, turn, number) for number in range(len(said.calls))]
 
     def results(self, texts: Iterable[tuple[str, str]], key: ConnectionKey = KEY) -> None:
         """The results that the next request carries, (call id, text) each."""
-        self._history += _results(self.api, list(texts))
+        self._history += results(self.api, list(texts))
 
     def works(self, call: ToolCall, result: str, text: str = "") -> str:
         """One call, and its result with the next thing that is said: the call's id."""
@@ -129,7 +129,7 @@ def _id(api: Wire, turn: str, number: int) -> str:
     return f"{'toolu' if api == 'anthropic.messages' else 'call'}_{turn}_{number}"
 
 
-def _repeated(api: Wire, whole: Json) -> list[Json]:
+def repeated(api: Wire, whole: Json) -> list[Json]:
     """An answer as the client sends it back with each later request."""
     if api == "anthropic.messages":
         return [{"role": "assistant", "content": whole["content"]}]
@@ -144,7 +144,7 @@ def _repeated(api: Wire, whole: Json) -> list[Json]:
     return list(whole["output"])
 
 
-def _results(api: Wire, given: list[tuple[str, str]]) -> list[Json]:
+def results(api: Wire, given: list[tuple[str, str]]) -> list[Json]:
     if api == "anthropic.messages":
         parts = [{"type": "tool_result", "tool_use_id": ident, "content": text} for ident, text in given]
         return [{"role": "user", "content": parts}]

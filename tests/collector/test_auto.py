@@ -12,6 +12,7 @@ from collector.auto import MAX_ADDRESSES, AutoEnrol, llm_hosts
         "API.OpenAI.com.",
         "mine.openai.azure.com",
         "bedrock-runtime.eu-west-1.amazonaws.com",
+        "europe-west4-aiplatform.googleapis.com",
     ],
 )
 def test_known_apis(name: str) -> None:
@@ -27,6 +28,7 @@ def test_known_apis(name: str) -> None:
         ".openai.azure.com",
         "",
         "amazonaws.com",
+        "-aiplatform.googleapis.com",
         "bedrock-runtime..amazonaws.com.x",
     ],
 )

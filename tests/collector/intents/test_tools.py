@@ -109,6 +109,8 @@ def test_shell_tools_of_all_clients(name: str, arguments: dict[str, object]) -> 
         ("Glob", {"pattern": "**"}, "search", []),
         ("Grep", {"pattern": "x", "path": "/a"}, "search", []),
         ("Task", {"prompt": "x"}, "delegate", []),
+        ("invoke_agent", {"agent_name": "x", "prompt": "run pytest"}, "delegate", []),
+        ("update_topic", {"title": "x", "summary": "wrote /a"}, "other", []),
         ("TodoWrite", {"todos": []}, "other", []),
         ("BashOutput", {"bash_id": "1"}, "other", []),
         ("Bash", {"command": "cat > a <<'E'\nx\nE"}, "shell", [F("a", "write", content=b"x\n")]),

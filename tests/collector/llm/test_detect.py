@@ -27,6 +27,8 @@ CALLS: list[tuple[str, Json, Api, str, bool]] = [
         "claude-x@1",
         True,
     ),
+    (f"{VERTEX}/mistralai/models/mistral-x:rawPredict", CHAT, "openai.chat", "mistral-x", False),
+    (f"{VERTEX}/mistralai/models/mistral-x:streamRawPredict", CHAT, "openai.chat", "mistral-x", True),
     ("/v1/chat/completions", CHAT | {"model": "m"}, "openai.chat", "m", False),
     ("/openai/deployments/d-1/chat/completions?api-version=2024-10-21", CHAT, "openai.chat", "d-1", False),
     ("/openai/deployments/d-1/chat/completions", CHAT | {"model": "m"}, "openai.chat", "m", False),

@@ -15,7 +15,7 @@ from collector.llm import anthropic, openai_chat
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.values import MAX_DEPTH
 from tests.agents.frames import Message
-from tests.agents.script import Answer
+from tests.agents.script import Answer, ToolCall
 from tests.agents.wire import Wire, body
 from tests.collector.llm.http import (
     ANSWER,
@@ -366,6 +366,22 @@ def test_deep_json_is_read_or_refused_and_never_raises(api: Wire, depth: int) ->
     seen = read([("sent", ask(PATHS[api], request)), ("received", answer(response))])
     for answered in of(ResponseSeen, seen):
         assert is_whole(answered) or answered.response is None
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("api", APIS)
+def test_arguments_of_a_megabyte_are_told_whole(api: Wire, streamed: bool) -> None:
+    huge = ToolCall("write", {"path": "a", "content": "x = [1, {}]\n" * 90_000})
+    said = Answer(calls=(huge, CALLS[0]))
+    if streamed:
+        response = stream(streamed_answer(api, said), chunk=1 << 14, api=api)
+    else:
+        response = answer(body(api, said, question(api), "1"))
+    _, answered = exchange(ask(PATHS[api], question(api, streamed)), response)
+    assert answered.complete and answered.response is not None
+    first, second = answered.response.tool_calls
+    assert json.loads(first.arguments) == huge.arguments
+    assert json.loads(second.arguments) == CALLS[0].arguments
 
 
 @pytest.mark.parametrize("depth", [400, MAX_DEPTH - 1, MAX_DEPTH, 1010])

@@ -27,10 +27,10 @@ def answered(history: History, *calls: ToolCall) -> list[str]:
 def talk(*calls: ToolCall, got: tuple[Result, ...]) -> tuple[list[str], History]:
     """One turn and its results: the ids of its calls, and the conversation as the next request has it."""
     history = History()
-    history.other('"Go."')
+    history.other("Go.")
     idents = answered(history, *calls)
     history.model(calls)
-    history.other('"results"', got)
+    history.other("results", got)
     history.close()
     return idents, history
 
@@ -59,10 +59,10 @@ def test_fewer_or_more_results_than_calls_of_a_name_go_to_none() -> None:
 def test_an_id_that_the_client_made_up_pairs_within_the_request() -> None:
     """Gemini CLI gives calls ids of its own, and repeats the calls with them."""
     history = History()
-    history.other('"Go."')
+    history.other("Go.")
     idents = answered(history, LS, PWD)
     history.model(msgspec.structs.replace(call, id=f"mine_{n}") for n, call in enumerate((LS, PWD)))
-    history.other('"results"', (result("bash", "2", "mine_1"),))
+    history.other("results", (result("bash", "2", "mine_1"),))
     history.close()
     assert told(history) == {idents[1]: "2"}
     assert [item.call_id for item in history.results] == ["mine_1"]
@@ -92,7 +92,7 @@ def test_the_same_command_in_another_turn_or_conversation_is_another_call() -> N
     idents, history = talk(LS, LS, got=(result("bash", "1"), result("bash", "1")))
     again = answered(history, LS)
     other = History()
-    other.other('"Go on."')
+    other.other("Go on.")
     assert len({*idents, *again, *answered(other, LS)}) == 4
 
 
@@ -100,7 +100,7 @@ def test_what_is_called_the_same_is_the_same_in_every_later_request() -> None:
     idents, history = talk(LS, got=(result("bash", "1"),))
     history.model(())
     history.model((PWD,))
-    history.other('"more"', (result("bash", "2"),))
+    history.other("more", (result("bash", "2"),))
     history.close()
     assert list(told(history)) == [idents[0], *set(told(history)) - {idents[0]}]
     assert history.calls == [LS, PWD]
