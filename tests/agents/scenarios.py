@@ -239,7 +239,9 @@ class Limit:
     instead: tuple[Expected, ...]
 
 
-_CODE = "in code mode the tool calls are made by a program in JavaScript, which is not read: no intent is joined"
+_CODE = (
+    "in code mode the tool calls are made by a program in JavaScript, which is not read: no intent is joined"
+)
 _HOST = f"{_CODE}; the host of that program may have run what was claimed"
 _UNKNOWN = (_passed("unverifiable", "form_unknown"),)
 
