@@ -43,9 +43,13 @@ def main() -> int:
     if options.check:
         return max(check(path) for path in options.files)
     for path in options.files:
-        with path.open("rb") as file:
-            elf = Elf(file)
-            row = build_row(elf, options.build) if options.build else pattern_row(elf, options.pattern)
+        try:
+            with path.open("rb") as file:
+                elf = Elf(file)
+                row = build_row(elf, options.build) if options.build else pattern_row(elf, options.pattern)
+        except (OSError, ValueError) as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            return 1
         print(row)
     return 0
 

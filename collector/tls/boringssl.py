@@ -32,7 +32,9 @@ FILE = b"ssl/ssl_lib.cc\0"
 #: bytes of a path
 _MAX_PATH = 4096
 #: copies of the string that are followed
-_MAX_STRINGS = 16
+_MAX_STRINGS = 4
+#: searches through all code, functions that are disassembled: a file that needs more is made to waste our time
+_MAX_SEARCHES, _MAX_BODIES = 8, 512
 #: register of ``file`` -> registers of ``reason`` and ``line``; compilers drop the second argument, which is always 0
 _CONVENTIONS = {"RCX": ("RDX", "R8"), "RDX": ("RSI", "RCX")}
 
@@ -133,6 +135,7 @@ class _Finder:
         self._mentions = mentions
         self._bodies: dict[int, Body] = {}
         self._entries: set[int] = set()
+        self._searches = 0
 
     def find(self, lines: _Lines) -> dict[str, tuple[int, ...]]:
         """All functions that are probed. Raises NotCertainError."""
@@ -184,10 +187,15 @@ class _Finder:
 
     def _add_entries(self, first: int, last: int) -> None:
         if first:
+            self._searches += 1
+            if self._searches > _MAX_SEARCHES:
+                raise NotCertainError("its functions are spread too far")
             self._entries |= code.called(self._elf, max(1, first), last + 1)
 
     def _body(self, start: int) -> Body:
         if start not in self._bodies:
+            if len(self._bodies) == _MAX_BODIES:
+                raise NotCertainError("too many functions may be what is looked for")
             self._bodies[start] = code.body(self._elf, start, self._entries)
         return self._bodies[start]
 

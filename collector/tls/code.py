@@ -21,7 +21,7 @@ SPAN = 8 << 10
 #: instructions of one function that are followed
 MAX_INSTRUCTIONS = 4096
 #: places that are taken from one search; a file with more is not what it seems
-MAX_FOUND = 4096
+MAX_FOUND = 512
 _BLOCK = 64 << 10
 #: bytes before and after a block: the longest instruction that is searched for, lea with its prefix
 _MARGIN = 8

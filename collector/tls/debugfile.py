@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 from collector.tls.elf import Elf, ElfError, Symbol
 
 #: bytes of a file whose checksum is taken
-MAX_CHECKED = 512 << 20
+MAX_CHECKED = 256 << 20
 _FOLDER = "/usr/lib/debug"
 _LINK = ".gnu_debuglink"
 _MAX_LINK = 4096

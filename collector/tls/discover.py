@@ -9,11 +9,14 @@ Functions of the OpenSSL interface are looked for by a ladder, and the first run
 5. ``signature``: code that is known, exactly once;
 6. ``errors``: BoringSSL by the errors that it reports (collector/tls/boringssl.py).
 
+Libraries with an interface of their own (GnuTLS, NSS) are found by the first two rungs, Go's by the table that its
+runtime needs (``go_table``, collector/tls/golang.py), rustls by signatures (collector/tls/rustls_find.py).
+
 OpenSSL's SSL_read and SSL_read_ex both call an internal function, so they do not nest; where a library nests them,
 bpf/tls.h tells the call once. From the fourth rung on SSL_free is not found, and a connection ends where a handshake
 begins another one at the same address. Stacks that are recognised but cannot be probed are named, so that a session
-whose agent uses them says so: other libraries by their soname, Go by its section, and what is linked into a file
-without symbols by the constants that TLS 1.3 needs.
+whose agent uses them says so: other libraries by their soname, and what is linked into a file without symbols by the
+constants that TLS 1.3 needs.
 """
 
 from __future__ import annotations
@@ -69,14 +72,15 @@ _INTERFACES: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = (
 #: GnuTLS behind names of OpenSSL: what it does is told by GnuTLS
 _WRAPPERS = ("libgnutls-openssl.so",)
 
-#: sonames of TLS libraries with another interface
+#: sonames of TLS libraries that are recognised and not read
 _OTHER_LIBRARIES = {
+    "libgnutls.so": ("gnutls", "a GnuTLS that exports none of the functions that are probed"),
+    "libssl3.so": ("nss", "an NSS that exports none of the functions that are probed"),
     "libwolfssl.so": ("wolfssl", "wolfSSL has no probes in this version"),
     "libmbedtls.so": ("mbedtls", "Mbed TLS has no probes in this version"),
 }
 
-
-Rung = Literal["exported", "symbols", "debug_file", "build_id", "signature", "errors"]
+Rung = Literal["exported", "symbols", "debug_file", "build_id", "signature", "errors", "go_table"]
 _RUNG_OF: dict[str, Rung] = {"dynsym": "exported", "symtab": "symbols", "debug": "debug_file"}
 _STATIC = "TLS is built in, without symbols, and its functions were not found"
 
@@ -120,7 +124,7 @@ def find(fd: int, where: Where = _NOWHERE) -> Finding | BlindTls | None:
             found = elf.symbols(PROBED, _NEEDED)
             missing = _NEEDED - found.keys()
             if missing == _NEEDED:  # at most something that shares a name, such as SSL_free of a wrapper
-                return _other(fd, elf, where)
+                return _interface(fd, elf) or _go(fd, elf) or _blind(elf) or _without_symbols(fd, elf, where)
             return _finding(fd, elf.build_id, found, missing)
     except ElfError:
         return None
@@ -189,13 +193,42 @@ def _without_symbols(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | No
         build, offsets = known
         return _placed(fd, elf.build_id, build.library, _single(offsets), "build_id")
     named = elf.naming((boringssl.FILE, *_LABELS))
-    if boringssl.FILE in named:
-        found = _boringssl(fd, elf)
-        if found is not None:
-            return found
+    boring = _boringssl(fd, elf) if boringssl.FILE in named else None
+    rust = _rustls(fd, elf) if rustls_find.mentions(elf) else None
+    if boring is not None and rust is not None:
+        return boring._replace(reason="both BoringSSL and rustls are built in, and only one can be probed")
+    if boring is not None or rust is not None:
+        return boring or rust
     if named >= set(_LABELS) and not elf.is_program:
         return BlindTls("static_tls", _STATIC)
     return None
+
+
+def _interface(fd: int, elf: Elf) -> Finding | None:
+    """A library with another interface, which it exports."""
+    for library, needed, more in _INTERFACES:
+        found = elf.symbols(needed | more)
+        if needed & found.keys():
+            finding = _finding(fd, elf.build_id, found, needed - found.keys())
+            return finding._replace(library=library)
+    return None
+
+
+def _go(fd: int, elf: Elf) -> Finding | BlindTls | None:
+    if not golang.is_go(elf):
+        return None
+    try:
+        functions = golang.functions(elf)
+    except golang.GoError as error:
+        return BlindTls("go_tls", f"a Go program: {error}")
+    return _placed(fd, elf.build_id, "go", functions, "go_table") if functions else None
+
+
+def _rustls(fd: int, elf: Elf) -> Finding | BlindTls:
+    places = rustls_find.functions(elf)
+    if isinstance(places, str):
+        return BlindTls("rustls", places)
+    return _placed(fd, elf.build_id, "rustls", places, "signature")
 
 
 def _boringssl(fd: int, elf: Elf) -> Finding | None:
@@ -216,27 +249,6 @@ def _boringssl(fd: int, elf: Elf) -> Finding | None:
 
 def _single(functions: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     return {name: (offset,) for name, offset in functions.items()}
-
-
-def _other(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | None:
-    """A stack without OpenSSL's interface, or without names for it."""
-    for library, needed, more in _INTERFACES:
-        found = elf.symbols(needed | more)
-        if needed & found.keys():
-            finding = _finding(fd, elf.build_id, found, needed - found.keys())
-            return finding._replace(library=library)
-    if golang.is_go(elf):
-        try:
-            functions = golang.functions(elf)
-        except golang.GoError as error:
-            return BlindTls("go_tls", f"a Go program: {error}")
-        return _placed(fd, elf.build_id, "go", functions, "symbols") if functions else None
-    if rustls_find.mentions(elf):
-        places = rustls_find.functions(elf)
-        if isinstance(places, str):
-            return BlindTls("rustls", places)
-        return _placed(fd, elf.build_id, "rustls", places, "signature")
-    return _blind(elf) or _without_symbols(fd, elf, where)
 
 
 def _blind(elf: Elf) -> BlindTls | None:

@@ -36,7 +36,7 @@ def candidates(command: str, path: str | None = None) -> list[Path]:
     ``path`` is the PATH in which ``#!/usr/bin/env NAME`` is looked up.
     """
     found: dict[tuple[int, int], Path] = {}
-    for candidate in (*_system(), *_own(), *_programs(command, path)):
+    for candidate in (*_system(), *_own(), *programs(command, path)):
         try:
             state = candidate.stat()
         except OSError:
@@ -70,8 +70,8 @@ def _may_hold_tls(path: str) -> bool:
     return path.startswith("/") and name.startswith(("libssl", "_ssl", "libpython", "python"))
 
 
-def _programs(command: str, path: str | None) -> Iterable[Path]:
-    """The program itself and, for a script, its interpreter."""
+def programs(command: str, path: str | None) -> Iterable[Path]:
+    """The program itself; for a script, also what it may start in its place, and its interpreter."""
     program = Path(command)
     yield program
     try:

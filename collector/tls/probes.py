@@ -98,17 +98,34 @@ class TlsProbes:
             state = os.fstat(fd)
             if ino is not None and state.st_ino != ino:
                 return _NOTHING  # another program, or another process under the same number
-            key = (state.st_dev, state.st_ino)
-            known = self._programs.get(key)
-            if known is None:
-                found = static_tls(fd) if find(fd) is None else None
-                known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
-                self._programs[key] = known
-                while len(self._programs) > MAX_FILES:
-                    self._programs.popitem(last=False)
-            return known
+            return self._built_in(fd, (state.st_dev, state.st_ino))
         finally:
             os.close(fd)
+
+    def stack(self, path: Path) -> Looked:
+        """What TLS the file ``path`` has, asked of a file that nobody runs; it is probed if it can be."""
+        looked = self.preload(path)
+        if looked != _NOTHING:
+            return looked
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return _NOTHING
+        try:
+            state = os.fstat(fd)
+            return self._built_in(fd, (state.st_dev, state.st_ino))
+        finally:
+            os.close(fd)
+
+    def _built_in(self, fd: int, key: tuple[int, int]) -> Looked:
+        known = self._programs.get(key)
+        if known is None:
+            found = static_tls(fd) if find(fd) is None else None
+            known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
+            self._programs[key] = known
+            while len(self._programs) > MAX_FILES:
+                self._programs.popitem(last=False)
+        return known
 
     def _look(self, fd: int, key: tuple[int, int], where: Where) -> Looked:
         try:

@@ -88,7 +88,7 @@ def test_a_session_without_verdicts_says_why() -> None:
     off = msgspec.structs.replace(start, content="off")
     for events, why in (
         ([start], "No call of a model was seen"),
-        ([start, spot], "No call of a model could be read: a TLS library is built into an executable"),
+        ([start, spot], "No call of a model could be read: a TLS library is built in without symbols"),
         ([start, spot, call], "1 call of a model, and in them no tool call"),
         ([off], "The content level was off"),
     ):

@@ -15,6 +15,8 @@ import pytest
 
 from polygraph.events import Exec, SessionEnd, SessionStart
 from polygraph.log.store import Store
+from tests.collector.tls.elfs import build, installed, strip
+from tests.collector.tls.test_discover import LABELS, constants
 from tests.live.conftest import PATIENCE
 
 #: the command line
@@ -126,3 +128,14 @@ def test_doctor_proves_this_host(polygraph: Polygraph) -> None:
         "tls",
     }
     assert "seen to work" in polygraph("doctor").stdout
+
+
+def test_doctor_says_whether_the_tls_of_a_program_can_be_seen(polygraph: Polygraph, tmp_path: Path) -> None:
+    seen = json.loads(polygraph("doctor", "--json", str(installed()["node"])).stdout)
+    (node,) = seen["program"]
+    assert (node["library"], node["found"], node["blind"], seen["ok"]) == ("openssl", "exported", None, True)
+    blind = strip(build(tmp_path / "blind", constants(LABELS)))
+    done = polygraph("doctor", str(blind))
+    assert done.returncode == 1 and f"✗ {blind}: not seen: static_tls" in done.stdout
+    gone = polygraph("doctor", str(tmp_path / "gone"))
+    assert gone.returncode == 1 and "no program that can be found" in gone.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from collections import Counter
@@ -15,10 +14,9 @@ import pytest
 from collector.collect import Collector
 from polygraph.events import AnyEvent
 from tests.live.conftest import Observe
+from tests.live.go import Go
 from tests.live.tls_stacks import Records, Talk, identity, talks
 
-HERE = Path(__file__).parent
-SOURCE = HERE / "gotls"
 #: HTTP/2, RFC 9113: the client's preface, and the type of frames that carry a body
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA = 0
@@ -29,23 +27,9 @@ Build = Callable[..., Path]
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory, report_used: Callable[[str, str], None]) -> Build:
     """``build(*flags)``: the program of tests/live/gotls."""
-    wanted = re.search(r"^go (\S+)$", (SOURCE / "go.mod").read_text(), re.MULTILINE)
-    assert wanted is not None
-    find = [str(HERE.parents[1] / "scripts/go.sh"), wanted[1]]
-    go = subprocess.run(find, check=True, capture_output=True, text=True, timeout=300).stdout.strip()
-    env = os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false", "CGO_ENABLED": "0"}
-    version = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True, env=env)
-    report_used("Go", version.stdout.strip())
-    folder = tmp_path_factory.mktemp("go")
-
-    def make(*flags: str) -> Path:
-        made = folder / re.sub(r"\W+", "-", f"program {' '.join(flags)}")
-        if not made.exists():
-            argv = [go, "build", *flags, "-o", str(made), "."]
-            subprocess.run(argv, check=True, cwd=SOURCE, env=env, timeout=600)
-        return made
-
-    return make
+    go = Go(tmp_path_factory.mktemp("go"))
+    report_used("Go", go.version)
+    return go.build
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def test_what_the_kernel_refuses_is_named(tmp_path: Path) -> None:
 
 def test_another_interface_is_named_and_what_has_no_tls_is_nothing(tmp_path: Path) -> None:
     probes = TlsProbes(Kernel())
-    gnutls = library(tmp_path / "any.so", "int x(void) { return 1; }", "-Wl,-soname,libgnutls.so.30")
-    assert mapped(probes, gnutls).blind == "gnutls"
+    wolfssl = library(tmp_path / "any.so", "int x(void) { return 1; }", "-Wl,-soname,libwolfssl.so.42")
+    assert mapped(probes, wolfssl).blind == "wolfssl"
     other = mapped(probes, library(tmp_path / "other.so", "int x(void) { return 1; }"))
     assert (other.probed, other.blind, probes.libraries) == (False, None, [])
 
