@@ -5,15 +5,20 @@ are unknown and stand as such: positions are counted from the newest entry, so t
 entry that is kept longer than the sender keeps it does no harm, because the sender never names it.
 
 How large the table may be is said inside the blocks themselves: SETTINGS only bound it (RFC 7541, 4.2 and 6.3).
+
+`hpack` has the static table and the Huffman code. Its own decoder knows no entry that is unknown, and writes every
+field to its log, credentials among them.
 """
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import NamedTuple
 
-from hpack import Decoder, HPACKError, InvalidTableIndexError, OversizedHeaderListError
-from hpack.table import HeaderTable, table_entry_size
+from hpack import HPACKError
+from hpack.huffman_table import decode_huffman
+from hpack.table import HeaderTable
 
 from collector.http.events import Headers
 from collector.http.head import MAX_HEAD, Head, HttpError
@@ -24,7 +29,9 @@ UNKNOWN = b"\0"
 #: bytes of entries that are kept, as RFC 7541 counts them; browsers use 64 KiB, libraries 4 or 16
 KEPT = 64 * 1024
 #: more than any size that a sender can name
-_ANY_SIZE = 1 << 35
+_ANY_SIZE = 1 << 40
+_OVERHEAD = 32
+_STATIC = HeaderTable.STATIC_TABLE
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _VALUE = re.compile(rb"[^\x00\r\n]*")
@@ -37,61 +44,59 @@ _RESPONSE_PSEUDO = frozenset({b":status"})
 Fields = list[tuple[bytes, bytes]]
 
 
-class _Table(HeaderTable):
-    """A dynamic table of which older entries may be unknown."""
+class _Table:
+    """Static and dynamic entries (RFC 7541, 2.3), of which older ones may be unknown."""
 
     def __init__(self) -> None:
-        super().__init__()
+        #: the newest first
+        self.entries: deque[tuple[bytes, bytes]] = deque()
         #: no entry is unknown
-        self.whole = True
+        self._whole = True
+        #: what the sender said that they take at most, and what those that are known take
         self._said = HeaderTable.DEFAULT_SIZE
         self._size = 0
 
     def forget(self) -> None:
         """What it holds, and how large it may be, is unknown."""
-        self.dynamic_entries.clear()
+        self.entries.clear()
         self._size = 0
         self._said = _ANY_SIZE
-        self.whole = False
+        self._whole = False
 
-    def get_by_index(self, index: int) -> tuple[bytes, bytes]:
-        position = index - HeaderTable.STATIC_TABLE_LENGTH - 1
-        beyond = position - len(self.dynamic_entries)
-        if beyond < 0:
-            return super().get_by_index(index)
-        if self.whole or beyond >= (self._said - self._size) // table_entry_size(b"", b""):
-            raise InvalidTableIndexError(f"no entry {index}")
-        return UNKNOWN, UNKNOWN
+    def get(self, index: int) -> tuple[bytes, bytes]:
+        """Raises IndexError if there can be no such entry."""
+        if 0 < index <= len(_STATIC):
+            return _STATIC[index - 1]
+        position = index - len(_STATIC) - 1
+        beyond = position - len(self.entries)
+        if position < 0 or (
+            beyond >= 0 and (self._whole or beyond >= (self._said - self._size) // _OVERHEAD)
+        ):
+            raise IndexError(index)
+        return (UNKNOWN, UNKNOWN) if beyond >= 0 else self.entries[position]
 
     def add(self, name: bytes, value: bytes) -> None:
-        # Of an entry whose name is unknown this is the least that it may take.
-        size = table_entry_size(b"" if name == UNKNOWN else name, value)
+        size = _entry_size(name, value)
         if size > self._said:  # an entry too large empties the table
-            self.dynamic_entries.clear()
+            self.entries.clear()
             self._size = 0
-            self.whole = True
+            self._whole = True
             return
-        self.dynamic_entries.appendleft((name, value))
+        self.entries.appendleft((name, value))
         self._size += size
         self._evict()
 
-    @property
-    def maxsize(self) -> int:
-        return self._said
-
-    @maxsize.setter
-    def maxsize(self, newmax: int) -> None:
-        self._said = newmax
+    def resize(self, size: int) -> None:
+        self._said = size
         self._evict()
 
     def _evict(self) -> None:
         while self._size > self._said or self._size > KEPT:
             # The sender's own eviction takes what is unknown first; what only we drop becomes unknown.
-            self.whole = self._size > self._said
-            name, value = self.dynamic_entries.pop()
-            self._size -= table_entry_size(b"" if name == UNKNOWN else name, value)
-        if self._said - self._size < table_entry_size(b"", b""):
-            self.whole = True
+            self._whole = self._size > self._said
+            self._size -= _entry_size(*self.entries.pop())
+        if self._said - self._size < _OVERHEAD:
+            self._whole = True
 
 
 class FieldDecoder:
@@ -99,9 +104,6 @@ class FieldDecoder:
 
     def __init__(self) -> None:
         self._table = _Table()
-        self._decoder = Decoder(max_header_list_size=MAX_HEAD)
-        self._decoder.header_table = self._table
-        self._decoder.max_allowed_table_size = _ANY_SIZE
         #: a block was read
         self.used = False
 
@@ -113,11 +115,71 @@ class FieldDecoder:
         """The fields of a block, unknown ones as :data:`UNKNOWN`. Raises HttpError; then it is of no more use."""
         self.used = True
         try:
-            return [(name, value) for name, value in self._decoder.decode(block, raw=True)]
-        except OversizedHeaderListError as error:
-            raise HttpError("head_too_large") from error
-        except HPACKError as error:
+            return self._fields(block)
+        except (HPACKError, IndexError) as error:
             raise HttpError("header_compression") from error
+
+    def _fields(self, block: bytes) -> Fields:
+        table = self._table
+        fields: Fields = []
+        size = position = 0
+        while position < len(block):
+            first = block[position]
+            if first & 0x80:  # an entry
+                index, position = _integer(block, position, 0x7F)
+                field = table.get(index)
+            elif first & 0xE0 == 0x20:  # the table's size, before any field
+                if fields:
+                    raise HttpError("header_compression")
+                index, position = _integer(block, position, 0x1F)
+                table.resize(index)
+                continue
+            else:  # a literal, which becomes an entry or not
+                index, position = _integer(block, position, 0x3F if first & 0x40 else 0x0F)
+                if index:
+                    name = table.get(index)[0]
+                else:
+                    name, position = _string(block, position)
+                value, position = _string(block, position)
+                field = (name, value)
+                if first & 0x40:
+                    table.add(name, value)
+            size += _OVERHEAD + len(field[0]) + len(field[1])
+            if size > MAX_HEAD:
+                raise HttpError("head_too_large")
+            fields.append(field)
+        return fields
+
+
+def _integer(block: bytes, position: int, mask: int) -> tuple[int, int]:
+    """A number with a prefix of ``mask`` (RFC 7541, 5.1), and where it ends. Raises IndexError beyond the block."""
+    value = block[position] & mask
+    position += 1
+    if value < mask:
+        return value, position
+    for shift in range(0, 35, 7):
+        byte = block[position]
+        position += 1
+        value += (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise HttpError("header_compression")
+
+
+def _string(block: bytes, position: int) -> tuple[bytes, int]:
+    """A string (RFC 7541, 5.2), and where it ends."""
+    packed = block[position] & 0x80
+    length, start = _integer(block, position, 0x7F)
+    end = start + length
+    if end > len(block):
+        raise HttpError("header_compression")
+    raw = block[start:end]
+    return decode_huffman(raw) if packed else raw, end
+
+
+def _entry_size(name: bytes, value: bytes) -> int:
+    """As RFC 7541, 4.1 counts it; of an entry whose name is unknown the least that it may be."""
+    return _OVERHEAD + len(value) + (0 if name == UNKNOWN else len(name))
 
 
 class FieldSection(NamedTuple):

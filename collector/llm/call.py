@@ -79,7 +79,7 @@ class AnswerStream:
 
 
 class Call:
-    """What is known of a call whose answer is not over. ``api`` reads it; ``asked`` is None if it was not read."""
+    """What is known of a call whose answer is not over."""
 
     def __init__(
         self,
@@ -95,11 +95,12 @@ class Call:
     ) -> None:
         self.index = index
         self.request_ts = ts
+        #: what its answer is read by; it may turn out to be of another (Bedrock's InvokeModel)
         self.api: Api = api
-        #: what is known of the request only, where it was read
-        self.asked_api: Api = asked.api if asked else api
-        self.model = asked.model if asked else ""
-        self.turn = asked.turn if asked else ""
+        self._asked_api: Api = asked.api if asked is not None else api
+        #: what only the request says: the model, and what calls without ids are called
+        self._model = asked.model if asked is not None else ""
+        self._turn = asked.turn if asked is not None else ""
         self.host = host
         self.request_bytes = size
         self.traceparent = traceparent
@@ -125,16 +126,15 @@ class Call:
     ) -> ResponseSeen:
         """The answer is over. ``cause``: what ended it before its time, as ``ResponseDone`` has it."""
         if response is not None:
-            # what only the request says: the model, and what calls without ids are called
             if not response.model:
-                response = msgspec.structs.replace(response, model=self.model)
-            response = named_answer(response, self.turn)
+                response = msgspec.structs.replace(response, model=self._model)
+            response = named_answer(response, self._turn)
         working = response is not None and response.finish in _WORKING and self.stream is None
         return ResponseSeen(
             index=self.index,
             ts=ts,
             request_ts=self.request_ts,
-            api=response.api if response is not None else self.asked_api,
+            api=response.api if response is not None else self._asked_api,
             host=self.host,
             status=status,
             response=response,

@@ -115,6 +115,15 @@ class LlmConnection:
             return
         api = api_of_path(event.method, event.target)
         if api is None:
+            if not event.target and event.method in (
+                "",
+                "POST",
+            ):  # HTTP/2: its head was lost, or unknown in part
+                seen.append(
+                    Unreadable(
+                        cause="request_incomplete", ts=event.ts, host=self._host, missing=event.missing
+                    )
+                )
             return
         if not event.complete:
             # By its path it is a call; what it carried is unknown, what is answered may still be read.
@@ -147,7 +156,7 @@ class LlmConnection:
             )
         )
 
-    def _begin(self, event: RequestDone, api: Api, request: ModelRequest | None = None) -> Call:
+    def _begin(self, event: RequestDone, api: Api, asked: ModelRequest | None = None) -> Call:
         call = self._calls[event.index] = Call(
             event.index,
             event.ts,
@@ -156,7 +165,7 @@ class LlmConnection:
             size=len(event.body),
             traceparent=trace_context(header(event.headers, "traceparent")),
             transport=self._transport,
-            asked=request,
+            asked=asked,
         )
         return call
 

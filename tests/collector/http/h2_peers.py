@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from h2.events import DataReceived
 from h2.settings import SettingCodes
 
 from collector.http.connection import HttpConnection
@@ -46,6 +47,13 @@ class Said:
         return ["ask", *["body"] * pieces, "asked", "answer", *["part"] * answers, "answered"]
 
 
+def _take(end: H2Connection, data: bytes) -> None:
+    """What an end does with what it reads: it makes room for more."""
+    for event in end.receive_data(data):
+        if isinstance(event, DataReceived) and event.flow_controlled_length:
+            end.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+
+
 class Talk:
     """A client and a server of `h2` in memory; ``writes`` is what an observer beside the client sees."""
 
@@ -67,10 +75,10 @@ class Talk:
                 return
             if sent:
                 self.writes.append(Write("sent", sent))
-                self.server.receive_data(sent)
+                _take(self.server, sent)
             if received:
                 self.writes.append(Write("received", received))
-                self.client.receive_data(received)
+                _take(self.client, received)
 
     def table(self, side: str, size: int) -> None:
         """A side bounds the other's header table; an exchange follows, as `hpack` tells the other every bound that
