@@ -242,7 +242,7 @@ class Limit:
 _CODE = (
     "in code mode the tool calls are made by a program in JavaScript, which is not read: no intent is joined"
 )
-_HOST = f"{_CODE}; the host of that program may have run what was claimed"
+_HOST = "the host of such programs is none that is known, and may have run what was claimed"
 _UNKNOWN = (_passed("unverifiable", "form_unknown"),)
 
 #: by client and scenario
