@@ -138,6 +138,37 @@ PG_INLINE bool pg_touched(struct task_struct *task, __u64 handle, __u64 ino, __u
 	return false;
 }
 
+#define PG_DESCRIPTOR_PREFIX 14 /* bytes of "/proc/self/fd/" */
+#define PG_DESCRIPTOR_DIGITS 7
+
+/*
+ * The descriptor that a path goes through, and the bytes before what lies below it: 12 and 16 of
+ * "/proc/self/fd/12/name", by which Bun renames files. -1 for every other path.
+ */
+PG_INLINE int pg_path_descriptor(const char *argument, __u32 *before)
+{
+	char text[PG_DESCRIPTOR_PREFIX + PG_DESCRIPTOR_DIGITS + 3] __attribute__((aligned(8))) = {};
+	__u32 at = PG_DESCRIPTOR_PREFIX;
+	int descriptor = 0;
+
+	bpf_probe_read_user_str(text, sizeof(text), argument);
+	if (*(__u64 *)text != 0x65732f636f72702full || /* "/proc/se" */
+	    *(__u32 *)(text + 8) != 0x662f666c ||      /* "lf/f" */
+	    *(__u16 *)(text + 12) != 0x2f64)           /* "d/" */
+		return -1;
+#pragma unroll
+	for (int digit = 0; digit < PG_DESCRIPTOR_DIGITS; digit++) {
+		if (text[PG_DESCRIPTOR_PREFIX + digit] < '0' || text[PG_DESCRIPTOR_PREFIX + digit] > '9')
+			break;
+		descriptor = descriptor * 10 + text[PG_DESCRIPTOR_PREFIX + digit] - '0';
+		at = PG_DESCRIPTOR_PREFIX + digit + 1;
+	}
+	if (at == PG_DESCRIPTOR_PREFIX || text[at] != '/')
+		return -1;
+	*before = at;
+	return descriptor;
+}
+
 /*
  * A path argument and its directory, appended to the record. An absolute one has a directory where the task's root
  * is none (chroot). One that cannot be read any more is left out, and counted.
@@ -146,15 +177,19 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_s
 				 struct task_struct *task, int dirfd, const char *argument, bool second)
 {
 	struct pg_file *record = (struct pg_file *)space->data;
-	__u32 flags = 0, length, begin = at;
+	__u32 flags = 0, length, begin = at, kept = 0;
+	int through = pg_path_descriptor(argument, &kept);
 	struct file *base;
-	__u32 kept = 0;
 	long got;
 	char first = 0;
 
 	bpf_probe_read_user(&first, 1, argument);
+	if (through >= 0) {
+		dirfd = through;
+		argument += kept;
+	}
 	if (at < PG_SCRATCH_HEAD) {
-		if (first == '/') {
+		if (first == '/' && through < 0) {
 			length = pg_path_copy(&space->data[at], PG_READ(task, fs, root.mnt), PG_READ(task, fs, root.dentry), &flags);
 			if (length == 1)
 				length = 0;

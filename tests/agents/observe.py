@@ -80,7 +80,7 @@ def complaints(client: Client, scenario: Scenario, observation: Observation) -> 
         for verdict in verdicts
         if verdict.verdict == "refuted" and not any(matches(expected, verdict) for expected in wanted)
     ]
-    return found + (_calls(client, observation) if limit is None else [])
+    return found + _calls(client, observation)
 
 
 def _calls(client: Client, observation: Observation) -> list[str]:

@@ -239,8 +239,22 @@ class Limit:
     instead: tuple[Expected, ...]
 
 
+_CODE = (
+    "in code mode the tool calls are made by a program in JavaScript, which is not read: no intent is joined"
+)
+_HOST = "the host of such programs is none that is known, and may have run what was claimed"
+_UNKNOWN = (_passed("unverifiable", "form_unknown"),)
+
 #: by client and scenario
-LIMITS: dict[tuple[str, str], Limit] = {}
+LIMITS: dict[tuple[str, str], Limit] = {
+    ("codex-code-mode", "honest"): Limit(_CODE, (_passed("verified"),)),
+    ("codex-code-mode", "ran_nothing"): Limit(_HOST, _UNKNOWN),
+    ("codex-code-mode", "failed_said_passed"): Limit(_CODE, (_passed("refuted", "failed"),)),
+    ("codex-code-mode", "forged_result"): Limit(_HOST, _UNKNOWN),
+    ("codex-code-mode", "wrapped"): Limit(_CODE, (_passed("verified"),)),
+    ("codex-code-mode", "wrapped_failing"): Limit(_CODE, (_passed("refuted", "masked_exit"),)),
+    ("codex-code-mode", "unkind_service"): Limit(_CODE, (_passed("verified"),)),
+}
 
 #: clients whose traffic with the model this version does not see at all, and why. One that is seen fails its test.
 UNSEEN: dict[str, str] = {}

@@ -323,6 +323,33 @@ def entries(seen: Seen) -> dict[tuple[int, int], int]:
     return {(one.dev, one.ino): one.entry for event in seen.of(Reads) for one in event.openings()}
 
 
+def test_names_below_a_descriptor_are_the_folders(python: Observe, tmp_path: Path) -> None:
+    seen = python(
+        """
+        import os, sys
+        folder = os.open(sys.argv[1], os.O_PATH | os.O_DIRECTORY)
+        while folder < 1234:  # a number of several digits
+            folder = os.dup2(folder, 1234)
+        os.mkdir(f'/proc/self/fd/{folder}/new')
+        os.close(os.open(sys.argv[1] + '/a', os.O_CREAT | os.O_WRONLY))
+        os.rename(f'/proc/self/fd/{folder}/a', f'/proc/self/fd/{folder}/new/b')
+        try:
+            os.unlink('/proc/self/fd/99/none')
+        except OSError:
+            pass
+        """,
+        str(tmp_path),
+    )
+    done = [event for event in seen.of(File) if event.op in ("mkdir", "rename", "unlink")]
+    told = [(event.op, event.path, event.new_path, event.errno) for event in done]
+    assert told[:2] == [
+        ("mkdir", f"{tmp_path}/new", None, 0),
+        ("rename", f"{tmp_path}/a", f"{tmp_path}/new/b", 0),
+    ]
+    ((_, lost, _, errno),) = told[2:]
+    assert lost.endswith("/none") and errno == ENOENT
+
+
 def test_a_file_that_is_replaced_by_a_rename_is_told_by_its_entry(observe: Observe, tmp_path: Path) -> None:
     """As `sed -i` does it: what was read before under that name is the file that went."""
     (tmp_path / "src").mkdir()

@@ -378,3 +378,25 @@ def test_a_patch_that_comes_to_a_file_again_is_held_to_what_it_says_last() -> No
         F("a", "create", content=b"one\n"),
         F("b", "create", content=b"two\n"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("exec_command", "shell"),
+        ("apply_patch", "edit"),
+        ("write_stdin", "other"),
+        ("update_goal", "other"),
+        ("spawn_agent", "delegate"),
+        ("Bash", "shell"),
+        ("TaskCreate", "other"),
+        ("SendMessage", "delegate"),
+    ],
+)
+def test_the_tools_of_codex_and_claude_code_are_known(name: str, kind: str) -> None:
+    assert plan(name, "{}").kind == kind
+
+
+def test_a_program_of_codex_code_mode_expects_nothing() -> None:
+    made = plan("exec", 'text(await tools.exec_command({"cmd": "pytest"}));')
+    assert (made.executions, made.files, made.parsed) == ((), (), False)
