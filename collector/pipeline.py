@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import codecs
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -19,7 +19,6 @@ import msgspec
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
-from collector.free_text import is_free_text, untold, untold_argv
 from collector.http.events import Direction
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
@@ -28,33 +27,24 @@ from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
 from collector.mcp.stdio import Stream
 from collector.plain.streams import PlainChunk, PlainConnection
-from collector.redact import redact, redact_argv, redact_path
+from collector.redact import redact_path
 from collector.spoken import Followed, Spoken
+from collector.telling import Telling, note, target
 from collector.tls.streams import Chunk, ConnectionKey
-from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
     Claim,
-    Coverage,
-    Exec,
-    ExecFailed,
-    Execution,
-    ExpectedFile,
-    File,
     FileState,
     Intent,
     LlmCall,
-    Name,
-    Net,
     ProcessKey,
     SessionStart,
     StreamGap,
     Tick,
     ToolResult,
 )
-from polygraph.ids import derived_id, keyed_digest
-from polygraph.text import to_bytes
+from polygraph.ids import derived_id
 
 #: most connections of a session that are followed at once; the oldest is given up beyond it
 MAX_CONNECTIONS = 512
@@ -65,14 +55,9 @@ MAX_PENDING = 4096
 MAX_PENDING_SIZE = 64 << 20
 #: most ids of calls and claims that are remembered in order to say nothing twice; the oldest go first
 MAX_SAID = 65_536
-#: most characters of a name that the model or its server chose: model, tool, finish reason
-_MAX_NAME = 256
-
 #: most files of one claim that are looked at
 MAX_CLAIM_LOOKS = 16
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
-
-_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"})
 
 
 class FileLook(NamedTuple):
@@ -102,12 +87,10 @@ class SessionPipeline:
 
     def __init__(self, start: SessionStart, key: bytes, look: Look) -> None:
         self._session = start.session
-        self._level: ContentLevel = start.content
-        self._with_text = start.content in ("redacted", "full")
-        self._key = key
+        self._telling = Telling(start.content, key)
         self._look = look
         self._connections: dict[ConnectionKey, Followed] = {}
-        self._spoken = Spoken(start.session, self._digest, _name, self._told_id)
+        self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
         self._answers = Answers()
         self._attempts = Attempts()
         self._pending: dict[str, _Pending] = {}
@@ -120,40 +103,13 @@ class SessionPipeline:
         self._continued = False
         self._log: list[AnyEvent] = []
         self._next_seq = 0
-        program = start.argv[0] if start.argv[:1] and start.argv[0].startswith("/") else ""
-        argv = self._argv(start.argv, program)
-        self._add(msgspec.structs.replace(start, argv=argv, cwd=redact_path(start.cwd)))
+        self._add(self._telling.start(start))
 
     # --- input -----------------------------------------------------------------------------------
 
     def effect(self, event: AnyEvent) -> None:
         """An effect, coverage or loss event from the kernel side, its ``session`` set."""
-        if isinstance(event, Exec):
-            event = msgspec.structs.replace(
-                event,
-                command_digest=self._command_digest(event.argv),
-                argv=self._argv(event.argv, event.path),
-                path=redact_path(event.path),
-                script=redact_path(event.script) if event.script is not None else None,
-                cwd=redact_path(event.cwd),
-            )
-        elif isinstance(event, File):
-            path = redact_path(event.path)
-            new_path = redact_path(event.new_path) if event.new_path is not None else None
-            if path != event.path or new_path != event.new_path:
-                event = msgspec.structs.replace(event, path=path, new_path=new_path)
-        elif isinstance(event, Name):
-            event = msgspec.structs.replace(event, name=self._name(event.name))
-        elif isinstance(event, ExecFailed):
-            event = msgspec.structs.replace(event, path=redact_path(event.path))
-        elif isinstance(event, Net):
-            if event.family == "unix":
-                event = msgspec.structs.replace(
-                    event, address=redact_path(event.address), local_address=redact_path(event.local_address)
-                )
-        elif isinstance(event, BlindSpot | Coverage):
-            event = msgspec.structs.replace(event, detail=redact(event.detail))
-        self._add(event)
+        self._add(self._telling.effect(event))
 
     def chunk(self, chunk: Chunk) -> None:
         """Plaintext of one direction of one connection."""
@@ -265,7 +221,7 @@ class SessionPipeline:
                     session=self._session,
                     ts=seen.ts,
                     process=connection.process,
-                    host=self._name(seen.host),
+                    host=self._telling.name(seen.host),
                     cause=seen.cause,
                     missing_bytes=seen.missing,
                 )
@@ -292,13 +248,15 @@ class SessionPipeline:
                 call=call,
                 process=connection.process,
                 api=seen.api,
-                host=self._name(seen.host),
+                host=self._telling.name(seen.host),
                 request_ts=seen.request_ts,
                 status=seen.status,
                 streamed=seen.streamed,
-                model=self._name(response.model) if response else "",
-                response_id=self._name(response.response_id) if response and response.response_id else None,
-                finish=self._name(response.finish) if response and response.finish else None,
+                model=self._telling.name(response.model) if response else "",
+                response_id=self._telling.name(response.response_id)
+                if response and response.response_id
+                else None,
+                finish=self._telling.name(response.finish) if response and response.finish else None,
                 input_tokens=response.usage.input if response else 0,
                 output_tokens=response.usage.output if response else 0,
                 cached_tokens=response.usage.cached if response else 0,
@@ -321,7 +279,7 @@ class SessionPipeline:
                     session=self._session,
                     ts=seen.ts,
                     process=connection.process,
-                    host=self._name(seen.host),
+                    host=self._telling.name(seen.host),
                     cause="response_incomplete",
                     missing_bytes=seen.gap_bytes,
                 )
@@ -340,7 +298,7 @@ class SessionPipeline:
                 self._claim(draft, "model", call, seen.ts, connection, None)
 
     def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
-        call_id = self._told_id(tool_call.id) or place
+        call_id = self._telling.ident(tool_call.id) or place
         if call_id in self._pending or call_id in self._answered:
             return  # the same response seen again (a retry that was answered twice)
         made = plan(tool_call.name, tool_call.arguments)
@@ -372,18 +330,18 @@ class SessionPipeline:
             call=call,
             process=connection.process,
             call_id=call_id,
-            tool=self._name(tool_call.name),
+            tool=self._telling.name(tool_call.name),
             kind=made.kind,
-            digest=keyed_digest(self._key, tool_call.arguments.encode()),
-            executions=tuple(self._execution(execution) for execution in made.executions),
-            files=tuple(self._expected(draft) for draft in made.files),
-            hosts=tuple(map(self._name, made.hosts)),
-            command_digest=keyed_digest(self._key, made.command.encode()) if made.command else None,
+            digest=self._telling.digest(tool_call.arguments.encode()),
+            executions=tuple(self._telling.execution(execution) for execution in made.executions),
+            files=tuple(self._telling.expected(draft) for draft in made.files),
+            hosts=tuple(map(self._telling.name, made.hosts)),
+            command_digest=self._telling.digest(made.command.encode()) if made.command else None,
             parsed=made.parsed,
-            parse_note=_name(made.note) if made.note is not None else None,
-            hand_off=_name(made.hand_off) if made.hand_off is not None else None,
+            parse_note=note(made.note) if made.note is not None else None,
+            hand_off=note(made.hand_off) if made.hand_off is not None else None,
             background=made.background,
-            text=self._text(made.command or "") or self._body(tool_call.arguments),
+            text=self._telling.text(made.command or "") or self._telling.body(tool_call.arguments),
         )
         self._add(intent)
         size = len(tool_call.arguments)
@@ -420,7 +378,7 @@ class SessionPipeline:
         )
 
     def _tool_result(self, result: ToolResultItem, call: str, ts: int, connection: ConnectionKey) -> None:
-        call_id = self._told_id(result.call_id)
+        call_id = self._telling.ident(result.call_id)
         if result.made_id in self._pending and call_id not in self._pending:
             call_id = result.made_id
         pending = self._answer(call_id)
@@ -437,11 +395,11 @@ class SessionPipeline:
                 call_id=call_id,
                 call=call,
                 process=connection.process,
-                digest=keyed_digest(self._key, result.text.encode()),
+                digest=self._telling.digest(result.text.encode()),
                 size=len(result.text),
                 is_error=result.is_error,
                 reported_status=result.exit_code if result.exit_code is not None else read.reported_status,
-                text=self._body(result.text),
+                text=self._telling.body(result.text),
             )
         )
         self._file_states(pending, ts)
@@ -457,7 +415,7 @@ class SessionPipeline:
         connection: ConnectionKey,
         intent: Intent | None,
     ) -> None:
-        digest = keyed_digest(self._key, draft.text.encode())
+        digest = self._telling.digest(draft.text.encode())
         claim = derived_id(
             "k", self._session, call, source, intent.intent if intent else "", draft.topic, digest
         )
@@ -478,22 +436,19 @@ class SessionPipeline:
                 intent=intent.intent if intent else None,
                 call_id=intent.call_id if intent else None,
                 tool=draft.tool,
-                targets=tuple(map(_target, draft.targets)),
+                targets=tuple(map(target, draft.targets)),
                 counts=draft.counts,
                 digest=digest,
-                text=self._text(draft.text),
+                text=self._telling.text(draft.text),
             )
         )
         if draft.topic in _FILE_TOPICS and source == "model":
-            for target in draft.targets[:MAX_CLAIM_LOOKS]:
-                look = self._look(connection.process, target)
+            for path in draft.targets[:MAX_CLAIM_LOOKS]:
+                look = self._look(connection.process, path)
                 if look is not None:
-                    self._add(self._state(target, claim, look, None, ts))
+                    self._add(self._state(path, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
-
-    def _digest(self, content: bytes) -> str:
-        return keyed_digest(self._key, content)
 
     def _file_states(self, pending: _Pending, ts: int) -> None:
         for draft in pending.files:
@@ -513,61 +468,9 @@ class SessionPipeline:
             mtime=look.mtime,
             dev=look.dev,
             ino=look.ino,
-            digest=keyed_digest(self._key, look.content) if look.content is not None else None,
+            digest=self._telling.digest(look.content) if look.content is not None else None,
             matches=matches,
         )
-
-    def _expected(self, draft: ExpectedFileDraft) -> ExpectedFile:
-        content = draft.content
-        return ExpectedFile(
-            path=redact_path(draft.path),
-            op=draft.op,
-            new_path=redact_path(draft.new_path) if draft.new_path is not None else None,
-            digest=keyed_digest(self._key, content) if content is not None else None,
-            size=len(content) if content is not None else None,
-        )
-
-    def _command_digest(self, argv: Sequence[str]) -> str | None:
-        """Digest of TEXT when argv is ``sh -c TEXT …`` (flags may be joined, as in ``-lc``)."""
-        if len(argv) < 3 or argv[0].rsplit("/", 1)[-1].lstrip("-") not in _SHELLS:
-            return None
-        for position, argument in enumerate(argv[1:-1], 1):
-            if argument.startswith("-") and not argument.startswith("--") and "c" in argument:
-                return keyed_digest(self._key, to_bytes(argv[position + 1]))
-            if not argument.startswith(("-", "+")):
-                return None
-        return None
-
-    def _text(self, text: str) -> str | None:
-        """Sentences and commands: from level ``redacted`` on."""
-        return redact(text) if text and self._with_text else None
-
-    def _body(self, text: str) -> str | None:
-        """Arguments and results whole, file contents among them: at level ``full`` only."""
-        return redact(text) if text and self._level == "full" else None
-
-    def _argv(self, argv: tuple[str, ...], path: str) -> tuple[str, ...]:
-        """Arguments without credentials; those that are free text from level ``redacted`` on."""
-        return redact_argv(argv if self._with_text else untold_argv(argv, self._key, path))
-
-    def _execution(self, execution: Execution) -> Execution:
-        told = self._argv((execution.program, *execution.args), execution.program)
-        return msgspec.structs.replace(
-            execution,
-            program=told[0],
-            args=told[1:],
-            cwd=redact_path(execution.cwd) if execution.cwd is not None else None,
-        )
-
-    def _name(self, text: str) -> str:
-        """A name that the other side chose. One that is text is told as text is."""
-        return _name(text if self._with_text or not is_free_text(text) else untold(text, self._key))
-
-    def _told_id(self, ident: str) -> str:
-        """A call's id as its server chose it; what is too long to be one, or text, is told by its digest."""
-        if len(ident) > _MAX_NAME or is_free_text(ident):
-            return keyed_digest(self._key, ident.encode())
-        return redact(ident)
 
     def _hold(self, connection: ConnectionKey, size: int) -> None:
         self._held_size += size - self._held.pop(connection, 0)
@@ -596,16 +499,6 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
 def _plain(content: bytes) -> bytes:
     """Tools keep a file's own line ends and byte order mark, and add or drop its last newline: no other content."""
     return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").rstrip(b"\n")
-
-
-def _name(text: str) -> str:
-    """A name that the other side chose: without credentials, and no longer than names are."""
-    return redact(text)[:_MAX_NAME]
-
-
-def _target(text: str) -> str:
-    """What a claim is about: mostly a path, which must join with the one that the kernel saw."""
-    return redact(text) if any(map(str.isspace, text)) else redact_path(text)
 
 
 def _remember(memory: OrderedDict[str, None], item: str) -> None:

@@ -94,9 +94,17 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "LlmCall": _EVENT
     | _fields(
         "call process api request_ts status streamed input_tokens output_tokens cached_tokens request_bytes"
-        " response_bytes complete gap_bytes traceparent",
+        " response_bytes complete gap_bytes traceparent transport fate attempt tls",
         name="host model response_id finish",
     ),
+    "McpCall": _EVENT
+    | _fields(
+        "process side transport request_ts method arguments_size result_size is_error complete peer",
+        name="tool",
+        digest="id_digest arguments_digest result_digest",
+    ),
+    "A2aMessage": _EVENT
+    | _fields("process side request_ts is_error complete", name="method message_id task_id context_id state"),
     "Execution": _fields(
         "tool purpose conditional masked background builtin", argv="program args", path="cwd"
     ),

@@ -121,7 +121,7 @@ def test_what_is_not_read_is_let_go_of() -> None:
 def test_a_call_of_a_tool_over_standard_input() -> None:
     said = Said()
     arguments = {"path": "/a", "key": SECRET}
-    params = {"name": f"read {SECRET}", "arguments": arguments}
+    params = {"name": f"read-{SECRET}", "arguments": arguments}
     request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     assert said.chunk(PIPE, "sent", json.dumps(request).encode()) is None
     assert said.chunk(PIPE, "sent", b"\n") is True
@@ -132,7 +132,7 @@ def test_a_call_of_a_tool_over_standard_input() -> None:
     assert isinstance(call, McpCall)
     assert call.arguments_digest == keyed_digest(KEY, json.dumps(arguments, separators=(",", ":")).encode())
     assert call.result_digest == keyed_digest(KEY, b"secret") and call.result_size == 6
-    assert call.tool.startswith("read ") and SECRET not in call.tool and b"secret" not in encoded([call])
+    assert call.tool.startswith("read-") and SECRET not in call.tool and b"secret" not in encoded([call])
 
 
 def test_calls_over_http_with_and_without_an_answer() -> None:
