@@ -55,6 +55,9 @@ class TlsProbes:
         self._attacher = attacher
         self._known: OrderedDict[tuple[int, int], Looked] = OrderedDict()
         self._programs: OrderedDict[tuple[int, int], Looked] = OrderedDict()
+        #: by what stat(2) says of the file, which is the same wherever it was met. Never forgotten: with two probes
+        #: at one place what Go and rustls say would be told twice
+        self._attached: dict[tuple[int, int], Looked] = {}
         self.probed: list[Probed] = []
 
     @property
@@ -129,11 +132,13 @@ class TlsProbes:
 
     def _look(self, fd: int, key: tuple[int, int], where: Where) -> Looked:
         try:
-            looked = self._examine(fd, where)
+            state = os.fstat(fd)
+            looked = self._attached.get((state.st_dev, state.st_ino)) or self._examine(fd, where)
         finally:
             os.close(fd)
         self._known[key] = looked
-        if looked.probed:
+        if looked.probed and (state.st_dev, state.st_ino) not in self._attached:
+            self._attached[state.st_dev, state.st_ino] = looked
             self.probed.append(Probed(where.path, looked.library, looked.rung))
         while len(self._known) > MAX_FILES:
             self._known.popitem(last=False)

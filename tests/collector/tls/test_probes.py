@@ -46,6 +46,31 @@ def test_a_library_is_probed_once_whoever_maps_it(tmp_path: Path) -> None:
     assert content == path.read_bytes() and functions.keys() >= {"SSL_read", "SSL_write"}
 
 
+def test_a_library_is_probed_once_under_whatever_device_the_kernel_knows_it(tmp_path: Path) -> None:
+    kernel = Kernel()
+    probes = TlsProbes(kernel)
+    path = library(tmp_path / "library.so")
+    state = path.stat()
+    first = probes.preload(path)  # btrfs and overlayfs: stat tells another device than the kernel's
+    assert probes.mapped(os.getpid(), str(path), state.st_dev + 1, state.st_ino) is first
+    assert len(kernel.asked) == 1 and probes.libraries == [str(path)]
+
+
+def test_a_library_that_was_forgotten_is_not_probed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes_module, "MAX_FILES", 2)
+    kernel = Kernel()
+    probes = TlsProbes(kernel)
+    path = library(tmp_path / "library.so")
+    first = mapped(probes, path)
+    for number in range(3):
+        (tmp_path / str(number)).write_bytes(b"text")
+        mapped(probes, tmp_path / str(number))
+    assert mapped(probes, path) is first
+    assert len(kernel.asked) == 1 and probes.libraries == [str(path)]
+
+
 def test_what_is_not_certain_is_not_probed_and_named(tmp_path: Path) -> None:
     kernel = Kernel()
     half = mapped(TlsProbes(kernel), library(tmp_path / "half.so", "int SSL_read(void *ssl) { return 1; }"))
