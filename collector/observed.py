@@ -85,9 +85,10 @@ class ObservedSession:
         self._choices: dict[int, bool] = {}
         self._rustls = RustlsConnections()
         self._listens = start.content != "off"
-        #: processes of which plaintext came in; connections of others to model hosts, by process and socket
+        #: processes of which plaintext came in; TCP connections of others to model hosts, by process and socket: the
+        #: host, and whether the connection came about
         self._heard: OrderedDict[ProcessKey, None] = OrderedDict()
-        self._unheard: OrderedDict[tuple[ProcessKey, int], str] = OrderedDict()
+        self._unheard: OrderedDict[tuple[ProcessKey, int], tuple[str, bool]] = OrderedDict()
         self._lost: dict[tuple[Dimension, str], int] = {}
         self._since = start.ts
         self._counted_since = start.ts
@@ -212,8 +213,9 @@ class ObservedSession:
         self._plain_chunks(self._plain.finish())
         self._counted(counted, now)
         self._losses(row, now)
-        for (process, _), host in self._unheard.items():  # still open: how much went over it is not told
-            self._spoke_unheard(process, host, now)
+        for (process, _), (host, established) in self._unheard.items():
+            if established:  # and still open: how much went over it is not told
+                self._spoke_unheard(process, f"it has a connection to {host}", now)
         self._pipeline.finish(now)
         live = max(0, row.live) if row is not None else 0
         self._pipeline.effect(SessionEnd(session=self.id, ts=now, live=live))
@@ -300,15 +302,12 @@ class ObservedSession:
             if event.op == "connect" and event.errno in (0, 115) and event.address in self._hosts:
                 host = self._hosts[event.address]
                 self._speaks_unseen(event.process, host, event.ts)
-                if self._listens and event.process not in self._heard and llm_hosts().matches(host):
-                    _put(self._unheard, (event.process, event.socket), host)
+                # Datagram sockets are connected to learn which address to prefer (getaddrinfo): nothing is sent.
+                stream = event.protocol == "tcp" and event.process not in self._heard
+                if self._listens and stream and llm_hosts().matches(host):
+                    _put(self._unheard, (event.process, event.socket), (host, False))
         elif isinstance(event, Flow):
-            host = self._unheard.get((event.process, event.socket), "")
-            if host and event.sent and event.received:
-                self._spoke_unheard(event.process, host, event.ts)
-            if event.closed:
-                self._unheard.pop((event.process, event.socket), None)
-                self._plain_over(self._plain.closed(event.socket), event.ts)
+            self._flowed(event)
         elif isinstance(event, Exit):
             for connection in (*self._streams.exited(event.process), *self._rustls.exited(event.process)):
                 self._pipeline.closed(connection, event.ts)
@@ -348,9 +347,20 @@ class ObservedSession:
         if blind is not None:
             self._blind("tls", blind[0], process, blind[1], ts)
 
-    def _spoke_unheard(self, process: ProcessKey, host: str, ts: int) -> None:
-        """Bytes went to a model's host and back, and no probe told of any: what is probed is not what speaks."""
-        detail = f"it exchanged bytes with {host}, and none of them were seen as plaintext"
+    def _flowed(self, event: Flow) -> None:
+        key = (event.process, event.socket)
+        if key in self._unheard:
+            host, established = self._unheard[key]
+            self._unheard[key] = (host, established or event.established)
+            if event.sent and event.received:
+                self._spoke_unheard(event.process, f"it exchanged bytes with {host}", event.ts)
+        if event.closed:
+            self._unheard.pop(key, None)
+            self._plain_over(self._plain.closed(event.socket), event.ts)
+
+    def _spoke_unheard(self, process: ProcessKey, what: str, ts: int) -> None:
+        """A process is connected to a model's host, and no probe told of it: what is probed is not what speaks."""
+        detail = f"{what}, and none of its bytes were seen as plaintext"
         name, why = self._suspects.get(process, ("tls_silent", ""))
         self._blind("tls", name, process, f"{detail}; {why}" if why else detail, ts)
 

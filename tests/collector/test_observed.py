@@ -117,8 +117,16 @@ class Flowing(Watched):
             received=received, established=True, closed=True,
         )  # fmt: skip
 
-    def connects_by(self, process: str, socket: int, address: str = MODEL) -> None:
-        self.saw(Net, process=process, op="connect", family="inet", address=address, port=443, socket=socket)
+    def connects_by(self, process: str, socket: int, address: str = MODEL, protocol: str = "tcp") -> None:
+        self.saw(
+            Net, process=process, op="connect", family="inet", address=address, port=443, socket=socket,
+            protocol=protocol,
+        )  # fmt: skip
+
+    def establishes(self, process: str, socket: int) -> None:
+        self.saw(
+            Flow, process=process, socket=socket, address=MODEL, port=443, family="inet", established=True
+        )
 
     def hears(self, process: str) -> None:
         self.session.plaintext(TlsData(process, 1, 1, 0, 0, b"x", 0, self._ts, "openssl"))
@@ -149,8 +157,17 @@ def test_nothing_is_silent_that_was_heard_said_nothing_or_went_elsewhere() -> No
 def test_a_connection_that_is_still_open_at_the_end_and_was_never_heard_is_named() -> None:
     watched = Flowing()
     watched.connects_by(CHILD, 9)
+    watched.establishes(CHILD, 9)
     assert watched.spots() == []
     assert watched.finished() == [("tls_silent", CHILD)]
+
+
+def test_nothing_is_silent_that_never_was_connected() -> None:
+    """A resolver connects datagram sockets and sends nothing; a connection that nobody answers says nothing."""
+    watched = Flowing()
+    watched.connects_by(CHILD, 8, protocol="udp")
+    watched.connects_by(CHILD, 9)
+    assert watched.spots() == [] and watched.finished() == []
 
 
 def test_nobody_is_silent_where_nobody_listens() -> None:
