@@ -29,8 +29,9 @@
 #define MSG_OOB 1
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
 #define TS_COMPAT 2 /* thread_info.status: a 32-bit system call, whose numbers are others */
-#define PG_PLAIN_IOVECS 16
+#define PG_PLAIN_IOVECS 16 /* slices of one call that are followed; what lies in later ones is a hole */
 /* Bytes that are copied on trial: of what asks, of what answers, of either side where it is JSON. */
 #define PG_TRIAL_ASKED (8 * 1024 * 1024)
 #define PG_TRIAL_ANSWERED (1024 * 1024)
@@ -366,11 +367,11 @@ struct pg_plain_bytes {
 
 /*
  * `moved` bytes went through one end. Not static: the verifier then looks at it once, not for each program that calls it.
- * `of`: what the caller knows of the end; with an inode of 0 in it nothing is done.
+ * `use`: what the caller knows of the end.
  */
 struct pg_plain_use {
 	__u64 object;
-	__u64 ino;
+	__u64 ino; /* 0: nothing is done */
 	struct pg_plain_bytes bytes;
 	__u32 direction;
 	__u16 pipe; /* `object` is its inode, else a struct sock */
@@ -475,12 +476,15 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 	}
 	copy.missing = moved - copy.left > 0xffffffff ? 0xffffffff : moved - copy.left;
 	copy.standard_input = end->standard_input;
+	if (copy.left && copy.iov) {
+		bpf_loop(PG_PLAIN_IOVECS, pg_plain_segment, &copy, 0);
+		if (!copy.left)
+			return 0;
+		copy.missing += copy.left; /* in slices beyond those that are followed */
+		copy.left = 0;
+	}
 	if (!copy.left) {
 		pg_plain_tell(&copy);
-		return 0;
-	}
-	if (copy.iov) {
-		bpf_loop(PG_PLAIN_IOVECS, pg_plain_segment, &copy, 0);
 		return 0;
 	}
 	copy.length = copy.left;
@@ -534,7 +538,7 @@ PG_INLINE int pg_plain_socket(struct task_struct *task, struct pg_lineage *mine,
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct pg_plain_use use = {.object = (__u64)sk, .direction = direction};
 
-	if (moved < 0 || (direction == PG_TLS_RECEIVED && flags & (MSG_PEEK | MSG_OOB)))
+	if (moved < 0 || (direction == PG_TLS_RECEIVED && flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return 0;
 	if (!moved) { /* a read of nothing by a call that asked for something: the end */
 		if (direction == PG_TLS_RECEIVED && (nr == NR_recvmsg || nr == NR_readv || ((nr == NR_read || nr == NR_recvfrom) && ARG3)))

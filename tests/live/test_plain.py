@@ -406,3 +406,39 @@ def test_every_way_to_move_bytes(
         for way in range(5)
     )
     assert sorted(bytes_of(records).values(), key=len) == [said, b"POST " + said]
+
+
+#: says and hears 20 slices at once, then what only the error queue has: `-c SLICES`
+SLICES = """
+import socket
+one, other = socket.socketpair()
+one.sendmsg([b'POST '] + [b'%02d' % at for at in range(20)])
+other.sendall(b'x' * 40)
+assert one.recvmsg_into([bytearray(2) for _ in range(20)])[0] == 40
+server = socket.create_server(('127.0.0.1', 0))
+client = socket.create_connection(server.getsockname())
+accepted, _ = server.accept()
+client.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+client.send(b'GET / HTTP/1.1', 0x4000000)  # MSG_ZEROCOPY
+while True:
+    try:
+        assert client.recvmsg(1, 1024, 0x2000)[0] == b''  # MSG_ERRQUEUE: which buffers are free again
+        break
+    except BlockingIOError:
+        accepted.recv(1024)
+client.send(b'again')
+"""
+
+
+def test_what_lies_beyond_the_slices_that_are_followed_is_missing_and_an_error_queue_ends_nothing(
+    observe: Observe, records: list[PlainData | PlainClose]
+) -> None:
+    observe([sys.executable, "-S", "-c", SLICES])
+    streams, said, missing = PlainStreams(), Counter[bytes](), Counter[tuple[str, str]]()
+    for record in records:
+        assert isinstance(record, PlainData)
+        for chunk in streams.data(record):
+            said[chunk.data] += 1
+            missing[record.kind, chunk.direction] += chunk.missing
+    assert missing == {("unix", "sent"): 10, ("unix", "received"): 8, ("tcp", "sent"): 0}
+    assert said[b"GET / HTTP/1.1"] == said[b"again"] == 1
