@@ -196,9 +196,9 @@ def _without_symbols(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | No
     if known is not None:
         build, offsets = known
         return _placed(fd, elf.build_id, build.library, _single(offsets), "build_id")
-    named = elf.naming((boringssl.FILE, _LABELS[0]))
+    named = elf.naming((boringssl.FILE, rustls_find.MENTION, _LABELS[0]))
     boring = _boringssl(fd, elf) if boringssl.FILE in named else None
-    rust = _rustls(fd, elf) if rustls_find.mentions(elf) else None
+    rust = _rustls(fd, elf) if rustls_find.MENTION in named else None
     if boring is not None and rust is not None:
         return boring._replace(reason="both BoringSSL and rustls are built in, and only one can be probed")
     if boring is not None or rust is not None:

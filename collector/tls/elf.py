@@ -216,20 +216,6 @@ class Elf:
         """Bytes of the file."""
         return self._size
 
-    def code_windows(self, overlap: int) -> Iterator[tuple[int, bytes]]:
-        """Its code in pieces, each with its file offset and ``overlap`` bytes more than the next one begins at.
-
-        At most :data:`MAX_SEARCH` bytes.
-        """
-        left = MAX_SEARCH
-        for segment in self._segments:
-            if segment.kind != _PT_LOAD or not segment.flags & _PF_X:
-                continue
-            size = min(segment.size, left)
-            left -= size
-            for at in range(0, size, _WINDOW):
-                yield segment.offset + at, self.read(segment.offset + at, min(_WINDOW + overlap, size - at))
-
     def begins_function(self, offset: int) -> bool:
         """Whether its own table for unwinding says that a function begins at a file offset of its code.
 
@@ -262,19 +248,6 @@ class Elf:
             if start == code:
                 return True
             low, high = (middle + 1, high) if start < code else (low, middle)
-        return False
-
-    def mentions(self, text: bytes) -> bool:
-        """Whether ``text`` stands in what it loads and neither writes nor executes."""
-        left = MAX_SEARCH
-        for segment in self._segments:
-            if segment.kind != _PT_LOAD or segment.flags & (_PF_W | _PF_X):
-                continue
-            size = min(segment.size, left)
-            left -= size
-            for at in range(0, size, _WINDOW):
-                if text in self.read(segment.offset + at, min(_WINDOW + len(text), size - at)):
-                    return True
         return False
 
     def placed_by(self, debug: Elf, names: frozenset[str]) -> dict[str, tuple[Symbol, ...]]:

@@ -18,7 +18,7 @@ from collector.tls.elf import Elf
 
 FUNCTIONS = ("rustls::CommonState::buffer_plaintext", "rustls::CommonState::take_received_plaintext")
 #: its name stands in the paths of its source files, which panics mention
-_MENTION = b"/rustls-0.23."
+MENTION = b"/rustls-0.23."
 _MAX_CANDIDATES = 64
 
 
@@ -86,11 +86,6 @@ def builds() -> tuple[Build, ...]:
     return _table().build
 
 
-def mentions(elf: Elf) -> bool:
-    """Whether the program speaks of rustls in what it only reads: most programs do not, and cost no search."""
-    return elf.mentions(_MENTION)
-
-
 def functions(elf: Elf) -> dict[str, tuple[int, ...]] | str:
     """File offset of each function, or why it is not certain."""
     for build in builds():
@@ -106,7 +101,7 @@ def searched(elf: Elf) -> dict[str, tuple[int, ...]] | str:
     places: dict[str, set[int]] = {name: set() for name in FUNCTIONS}
     overlap = max(shape.size for shape in shapes())
     candidates = 0
-    for offset, code in elf.code_windows(overlap):
+    for offset, _, code in elf.windows(elf.code, overlap):
         for shape in shapes():
             at = code.find(shape.anchor)
             while at >= 0:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from collector.kernel.programs import TLS_FUNCTIONS
+from collector.tls.discover import BlindTls, find
 from collector.tls.elf import Elf
 from collector.tls.rustls_find import (
     FUNCTIONS,
+    MENTION,
     Signature,
     builds,
     compile_signature,
     functions,
-    mentions,
     shapes,
 )
 from tests.agents.clients.codex import BINARY
@@ -54,7 +55,7 @@ def program(where: Path, *bodies: str, described: bool = True) -> Path:
 def found_in(path: Path) -> dict[str, tuple[int, ...]] | str:
     with path.open("rb") as file:
         elf = Elf(file)
-        assert mentions(elf)
+        assert elf.naming((MENTION,))
         return functions(elf)
 
 
@@ -91,9 +92,17 @@ def test_a_place_where_no_function_begins_is_none(tmp_path: Path) -> None:
     assert found == f"rustls is in it, and 0 places look like {WRITE}"
 
 
-def test_a_program_that_does_not_speak_of_rustls_is_not_searched(tmp_path: Path) -> None:
-    with build(tmp_path / "other", "int main(void) { return 0; }").open("rb") as file:
-        assert not mentions(Elf(file))
+def test_a_program_that_does_not_speak_of_rustls_is_not_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = list[Elf]()
+    monkeypatch.setattr("collector.tls.rustls_find.functions", lambda elf: searched.append(elf) or "searched")
+    program(tmp_path / "some", code(WRITE), code(READ))
+    build(tmp_path / "other", "int main(void) { return 0; }")
+    for name, found in (("other", None), ("some", BlindTls("rustls", "searched"))):
+        with (tmp_path / name).open("rb") as file:
+            assert find(file.fileno()) == found
+    assert len(searched) == 1
 
 
 def test_codex_is_known_and_a_search_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
