@@ -10,10 +10,12 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache, partial
 from importlib import resources
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from ahocorasick_rs import AhoCorasick
+
+if TYPE_CHECKING:  # imported where it is used: the start does not wait for it
+    from ahocorasick_rs import AhoCorasick
 
 #: flags whose next argument is a credential, and those whose next argument is NAME:PASSWORD, for argv
 _SECRET_FLAG = re.compile(
@@ -86,6 +88,8 @@ class _Index(NamedTuple):
 
 @cache
 def _index() -> _Index:
+    from ahocorasick_rs import AhoCorasick
+
     rows_of: dict[str, list[int]] = {}
     for number, row in enumerate(credentials()):
         for need in row.needs:

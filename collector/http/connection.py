@@ -17,7 +17,6 @@ from collector.http.events import (
 from collector.http.frames import HEAD_SIZE, PREFACE, begins_frame
 from collector.http.head import HttpError, check_start, looks_like_response
 from collector.http.http1 import Http1Connection
-from collector.http.http2 import Http2Connection
 from collector.http.upgrade import Inner, Upgrade
 from collector.http.websocket import WebSocketConnection
 
@@ -87,8 +86,15 @@ class HttpConnection:
         return [*begun, *self._reader.close(ts)]
 
     def _decide(self, protocol: Protocol) -> list[HttpEvent]:
-        kind = Http2Connection if protocol == "h2" else Http1Connection
-        reader = self._reader = kind(self._wanted, self._first_index, self._inside)
+        reader: Inner
+        if protocol == "h2":
+            # Not at the start, which would wait for hpack and the logging that it imports.
+            from collector.http.http2 import Http2Connection
+
+            reader = Http2Connection(self._wanted, self._first_index, self._inside)
+        else:
+            reader = Http1Connection(self._wanted, self._first_index, self._inside)
+        self._reader = reader
         self._protocol = protocol
         undecided, self._undecided = self._undecided, []
         return [event for read in undecided for event in reader.feed(*read)]

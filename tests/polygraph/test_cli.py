@@ -1,5 +1,8 @@
 """polygraph.cli: what a user can type is documented; errors say what to do."""
 
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -47,3 +50,11 @@ def test_help_works(name: str) -> None:
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert CliRunner().invoke(cli, ["frobnicate"]).exit_code == 2
+
+
+def test_a_command_does_not_wait_for_what_few_sessions_need() -> None:
+    """HTTP/2's tables, the disassembler and the search for credentials are imported when they are needed."""
+    late = {"hpack", "iced_x86", "ahocorasick_rs"}
+    source = "import collector.collect, polygraph.commands._record, polygraph.commands.run, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    assert all(map(find_spec, late)) and not late & set(loaded.stdout.split())
