@@ -172,9 +172,10 @@ class ObservedSession:
                 self._pipeline.closed(step, chunk.ts)
 
     def _remember_heard(self, process: ProcessKey) -> None:
+        if process not in self._heard:  # else there is none of it: this is asked of every record
+            for key in [key for key in self._unheard if key[0] == process]:
+                del self._unheard[key]
         _put(self._heard, process, None)
-        for key in [key for key in self._unheard if key[0] == process]:
-            del self._unheard[key]
 
     def io_uring(self, value: Uring) -> None:
         """What went through a ring was seen by no probe, or may have been."""
