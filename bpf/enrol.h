@@ -22,7 +22,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
 	__type(key, struct pg_file_key);
-	__type(value, __u32);
+	__type(value, __u32); /* flags of the sessions that it makes */
 } watched_files SEC(".maps");
 
 __u64 adopted = 0; /* sessions that execs made; their handles have the highest bit */
@@ -34,12 +34,15 @@ PG_INLINE struct pg_lineage *pg_adopt(struct task_struct *task, struct inode *in
 	struct pg_session fresh = {.live = 1}, *session;
 	struct pg_file_key file = {};
 	struct pg_lineage *mine;
+	__u32 *flags;
 	__u64 handle;
 
 	file.ino = PG_READ(inode, i_ino);
 	file.dev = PG_READ(inode, i_sb, s_dev);
-	if (!bpf_map_lookup_elem(&watched_files, &file))
+	flags = bpf_map_lookup_elem(&watched_files, &file);
+	if (!flags)
 		return NULL;
+	fresh.flags = *flags;
 	handle = 1ull << 63 | (__sync_fetch_and_add(&adopted, 1) + 1);
 	if (bpf_map_update_elem(&sessions, &handle, &fresh, BPF_NOEXIST))
 		return NULL;

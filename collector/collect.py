@@ -156,14 +156,21 @@ class Collector:
         self.look_again()
         return self._begin(handle, 0, cgroup, "watch", (name,), "/")
 
+    def watch_file(self, dev: int, ino: int) -> None:
+        """From now on each exec of this file makes a session. ``dev`` as stat(2) tells it."""
+        self.source.watch_file(dev, ino, self._flags)
+
     def look_again(self) -> None:
         """Takes in the tasks that were moved into a watched cgroup since the last look."""
         for handle, cgroup in self._cgroups.items():
             self.source.enrol(handle, cgroup, wire.EnrolMode.PG_ENROL_CGROUP)
 
+    @property
+    def _flags(self) -> int:
+        return wire.SessionFlag.PG_SESSION_NO_TLS if self._content == "off" else 0
+
     def _open(self, handle: int) -> None:
-        off = self._content == "off"
-        self.source.open_session(handle, wire.SessionFlag.PG_SESSION_NO_TLS if off else 0)
+        self.source.open_session(handle, self._flags)
 
     def _begin(
         self,

@@ -256,9 +256,9 @@ class KernelSource:
                 self._missed[name] = total
         return fresh
 
-    def watch_file(self, dev: int, ino: int) -> None:
-        """From now on an exec of this file makes a session. ``dev`` as stat(2) tells it."""
-        self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(1))
+    def watch_file(self, dev: int, ino: int, flags: int = 0) -> None:
+        """From now on an exec of this file makes a session of these ``flags``. ``dev`` as stat(2) tells it."""
+        self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(flags))
 
     def choose(self, generation: int, choice: int) -> None:
         """What is to be done with a connection that has no TLS (wire.PlainChoice)."""

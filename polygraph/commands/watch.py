@@ -181,7 +181,7 @@ def _watch_files(collector: Collector, pattern: str) -> None:
         path = Path(name)
         if os.access(path, os.X_OK) and path.is_file():
             state = path.stat()
-            collector.source.watch_file(state.st_dev, state.st_ino)
+            collector.watch_file(state.st_dev, state.st_ino)
 
 
 def _cgroup_of(path: Path) -> int:

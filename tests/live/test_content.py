@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from collector.collect import Collector
+from collector.kernel.source import Loading, SourceSettings
 from collector.launch import Launched
 from collector.observed import ObservedSession
+from collector.plain.streams import PlainData
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.audit import AuditLog
 from polygraph.content import ContentLevel
@@ -58,6 +60,33 @@ def test_plaintext_is_read_unless_the_level_is_off(
     )  # that a connection closed is no content
     (tls,) = [event for event in events if isinstance(event, Coverage) and event.dimension == "tls"][:1]
     assert (tls.state == "not_requested") != read
+
+
+@pytest.mark.parametrize(("level", "read"), [("off", False), ("metadata", True)])
+def test_the_level_holds_for_sessions_that_the_kernel_makes(
+    level: ContentLevel, read: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``watch --exe``: nobody opens such a session before its first bytes."""
+    taken: list[object] = []
+    monkeypatch.setattr(ObservedSession, "plaintext", lambda _self, record: taken.append(record))
+    monkeypatch.setattr(ObservedSession, "plain", lambda _self, record: taken.append(record))
+    agent = tmp_path / "agent"
+    agent.write_bytes(Path("/bin/sh").read_bytes())
+    agent.chmod(0o755)
+    with Collector(level, KEY, Loading(SourceSettings(exes=True))) as collector:
+        collector.start(sys.executable)
+        state = agent.stat()
+        collector.watch_file(state.st_dev, state.st_ino)
+        source = PROGRAM + "\nimport os; os.write(os.pipe()[1], b'{\"jsonrpc\"')"
+        argv = [agent, "-c", 'exec "$@"', "sh", sys.executable, "-c", source, "1000", "2000"]
+        with subprocess.Popen(argv) as process:
+            deadline = time.monotonic() + PATIENCE
+            while not any(map(collector.ended, collector.sessions())) and time.monotonic() < deadline:
+                collector.round(20)
+            assert process.wait() == 0
+        collector.finish(*collector.sessions())
+    kinds = {type(record) for record in taken if not isinstance(record, TlsClose)}
+    assert kinds == ({TlsData, PlainData} if read else set())
 
 
 @pytest.mark.parametrize("level", ["off", "metadata", "redacted", "full"])
