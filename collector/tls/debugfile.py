@@ -2,8 +2,9 @@
 
 It is found as debuggers find it: by the build-id below /usr/lib/debug/.build-id, or by the name and checksum that
 section .gnu_debuglink gives (gdb manual, "Debugging Information in Separate Files"). Both are looked for where the
-observed process would look, and on this host. It is taken only if it has the same build-id, or that checksum;
-its addresses are those of the stripped file, whose segments say where in the file they are.
+observed process would look, and on this host. It is taken only if it has the same build-id, or that checksum, and
+functions begin where it says by the stripped file's own account (its table for unwinding); its addresses are those
+of the stripped file, whose segments say where in the file they are.
 """
 
 from __future__ import annotations
@@ -105,7 +106,10 @@ def _read(
     found = elf.placed_by(debug, names)
     for rows in found.values():
         for symbol in rows:
-            if elf.read(symbol.file_offset, 4, short=True) in _NO_CODE:
+            # Whoever the process is may have written it, and others may run the same program: a probe within an
+            # instruction would end them.
+            begins = elf.begins_function(symbol.file_offset)
+            if not begins or elf.read(symbol.file_offset, 4, short=True) in _NO_CODE:
                 raise ElfError("its symbols are of another file")
     return found
 

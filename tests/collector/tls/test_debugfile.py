@@ -94,6 +94,19 @@ def test_symbols_that_lead_to_no_code_are_not_taken(program: Path, tmp_path: Pat
     assert found(stripped, Where(str(tmp_path / "root"), "/bin/program")) is None
 
 
+@pytest.mark.parametrize("by", [0, 1, 5])
+def test_a_symbol_that_leads_into_a_function_is_not_taken(program: Path, tmp_path: Path, by: int) -> None:
+    """An observed process may write such a file, for a program that others run as well."""
+    debug = split(program, by_build_id(tmp_path / "root", program))
+    with program.open("rb") as file:
+        text = Elf(file).sections[".text"].address
+    (address,) = functions(program, ".symtab")["SSL_read"]
+    moved = f"--add-symbol=SSL_read=.text:{address - text + by:#x},function,global"
+    subprocess.run(["objcopy", "--strip-symbol=SSL_read", moved, str(debug)], check=True, timeout=60)
+    seen = found(strip(program), Where(str(tmp_path / "root"), "/bin/program"))
+    assert isinstance(seen, Finding) == (by == 0)
+
+
 def test_what_is_no_file_is_not_waited_for(program: Path, tmp_path: Path) -> None:
     place = by_build_id(tmp_path / "root", program)
     place.parent.mkdir(parents=True)
