@@ -204,6 +204,19 @@ PG_INLINE __u64 pg_plain_at(struct task_struct *task, int fd)
 		!(((first) ^ _text) & (_size >= 8 ? ~0ull : (1ull << (8 * _size & 63)) - 1)); \
 	})
 
+/*
+ * Whether `first`, of which `length` bytes count, begins as a request of HTTP does. Not static: what is compared here is
+ * then nothing to those who call it, and the verifier has half as much to look at.
+ */
+__noinline int pg_begins_request(__u64 first, __u32 length)
+{
+	return PG_BEGINS(first, length, "POST ") || PG_BEGINS(first, length, "GET ") ||
+	       PG_BEGINS(first, length, "HEAD ") || PG_BEGINS(first, length, "PUT ") ||
+	       PG_BEGINS(first, length, "DELETE ") || PG_BEGINS(first, length, "PATCH ") ||
+	       PG_BEGINS(first, length, "OPTIONS ") || PG_BEGINS(first, length, "CONNECT ") ||
+	       PG_BEGINS(first, length, "PRI * HT");
+}
+
 /* Sets what the first bytes tell: wanted, json, asks. Whether they could be read. */
 PG_INLINE bool pg_plain_judge(struct pg_plain_end *end, const void *data, __u64 moved, __u8 direction)
 {
@@ -224,11 +237,7 @@ PG_INLINE bool pg_plain_judge(struct pg_plain_end *end, const void *data, __u64 
 		end->asks = !direction;
 		end->wanted = 1;
 	} else {
-		end->wanted = PG_BEGINS(first, length, "POST ") || PG_BEGINS(first, length, "GET ") ||
-			      PG_BEGINS(first, length, "HEAD ") || PG_BEGINS(first, length, "PUT ") ||
-			      PG_BEGINS(first, length, "DELETE ") || PG_BEGINS(first, length, "PATCH ") ||
-			      PG_BEGINS(first, length, "OPTIONS ") || PG_BEGINS(first, length, "CONNECT ") ||
-			      PG_BEGINS(first, length, "PRI * HT");
+		end->wanted = pg_begins_request(first, length) != 0;
 	}
 	return true;
 }
@@ -366,7 +375,8 @@ struct pg_plain_bytes {
 };
 
 /*
- * `moved` bytes went through one end. Not static: the verifier then looks at it once, not for each program that calls it.
+ * `moved` bytes went through one end. Not static: the verifier then looks at it once a program, not once for each state
+ * in which its callers may be.
  * `use`: what the caller knows of the end.
  */
 struct pg_plain_use {

@@ -442,3 +442,29 @@ def test_what_lies_beyond_the_slices_that_are_followed_is_missing_and_an_error_q
             missing[record.kind, chunk.direction] += chunk.missing
     assert missing == {("unix", "sent"): 10, ("unix", "received"): 8, ("tcp", "sent"): 0}
     assert said[b"GET / HTTP/1.1"] == said[b"again"] == 1
+
+
+#: how connections begin that are told, and those that nobody reads
+TOLD = (
+    "POST /",
+    "GET /",
+    "HEAD /",
+    "PUT /",
+    "DELETE /",
+    "PATCH /",
+    "OPTIONS *",
+    "CONNECT a:1",
+    "PRI * HTTP/2.0",
+)
+TOLD += ("HTTP/1.1 200", "GE", '{"a": 1}', "P", "OPTIO")
+UNTOLD = ("POSTS /", "GETS /", "post /", "PRI * HELP", "HTTP/2", " {", "[1]", "\x16\x03\x01")
+
+
+def test_the_first_bytes_decide(observe: Observe, records: list[PlainData | PlainClose]) -> None:
+    source = (
+        "import socket, sys\nends = [socket.socketpair() for _ in sys.argv[1:]]\n"
+        "for (one, other), first in zip(ends, sys.argv[1:]): one.send(first.encode())"
+    )
+    observe([sys.executable, "-S", "-c", source, *TOLD, *UNTOLD])
+    told = [record.data.decode() for record in records if isinstance(record, PlainData)]
+    assert sorted(told) == sorted(TOLD)  # what is short may become one
