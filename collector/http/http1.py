@@ -332,7 +332,8 @@ class Http1Connection:
         self._events.append(message.response_done(ts))
 
     def _report_request(self, message: Message, ts: int) -> None:
-        self._events.append(message.request_done(ts))
+        client: Direction = "sent" if self._sides["sent"].response is False else "received"
+        self._events.append(message.request_done(ts, client))
 
     # --- loss ------------------------------------------------------------------------------------
 
