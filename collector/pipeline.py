@@ -215,6 +215,17 @@ class SessionPipeline:
                 self._tool_result(result, call, seen.ts, connection)
         elif isinstance(seen, ResponseSeen):
             self._response(seen, connection)
+        elif seen.lasts:
+            self._add(
+                BlindSpot(
+                    session=self._session,
+                    ts=seen.ts,
+                    dimension="tls",
+                    name="unread_connection",
+                    process=connection.process,
+                    detail=f"it goes on with a connection that is not read any more ({seen.cause})",
+                )
+            )
         else:
             self._add(
                 StreamGap(

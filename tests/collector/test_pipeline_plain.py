@@ -169,7 +169,7 @@ def test_calls_over_tls(sent: Direction, received: Direction, side: str) -> None
 
 
 def test_what_others_ask_over_tls_is_no_call_of_the_session_s_model_either() -> None:
-    """A gateway that the session runs: whoever asked may be no process of it, and what was answered is not done here."""
+    """A gateway that the session runs: who asks may be no process of it, and what is answered not done here."""
     said = Said()
     over_tls = ConnectionKey(ROOT, 0x7F00, 1)
     said.pipeline.chunk(Chunk(over_tls, "received", 0, CALL, 101, 0))
