@@ -282,8 +282,10 @@ class SessionPipeline:
                 tls=connection.library,
             )
         )
-        # An agent that got an error after a tool call may not make it: that it was not made is no evidence.
-        broken_off = seen.fate != "answered" and response is not None and response.tool_calls
+        # An agent that got an error after a tool call, or a part of one, may not make it: that is no evidence.
+        broken_off = (
+            response is not None and response.tool_calls and (seen.fate != "answered" or response.cut_off)
+        )
         if not seen.complete or broken_off:
             self._add(
                 StreamGap(
@@ -301,7 +303,7 @@ class SessionPipeline:
             self._intent(tool_call, f"{own}#{number}", call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
             self._edit_block(block, f"{own}#edit{number}", call, seen.ts, connection)
-        if seen.fate != "answered" or not seen.complete:
+        if seen.fate != "answered" or not seen.complete or response.cut_off:
             return  # a sentence may break off before its "except": what has no end claims nothing
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):

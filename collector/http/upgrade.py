@@ -23,7 +23,6 @@ class Upgrade(NamedTuple):
     """``kind`` ``h2c``: HTTP/2 without TLS (RFC 7540, 3.2); empty: a protocol of another name.
 
     ``next_index`` numbers the first request within.
-
     ``wanted``: the request is of interest, and so is what it opened.
     """
 

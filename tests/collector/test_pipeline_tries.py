@@ -29,6 +29,26 @@ def key(number: int) -> ConnectionKey:
     return ConnectionKey(ROOT, 0x7F00 + number, 1)
 
 
+@pytest.mark.parametrize("finish", ["stop", "length", "content_filter", "max_output_tokens"])
+def test_what_a_bound_or_a_filter_cut_off_claims_nothing_and_what_it_asked_for_may_not_be_done(
+    finish: str,
+) -> None:
+    patch = "*** Begin Patch\n*** Update File: a.py\n@@\n-a\n+b"
+    message = {
+        "role": "assistant",
+        "content": "All tests passed",
+        "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "apply_patch", "input": patch}}],
+    }
+    talk = Talk()
+    talk.bytes("sent", ask(PATHS["openai.chat"], question("openai.chat")))
+    choice = {"index": 0, "finish_reason": finish, "message": message}
+    talk.bytes("received", answer({"id": "x", "choices": [choice]}))
+    events = talk.log()
+    assert (of(LlmCall, events)[0].complete, len(of(Intent, events))) == (True, 1)
+    told = (len(of(Claim, events)), len(of(StreamGap, events)))
+    assert told == ((1, 0) if finish == "stop" else (0, 1))
+
+
 class Client:
     """Asks the same thing as often as it likes, each time on the connection that it likes."""
 
