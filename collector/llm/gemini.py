@@ -55,7 +55,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
 
 
 def parse_response(body: bytes) -> ModelResponse | None:
-    """The answer of a JSON ``body``, None if it is none. Of several candidates the first is read, and it is incomplete."""
+    """The answer of a JSON ``body``, None if it is none. Of several candidates the first is read, as incomplete."""
     whole = loads(body)
     if not _is_answer(mapping(whole)):
         return None
