@@ -10,7 +10,8 @@ that do so at once may be at one address in turn. So a connection is told by wha
 - an answer ``101 Switching Protocols`` belongs to the request whose key it accepts (RFC 6455, section 4.2.2),
   wherever it comes; another answer at a new address to the one request that asked for an upgrade and has no answer;
 - something else at a new address is the connection of the same process that was upgraded and whose client has said
-  nothing since, if there is exactly one.
+  nothing since, if there is exactly one. So is a frame of a WebSocket at a known address that was silent since that
+  one asked: memory that is given back is taken again, and one whose end nobody told lay there.
 
 Where several might be meant all are given up, with a hole in each. Two connections at one address that could not
 be told apart break visibly: their parser finds what cannot be.
@@ -41,6 +42,9 @@ _SWITCHING = (b"HTTP/1.1 101 ", b"HTTP/1.0 101 ")
 _KEY = re.compile(rb"\r\nsec-websocket-key:[ \t]*([^\s]{1,64})[ \t]*\r\n", re.IGNORECASE)
 _ACCEPT = re.compile(rb"\r\nsec-websocket-accept:[ \t]*([^\s]{1,64})[ \t]*\r\n", re.IGNORECASE)
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+#: how a frame of a WebSocket begins that is no continuation of another (RFC 6455, section 5.2; bit 0x40: RFC 7692)
+_FRAME_STARTS = frozenset({0x01, 0x02, 0x41, 0x42, 0x81, 0x82, 0x88, 0x89, 0x8A, 0xC1, 0xC2})
+_MASKED = 0x80
 #: PG_TLS_CHUNK: a chunk of this size may be continued by the next one, in the middle of a call
 _FULL = 16384
 
@@ -57,8 +61,11 @@ class _Life:
     place: ConnectionKey | None = None
     http2: bool = False
     answered: bool = False
-    #: what accepts the key of its request for a WebSocket
+    #: what accepts the key of its request for a WebSocket, and when it asked
     asked: bytes = b""
+    asked_at: int = 0
+    #: when something was last said
+    heard_at: int = 0
     upgraded: bool = False
     #: the client has spoken since the upgrade, wherever
     settled: bool = False
@@ -86,10 +93,13 @@ class RustlsConnections:
     def __init__(self) -> None:
         self._places: OrderedDict[ConnectionKey, _Place] = OrderedDict()
         self._waiting: OrderedDict[tuple[ProcessKey, bytes], _Life] = OrderedDict()
+        #: counts the chunks: what was said before what
+        self._now = 0
 
     def follow(self, chunk: Chunk) -> list[Chunk | ConnectionKey]:
         """The chunk under its true connection; before it, holes in others, and the keys of those that are over."""
         steps: _Steps = []
+        self._now += 1
         place = self._places.setdefault(chunk.connection, _Place())
         self._places.move_to_end(chunk.connection)
         if len(self._places) > MAX_PLACES:
@@ -131,7 +141,9 @@ class RustlsConnections:
             answered = self._answers(chunk, here, steps)
             if answered is not None:
                 return answered
-        return here if here is not None else self._moved(chunk, steps)
+        if here is None:
+            return self._moved(chunk, steps)
+        return self._returned(chunk, here, steps) if _is_frame(chunk) and not full else here
 
     def _answers(self, chunk: Chunk, here: _Life | None, steps: _Steps) -> _Life | None:
         """The request for an upgrade that is answered, if one is."""
@@ -152,20 +164,38 @@ class RustlsConnections:
 
     def _moved(self, chunk: Chunk, steps: _Steps) -> _Life | None:
         """The upgraded connection that goes on at an address where there was none."""
-        waiting = [
-            place.life
-            for key, place in self._places.items()
-            if key.process == chunk.connection.process
-            and place.life is not None
-            and place.life.place == key
-            and place.life.upgraded
-            and not place.life.settled
-        ]
+        waiting = self._unsettled(chunk.connection.process)
         if len(waiting) == 1 and not chunk.missing:
             waiting[0].settled = True
             return waiting[0]
         self._give_up(waiting, chunk, steps)
         return None
+
+    def _returned(self, chunk: Chunk, here: _Life, steps: _Steps) -> _Life | None:
+        """The same at an address where there was one, which may have ended."""
+        waiting = [
+            life
+            for life in self._unsettled(chunk.connection.process)
+            if life is not here and life.asked_at > here.heard_at
+        ]
+        if not waiting or chunk.missing:
+            return here
+        if len(waiting) == 1:
+            waiting[0].settled = True
+            return waiting[0]
+        self._give_up(waiting, chunk, steps)
+        return None
+
+    def _unsettled(self, process: ProcessKey) -> list[_Life]:
+        return [
+            place.life
+            for key, place in self._places.items()
+            if key.process == process
+            and place.life is not None
+            and place.life.place == key
+            and place.life.upgraded
+            and not place.life.settled
+        ]
 
     def _give_up(self, lives: Iterable[_Life], chunk: Chunk, steps: _Steps) -> None:
         lost = chunk.missing + len(chunk.data)
@@ -178,6 +208,7 @@ class RustlsConnections:
     def _said(self, place: _Place, life: _Life, chunk: Chunk) -> Chunk:
         """The chunk as its connection's, which knows it from now on."""
         offset = chunk.offset - place.begins[chunk.direction]
+        life.heard_at = self._now
         if chunk.direction == "sent":
             if _opens(chunk):
                 life.http2 = life.http2 or chunk.data.startswith(_PREFACE)
@@ -198,6 +229,7 @@ class RustlsConnections:
         key = _KEY.search(chunk.data)
         if key is None:
             return
+        life.asked_at = self._now
         life.asked = base64.b64encode(hashlib.sha1(key[1] + _GUID, usedforsecurity=False).digest())
         self._waiting[chunk.connection.process, life.asked] = life
         if len(self._waiting) > MAX_WAITING:
@@ -211,6 +243,12 @@ def _opens(chunk: Chunk) -> bool:
         and not chunk.missing
         and (chunk.data.startswith(_PREFACE) or _REQUEST.match(chunk.data) is not None)
     )
+
+
+def _is_frame(chunk: Chunk) -> bool:
+    """Whether the chunk may begin with a frame of a WebSocket; a client masks what it sends."""
+    masked = chunk.direction == "sent"
+    return len(chunk.data) >= 2 and chunk.data[0] in _FRAME_STARTS and bool(chunk.data[1] & _MASKED) == masked
 
 
 def _gives_way(life: _Life, chunk: Chunk) -> bool:

@@ -123,11 +123,19 @@ def _calls(session: Session) -> list[_Item]:
             printable(call.model or call.api, 60),
             f"{printable(call.model or 'model not stated', 80)} at {printable(call.host, 120)}: "
             f"{duration(call.ts - (call.request_ts or call.ts))}, {call.input_tokens:,} tokens in, "
-            f"{call.output_tokens:,} out{'' if call.complete else ', not seen whole'}{_tried(call)}",
+            f"{call.output_tokens:,} out{'' if call.complete else ', not seen whole'}{_over(call)}{_tried(call)}",
             "call" if call.complete else "call gap",
         )
         for call in session.calls
     ]
+
+
+_TRANSPORTS = {"http/1.1": "HTTP/1.1", "h2": "HTTP/2", "websocket": "WebSocket"}
+
+
+def _over(call: LlmCall) -> str:
+    through = f" through {call.tls}" if call.tls else ""
+    return f", {_TRANSPORTS[call.transport]}{through}"
 
 
 def _tried(call: LlmCall) -> str:

@@ -180,7 +180,8 @@ def _print(shown: Shown) -> None:
     click.echo(f"level    {shown.level} (from: {shown.source}; --content, {VARIABLE}, default metadata)")
     click.echo(f"         {shown.means}")
     click.echo(f"scope    {shown.scope}")
-    click.echo(f"TLS      plaintext is {'read' if shown.tls_plaintext_captured else 'not read'}")
+    spoken = "read" if shown.tls_plaintext_captured else "not read"
+    click.echo(f"said     plaintext of TLS, and HTTP and JSON-RPC without it, is {spoken}")
     for field in shown.fields:
         mark = "free text" if field.free_text else "no free text"
         click.echo(f"{field.kind:8} {mark:13} {field.holds} ({len(field.fields)} fields)")

@@ -105,6 +105,14 @@ def test_tries_of_a_call_are_one_call_and_each_is_drawn() -> None:
     assert ", refused" in page.text and ", try 2" in page.text
 
 
+def test_a_call_says_over_which_transport_and_through_which_library() -> None:
+    events = [event for event in sample().events if isinstance(event, SessionStart | LlmCall)][:2]
+    call = msgspec.structs.replace(events[1], transport="h2", tls="rustls")
+    assert ", HTTP/2 through rustls" in page_of(([events[0], call], [])).text
+    plain = msgspec.structs.replace(events[1], transport="websocket", tls="")
+    assert ", WebSocket" in (text := page_of(([events[0], plain], [])).text) and "through" not in text
+
+
 def test_the_header_says_the_verdict_of_the_session_in_one_sentence() -> None:
     made = sample()
     assert "4 of 7 statements contradict what the kernel saw." in page_of(made).text

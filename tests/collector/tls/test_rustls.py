@@ -152,6 +152,53 @@ def test_a_websocket_that_stays_is_not_looked_for_elsewhere() -> None:
     assert program.streams[place(1), "sent"] == GET + FRAME
 
 
+PING = b"\x89\x0cstill there?"
+
+
+def at_rest(program: Program, stack: int, heap: int, key: bytes, accept: bytes) -> None:
+    """A WebSocket whose handshake was at one address, and which speaks at another."""
+    program.says(place(stack), upgrade(key))
+    program.hears(place(stack), accepts(accept))
+    program.says(place(heap), FRAME)
+    program.hears(place(heap), b"\x81\x02ok")
+
+
+def test_a_websocket_that_moved_to_where_one_had_ended_is_not_glued_to_it() -> None:
+    """What Codex CLI does when a stream breaks off: the allocator gives the next connection the same memory."""
+    for first, way in ((FRAME, "sent"), (PING, "received")):
+        program = Program()
+        at_rest(program, 1, 2, KEY, ACCEPT)
+        program.says(place(3), upgrade(KEY_2))
+        program.hears(place(3), accepts(ACCEPT_2))
+        told = program.says(place(2), first, way)  # type: ignore[arg-type]
+        assert told.connection == place(3) and program.over == [place(1)]
+        program.says(place(2), FRAME)
+        assert program.streams[place(3), "sent"].startswith(upgrade(KEY_2) + FRAME)
+        assert program.streams[place(1), "sent"] == upgrade(KEY) + FRAME
+        assert program.holes == []
+
+
+def test_a_websocket_that_speaks_while_another_is_opened_goes_on() -> None:
+    program = Program()
+    at_rest(program, 1, 2, KEY, ACCEPT)
+    program.says(place(3), upgrade(KEY_2))
+    program.hears(place(2), PING)  # after the other one asked: it lives
+    program.hears(place(3), accepts(ACCEPT_2))
+    assert program.says(place(2), FRAME).connection == place(1)
+    assert program.says(place(4), FRAME).connection == place(3)
+    assert program.over == [] and program.holes == []
+
+
+def test_another_protocol_at_the_address_goes_on() -> None:
+    """A frame of HTTP/2, or the rest of a body, is none of a WebSocket."""
+    program = Program()
+    program.says(place(2), PREFACE)
+    program.says(place(1), upgrade(KEY))
+    program.hears(place(1), accepts(ACCEPT))
+    assert program.says(place(2), b"\x00\x00\x05\x00\x00\x00\x00\x00\x01hello").connection == place(2)
+    assert program.says(place(3), FRAME).connection == place(1)
+
+
 def test_of_two_that_may_have_moved_both_are_given_up_with_a_hole() -> None:
     program = Program()
     for number in (1, 2):
