@@ -10,8 +10,10 @@ that completed the message, so it sorts among the effects; :meth:`SessionPipelin
 from __future__ import annotations
 
 import codecs
+import json
 from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -25,6 +27,7 @@ from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
+from collector.llm.values import loads
 from collector.mcp.stdio import Stream
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact_path
@@ -98,6 +101,9 @@ class SessionPipeline:
         self._held: dict[ConnectionKey, int] = {}
         self._held_size = 0
         self._answered: OrderedDict[str, None] = OrderedDict()
+        #: what the first tool call of an id asks for; ids that another one has too
+        self._meant: OrderedDict[str, bytes] = OrderedDict()
+        self._ambiguous: OrderedDict[str, None] = OrderedDict()
         self._said: OrderedDict[str, None] = OrderedDict()
         #: the conversation is an earlier one, gone on with
         self._continued = False
@@ -215,6 +221,17 @@ class SessionPipeline:
                 self._tool_result(result, call, seen.ts, connection)
         elif isinstance(seen, ResponseSeen):
             self._response(seen, connection)
+        elif seen.lasts:
+            self._add(
+                BlindSpot(
+                    session=self._session,
+                    ts=seen.ts,
+                    dimension="tls",
+                    name="unread_connection",
+                    process=connection.process,
+                    detail=f"it goes on with a connection that is not read any more ({seen.cause})",
+                )
+            )
         else:
             self._add(
                 StreamGap(
@@ -271,8 +288,10 @@ class SessionPipeline:
                 tls=connection.library,
             )
         )
-        # An agent that got an error after a tool call may not make it: that it was not made is no evidence.
-        broken_off = seen.fate != "answered" and response is not None and response.tool_calls
+        # An agent that got an error after a tool call, or a part of one, may not make it: that is no evidence.
+        broken_off = (
+            response is not None and response.tool_calls and (seen.fate != "answered" or response.cut_off)
+        )
         if not seen.complete or broken_off:
             self._add(
                 StreamGap(
@@ -290,7 +309,7 @@ class SessionPipeline:
             self._intent(tool_call, f"{own}#{number}", call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
             self._edit_block(block, f"{own}#edit{number}", call, seen.ts, connection)
-        if seen.fate != "answered" or not seen.complete:
+        if seen.fate != "answered" or not seen.complete or response.cut_off:
             return  # a sentence may break off before its "except": what has no end claims nothing
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
@@ -299,8 +318,16 @@ class SessionPipeline:
 
     def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
         call_id = self._telling.ident(tool_call.id) or place
+        meant = _meaning(tool_call)
         if call_id in self._pending or call_id in self._answered:
-            return  # the same response seen again (a retry that was answered twice)
+            if self._meant.get(call_id, meant) == meant:
+                return  # the same response seen again (a retry that was answered twice)
+            # Some servers count from 0 in each conversation, or answer: whose a result is, its id does not tell.
+            _remember(self._ambiguous, call_id)
+            call_id = place
+        self._meant[call_id] = meant
+        if len(self._meant) > MAX_SAID:
+            self._meant.popitem(last=False)
         made = plan(tool_call.name, tool_call.arguments)
         if tool_call.kind == "builtin":
             # The provider runs it: nothing of it is to be seen here, whatever a tool of that name does elsewhere.
@@ -381,6 +408,8 @@ class SessionPipeline:
         call_id = self._telling.ident(result.call_id)
         if result.made_id in self._pending and call_id not in self._pending:
             call_id = result.made_id
+        if call_id in self._ambiguous:
+            return
         pending = self._answer(call_id)
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
@@ -494,6 +523,13 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
     if draft.fragment is not None:
         return draft.fragment.strip(b"\n") in look.content
     return None
+
+
+def _meaning(tool_call: ToolCall) -> bytes:
+    """A digest of what a call asks for: a gateway may write its arguments in another order, and is no other call."""
+    value = loads(tool_call.arguments.encode("utf-8", "surrogatepass"))
+    told = json.dumps([tool_call.name, tool_call.arguments if value is None else value], sort_keys=True)
+    return blake2b(told.encode(), digest_size=16).digest()
 
 
 def _plain(content: bytes) -> bytes:

@@ -28,35 +28,42 @@ class Followed:
     ) -> None:
         self.llm = LlmConnection(answers, Beside(wanted, self._http))
         self.plain = plain
-        #: without TLS: requests come in here. Who is asked is no model of this session's, whatever it answers.
+        #: without TLS: requests come in here
         self.serves = serves
+        #: its last request came in, without TLS or within
+        self._asked = serves
         #: it carries calls: what of it cannot be read matters
         self.wanted = False
         #: TLS goes through it, or it is no HTTP after all
         self.left = False
-        self._direction: Direction = "sent"
         self._beside: list[CallSeen | A2aSeen] = []
         self._calls = HttpCalls(book, process)
         self._connecting = self._tunnel = False
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int) -> list[LlmEvent]:
         """What ``data`` completes of LLM calls. Never raises."""
-        self._direction = direction
         if self._tunnel and data:
             self.left = self.left or data[0] == _TLS
             self._tunnel = False
         return self.llm.feed(direction, data, ts, missing)
 
     def matters(self, seen: LlmEvent) -> bool:
-        """Whether what was read of it is to be told: of what has no TLS much is HTTP and nothing to do with a model."""
-        if not isinstance(seen, Unreadable) or seen.cause in _OF_A_CALL:
+        """Whether what was read of it is to be told: of what has no TLS much is HTTP and nothing to do with a model.
+
+        Who is asked is no model of this session's, whatever it answers: others may ask, who are not observed.
+        """
+        if not isinstance(seen, Unreadable):
+            self.wanted = self.wanted or not self._asked
+            return not self._asked
+        if seen.cause in _OF_A_CALL:
             self.wanted = self.wanted or not self.serves
         return not self.serves and (self.wanted or not self.plain)
 
     def _http(self, event: HttpEvent) -> None:
-        self._beside += self._calls.feed(event, self._direction)
+        self._beside += self._calls.feed(event)
         self.wanted = self.wanted or self._calls.speaks
         if isinstance(event, RequestDone):
+            self._asked = self.serves or event.direction == "received"
             self._connecting = event.method == "CONNECT"
         elif isinstance(event, ResponseDone):
             self._tunnel = self._connecting and event.status // 100 == 2

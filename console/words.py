@@ -160,6 +160,7 @@ _UNREAD = (
     "go_tls",
     "rustls",
     "tls_silent",
+    "unread_connection",
     "quic",
 )
 

@@ -102,6 +102,10 @@ class HttpConnection:
     def _inside(self, upgrade: Upgrade) -> Inner | None:
         if upgrade.kind == "tunnel" and self._depth < _MAX_DEPTH:
             return _Tunnel(self._wanted, upgrade.next_index, self._depth + 1)
+        if upgrade.kind == "h2c":
+            # Its first stream answers the request that asked for it, which is told as a stream of before.
+            self._protocol = "h2"
+            return Http2Connection(self._wanted, upgrade.next_index, self._inside)
         if upgrade.kind == "websocket" and upgrade.wanted:
             return WebSocketConnection(
                 upgrade.request_index, upgrade.request_headers, upgrade.response_headers

@@ -24,9 +24,11 @@ class RequestDone(msgspec.Struct, frozen=True, kw_only=True):
     ``encoding``, ``bomb``, or the cause of the connection's end; over HTTP/2 also ``reset``,
     ``malformed_head``, ``ambiguous_length``, and ``header_unknown``: fields of it were said before the
     connection was followed) and ``body`` is the part before; ``missing`` counts the bytes known to be lost.
-    ``method`` and ``target`` are empty where they are unknown; trailers stand after headers.
+    ``method`` and ``target`` are empty where they are unknown; trailers stand after headers. ``direction`` is
+    the one it came in: the observed process asked it (``sent``) or was asked.
     """
 
+    direction: Direction
     method: str
     target: str
     headers: Headers

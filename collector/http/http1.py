@@ -282,10 +282,11 @@ class Http1Connection:
 
     def _upgraded(self, request: Message | None, answer: Head, ts: int) -> None:
         """The connection's further bytes are another protocol's."""
-        kind: Literal["websocket", "tunnel", ""] = "tunnel"
+        kind: Literal["websocket", "h2c", "tunnel", ""] = "tunnel"
         if request is not None and answer.status == 101:
             asked = "websocket" in request.head.all("upgrade")
-            kind = "websocket" if asked and answer.all("upgrade") == ["websocket"] else ""
+            chosen = answer.all("upgrade")
+            kind = "websocket" if asked and chosen == ["websocket"] else "h2c" if chosen == ["h2c"] else ""
         if request is not None and request.index is not None and not self._waiting:
             self._inner = self._inside(
                 Upgrade(
@@ -332,7 +333,8 @@ class Http1Connection:
         self._events.append(message.response_done(ts))
 
     def _report_request(self, message: Message, ts: int) -> None:
-        self._events.append(message.request_done(ts))
+        client: Direction = "sent" if self._sides["sent"].response is False else "received"
+        self._events.append(message.request_done(ts, client))
 
     # --- loss ------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collector.http.encoding import Decoder, EncodingError
-from collector.http.events import BodyPart, RequestDone, ResponseDone
+from collector.http.events import BodyPart, Direction, RequestDone, ResponseDone
 from collector.http.framing import STREAMED_TYPES
 from collector.http.head import Head
 
@@ -66,13 +66,14 @@ class Message:
             data=data, ts=ts, request_index=self.index, status=self.head.status, first_ts=self.first_ts
         )
 
-    def request_done(self, ts: int) -> RequestDone:
+    def request_done(self, ts: int, direction: Direction) -> RequestDone:
         """The event of a request; its body is kept no longer."""
         self.reported = True
         assert self.index is not None
         body = bytes(self.body)
         self.body.clear()
         return RequestDone(
+            direction=direction,
             method=self.head.method,
             target=self.head.target,
             headers=self.head.headers,

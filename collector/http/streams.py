@@ -241,7 +241,8 @@ class Streams:
     def _request_over(self, stream: _Stream, ts: int) -> None:
         request = stream.request
         request.ended()
-        self.events.append(request.request_done(ts))
+        assert self.client is not None
+        self.events.append(request.request_done(ts, self.client))
         self._hold(stream, -request.size)
 
     def _request_told(self, stream: _Stream, ts: int) -> None:

@@ -20,12 +20,13 @@ class Inner(Protocol):
 
 
 class Upgrade(NamedTuple):
-    """``kind`` empty: a protocol of another name. ``next_index`` numbers the first request within.
+    """``kind`` ``h2c``: HTTP/2 without TLS (RFC 7540, 3.2); empty: a protocol of another name.
 
+    ``next_index`` numbers the first request within.
     ``wanted``: the request is of interest, and so is what it opened.
     """
 
-    kind: Literal["websocket", "tunnel", ""]
+    kind: Literal["websocket", "h2c", "tunnel", ""]
     request_index: int
     request_headers: Headers
     response_headers: Headers

@@ -68,6 +68,11 @@ class AnswerStream:
         self._parser.resume(after)
 
     @property
+    def done(self) -> bool:
+        """Its end mark was seen."""
+        return self._parser.done
+
+    @property
     def whole(self) -> bool:
         """Nothing of what came was left out."""
         return self._whole and not self._events.overflowed
@@ -159,7 +164,7 @@ class Call:
             return "unanswered"
         if not is_success(status) or (response is not None and response.error is not None):
             return "refused"
-        whole = self.stream is None or self.stream.whole
+        whole = self.stream is None or (self.stream.whole and not self.stream.done)
         if not complete and cause in _ENDED and whole and (cause is not None or self.stream is not None):
             return "interrupted"
         return "answered"

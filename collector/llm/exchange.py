@@ -41,6 +41,8 @@ _REALTIME_SOCKET = re.compile(r"/realtime/?(?:\?|\Z)")
 _ANSWER = re.compile(r"/responses/(?P<ident>[A-Za-z0-9_-]{1,256})(?P<cancel>/cancel)?/?\Z")
 #: most sockets within one connection
 MAX_SOCKETS = 64
+#: bytes with which a client may end a connection that it cannot read either (GOAWAY, a close frame): no call has so few
+FAREWELL = 64
 _RESPONSES: Api = "openai.responses"
 _MAX_HOST = 255
 
@@ -68,10 +70,26 @@ class LlmConnection:
         self._host = ""
         self._target = ""
         self._asked = False
+        #: the direction of requests, once a call was among them
+        self._client: Direction | None = None
+        #: why the connection is not read any more, until its client goes on with it; bytes that it sent since
+        self._unread: str | None = None
+        self._sent_since = 0
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> list[LlmEvent]:
         """What ``data`` completes; ``missing`` bytes were lost just before it. Never raises."""
-        return self._read(self._http.feed(direction, data, ts, missing))
+        seen = self._goes_on(direction, ts, missing + len(data)) if data or missing else []
+        return seen + self._read(self._http.feed(direction, data, ts, missing))
+
+    def _goes_on(self, direction: Direction, ts: int, size: int) -> list[LlmEvent]:
+        """Of a connection that carried calls and is not read any more: it is told once that there are more."""
+        if self._unread is None or direction != self._client:
+            return []
+        self._sent_since += size
+        if self._sent_since <= FAREWELL:
+            return []
+        cause, self._unread = self._unread, None
+        return [Unreadable(cause=cause, ts=ts, host=self._host, missing=self._sent_since, lasts=True)]
 
     def _wants(self, method: str, target: str, headers: Headers) -> bool:
         if _is_wanted(method, target):
@@ -99,14 +117,12 @@ class LlmConnection:
             match event:
                 case BodyPart():
                     self._part(event, seen)
-                case WebSocketMessage() | WebSocketClosed():
+                case WebSocketMessage():
                     socket = self._sockets.get(event.request_index)
-                    if socket is not None:
-                        seen += (
-                            socket.message(event)
-                            if isinstance(event, WebSocketMessage)
-                            else socket.closed(event)
-                        )
+                    seen += socket.message(event) if socket is not None else []
+                case WebSocketClosed():
+                    socket = self._sockets.pop(event.request_index, None)
+                    seen += socket.closed(event) if socket is not None else []
                 case RequestDone():
                     self._request(event, seen)
                 case ResponseDone():
@@ -173,6 +189,7 @@ class LlmConnection:
         )
 
     def _begin(self, event: RequestDone, api: Api, asked: ModelRequest | None = None) -> Call:
+        self._client = event.direction
         call = self._calls[event.index] = Call(
             event.index,
             event.ts,
@@ -186,8 +203,12 @@ class LlmConnection:
         return call
 
     def _open(self, event: RequestDone, seen: list[LlmEvent]) -> None:
+        self._client = event.direction
         if len(self._sockets) >= MAX_SOCKETS:
-            seen += self._sockets.pop(next(iter(self._sockets))).over(event.ts)
+            seen.append(
+                Unreadable(cause="too_many_requests", ts=event.ts, host=self._host, missing=0, lasts=True)
+            )
+            return
         traceparent = trace_context(header(event.headers, "traceparent"))
         self._sockets[event.index] = ResponsesSocket(event.index, self._host, traceparent, self._answers)
 
@@ -225,7 +246,9 @@ class LlmConnection:
             )
 
     def _response(self, event: ResponseDone, seen: list[LlmEvent]) -> None:
-        if event.request_index is not None and event.status != 101 and not self._is_tunnel(event):
+        if event.status == 101:
+            return  # no answer: a socket begins, or what is answered in another protocol
+        if event.request_index is not None and not self._is_tunnel(event):
             self._sockets.pop(event.request_index, None)  # it was refused, or was no upgrade
         call = self._calls.get(event.request_index) if event.request_index is not None else None
         if call is None:
@@ -300,7 +323,7 @@ class LlmConnection:
     def _gap(self, event: Gap, seen: list[LlmEvent]) -> None:
         for socket in self._sockets.values():
             seen += socket.gap(event)
-        if not self._sockets:
+        if event.cause != "closed" and all(socket.is_over for socket in self._sockets.values()):
             seen.append(Unreadable(cause=event.cause, ts=event.ts, host=self._host, missing=event.missing))
 
     def _lost(self, event: ConnectionLost, seen: list[LlmEvent]) -> None:
@@ -308,6 +331,9 @@ class LlmConnection:
         known = _RESPONSES_SOCKET.search(self._target) or _REALTIME_SOCKET.search(self._target)
         if event.cause == "upgraded" and not known:
             return  # a socket or tunnel that no known API of a model opens
+        within = self._transport == "h2" and event.cause.startswith("websocket")  # the connection goes on
+        if self._client is not None and not within:
+            self._unread = event.cause
         seen.append(Unreadable(cause=event.cause, ts=event.ts, host=self._host, missing=event.missing))
 
     def _unanswered(self, ts: int) -> list[LlmEvent]:

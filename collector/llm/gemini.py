@@ -55,7 +55,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
 
 
 def parse_response(body: bytes) -> ModelResponse | None:
-    """The answer of a JSON ``body``, None if it is none. Of several candidates the first counts."""
+    """The answer of a JSON ``body``, None if it is none. Of several candidates the first is read, as incomplete."""
     whole = loads(body)
     if not _is_answer(mapping(whole)):
         return None
@@ -102,10 +102,13 @@ class StreamParser:
             self._usage = _usage(mapping(chunk["usageMetadata"]))
         blocked = string(mapping(chunk.get("promptFeedback")).get("blockReason"))
         self._finish = blocked or self._finish
+        taken = False
         for candidate in objects(chunk.get("candidates")):
-            if count(candidate.get("index")) == 0:
+            if count(candidate.get("index")) == 0 and not taken:
                 self._candidate(candidate)
-                break
+                taken = True
+            else:
+                self._broken = True  # which one the agent goes on with is not known
 
     def _candidate(self, candidate: dict[str, Json]) -> None:
         for part in objects(mapping(candidate.get("content")).get("parts")):

@@ -11,6 +11,24 @@ from polygraph.events import Api
 ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "builtin"]
 
 
+#: finish reasons of all APIs, in lower case
+_CUT_OFF = frozenset(
+    {
+        *("length", "model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"),
+        *("content_filter", "content_filtered", "guardrail_intervened", "safety", "recitation", "language"),
+        *(
+            "blocklist",
+            "prohibited_content",
+            "spii",
+            "refusal",
+            "error",
+            "timeout",
+            "malformed_function_call",
+        ),
+    }
+)
+
+
 class ToolCall(msgspec.Struct, frozen=True):
     """A tool call that the model asked for. ``arguments``: JSON text, or the raw input of a custom tool.
 
@@ -79,3 +97,8 @@ class ModelResponse(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     complete: bool = True
     error: str | None = None
+
+    @property
+    def cut_off(self) -> bool:
+        """It reached a bound or a filter: its last sentence and last call may be the beginning of one."""
+        return self.finish is not None and self.finish.lower() in _CUT_OFF

@@ -53,8 +53,9 @@ def parse_request(body: bytes) -> ModelRequest | None:
 
 
 def parse_response(body: bytes) -> ModelResponse | None:
-    """The answer of a JSON ``body``, None if it is none. Of several choices the first counts.
+    """The answer of a JSON ``body``, None if it is none. Of several choices the first is read.
 
+    Which one the agent goes on with is not known, so it is not complete then.
     Routers tell an error under status 200 too.
     """
     completion = mapping(loads(body))
@@ -75,7 +76,7 @@ def parse_response(body: bytes) -> ModelResponse | None:
         tool_calls=tuple(call for call in calls if call is not None),
         finish=clean(string(choice.get("finish_reason"))) or None,
         usage=_usage(mapping(completion.get("usage"))),
-        complete=bool(choice) and None not in calls,
+        complete=bool(choice) and None not in calls and not _has_others(choices),
     )
 
 
@@ -93,6 +94,8 @@ class StreamParser:
         self._usage = Usage()
         self._error: str | None = None
         self._broken = False
+        #: the server makes several answers
+        self._others = False
         self.done = False
 
     def feed(self, event: SseEvent) -> None:
@@ -114,6 +117,7 @@ class StreamParser:
         self._model = self._model or string(chunk.get("model"))
         if isinstance(chunk.get("usage"), dict):
             self._usage = _usage(mapping(chunk["usage"]))
+        self._others = self._others or _has_others(chunk.get("choices"))
         for choice in objects(chunk.get("choices")):
             if count(choice.get("index")) == 0:
                 self._delta(mapping(choice.get("delta")))
@@ -174,7 +178,8 @@ class StreamParser:
 
     def result(self, *, ended: bool) -> ModelResponse:
         """What was seen so far."""
-        complete = (self.done or (ended and self._finish is not None)) and not self._broken
+        complete = self.done or (ended and self._finish is not None)
+        complete = complete and not self._broken and not self._others
         finished = self._finish is not None
         return ModelResponse(
             api=_API,
@@ -211,6 +216,10 @@ class _Call:
     def value(self) -> ToolCall:
         arguments = clean("".join(self.parts))
         return ToolCall(clean(self.id), clean(self.name), arguments, "custom" if self.custom else "function")
+
+
+def _has_others(choices: Json) -> bool:
+    return any(count(choice.get("index")) > 0 for choice in objects(choices))
 
 
 def _calls(message: dict[str, Json]) -> list[ToolCall | None]:

@@ -57,6 +57,8 @@ class ResponsesSocket:
         #: messages of the server are missing since the last one that was read
         self._deaf = False
         self._over = False
+        #: why its messages are not read any more, until the client goes on with them
+        self._gave_up: str | None = None
         self._seen: list[LlmEvent] = []
 
     @property
@@ -64,10 +66,18 @@ class ResponsesSocket:
         """Bytes of answers that are not over."""
         return sum(call.answer.size for call in self._calls)
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing more is read of it."""
+        return self._over
+
     def message(self, event: WebSocketMessage) -> list[LlmEvent]:
         """What a message completes. Never raises."""
         if self._over:
-            return []
+            if self._gave_up is not None and event.direction == self._client:
+                self._unread(self._gave_up, event.ts, lasts=True)
+                self._gave_up = None
+            return self._take()
         data = mapping(loads(event.data))
         kind = string(data.get("type"))
         if self._client is None and kind in _CLIENT_EVENTS:
@@ -223,6 +233,7 @@ class ResponsesSocket:
 
     def _give_up(self, cause: str, ts: int) -> None:
         self._unread(cause, ts)
+        self._gave_up = cause
         self._end(ts, cause)
 
     def _end(self, ts: int, cause: str) -> None:
@@ -230,8 +241,8 @@ class ResponsesSocket:
             self._finish(self._calls[0], ts, cause)
         self._over = True
 
-    def _unread(self, cause: str, ts: int, missing: int = 0) -> None:
-        self._seen.append(Unreadable(cause=cause, ts=ts, host=self._host, missing=missing))
+    def _unread(self, cause: str, ts: int, missing: int = 0, *, lasts: bool = False) -> None:
+        self._seen.append(Unreadable(cause=cause, ts=ts, host=self._host, missing=missing, lasts=lasts))
 
     def _take(self) -> list[LlmEvent]:
         seen, self._seen = self._seen, []

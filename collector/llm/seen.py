@@ -63,13 +63,15 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     ``cause`` is one of ``collector.http.events``, ``request_incomplete``, ``request_unreadable`` (JSON beyond
     our bounds, or broken), ``answer_unreadable`` (a message that is no event), or ``request_unseen``: the
     answer to a request that was not seen. ``upgraded`` is a WebSocket of OpenAI's Realtime API, which is not
-    read.
+    read. ``lasts``: a connection or socket that carried calls is not read any more, and its client goes on
+    with it, so calls that follow are not seen either.
     """
 
     cause: str
     ts: int
     host: str
     missing: int
+    lasts: bool = False
 
 
 LlmEvent = RequestSeen | ResponseSeen | Unreadable

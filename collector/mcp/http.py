@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 import msgspec
 
-from collector.http.events import BodyPart, Direction, Headers, HttpEvent, RequestDone, ResponseDone
+from collector.http.events import BodyPart, Headers, HttpEvent, RequestDone, ResponseDone
 from collector.http.sse import SseParser
 from collector.llm.values import loads, mapping
 from collector.mcp import a2a
@@ -69,10 +69,10 @@ class HttpCalls:
         self._serves = False
         self._asked: dict[int, _Asked] = {}
 
-    def feed(self, event: HttpEvent, direction: Direction) -> list[CallSeen | A2aSeen]:
-        """What an event of the connection completes. Never raises. ``direction``: of the bytes that completed it."""
+    def feed(self, event: HttpEvent) -> list[CallSeen | A2aSeen]:
+        """What an event of the connection completes. Never raises."""
         if isinstance(event, RequestDone):
-            self._serves = direction == "received"
+            self._serves = event.direction == "received"
             return self._request(event)
         if isinstance(event, BodyPart):
             return self._part(event)

@@ -27,6 +27,8 @@ from polygraph.events import (
 )
 from polygraph.ids import keyed_digest
 from tests.agents.script import Answer, ToolCall
+from tests.collector.http.h2_peers import Said as Exchange
+from tests.collector.http.h2_peers import Talk
 from tests.collector.llm.http import PATHS, answer, ask, question, stream, streamed_answer
 from tests.collector.said import ROOT, encoded, start
 
@@ -163,6 +165,35 @@ def test_calls_over_tls(sent: Direction, received: Direction, side: str) -> None
     told = said.of(McpCall)
     assert [(one.side, one.complete, one.ts) for one in told if isinstance(one, McpCall)] == [
         (side, True, 102)
+    ]
+
+
+def test_what_others_ask_over_tls_is_no_call_of_the_session_s_model_either() -> None:
+    """A gateway that the session runs: who asks may be no process of it, and what is answered not done here."""
+    said = Said()
+    over_tls = ConnectionKey(ROOT, 0x7F00, 1)
+    said.pipeline.chunk(Chunk(over_tls, "received", 0, CALL, 101, 0))
+    said.pipeline.chunk(Chunk(over_tls, "sent", 0, ANSWER, 102, 0))
+    assert said.of(LlmCall, Intent, StreamGap) == []
+
+
+def test_who_answers_before_it_was_asked_whole_is_no_client() -> None:
+    """A server of HTTP/2 that read as many bytes as the head announced need not wait for the stream's end."""
+    said = Said()
+    talk = Talk()
+    params = {"name": "t", "arguments": {}}
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    told = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"content": []}}).encode()
+    kind = ("content-type", "application/json")
+    headers = [kind, ("mcp-protocol-version", "2026-07-28"), ("content-length", str(len(asked)))]
+    stream = talk.open(Exchange("POST", "/mcp", headers, asked, answer_headers=[kind], answer=told))
+    for step in ("ask", "body", "answer", "part", "asked", "answered"):
+        talk.step(stream, step)
+    over_tls = ConnectionKey(ROOT, 0x7F00, 1)
+    for ts, (direction, data) in enumerate(talk.writes, 101):
+        said.pipeline.chunk(Chunk(over_tls, direction, 0, data, ts, 0))
+    assert [(one.side, one.complete) for one in said.of(McpCall) if isinstance(one, McpCall)] == [
+        ("client", True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, TypeVar
 
 import pytest
@@ -27,6 +28,76 @@ def of(kind: type[T], events: list[AnyEvent]) -> list[T]:
 
 def key(number: int) -> ConnectionKey:
     return ConnectionKey(ROOT, 0x7F00 + number, 1)
+
+
+@pytest.mark.parametrize("finish", ["stop", "length", "content_filter", "max_output_tokens"])
+def test_what_a_bound_or_a_filter_cut_off_claims_nothing_and_what_it_asked_for_may_not_be_done(
+    finish: str,
+) -> None:
+    patch = "*** Begin Patch\n*** Update File: a.py\n@@\n-a\n+b"
+    message = {
+        "role": "assistant",
+        "content": "All tests passed",
+        "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "apply_patch", "input": patch}}],
+    }
+    talk = Talk()
+    talk.bytes("sent", ask(PATHS["openai.chat"], question("openai.chat")))
+    choice = {"index": 0, "finish_reason": finish, "message": message}
+    talk.bytes("received", answer({"id": "x", "choices": [choice]}))
+    events = talk.log()
+    assert (of(LlmCall, events)[0].complete, len(of(Intent, events))) == (True, 1)
+    told = (len(of(Claim, events)), len(of(StreamGap, events)))
+    assert told == ((1, 0) if finish == "stop" else (0, 1))
+
+
+@pytest.mark.parametrize("answered", [False, True])
+def test_an_id_that_two_calls_have_gives_no_result_to_the_wrong_one(answered: bool) -> None:
+    """Of two agents at once, and of one whose server counts from 0 again."""
+
+    def made(command: str) -> Json:
+        function = {"name": "bash", "arguments": json.dumps({"command": command})}
+        return {
+            "role": "assistant",
+            "tool_calls": [{"id": "bash:0", "type": "function", "function": function}],
+        }
+
+    talk = Talk()
+    for number, (command, told) in enumerate(
+        (("pytest -q", "3 passed in 1s"), ("pytest b", "1 failed in 1s"))
+    ):
+        opening = question("openai.chat")
+        talk.bytes("sent", ask(PATHS["openai.chat"], opening), key(number))
+        choice = {"index": 0, "finish_reason": "tool_calls", "message": made(command)}
+        talk.bytes("received", answer({"id": f"{number}", "choices": [choice]}), key(number))
+        if number or answered:
+            said = [made(command), {"role": "tool", "tool_call_id": "bash:0", "content": told}]
+            asked = opening | {"messages": opening["messages"] + said}
+            talk.bytes("sent", ask(PATHS["openai.chat"], asked), key(number))
+            talk.bytes("received", answer({"error": {}}, 400), key(number))
+    events = talk.log()
+    first, second = of(Intent, events)
+    assert (first.call_id, second.call_id != "bash:0") == ("bash:0", True)
+    assert [result.intent for result in of(ToolResult, events)] == [first.intent] * answered
+    assert [claim.outcome for claim in of(Claim, events)] == ["ok"] * answered
+
+
+def test_the_same_call_in_other_words_is_the_same() -> None:
+    """A gateway of the session writes arguments anew: what goes in and what comes out are one call."""
+    talk = Talk()
+    for number, arguments in enumerate(('{"command":"ls","timeout":3}', '{"timeout": 3, "command": "ls"}')):
+        talk.bytes("sent", ask(PATHS["openai.chat"], question("openai.chat")), key(number))
+        call = {"id": "c", "type": "function", "function": {"name": "bash", "arguments": arguments}}
+        choice = {"index": 0, "finish_reason": "tool_calls", "message": {"tool_calls": [call]}}
+        talk.bytes("received", answer({"id": f"{number}", "choices": [choice]}), key(number))
+    talk.bytes(
+        "sent",
+        ask(
+            PATHS["openai.chat"],
+            {"model": "m-1", "messages": [{"role": "tool", "tool_call_id": "c", "content": "a.py"}]},
+        ),
+    )
+    events = talk.log()
+    assert (len(of(Intent, events)), len(of(ToolResult, events))) == (1, 1)
 
 
 class Client:

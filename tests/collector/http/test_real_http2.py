@@ -15,6 +15,7 @@ import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from collector.http.connection import HttpConnection
 from collector.http.events import Gap, RequestDone
 from tests.collector.http.h2_peers import Write, cut, exchanges, read, told
 from tests.collector.http.relay import Relay
@@ -159,6 +160,8 @@ def test_calls_of_grpc_are_read_as_they_were_made_with_their_trailers() -> None:
 def test_joined_late_calls_of_grpc_are_read_as_far_as_they_are_known_or_told() -> None:
     writes = grpc_talk()
     known = exchanges(read(writes))
+    whole = HttpConnection()
+    given = [number for number, write in enumerate(writes) if read([write], whole, close=False)]
     for late in range(1, len(writes)):
         events = read(writes[late:])
         for event in events:
@@ -166,7 +169,8 @@ def test_joined_late_calls_of_grpc_are_read_as_far_as_they_are_known_or_told() -
                 assert (event.target, event.body) in [(said.target, said.body) for said in known]
         rest = [said for said in exchanges(events) if said.whole]
         assert {said.answer for said in rest} <= {said.answer for said in known}
-        assert told(events) or len(rest) == len(known)
+        # After the last message there are pings, of which there is nothing to tell.
+        assert told(events) or len(rest) == len(known) or late > given[-1]
         # Each call is there, or something says that it may not be.
         ends = [event for event in events if isinstance(event, RequestDone | Gap)]
         assert ends or not any(write.direction == "sent" and len(write.data) > 60 for write in writes[late:])

@@ -126,6 +126,7 @@ def test_of_several_candidates_the_first_counts_and_the_model_is_told() -> None:
             "m-2",
             "r",
         )
+        assert not answered.complete  # which one the agent goes on with is not known
 
 
 def test_a_prompt_that_is_blocked_is_an_answer_that_says_nothing() -> None:

@@ -170,6 +170,19 @@ def test_of_several_choices_the_first_counts() -> None:
     assert whole({}, choices=choices).text == "0"
     assert streamed(chunk({"content": "1"}, index=1), chunk({"content": "0"})).text == "0"
     assert not whole({}, choices=[]).complete
+    # Which one the agent goes on with is not known.
+    assert whole({}, choices=choices[1:]).complete and not whole({}, choices=choices).complete
+
+
+def test_a_stream_of_several_choices_has_not_broken_off() -> None:
+    told: list[Json | str] = [
+        {"id": "c", "choices": [{"index": n, "delta": {"content": "x"}, "finish_reason": "stop"}]}
+        for n in (0, 1)
+    ]
+    request = ask(PATH, ASKED | {"stream": True})
+    for events, complete in ((told, False), (told[:1], True)):
+        reply = exchange(request, stream(sse([*events, "[DONE]"])))[1]
+        assert (reply.complete, reply.fate) == (complete, "answered")
 
 
 def test_content_may_be_parts() -> None:

@@ -463,7 +463,9 @@ def test_calls_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(9):
         socket.create()
     seen = socket.seen()
-    assert [event.cause for event in of(Unreadable, seen)] == ["too_many_requests"]
+    # Told once more, as lasting, since the client goes on.
+    told = [(event.cause, event.lasts) for event in of(Unreadable, seen)]
+    assert told == [("too_many_requests", False), ("too_many_requests", True)]
     assert len(of(RequestSeen, seen)) == len(of(ResponseSeen, seen)) == 3
 
 

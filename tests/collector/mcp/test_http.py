@@ -44,12 +44,12 @@ class Connection:
     def close(self, ts: int = 3) -> Seen:
         seen: Seen = []
         for event in self._http.close(ts):
-            seen += self._calls.feed(event, "sent")
+            seen += self._calls.feed(event)
         return seen + self._calls.close(ts)
 
     def _feed(self, direction: Direction, data: bytes, ts: int, missing: int) -> Seen:
         events = self._http.feed(direction, data, ts, missing)
-        return [one for event in events for one in self._calls.feed(event, direction)]
+        return [one for event in events for one in self._calls.feed(event)]
 
 
 def request(body: object, headers: dict[str, str], target: str = "/mcp", method: str = "POST") -> bytes:
