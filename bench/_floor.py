@@ -22,6 +22,9 @@ RAW = {
     "pg_on_exec": "floor_exec",
     "pg_on_exit": "floor_exit",
     "pg_on_socket_state": "floor_socket_state",
+    "pg_on_plain_sent": "floor_plain_sent",
+    "pg_on_plain_received": "floor_plain_received",
+    "pg_on_plain_exec": "floor_plain_exec",
 }
 _UPROBES = ("floor_entry", "floor_return")
 

@@ -9,33 +9,45 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.agents.endpoint import Endpoint
+from tests.agents.model import Asked, Reply, has_tools
+from tests.agents.model import Model as Scripted
 from tests.agents.script import Answer, Script, ToolCall
 
 #: calls of the workload "200 TLS calls", and the bytes of each request and answer
 CALLS, SIZE = 200, 20_000
 
 
-class Model(Endpoint):
-    """An endpoint that takes ``thinking`` seconds for each answer and notes when each was sent whole."""
+class _Timed(Scripted):
+    """Takes ``thinking`` seconds for each answer and notes when each was sent whole."""
 
-    def __init__(self, script: Script, thinking: float = 0) -> None:
-        super().__init__(script)
+    def __init__(self, script: Script, thinking: float) -> None:
+        super().__init__(script, None, has_tools)
         self._thinking = thinking
         #: CLOCK_BOOTTIME, ns, by answer
         self.sent: list[int] = []
 
-    def next_answer(self, request: dict[str, Any], sent: bytes) -> tuple[Answer, int | None, str]:
-        """As an :class:`Endpoint`, after a while."""
+    def reply(self, asked: Asked) -> Reply:
+        """As the scripted model, after a while."""
         time.sleep(self._thinking)
-        return super().next_answer(request, sent)
+        return super().reply(asked)
 
-    def answered(self, answer: Answer) -> None:
+    def said(self, reply: Reply) -> None:
         """Notes the time."""
         self.sent.append(time.clock_gettime_ns(time.CLOCK_BOOTTIME))
-        super().answered(answer)
+        super().said(reply)
+
+
+class Model(Endpoint):
+    """An endpoint that takes ``thinking`` seconds for each answer and notes when each was ``sent`` whole."""
+
+    def __init__(self, script: Script, thinking: float = 0) -> None:
+        super().__init__(script)
+        timed = _Timed(script, thinking)
+        self.model = timed
+        #: CLOCK_BOOTTIME, ns, by answer
+        self.sent = timed.sent
 
 
 @contextmanager

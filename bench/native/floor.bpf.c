@@ -35,6 +35,24 @@ int floor_socket_state(void *ctx)
 	return 0;
 }
 
+SEC("raw_tp/sock_send_length")
+int floor_plain_sent(void *ctx)
+{
+	return 0;
+}
+
+SEC("raw_tp/sock_recv_length")
+int floor_plain_received(void *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int floor_plain_exec(void *ctx)
+{
+	return 0;
+}
+
 SEC("uprobe")
 int floor_entry(void *ctx)
 {

@@ -103,6 +103,8 @@ class HttpConnection:
         if upgrade.kind == "tunnel" and self._depth < _MAX_DEPTH:
             return _Tunnel(self._wanted, upgrade.next_index, self._depth + 1)
         if upgrade.kind == "h2c":
+            from collector.http.http2 import Http2Connection
+
             # Its first stream answers the request that asked for it, which is told as a stream of before.
             self._protocol = "h2"
             return Http2Connection(self._wanted, upgrade.next_index, self._inside)

@@ -18,8 +18,11 @@ class Program(NamedTuple):
     #: the call itself is absent as well, or another program takes over
     optional: frozenset[str] = frozenset()
     category: str = "syscalls"
-    #: attached only where this program, of an earlier row, found none of its hooks
+    #: loaded and attached only where this program, of an earlier row, has none of its hooks
     instead_of: str = ""
+    #: of a program without ``tracepoints``, the name under events/CATEGORY of its own hook, where some kernels lack
+    #: that
+    hook: str = ""
 
 
 def _exits(*calls: str) -> tuple[str, ...]:
@@ -69,8 +72,20 @@ PROGRAMS: tuple[Program, ...] = (
     Program("pg_on_receive", "network", _exits("recvfrom", "recvmsg")),
     Program("pg_on_socket_state", "network"),
     # What has no TLS. The first two come with Linux 6.3; before, exits of the calls do their work.
-    Program("pg_on_plain_sent", "tls", optional=frozenset({"pg_on_plain_sent"})),
-    Program("pg_on_plain_received", "tls", optional=frozenset({"pg_on_plain_received"})),
+    Program(
+        "pg_on_plain_sent",
+        "tls",
+        optional=frozenset({"pg_on_plain_sent"}),
+        category="sock",
+        hook="sock_send_length",
+    ),
+    Program(
+        "pg_on_plain_received",
+        "tls",
+        optional=frozenset({"pg_on_plain_received"}),
+        category="sock",
+        hook="sock_recv_length",
+    ),
     Program(
         "pg_on_plain_call",
         "tls",

@@ -92,6 +92,7 @@ class KernelSource:
         _mount_tracefs()
         cpus = possible_cpus()
         self._multi = uprobe_multi.supported()
+        without = _superseded()
         self._object = Object(
             Path(str(resources.files("collector.kernel").joinpath("polygraph.bpf.o"))),
             Settings(
@@ -111,6 +112,7 @@ class KernelSource:
                     "plaintext": settings.plaintext_ring,
                     "opened": settings.opened_ring,
                 },
+                without=without,
                 attach_types=dict.fromkeys(TLS_PROGRAMS, uprobe_multi.BPF_TRACE_UPROBE_MULTI)
                 if self._multi
                 else {},
@@ -127,7 +129,7 @@ class KernelSource:
         self._opened = self._object.ring("opened")
         self._touches_before: dict[bytes, tuple[int, int]] = {}
         self._links: list[Link | MultiLink] = []
-        self._programs = {name: self._object.program_fd(name) for name in DIMENSION_OF}
+        self._programs = {name: self._object.program_fd(name) for name in DIMENSION_OF if name not in without}
         self._missed: dict[str, int] = {}
         self.probes: dict[Dimension, ProbeState] = {}
         self._attach()
@@ -425,6 +427,17 @@ def _session_row(row: bytes) -> SessionRow:
             if lost[first * causes + second]
         },
     )
+
+
+def _superseded() -> frozenset[str]:
+    """Programs that another one is attached in place of: verifying them would be for nothing."""
+    there = {
+        program.name
+        for program in PROGRAMS
+        for hook in (*program.tracepoints, program.hook)
+        if hook and (_TRACEFS / "events" / program.category / hook).is_dir()
+    }
+    return frozenset(program.name for program in PROGRAMS if program.instead_of in there)
 
 
 def _allow_descriptors() -> None:

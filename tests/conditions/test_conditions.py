@@ -183,7 +183,8 @@ def test_hostile_names_come_through_whole_and_never_reach_the_terminal(
     work.mkdir()
     report, lines = tmp_path / "report.html", tmp_path / "verdicts.jsonl"
     done = polygraph(
-        *("run", "--report", str(report), "--json", str(lines), "--", "env", "-C", str(work)),
+        *("run", "--content", "redacted", "--report", str(report), "--json", str(lines)),
+        *("--", "env", "-C", str(work)),
         *(sys.executable, "-S", "-E", "-c", program, deep, *HOSTILE),
     )
     assert done.returncode == 0, done.stderr
