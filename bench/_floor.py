@@ -29,6 +29,20 @@ RAW = {
 _UPROBES = ("floor_entry", "floor_return")
 
 
+def _again() -> Iterator[str]:
+    """Programs some of whose tracepoints an earlier one sits on: the kernel takes one program there only once."""
+    taken: set[str] = set()
+    for program in PROGRAMS:
+        if not program.instead_of:
+            if not taken.isdisjoint(program.tracepoints):
+                yield program.name
+            taken.update(program.tracepoints)
+
+
+#: what stands for a program on tracepoints
+_TRACEPOINTS = {program.name: "floor_tp" for program in PROGRAMS} | dict.fromkeys(_again(), "floor_tp_again")
+
+
 def built() -> Path:
     """The object. Raises BenchError when it does not compile."""
     source, target = NATIVE / "floor.bpf.c", BUILT / "floor.bpf.o"
@@ -105,7 +119,7 @@ def _links(programs: Object, program: Program) -> Iterator[Link]:
         return
     for tracepoint in program.tracepoints:
         try:
-            yield programs.attach_tracepoint("floor_tp", program.category, tracepoint)
+            yield programs.attach_tracepoint(_TRACEPOINTS[program.name], program.category, tracepoint)
         except KernelError as error:
             if tracepoint not in program.optional or error.errno != errno.ENOENT:
                 raise

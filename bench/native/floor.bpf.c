@@ -11,6 +11,12 @@ int floor_tp(void *ctx)
 	return 0;
 }
 
+SEC("tp")
+int floor_tp_again(void *ctx)
+{
+	return 0;
+}
+
 SEC("tp_btf/sched_process_fork")
 int floor_fork(void *ctx)
 {

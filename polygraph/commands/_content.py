@@ -12,7 +12,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import click
 
@@ -81,6 +82,15 @@ class Audited:
         self._sessions: set[str] = set()
         self._musts = {"level_changed", "capture_begin", *(["session_begin"] if by == "watch" else [])}
 
+    def __enter__(self) -> Self:
+        self.begin()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._append("capture_end")  # nothing is captured any more, however that came
+
     def begin(self) -> None:
         """Before anything is captured. Applies the limits of the store. Raises AuditError, PolygraphError."""
         from collector.redact import redact
@@ -118,10 +128,6 @@ class Audited:
     def session_end(self, session: str) -> None:
         """A session is over."""
         self._append("session_end", session=session)
-
-    def end(self) -> None:
-        """Nothing is captured any more."""
-        self._append("capture_end")
 
     def _append(self, what: What, **fields: object) -> None:
         from polygraph.audit import AuditError

@@ -127,9 +127,11 @@ def _run(
     from collector.collect import Collector
     from polygraph.log.store import Store
 
-    with Store() as store, Collector(content, store.key, loading) as collector:
-        audited = Audited(store, "run", content, scope=("lineage of the command",), exports=exports)
-        audited.begin()
+    with (
+        Store() as store,
+        Audited(store, "run", content, scope=("lineage of the command",), exports=exports) as audited,
+        Collector(content, store.key, loading) as collector,
+    ):
         collector.start(launched.path)
         argv = map(from_os, launched.argv)
         session = collector.enrol(launched.pid, "run", argv, from_os(str(Path.cwd())))
@@ -138,7 +140,6 @@ def _run(
             with _recorder(store, json_file, quiet, audited) as recorder:
                 status = _observe(collector, recorder, launched, session, linger)
         recorder.end(session, time.time_ns(), status)
-        audited.end()
     return status, recorder, session
 
 

@@ -77,28 +77,22 @@ def command(
     loading = Loading(SourceSettings(auto=auto, exes=bool(exes)))
     with (
         Store() as store,
-        Collector(content, store.key, loading) as collector,
-        Recorder(
+        Audited(
             store,
-            live,
-            open_json(json_path),
-            audited := Audited(
-                store,
-                "watch",
-                content,
-                scope=_scope(pids, cgroups, exes, auto=auto),
-                exports=exports_of(json=json_path),
-            ),
-        ) as recorder,
+            "watch",
+            content,
+            scope=_scope(pids, cgroups, exes, auto=auto),
+            exports=exports_of(json=json_path),
+        ) as audited,
+        Collector(content, store.key, loading) as collector,
+        Recorder(store, live, open_json(json_path), audited) as recorder,
     ):
-        audited.begin()
         collector.start()
         for pid in pids:
             _enrol(collector, recorder, pid)
         for path in cgroups:
             collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
         _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
-        audited.end()
 
 
 def _scope(

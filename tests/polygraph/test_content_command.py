@@ -119,13 +119,15 @@ def audited(store: Store, level: ContentLevel, by: str, notes: list[str]) -> Aud
 
 
 def capture(level: ContentLevel, by: str, notes: list[str]) -> None:
-    with CliRunner().isolation(), Store() as store, cli.make_context("polygraph", ["content", "audit"]):
-        noted = audited(store, level, by, notes)
-        noted.begin()
+    with (
+        CliRunner().isolation(),
+        Store() as store,
+        cli.make_context("polygraph", ["content", "audit"]),
+        audited(store, level, by, notes) as noted,
+    ):
         for _ in range(2):
             noted.session(start())
         noted.session_end(SESSION)
-        noted.end()
 
 
 def test_a_capture_is_noted_from_its_beginning_to_its_end(home: Path) -> None:
