@@ -271,15 +271,17 @@ def test_a_server_that_goes_away_refuses_later_streams() -> None:
 
 def test_an_answer_before_the_request_is_over_ends_the_request() -> None:
     whole = ask(3, ("content-length", "4"), end=False) + frame(0, 3, b"body")
+    part = ask(5, ("content-length", "9"), end=False) + frame(0, 5, b"body")
     events = feed(
-        ("sent", CLIENT + ask(1, end=False) + frame(0, 1, b"half") + whole),
-        ("received", SETTINGS + answer(1) + answer(3)),
-        ("sent", frame(0, 1, b"more", 1) + frame(0, 3, b"", 1)),
+        ("sent", CLIENT + ask(1, end=False) + frame(0, 1, b"half") + whole + part),
+        ("received", SETTINGS + answer(1) + answer(3) + answer(5)),
+        ("sent", frame(0, 1, b"more", 1) + frame(0, 3, b"", 1) + frame(0, 5, b"more!", 1)),
     )
-    assert [type(event) for event in events] == [RequestDone, ResponseDone] * 2
+    assert [type(event) for event in events] == [RequestDone, ResponseDone] * 3
     assert [(event.cause, event.body) for event in requests(events)] == [
         ("answered_early", b"half"),
         (None, b"body"),  # all of its length was there
+        ("answered_early", b"body"),
     ]
 
 
@@ -381,6 +383,22 @@ def test_a_lost_header_block_makes_the_table_unknown() -> None:
         (3, False, "header_unknown"),
     ]
     assert ("x-b", "1") in requests(events)[3].headers
+
+
+def test_lost_frames_make_the_table_unknown_and_what_is_certain_goes_on() -> None:
+    encoder = Encoder()
+    first, lost, after = (
+        frame(1, 2 * n + 1, encoder.encode([*ASK, ("x-a", value)]), 5) for n, value in enumerate("121")
+    )
+    connection = http2()
+    events = connection.feed("sent", first + ask(3)[:4], 1)
+    events += connection.feed("sent", after + ask(7), 2, missing=len(lost) - 4)
+    assert [(event.target, event.headers, event.cause) for event in requests(events)] == [
+        ("/a", (("host", "h"), ("x-a", "1")), None),
+        ("", (), "header_unknown"),
+        ("/a", (("host", "h"),), None),
+    ]
+    assert [event.missing for event in events if isinstance(event, Gap)] == [len(lost) - 4]
 
 
 def test_bytes_that_look_like_frames_within_a_read_are_not_taken_for_them() -> None:
