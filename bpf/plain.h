@@ -360,11 +360,14 @@ static long pg_plain_segment(__u32 index, struct pg_plain_copy *copy)
 /* Tells only that `missing` bytes went by. */
 PG_INLINE void pg_plain_tell(struct pg_plain_copy *copy)
 {
-	struct pg_plain record;
+	struct pg_plain *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record), 0);
 
-	__builtin_memset(&record, 0, sizeof(record));
-	pg_plain_fill(&record, copy, 0, 0);
-	pg_send(&plaintext, &record, sizeof(record), pg_session_of(copy->session), PG_DIM_TLS, BPF_RB_NO_WAKEUP);
+	if (!record) {
+		pg_lose(pg_session_of(copy->session), PG_DIM_TLS, PG_LOSS_RING);
+		return;
+	}
+	pg_plain_fill(record, copy, 0, 0);
+	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
 }
 
 /* Where the bytes of a call lie in the process: a buffer, or an array of them; none where it cannot be told. */
@@ -502,8 +505,8 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 	return 0;
 }
 
-/* The other side sends no more. */
-PG_INLINE void pg_plain_over(struct task_struct *task, struct pg_lineage *mine, struct sock *sk)
+/* The other side sends no more. A function of its own: Linux 6.1 adds up the stack of what is called from one place. */
+static __noinline void pg_plain_over(struct task_struct *task, struct pg_lineage *mine, struct sock *sk)
 {
 	struct pg_plain_key key = {.session = mine->session, .object = (__u64)sk};
 	struct pg_plain_end *end = bpf_map_lookup_elem(&plain_ends, &key);
