@@ -2,7 +2,7 @@
 
     python -m bench.capture [--runs N] [--calls N]
 
-The calls of tests/live/conversation.py: streamed answers that carry a tool call, requests that carry its result, the
+The calls of tests/load/conversation.py: streamed answers that carry a tool call, requests that carry its result, the
 client in Python, the model in a process that is not observed. Two loads: one connection, whose calls follow each other
 (latency), and fifty at once (throughput). Arms in turn: alone, alone again (the control), traced. A traced run counts
 only when every call was captured whole: a collector that falls behind would be quick otherwise.
@@ -23,8 +23,8 @@ from bench._result import Part, line, part, result
 from bench._statistics import estimate, interleaved, paired_difference, paired_ratio
 from polygraph.events import LlmCall
 from polygraph.log.store import Store
-from tests.live import conversation
-from tests.live.conversation import Took
+from tests.load import conversation
+from tests.load.conversation import Took
 
 RUNS = 9
 CALLS = 200

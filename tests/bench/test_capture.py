@@ -9,8 +9,8 @@ import pytest
 from bench import capture
 from bench._harness import POLYGRAPH, BenchError, workplace
 from bench.capture import Load, latency_parts, run, throughput_parts
-from tests.live import conversation
-from tests.live.conversation import Took
+from tests.load import conversation
+from tests.load.conversation import Took
 
 
 def arms(*, traced: float) -> dict[str, list[Took]]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from collector.collect import Collector
-from collector.observed import ObservedSession
 from collector.tls import discover
 from collector.tls.streams import TlsClose, TlsData, TlsStreams
 from tests.collector.tls.elfs import library
@@ -21,20 +20,6 @@ from tests.live.conftest import Gate, Observe
 from tests.live.terminator import Peer, Terminated, forwarding, terminator
 
 BODY = bytes(range(256)) * 300
-
-
-@pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
-    """Plaintext records as they reach a session."""
-    taken: list[TlsData | TlsClose] = []
-    original = ObservedSession.plaintext
-
-    def keep(self: ObservedSession, value: TlsData | TlsClose) -> None:
-        taken.append(value)
-        original(self, value)
-
-    monkeypatch.setattr(ObservedSession, "plaintext", keep)
-    return taken
 
 
 def whole(records: list[TlsData | TlsClose]) -> dict[str, bytes]:

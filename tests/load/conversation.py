@@ -1,6 +1,6 @@
 """Many conversations at once over TLS, each streamed: what was said is a function of who spoke and when.
 
-``python -m tests.live.conversation serve FOLDER`` serves until its input ends, after it wrote its port;
+``python -m tests.load.conversation serve FOLDER`` serves until its input ends, after it wrote its port;
 ``… call PORT AUTHORITY CONNECTIONS CALLS NOTE`` holds CONNECTIONS conversations of CALLS calls each, all at once, and
 writes to NOTE what it took. API: Anthropic Messages with server-sent events. Every answer but a conversation's last
 carries one tool call.
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from tests.agents import pki
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = (sys.executable, "-m", "tests.live.conversation")
+PROGRAM = (sys.executable, "-m", "tests.load.conversation")
 #: what streams, JSON and HTTP are made of, and what they must not be mistaken for
 _ALPHABET = 'abcdefghij \n\r\t"\\{}[]:,0123456789éß漢字🙂\u2028data: event: 0\r\n\r\n'
 _PIECE = 180

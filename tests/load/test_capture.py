@@ -9,8 +9,8 @@ import pytest
 
 from polygraph.events import Intent, LlmCall, StreamGap, ToolResult
 from polygraph.ids import keyed_digest
-from tests.live import conversation
 from tests.live.conftest import KEY, Observe
+from tests.load import conversation
 
 CONNECTIONS, CALLS = 50, 20
 
