@@ -2,7 +2,7 @@
 # usage: scripts/install-system.sh [PACKAGE...]    (default: what the build and the tests need)
 # Installs the Debian packages that are missing, through sudo when not root.
 set -euo pipefail
-packages=(chromium clang fonts-dejavu-core gcc git gnutls-bin iproute2 libbpf1 libbpf-dev libc6-dev libnss3-tools llvm make)
+packages=(chromium clang fonts-dejavu-core gcc git gnutls-bin iproute2 libbpf1 libbpf-dev libc6-dev libnss3-tools llvm make nodejs)
 packages+=(python3-venv)
 [ $# -eq 0 ] || packages=("$@")
 missing=()

@@ -95,4 +95,5 @@ def model(family: socket.AddressFamily, address: str) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-            Path(address).unlink(missing_ok=True)
+            if family == socket.AF_UNIX:
+                Path(address).unlink()
