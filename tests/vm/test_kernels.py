@@ -18,13 +18,13 @@ SUITES = (
     *(
         f"tests/live/test_{name}.py"
         for name in (
-            *("file", "flood", "network", "no_root", "plain", "process", "refused", "run"),
+            *("file", "flood", "network", "plain", "process"),
             *("tls", "tls_go", "tls_libraries", "uring", "watch"),
         )
     ),
 )
-"""Tests that must pass in every guest: all that meet the kernel. What goes on from there is the same everywhere, and
-starts slowly where a processor is emulated: the host's alone to show."""
+"""Tests that must pass in every guest: all that meet the kernel. Those that start a command for each case are the host's
+to show: half a minute each where a processor is emulated."""
 
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 #: s for all suites and for one test. An idle machine of two cores takes a quarter of it.
