@@ -23,8 +23,8 @@ SUITES = (
         )
     ),
 )
-"""Tests that must pass in every guest: all that meet the kernel. Those that start a command for each case are the host's
-to show: half a minute each where a processor is emulated."""
+"""Tests that must pass in every guest: all that meet the kernel. Those that start a command for each case are the
+host's to show: half a minute each where a processor is emulated."""
 
 _PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 #: s for all suites and for one test. An idle machine of two cores takes a quarter of it.
