@@ -10,13 +10,13 @@ of the stripped file, whose segments say where in the file they are.
 from __future__ import annotations
 
 import os
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO, NamedTuple
 
 from collector.tls.elf import Elf, ElfError, Symbol
+from collector.tls.opening import open_regular
 
 #: bytes of a file whose checksum is taken
 MAX_CHECKED = 256 << 20
@@ -39,7 +39,7 @@ def symbols(elf: Elf, where: Where, names: frozenset[str]) -> dict[str, tuple[Sy
     """Functions of these ``names``, placed in ``elf``; empty where no file has them."""
     link = _debug_link(elf)
     for path, checksum in _candidates(elf, where, link):
-        fd = _open(path)
+        fd = open_regular(path)
         if fd is None:
             continue
         with os.fdopen(fd, "rb") as file:
@@ -76,22 +76,6 @@ def _debug_link(elf: Elf) -> tuple[str, int] | None:
     if not name or b"/" in name or name in (b".", b".."):
         return None
     return os.fsdecode(name), int.from_bytes(data[-4:], "little")
-
-
-def _open(path: str) -> int | None:
-    """A regular file, opened without waiting for anybody."""
-    try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
-        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def _read(

@@ -29,7 +29,6 @@ from typing import Literal, NamedTuple
 from collector.tls import boringssl, debugfile, golang, rustls_find, signatures
 from collector.tls.debugfile import Where
 from collector.tls.elf import Elf, ElfError, Symbol
-from polygraph.text import to_bytes
 
 #: functions that are probed where they exist (bpf/tls.h)
 PROBED = frozenset(
@@ -260,27 +259,3 @@ def _blind(elf: Elf) -> BlindTls | None:
         if elf.soname.startswith(prefix):
             return BlindTls(name, detail)
     return None
-
-
-def open_mapped(pid: int, path: str, ino: int) -> int | None:
-    """Opens the very file that process ``pid`` mapped from ``path``; None when it is out of reach or another one.
-
-    The path is looked up in the process's own root; the inode number must agree. The device is not compared: stat
-    tells another one than the kernel's on btrfs and overlayfs.
-    """
-    if not path.startswith("/"):
-        return None
-    name = f"/proc/{pid}/root".encode() + to_bytes(path)
-    try:
-        fd = os.open(name, os.O_PATH | os.O_CLOEXEC)
-    except (OSError, ValueError):
-        return None
-    try:
-        state = os.fstat(fd)
-        if not stat.S_ISREG(state.st_mode) or state.st_ino != ino:
-            return None
-        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)

@@ -14,7 +14,8 @@ from typing import NamedTuple, Protocol
 
 from collector.kernel.libbpf import KernelError
 from collector.tls.debugfile import Where
-from collector.tls.discover import BlindTls, Finding, find, open_mapped, static_tls
+from collector.tls.discover import BlindTls, Finding, find, static_tls
+from collector.tls.opening import open_mapped
 
 #: files whose examination is remembered; the oldest are looked at again
 MAX_FILES = 4096

@@ -125,7 +125,7 @@ def test_a_link_that_leads_elsewhere_is_not_followed(
     program: Path, tmp_path: Path, name: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(debugfile, "_open", opened.append)
+    monkeypatch.setattr(debugfile, "open_regular", opened.append)
     section = tmp_path / "section"
     section.write_bytes((name + b"\0").ljust(12, b"\0") + b"\1\2\3\4")
     stripped = strip(program)

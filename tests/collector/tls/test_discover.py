@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.tls.discover import PROBED, BlindTls, Finding, find, open_mapped, static_tls
-from polygraph.text import from_bytes
+from collector.tls.discover import PROBED, BlindTls, Finding, find, static_tls
 from tests.collector.tls.elfs import LIBRARY, build, installed, library, reference, strip
 
 MAIN = "int main(void) { return use(); }"
@@ -159,21 +158,3 @@ def test_what_is_no_elf_file_has_no_tls(tmp_path: Path) -> None:
     finally:
         os.close(reader)
         os.close(writer)
-
-
-def test_the_very_file_that_was_mapped_is_opened_or_none(tmp_path: Path) -> None:
-    name = b"a\nb\xff"
-    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
-    path.write_bytes(b"content")
-    ino = path.stat().st_ino
-    fd = open_mapped(os.getpid(), f"{tmp_path}/{from_bytes(name)}", ino)
-    assert fd is not None
-    with os.fdopen(fd, "rb") as file:
-        assert file.read() == b"content"
-    assert open_mapped(os.getpid(), f"{tmp_path}/{from_bytes(name)}", ino + 1) is None
-    assert open_mapped(os.getpid(), "relative", ino) is None
-    assert open_mapped(os.getpid(), str(tmp_path / "gone"), ino) is None
-    assert open_mapped(os.getpid(), f"{tmp_path}\0x", ino) is None
-    assert open_mapped(os.getpid(), str(tmp_path), tmp_path.stat().st_ino) is None
-    os.mkfifo(tmp_path / "pipe")
-    assert open_mapped(os.getpid(), str(tmp_path / "pipe"), (tmp_path / "pipe").stat().st_ino) is None
