@@ -15,7 +15,10 @@ from typing import NamedTuple, Protocol
 from collector.kernel.libbpf import KernelError
 from collector.tls.debugfile import Where
 from collector.tls.discover import BlindTls, Finding, find, static_tls
-from collector.tls.opening import open_mapped
+from collector.tls.opening import open_mapped, open_regular
+
+#: device and inode number
+_File = tuple[int, int]
 
 #: files whose examination is remembered; the oldest are looked at again
 MAX_FILES = 4096
@@ -54,11 +57,11 @@ class TlsProbes:
 
     def __init__(self, attacher: Attacher) -> None:
         self._attacher = attacher
-        self._known: OrderedDict[tuple[int, int], Looked] = OrderedDict()
-        self._programs: OrderedDict[tuple[int, int], Looked] = OrderedDict()
+        self._known: OrderedDict[_File, Looked] = OrderedDict()
+        self._programs: OrderedDict[_File, Looked] = OrderedDict()
         #: by what stat(2) says of the file, which is the same wherever it was met. Never forgotten: with two probes
         #: at one place what Go and rustls say would be told twice
-        self._attached: dict[tuple[int, int], Looked] = {}
+        self._attached: dict[_File, Looked] = {}
         self.probed: list[Probed] = []
 
     @property
@@ -74,76 +77,69 @@ class TlsProbes:
         fd = open_mapped(pid, path, ino)
         if fd is None:
             return _NOTHING  # gone already, and with it the process that could have spoken
-        return self._look(fd, (dev, ino), Where(f"/proc/{pid}/root", path))
+        try:
+            return self._look(fd, Where(f"/proc/{pid}/root", path), (dev, ino))
+        finally:
+            os.close(fd)
 
     def preload(self, path: Path) -> Looked:
         """Looks at a file before anyone maps it."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        fd = open_regular(path)
+        if fd is None:
             return _NOTHING
-        state = os.fstat(fd)
-        known = self._known.get((state.st_dev, state.st_ino))
-        if known is not None:
+        try:
+            return self._look(fd, _met_at(path))
+        finally:
             os.close(fd)
-            return known
-        return self._look(fd, (state.st_dev, state.st_ino), Where(path=str(path.absolute())))
 
     def program(self, pid: int, ino: int | None) -> Looked:
         """Does the program that ``pid`` runs (inode ``ino``, where that is known) have a TLS of its own built in?
 
         Looks through the whole file once, so it is asked when it matters: the process talks to a model.
         """
+        fd = open_regular(f"/proc/{pid}/exe", ino)
+        if fd is None:
+            return _NOTHING  # gone already, another program, or another process under the same number
         try:
-            fd = os.open(f"/proc/{pid}/exe", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            return _NOTHING  # gone already
-        try:
-            state = os.fstat(fd)
-            if ino is not None and state.st_ino != ino:
-                return _NOTHING  # another program, or another process under the same number
-            return self._built_in(fd, (state.st_dev, state.st_ino))
+            return self._built_in(fd)
         finally:
             os.close(fd)
 
     def stack(self, path: Path) -> Looked:
         """What TLS the file ``path`` has, asked of a file that nobody runs; it is probed if it can be."""
-        looked = self.preload(path)
-        if looked != _NOTHING:
-            return looked
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
+        fd = open_regular(path)
+        if fd is None:
             return _NOTHING
         try:
-            state = os.fstat(fd)
-            return self._built_in(fd, (state.st_dev, state.st_ino))
+            looked = self._look(fd, _met_at(path))
+            return looked if looked != _NOTHING else self._built_in(fd)
         finally:
             os.close(fd)
 
-    def _built_in(self, fd: int, key: tuple[int, int]) -> Looked:
-        known = self._programs.get(key)
+    def _built_in(self, fd: int) -> Looked:
+        file = _identity(fd)
+        known = self._programs.get(file)
         if known is None:
-            found = static_tls(fd) if find(fd) is None else None
+            looked = self._remembered(file)
+            unseen = find(fd) is None if looked is None else looked == _NOTHING
+            found = static_tls(fd) if unseen else None
             known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
-            self._programs[key] = known
-            while len(self._programs) > MAX_FILES:
-                self._programs.popitem(last=False)
+            _put(self._programs, file, known)
         return known
 
-    def _look(self, fd: int, key: tuple[int, int], where: Where) -> Looked:
-        try:
-            state = os.fstat(fd)
-            looked = self._attached.get((state.st_dev, state.st_ino)) or self._examine(fd, where)
-        finally:
-            os.close(fd)
-        self._known[key] = looked
-        if looked.probed and (state.st_dev, state.st_ino) not in self._attached:
-            self._attached[state.st_dev, state.st_ino] = looked
+    def _look(self, fd: int, where: Where, key: _File | None = None) -> Looked:
+        """``key``: by what the kernel knows the file, which may tell another device than stat(2)."""
+        file = _identity(fd)
+        looked = self._remembered(file) or self._examine(fd, where)
+        if looked.probed and file not in self._attached:
+            self._attached[file] = looked
             self.probed.append(Probed(where.path, looked.library, looked.rung))
-        while len(self._known) > MAX_FILES:
-            self._known.popitem(last=False)
+        for name in (file, key or file):
+            _put(self._known, name, looked)
         return looked
+
+    def _remembered(self, file: _File) -> Looked | None:
+        return self._attached.get(file) or self._known.get(file)
 
     def _examine(self, fd: int, where: Where) -> Looked:
         found = find(fd, where)
@@ -165,3 +161,18 @@ class TlsProbes:
         except KernelError as error:
             return Looked(library=found.library, blind="tls_library_refused", detail=str(error))
         return Looked(probed=True, library=found.library, rung=found.rung)
+
+
+def _met_at(path: Path) -> Where:
+    return Where(path=str(path.absolute()))
+
+
+def _identity(fd: int) -> _File:
+    state = os.fstat(fd)
+    return state.st_dev, state.st_ino
+
+
+def _put(memory: OrderedDict[_File, Looked], file: _File, looked: Looked) -> None:
+    memory[file] = looked
+    while len(memory) > MAX_FILES:
+        memory.popitem(last=False)

@@ -12,8 +12,11 @@ import pytest
 
 from collector.kernel.libbpf import KernelError
 from collector.tls import probes as probes_module
+from collector.tls.debugfile import Where
+from collector.tls.discover import BlindTls, Finding, find
 from collector.tls.probes import TlsProbes
 from tests.collector.tls.elfs import LIBRARY, build, library, strip
+from tests.collector.tls.test_debugfile import linked, split
 from tests.collector.tls.test_discover import LABELS, constants
 
 
@@ -143,3 +146,33 @@ def test_a_program_with_symbols_or_without_tls_has_nothing_unseen(tmp_path: Path
         assert probes.program(process.pid, None).blind is None
         process.communicate(timeout=10)
     assert probes.program(process.pid, None).blind is None  # gone
+
+
+def test_a_file_is_examined_once_whatever_is_asked_of_it(
+    running: tuple[Path, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, pid = running
+    examined: list[int] = []
+
+    def counted(fd: int, *where: Where) -> Finding | BlindTls | None:
+        examined.append(fd)
+        return find(fd, *where)
+
+    monkeypatch.setattr(probes_module, "find", counted)
+    probes = TlsProbes(Kernel())
+    assert mapped(probes, program).blind is None and not probes.preload(program).probed
+    assert probes.program(pid, None) == probes.stack(program) and probes.stack(program).blind == "static_tls"
+    assert len(examined) == 1
+
+
+def test_a_program_that_is_probed_by_its_debug_file_has_nothing_unseen(tmp_path: Path) -> None:
+    """The file is told where it was met; asked of the program alone, nothing leads there."""
+    seen = LIBRARY + constants(LABELS).replace("int use(void) { return 0; }", "")
+    seen = "#include <stdio.h>\n" + seen.replace("return use();", "return getchar();")
+    program = build(tmp_path / "program", seen)
+    stripped = linked(strip(program), split(program, tmp_path / "program.debug"))
+    probes = TlsProbes(Kernel())
+    with subprocess.Popen([stripped], stdin=subprocess.PIPE) as process:
+        assert mapped(probes, stripped).rung == "debug_file"
+        assert probes.program(process.pid, stripped.stat().st_ino).blind is None
+        process.communicate(timeout=10)
