@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from collector.tls import boringssl, code, signatures
 from collector.tls.discover import PROBED
 from collector.tls.elf import Elf, ElfError
+from collector.tls.signatures import Places
 
 #: bytes of code in a row of a build
 _BUILD_CODE = 32
@@ -54,9 +55,6 @@ def main() -> int:
     return 0
 
 
-Places = dict[str, tuple[int, ...]]
-
-
 def rungs(elf: Elf) -> Iterator[tuple[str, Places]]:
     """(Name of a rung, function -> file offsets) of each rung that finds something in the file itself."""
     symbols = elf.symbols(PROBED, frozenset({"SSL_read", "SSL_write"}))
@@ -64,10 +62,9 @@ def rungs(elf: Elf) -> Iterator[tuple[str, Places]]:
         yield "symbols", {name: (rows[0].file_offset,) for name, rows in symbols.items()}
     known = signatures.known_build(elf)
     if known is not None:
-        yield f"build-id ({known[0].what})", {name: (offset,) for name, offset in known[1].items()}
+        yield f"build-id ({known[0].what})", known[1]
     for pattern, places in signatures.matching(elf):
-        seen = ", ".join(pattern.seen)
-        yield f"signature (seen in {seen})", {name: (offset,) for name, offset in places.items()}
+        yield f"signature (seen in {', '.join(pattern.seen)})", places
     try:
         addresses = boringssl.functions(elf)
     except boringssl.NotCertainError as error:

@@ -94,7 +94,6 @@ class Finding(NamedTuple):
     ``rung``: by what they were found. ``reason`` says why it is not to be probed, None where it may be.
     """
 
-    build_id: str
     library: str
     functions: dict[str, tuple[int, ...]]
     prologue: dict[int, bytes]
@@ -128,7 +127,7 @@ def find(fd: int, where: Where = _NOWHERE) -> Finding | BlindTls | None:
             missing = _NEEDED - found.keys()
             if missing == _NEEDED:  # at most something that shares a name, such as SSL_free of a wrapper
                 return _interface(fd, elf) or _go(fd, elf) or _blind(elf) or _without_symbols(fd, elf, where)
-            return _finding(fd, elf.build_id, found, missing)
+            return _finding(fd, found, missing)
     except ElfError:
         return None
 
@@ -153,15 +152,13 @@ def _is_elf(fd: int) -> bool:
     return stat.S_ISREG(os.fstat(fd).st_mode) and os.pread(fd, 4, 0) == b"\x7fELF"
 
 
-def _finding(
-    fd: int, build_id: str, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]
-) -> Finding:
+def _finding(fd: int, found: dict[str, tuple[Symbol, ...]], missing: frozenset[str]) -> Finding:
     functions = {name: (symbols[0].file_offset,) for name, symbols in found.items()}
     telling = _NEEDED & found.keys() or found.keys()
     tables = {found[name][0].table for name in telling}
     rung = _RUNG_OF["dynsym" if tables == {"dynsym"} else min(tables - {"dynsym"})]
     library = "boringssl" if "SSL_set_tlsext_host_name" in found else "openssl"
-    finding = _placed(fd, build_id, library, functions, rung)
+    finding = _placed(fd, library, functions, rung)
     reason = finding.reason
     if missing:
         reason = f"{', '.join(sorted(missing))} is not in it"
@@ -171,9 +168,7 @@ def _finding(
     return finding._replace(reason=reason)
 
 
-def _placed(
-    fd: int, build_id: str, library: str, functions: Mapping[str, tuple[int, ...]], rung: Rung
-) -> Finding:
+def _placed(fd: int, library: str, functions: Mapping[str, tuple[int, ...]], rung: Rung) -> Finding:
     """With the code at each place, which is compared before it is probed; a return instruction is one byte."""
     sizes = {
         offset: 1 if name.endswith(" RET") else _PROLOGUE
@@ -183,18 +178,18 @@ def _placed(
     prologue = {offset: os.pread(fd, size, offset) for offset, size in sizes.items()}
     cut = any(len(code) < sizes[offset] for offset, code in prologue.items())
     reason = "a function lies at the end of the file" if cut else None
-    return Finding(build_id, library, dict(functions), prologue, rung, reason)
+    return Finding(library, dict(functions), prologue, rung, reason)
 
 
 def _without_symbols(fd: int, elf: Elf, where: Where) -> Finding | BlindTls | None:
     """The rungs below the file's own symbols."""
     symbols = debugfile.symbols(elf, where, PROBED)
     if symbols.keys() >= _NEEDED:
-        return _finding(fd, elf.build_id, symbols, frozenset())
+        return _finding(fd, symbols, frozenset())
     known = signatures.known_build(elf)
     if known is not None:
-        build, offsets = known
-        return _placed(fd, elf.build_id, build.library, _single(offsets), "build_id")
+        build, places = known
+        return _placed(fd, build.library, places, "build_id")
     named = elf.naming((boringssl.FILE, rustls_find.MENTION, _LABELS[0]))
     boring = _boringssl(fd, elf) if boringssl.FILE in named else None
     rust = _rustls(fd, elf) if rustls_find.MENTION in named else None
@@ -212,7 +207,7 @@ def _interface(fd: int, elf: Elf) -> Finding | None:
     for library, needed, more in _INTERFACES:
         found = elf.symbols(needed | more)
         if needed & found.keys():
-            finding = _finding(fd, elf.build_id, found, needed - found.keys())
+            finding = _finding(fd, found, needed - found.keys())
             return finding._replace(library=library)
     return None
 
@@ -224,34 +219,30 @@ def _go(fd: int, elf: Elf) -> Finding | BlindTls | None:
         functions = golang.functions(elf)
     except golang.GoError as error:
         return BlindTls("go_tls", f"a Go program: {error}")
-    return _placed(fd, elf.build_id, "go", functions, "go_table") if functions else None
+    return _placed(fd, "go", functions, "go_table") if functions else None
 
 
 def _rustls(fd: int, elf: Elf) -> Finding | BlindTls:
     places = rustls_find.functions(elf)
     if isinstance(places, str):
         return BlindTls("rustls", places)
-    return _placed(fd, elf.build_id, "rustls", places, "signature")
+    return _placed(fd, "rustls", places, "signature")
 
 
 def _boringssl(fd: int, elf: Elf) -> Finding | None:
     """By signatures that are known, or by its errors."""
     matching = signatures.matching(elf)
-    places = {tuple(sorted(offsets.items())) for _pattern, offsets in matching}
-    if len(places) == 1:
-        return _placed(fd, elf.build_id, "boringssl", _single(dict(places.pop())), "signature")
+    if matching and all(places == matching[0][1] for _pattern, places in matching):
+        pattern, places = matching[0]
+        return _placed(fd, pattern.library, places, "signature")
     try:
         addresses = boringssl.functions(elf)
     except boringssl.NotCertainError as error:
-        return Finding(elf.build_id, "boringssl", {}, {}, "errors", str(error))
+        return Finding("boringssl", {}, {}, "errors", str(error))
     if not addresses:
         return None
     placed = {name: tuple(map(elf.code_offset, places)) for name, places in addresses.items()}
-    return _placed(fd, elf.build_id, "boringssl", placed, "errors")
-
-
-def _single(functions: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    return {name: (offset,) for name, offset in functions.items()}
+    return _placed(fd, "boringssl", placed, "errors")
 
 
 def _blind(elf: Elf) -> BlindTls | None:

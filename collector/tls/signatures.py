@@ -26,6 +26,9 @@ _MAX_HITS = 4096
 _WILDCARD = "??"
 _BYTE = re.compile(r"[0-9a-f]{2}|\?\?")
 
+#: function -> file offsets
+Places = dict[str, tuple[int, ...]]
+
 
 class _Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset: int
@@ -135,8 +138,8 @@ def compile_code(code: str) -> Code:
     return Code(re.compile(expression, re.DOTALL), len(words), rare, at)
 
 
-def known_build(elf: Elf) -> tuple[Build, dict[str, int]] | None:
-    """The build that this file is, with function -> file offset; None if it is none, or its code is another."""
+def known_build(elf: Elf) -> tuple[Build, Places] | None:
+    """The build that this file is, with its places; None if it is none, or its code is another."""
     if not elf.build_id or elf.build_id not in _text():  # most files: the table is not taken apart for them
         return None
     build = signatures().builds.get(elf.build_id)
@@ -145,19 +148,19 @@ def known_build(elf: Elf) -> tuple[Build, dict[str, int]] | None:
     for offset, code in build.functions.values():
         if not elf.executes(offset, len(code)) or elf.read(offset, len(code)) != code:
             return None
-    return build, {name: offset for name, (offset, _) in build.functions.items()}
+    return build, {name: (offset,) for name, (offset, _) in build.functions.items()}
 
 
-def matching(elf: Elf) -> list[tuple[Pattern, dict[str, int]]]:
-    """The patterns each of whose functions stands in this file's code exactly once, with function -> file offset."""
-    found: list[tuple[Pattern, dict[str, int]]] = []
+def matching(elf: Elf) -> list[tuple[Pattern, Places]]:
+    """The patterns each of whose functions stands in this file's code exactly once, with those places."""
+    found: list[tuple[Pattern, Places]] = []
     for pattern in signatures().patterns:
-        places: dict[str, int] = {}
+        places: Places = {}
         for name, code in pattern.functions.items():
             offsets = find_code(elf, code)
             if len(offsets) != 1:
                 break
-            places[name] = offsets.pop()
+            places[name] = tuple(offsets)
         else:
             found.append((pattern, places))
     return found
