@@ -21,11 +21,12 @@ and so is a function that compilers have put into others as well: what goes thro
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import islice
 from typing import NamedTuple
 
 from collector.tls import code
 from collector.tls.code import Body
-from collector.tls.elf import Elf
+from collector.tls.elf import Elf, occurrences
 
 #: the end of what __FILE__ was
 FILE = b"ssl/ssl_lib.cc\0"
@@ -93,12 +94,10 @@ def _strings(elf: Elf) -> list[int]:
     """Addresses at which the name of the file begins."""
     found: list[int] = []
     for offset, address, data in elf.windows(elf.constants, len(FILE)):
-        at = data.find(FILE)
-        while at >= 0 and len(found) < _MAX_STRINGS:
+        for at in islice(occurrences(data, FILE), _MAX_STRINGS - len(found)):
             begin = max(0, offset + at - _MAX_PATH)
             before = elf.read(begin, offset + at - begin)
             found.append(address + at - (len(before) - before.rfind(b"\0") - 1))
-            at = data.find(FILE, at + 1)
     return sorted(set(found))
 
 

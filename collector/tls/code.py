@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from collector.tls.elf import Elf
+from collector.tls.elf import Elf, occurrences
 
 if TYPE_CHECKING:  # imported where it is used: most hosts never need it
     from iced_x86 import Instruction
@@ -51,7 +51,7 @@ def _by_value(elf: Elf, address: int) -> list[int]:
     wanted = address.to_bytes(4, "little")
     found: set[int] = set()
     for _, base, data in elf.windows(elf.code, _MARGIN):
-        for at in _all(data, wanted):
+        for at in occurrences(data, wanted):
             if at >= 2 and data[at - 1] & 0xF8 == _MOV:
                 found.add(base + at - (2 if data[at - 2] == _REX_B else 1))
         if len(found) > MAX_FOUND:
@@ -101,13 +101,6 @@ def _relative(base: int, data: bytes, first: int, last: int) -> Iterator[int]:
                     if first <= target < last:
                         yield place
                 at = data.find(half, at + 1, end + 4)
-
-
-def _all(data: bytes, wanted: bytes) -> Iterator[int]:
-    at = data.find(wanted)
-    while at >= 0:
-        yield at
-        at = data.find(wanted, at + 1)
 
 
 def body(elf: Elf, start: int, entries: set[int] | frozenset[int] = frozenset()) -> Body:

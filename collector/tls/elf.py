@@ -487,15 +487,20 @@ def _is_function(info: int, shndx: int, value: int) -> bool:
     return info & 0xF == _STT_FUNC and 0 < shndx < 0xFF00 and value > 0
 
 
-def _places(text: bytes, wanted: bytes) -> Iterator[int]:
-    """Where ``wanted`` stands: a name may also be the end of a longer one, linkers merge such strings."""
-    at, count = text.find(wanted), 0
+def occurrences(data: bytes, wanted: bytes) -> Iterator[int]:
+    """Where ``wanted`` stands in ``data``, in order, overlapping ones as well."""
+    at = data.find(wanted)
     while at >= 0:
         yield at
-        count += 1
-        if count > MAX_SAME:
+        at = data.find(wanted, at + 1)
+
+
+def _places(text: bytes, wanted: bytes) -> Iterator[int]:
+    """Where ``wanted`` stands: a name may also be the end of a longer one, linkers merge such strings."""
+    for count, at in enumerate(occurrences(text, wanted)):
+        yield at
+        if count == MAX_SAME:
             raise ElfError("a name too often")
-        at = text.find(wanted, at + 1)
 
 
 def _having(symbols: bytes, st_names: Collection[int]) -> Iterator[int]:

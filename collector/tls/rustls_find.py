@@ -6,7 +6,6 @@ so each must be the only one, and one at which a function begins by the program'
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import cache
 from importlib import resources
@@ -15,6 +14,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from collector.tls.elf import Elf
+from collector.tls.signatures import Code, NotRareError, compile_code, search
 
 FUNCTIONS = ("rustls::CommonState::buffer_plaintext", "rustls::CommonState::take_received_plaintext")
 #: its name stands in the paths of its source files, which panics mention
@@ -45,28 +45,10 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Shape(NamedTuple):
-    """A signature as it is searched: first for ``anchor``, its longest run without a gap, ``at`` bytes in."""
+    """A signature as it is searched."""
 
     function: str
-    expression: re.Pattern[bytes]
-    size: int
-    anchor: bytes
-    at: int
-
-
-def compile_signature(row: Signature) -> Shape:
-    """Raises ValueError for what is no pattern."""
-    words = row.pattern.split()
-    expression = b"".join(b"." if word == "??" else re.escape(bytes.fromhex(word)) for word in words)
-    runs = re.finditer(r"(?:[0-9a-f]{2} )+", " ".join(words) + " ")
-    longest = max(runs, key=lambda run: len(run[0]))
-    return Shape(
-        row.function,
-        re.compile(expression, re.DOTALL),
-        len(words),
-        bytes.fromhex(longest[0]),
-        longest.start() // 3,
-    )
+    code: Code
 
 
 @cache
@@ -78,7 +60,7 @@ def _table() -> _Table:
 @cache
 def shapes() -> tuple[Shape, ...]:
     """The signatures. Raises ValueError when the data has another form."""
-    return tuple(map(compile_signature, _table().signature))
+    return tuple(Shape(row.function, compile_code(row.pattern)) for row in _table().signature)
 
 
 def builds() -> tuple[Build, ...]:
@@ -99,20 +81,16 @@ def functions(elf: Elf) -> dict[str, tuple[int, ...]] | str:
 def searched(elf: Elf) -> dict[str, tuple[int, ...]] | str:
     """The same by a search of all code: a second for 250 MB."""
     places: dict[str, set[int]] = {name: set() for name in FUNCTIONS}
-    overlap = max(shape.size for shape in shapes())
-    candidates = 0
-    for offset, _, code in elf.windows(elf.code, overlap):
-        for shape in shapes():
-            at = code.find(shape.anchor)
-            while at >= 0:
-                begin = at - shape.at
-                if begin >= 0 and shape.expression.match(code, begin):
-                    candidates += 1
-                    if candidates > _MAX_CANDIDATES:
-                        return "rustls is in it, and too many places look like its functions"
-                    if elf.begins_function(offset + begin):
-                        places[shape.function].add(offset + begin)
-                at = code.find(shape.anchor, at + 1)
+    too_many = "rustls is in it, and too many places look like its functions"
+    try:
+        candidates = search(elf, [shape.code for shape in shapes()])
+        for count, (number, offset) in enumerate(candidates):
+            if count == _MAX_CANDIDATES:
+                return too_many
+            if elf.begins_function(offset):
+                places[shapes()[number].function].add(offset)
+    except NotRareError:
+        return too_many
     for name in FUNCTIONS:
         if len(places[name]) != 1:
             return f"rustls is in it, and {len(places[name])} places look like {name}"
@@ -122,7 +100,7 @@ def searched(elf: Elf) -> dict[str, tuple[int, ...]] | str:
 def _fits(elf: Elf, name: str, offset: int) -> bool:
     return any(
         shape.function == name
-        and shape.expression.match(elf.read(offset, shape.size, short=True))
+        and shape.code.expression.match(elf.read(offset, shape.code.length, short=True))
         and elf.begins_function(offset)
         for shape in shapes()
     )

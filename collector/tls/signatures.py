@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
 import msgspec
 
-from collector.tls.elf import Elf
+from collector.tls.elf import Elf, occurrences
 
 #: bytes of code that a row must have to say anything
 MIN_CODE = 16
 MAX_CODE = 512
-#: hits that are looked at in the search for one function
+#: hits that are looked at in one search
 _MAX_HITS = 4096
 _WILDCARD = "??"
 _BYTE = re.compile(r"[0-9a-f]{2}|\?\?")
@@ -51,6 +51,10 @@ class _Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     build: tuple[_Build, ...]
     pattern: tuple[_Pattern, ...]
+
+
+class NotRareError(ValueError):
+    """What is looked for begins to stand almost everywhere: a file that is made to waste our time."""
 
 
 class Build(NamedTuple):
@@ -169,15 +173,28 @@ def matching(elf: Elf) -> list[tuple[Pattern, Places]]:
 def find_code(elf: Elf, code: Code) -> set[int]:
     """The file offsets at which ``code`` stands, two at most; also two where its rare part is none."""
     found: set[int] = set()
-    hits = 0
-    for offset, _, data in elf.windows(elf.code, code.length):
-        at = data.find(code.rare)
-        while at >= 0 and len(found) < 2:
-            hits += 1
-            if hits > _MAX_HITS:
-                return {0, 1}  # not rare at all
-            # What begins in the window before is whole there: the windows overlap by the length of the code.
-            if at >= code.at and code.expression.match(data, at - code.at):
-                found.add(offset + at - code.at)
-            at = data.find(code.rare, at + 1)
+    try:
+        for _, offset in search(elf, (code,)):
+            found.add(offset)
+            if len(found) == 2:
+                break
+    except NotRareError:
+        return {0, 1}
     return found
+
+
+def search(elf: Elf, codes: Sequence[Code]) -> Iterator[tuple[int, int]]:
+    """(number of the code, file offset) of each place at which one of ``codes`` stands, in one pass.
+
+    A place where two windows overlap is told twice. Raises NotRareError.
+    """
+    hits = 0
+    for offset, _, data in elf.windows(elf.code, max(code.length for code in codes)):
+        for number, code in enumerate(codes):
+            for at in occurrences(data, code.rare):
+                hits += 1
+                if hits > _MAX_HITS:
+                    raise NotRareError("the rare part of a signature is none in it")
+                # What begins in the window before is whole there: the windows overlap by the length of the code.
+                if at >= code.at and code.expression.match(data, at - code.at):
+                    yield number, offset + at - code.at

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from collector.kernel.programs import TLS_FUNCTIONS
+from collector.tls import signatures
 from collector.tls.discover import BlindTls, find
 from collector.tls.elf import Elf
 from collector.tls.rustls_find import (
     FUNCTIONS,
     MENTION,
-    Signature,
     builds,
-    compile_signature,
     functions,
     shapes,
 )
@@ -30,10 +29,10 @@ def code(function: str) -> str:
     """Assembler of a function that begins as the first signature of ``function`` says, zero where any byte will do."""
     shape = next(shape for shape in shapes() if shape.function == function)
     data = re.sub(
-        rb"\\(.)", rb"\1", shape.expression.pattern.replace(b"\\.", b"\x00any\x00"), flags=re.DOTALL
+        rb"\\(.)", rb"\1", shape.code.expression.pattern.replace(b"\\.", b"\x00any\x00"), flags=re.DOTALL
     )
     raw = bytearray(data.replace(b"\x00any\x00", b"."))
-    assert shape.expression.fullmatch(bytes(raw))
+    assert shape.code.expression.fullmatch(bytes(raw))
     return ".byte " + ",".join(map(str, raw))
 
 
@@ -65,7 +64,7 @@ def test_a_place_for_each_function(tmp_path: Path) -> None:
     raw = (tmp_path / "one").read_bytes()
     for shape in shapes():
         (place,) = found[shape.function]
-        if shape.expression.match(raw, place):
+        if shape.code.expression.match(raw, place):
             break
     else:
         pytest.fail("no signature is at its place")
@@ -83,6 +82,17 @@ def test_a_place_for_each_function(tmp_path: Path) -> None:
 def test_none_or_several_are_not_certain(bodies: tuple[str, ...], said: str, tmp_path: Path) -> None:
     found = found_in(program(tmp_path / "program", *map(code, bodies)))
     assert isinstance(found, str) and said in found
+
+
+def test_a_program_that_is_full_of_what_is_searched_for_first_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = next(shape.code.rare for shape in shapes() if shape.function == WRITE)
+    filler = ".byte " + ",".join(map(str, rare * 20))
+    path = program(tmp_path / "program", code(WRITE), code(READ), filler)
+    assert isinstance(found_in(path), dict)
+    monkeypatch.setattr(signatures, "_MAX_HITS", 20)
+    assert found_in(path) == "rustls is in it, and too many places look like its functions"
 
 
 def test_a_place_where_no_function_begins_is_none(tmp_path: Path) -> None:
@@ -117,15 +127,6 @@ def test_codex_is_known_and_a_search_finds_the_same(monkeypatch: pytest.MonkeyPa
 def test_the_data_names_functions_that_have_programs_and_where_each_row_was_seen() -> None:
     for shape in shapes():
         assert shape.function in FUNCTIONS and shape.function in TLS_FUNCTIONS
-        assert len(shape.anchor) >= 8 and shape.size >= 24
+        assert len(shape.code.rare) >= 8 and shape.code.length >= 24
     assert {shape.function for shape in shapes()} == set(FUNCTIONS)
     assert len({one.size for one in builds()}) == len(builds())
-
-
-def test_a_pattern_is_bytes_and_gaps() -> None:
-    shape = compile_signature(Signature(WRITE, "41 ?? 2e\n5c 48 ?? 89", ("nowhere",)))
-    assert shape.expression.fullmatch(b"\x41\x00\x2e\x5c\x48\n\x89")
-    assert not shape.expression.fullmatch(b"\x41\x00\x2f\x5c\x48\n\x89")
-    assert (shape.size, shape.anchor, shape.at) == (7, b"\x2e\x5c\x48", 2)
-    with pytest.raises(ValueError, match="non-hexadecimal"):
-        compile_signature(Signature(WRITE, "4x", ("nowhere",)))

@@ -125,6 +125,16 @@ def test_code_matches_itself_whatever_stands_at_the_wildcards(words: list[int | 
     assert code.length == len(whole) and len(code.rare) >= 8
 
 
+def test_code_is_bytes_and_gaps() -> None:
+    code = compile_code("41 ?? 2e\n5c 48 89 89 89 89 89 89 ?? 89 89 89 89")
+    within = b"\x5c\x48" + b"\x89" * 6 + b"\n" + b"\x89" * 4
+    assert code.expression.fullmatch(b"\x41\x00\x2e" + within)
+    assert not code.expression.fullmatch(b"\x41\x00\x2f" + within)
+    assert (code.length, code.rare, code.at) == (16, b"\x2e" + within[:8], 2)
+    with pytest.raises(ValueError, match="no code"):
+        compile_code(f"{CODE} 4x")
+
+
 # --- deriving, checking, finding -------------------------------------------------------------------------
 
 
