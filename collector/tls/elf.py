@@ -222,16 +222,7 @@ class Elf:
         .eh_frame_hdr: a sorted table (Linux Standard Base 5.0, Core, section 10.6.2), as all linkers write it.
         """
         index = next((segment for segment in self._segments if segment.kind == _PT_GNU_EH_FRAME), None)
-        code = next(
-            (
-                segment.address + offset - segment.offset
-                for segment in self._segments
-                if segment.kind == _PT_LOAD
-                and segment.flags & _PF_X
-                and segment.offset <= offset < segment.offset + segment.size
-            ),
-            None,
-        )
+        code = self._code_address(offset)
         if index is None or code is None:
             return False
         version, frames, counted, form, _, count = _FRAME_INDEX.unpack(
@@ -320,7 +311,14 @@ class Elf:
 
     def executes(self, offset: int, size: int) -> bool:
         """Whether ``size`` bytes at a file offset are code."""
-        return any(span.offset <= offset and offset + size <= span.offset + span.size for span in self.code)
+        return self._code_address(offset, size) is not None
+
+    def _code_address(self, offset: int, size: int = 1) -> int | None:
+        """At which address of the image ``size`` bytes of code at a file offset are."""
+        for span in self.code:
+            if span.offset <= offset and offset + size <= span.offset + span.size:
+                return offset - span.offset + span.address
+        return None
 
     def naming(self, texts: Collection[bytes]) -> set[bytes]:
         """Those of ``texts`` that stand in its constants."""
