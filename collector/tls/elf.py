@@ -248,21 +248,20 @@ class Elf:
 
     def holds(self, constants: Collection[bytes]) -> bool:
         """Whether all ``constants`` stand in what it loads and does not write: read-only data first, then code."""
-        missing = set(constants)
-        overlap = max(map(len, missing), default=1) - 1
-        left = MAX_SEARCH
-        for segment in sorted(self._segments, key=lambda segment: segment.flags & _PF_X):
-            if segment.kind != _PT_LOAD or segment.flags & _PF_W:
-                continue
-            tail = b""
-            for at in range(0, min(segment.size, left), _WINDOW):
-                window = tail + self.read(segment.offset + at, min(_WINDOW, segment.size - at))
-                missing = {constant for constant in missing if constant not in window}
-                if not missing:
-                    return True
-                tail = window[-overlap:] if overlap else b""
-            left -= min(segment.size, left)
-        return False
+        unwritten = self._spans(_PF_W | _PF_X, 0) + self._spans(_PF_W | _PF_X, _PF_X)
+        return self._standing(constants, unwritten) == set(constants)
+
+    def naming(self, texts: Collection[bytes]) -> set[bytes]:
+        """Those of ``texts`` that stand in its constants."""
+        return self._standing(texts, self.constants)
+
+    def _standing(self, texts: Collection[bytes], spans: Collection[Span]) -> set[bytes]:
+        missing, overlap = set(texts), max(map(len, texts), default=1) - 1
+        for _, _, data in self.windows(spans, overlap):
+            missing -= {text for text in missing if text in data}
+            if not missing:
+                break
+        return set(texts) - missing
 
     @property
     def moves(self) -> bool:
@@ -319,15 +318,6 @@ class Elf:
             if span.offset <= offset and offset + size <= span.offset + span.size:
                 return offset - span.offset + span.address
         return None
-
-    def naming(self, texts: Collection[bytes]) -> set[bytes]:
-        """Those of ``texts`` that stand in its constants."""
-        missing, overlap = set(texts), max(map(len, texts), default=1) - 1
-        for _, _, data in self.windows(self.constants, overlap):
-            missing -= {text for text in missing if text in data}
-            if not missing:
-                break
-        return set(texts) - missing
 
     @cached_property
     def _segments(self) -> tuple[_Segment, ...]:
