@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _ssl
+import os
 import subprocess
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -14,6 +16,9 @@ import playwright
 from elftools.elf.elffile import ELFFile
 from elftools.elf.hash import GNUHashTable
 from elftools.elf.sections import SymbolTableSection
+
+from collector.tls.debugfile import Where
+from collector.tls.discover import BlindTls, Finding, find
 
 #: a library with the interface of OpenSSL, and a function that nobody exports
 LIBRARY = """
@@ -47,6 +52,22 @@ def strip(path: Path) -> Path:
     stripped = path.with_name(f"{path.name}.stripped")
     subprocess.run(["strip", "-o", str(stripped), str(path)], check=True, timeout=60)
     return stripped
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor of anything that can be read, a folder too."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def found(path: Path, *where: Where) -> Finding | BlindTls | None:
+    """What collector/tls/discover.py finds in a file."""
+    with opened(path) as fd:
+        return find(fd, *where)
 
 
 @cache

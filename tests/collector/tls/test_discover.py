@@ -9,26 +9,15 @@ from pathlib import Path
 import pytest
 
 from collector.tls.discover import PROBED, BlindTls, Finding, find, static_tls
-from tests.collector.tls.elfs import LIBRARY, build, installed, library, reference, strip
+from tests.collector.tls.elfs import LIBRARY, build, found, installed, library, opened, reference, strip
 
 MAIN = "int main(void) { return use(); }"
 LABELS = ("c hs traffic", "s hs traffic", "c ap traffic", "s ap traffic")
 
 
-def found(path: Path) -> Finding | BlindTls | None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return find(fd)
-    finally:
-        os.close(fd)
-
-
 def built_in(path: Path) -> BlindTls | None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
+    with opened(path) as fd:
         return static_tls(fd)
-    finally:
-        os.close(fd)
 
 
 def constants(texts: tuple[str, ...], kind: str = "const char") -> str:
