@@ -126,12 +126,23 @@ class AuditLog:
                 continue
 
     def level_before(self) -> str | None:
-        """The level of the last capture; None before the first."""
-        for line in reversed(self._lines()):
-            with suppress(msgspec.MsgspecError):  # damaged: verify tells
-                entry = msgspec.json.decode(line, type=Entry)
-                if entry.what == "capture_begin":
-                    return entry.level
+        """The level of the last capture; None before the first. Raises AuditError."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unreadable(error) from error
+        try:
+            for line in _backwards(fd):  # every capture begins with this, however long the log is
+                with suppress(msgspec.MsgspecError):  # damaged: verify tells
+                    entry = msgspec.json.decode(line, type=Entry)
+                    if entry.what == "capture_begin":
+                        return entry.level
+        except OSError as error:
+            raise self._unreadable(error) from error
+        finally:
+            os.close(fd)
         return None
 
     def verify(self) -> Verified:
@@ -155,25 +166,35 @@ class AuditLog:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise AuditError(
-                f"cannot read the audit log {self.path}: {error.strerror}",
-                "make the store readable, or capture at --content metadata or off",
-            ) from error
+            raise self._unreadable(error) from error
         return data.removesuffix(b"\n").split(b"\n") if data else []
+
+    def _unreadable(self, error: OSError) -> AuditError:
+        return AuditError(
+            f"cannot read the audit log {self.path}: {error.strerror}",
+            "make the store readable, or capture at --content metadata or off",
+        )
+
+
+def _backwards(fd: int) -> Iterator[bytes]:
+    """What stands behind the last newline, then the lines before it, the last one first."""
+    at = size = os.fstat(fd).st_size
+    rest = b""
+    while at:
+        step = min(at, max(4096, len(rest)))  # a long line is put together in few steps
+        at -= step
+        rest, *lines = (os.pread(fd, step, at) + rest).split(b"\n")
+        yield from reversed(lines)
+    if size:
+        yield rest
 
 
 def _last(fd: int) -> tuple[str, bool]:
     """Digest of the last line of the file, and whether it lacks its newline."""
-    size = os.fstat(fd).st_size
-    tail = b""
-    while size and tail.removesuffix(b"\n").count(b"\n") < 1:
-        step = min(size, 4096)
-        size -= step
-        tail = os.pread(fd, step, size) + tail
-    if not tail:
-        return _START, False
-    line = tail.removesuffix(b"\n").rpartition(b"\n")[2]
-    return hashlib.sha256(line).hexdigest(), not tail.endswith(b"\n")
+    lines = _backwards(fd)
+    torn = next(lines, b"")
+    line = torn or next(lines, None)
+    return hashlib.sha256(line).hexdigest() if line is not None else _START, bool(torn)
 
 
 def actor(environment: Mapping[str, str] = os.environ) -> Actor:

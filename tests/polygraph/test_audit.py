@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polygraph.audit import AuditError, AuditLog, actor
+from polygraph.audit import AuditError, AuditLog, _backwards, actor
 
 
 def filled(root: Path, count: int = 5) -> AuditLog:
@@ -95,6 +95,18 @@ def test_the_level_of_the_last_capture(tmp_path: Path) -> None:
     log.append("capture_begin", level="off")
     log.append("capture_end", level="off")
     assert log.level_before() == "off"
+
+
+@given(st.lists(st.integers(0, 9000), max_size=5), st.booleans())
+def test_lines_are_read_from_the_end_as_from_the_beginning(
+    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], torn: bool
+) -> None:
+    lines = [b"%x" % number * length for number, length in enumerate(lengths)]
+    data = b"\n".join(lines if torn else [*lines, b""])
+    path = tmp_path_factory.getbasetemp() / "lines"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        assert list(_backwards(file.fileno())) == (data.split(b"\n")[::-1] if data else [])
 
 
 def test_what_cannot_be_written_says_where_and_what_to_do(tmp_path: Path) -> None:
