@@ -83,7 +83,9 @@ class Audited:
         self._musts = {"level_changed", "capture_begin", *(["session_begin"] if by == "watch" else [])}
 
     def __enter__(self) -> Self:
-        self.begin()
+        """Before anything is captured. Applies the limits of the store. Raises AuditError, PolygraphError."""
+        self._begin()
+        self._prune()
         return self
 
     def __exit__(
@@ -91,11 +93,9 @@ class Audited:
     ) -> None:
         self._append("capture_end")  # nothing is captured any more, however that came
 
-    def begin(self) -> None:
-        """Before anything is captured. Applies the limits of the store. Raises AuditError, PolygraphError."""
+    def _begin(self) -> None:
         from collector.redact import redact
         from polygraph.audit import AuditError
-        from polygraph.log.retention import limits_of, prune
 
         before: str | None = None
         try:
@@ -111,6 +111,11 @@ class Audited:
             exports=tuple(map(redact, self._exports)),
             source=source_of_level(),
         )
+
+    def _prune(self) -> None:
+        from polygraph.audit import AuditError
+        from polygraph.log.retention import limits_of, prune
+
         limits = limits_of(os.environ)
         if limits.any:
             try:
@@ -127,6 +132,7 @@ class Audited:
 
     def session_end(self, session: str) -> None:
         """A session is over."""
+        self._sessions.discard(session)
         self._append("session_end", session=session)
 
     def _append(self, what: What, **fields: object) -> None:
