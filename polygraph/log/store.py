@@ -237,10 +237,10 @@ class Store:
                 except BlockingIOError:
                     return False
             self._db.execute("PRAGMA secure_delete=ON")
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM verdicts WHERE session = ?", (session,))
-            self._db.execute("DELETE FROM sessions WHERE id = ?", (session,))
-            self._db.execute("COMMIT")
+            with self._db:  # committed, or rolled back
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute("DELETE FROM verdicts WHERE session = ?", (session,))
+                self._db.execute("DELETE FROM sessions WHERE id = ?", (session,))
             path.unlink(missing_ok=True)
         finally:
             if fd >= 0:

@@ -158,3 +158,17 @@ def test_a_deletion_that_fails_in_the_database_removes_nothing(
             store.delete(NAMES[0])
         other.execute("ROLLBACK")
         assert len(store.sessions()) == len(list(store.verdicts())) == 1 and store.orphans() == []
+
+
+def test_a_deletion_that_fails_half_way_is_taken_back_and_the_store_goes_on(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        fill(store, NAMES[0])
+        store._db.execute(
+            "CREATE TEMP TRIGGER full BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+        with pytest.raises(sqlite3.Error, match="no room"):
+            store.delete(NAMES[0])
+        fill(store, NAMES[1])
+    with Store(tmp_path) as store:
+        assert sorted(row.id for row in store.sessions()) == NAMES[:2]
+        assert len(list(store.verdicts())) == 2
