@@ -27,7 +27,7 @@ from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
-from collector.llm.values import loads
+from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact_path
@@ -528,7 +528,8 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
 def _meaning(tool_call: ToolCall) -> bytes:
     """A digest of what a call asks for: a gateway may write its arguments in another order, and is no other call."""
     value = loads(tool_call.arguments.encode("utf-8", "surrogatepass"))
-    told = json.dumps([tool_call.name, tool_call.arguments if value is None else value], sort_keys=True)
+    written = None if value is None else dumps(value, sort_keys=True)
+    told = json.dumps([tool_call.name, tool_call.arguments if written is None else written])
     return blake2b(told.encode(), digest_size=16).digest()
 
 

@@ -56,12 +56,12 @@ def _loads_lenient(data: bytes) -> Json:
         return None
 
 
-def dumps(value: Json) -> str | None:
+def dumps(value: Json, *, sort_keys: bool = False) -> str | None:
     """JSON text of a value that :func:`loads` gave; None where it is deeper than MAX_DEPTH."""
     if not _is_shallow(value):
         return None
     try:
-        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys))
     except (ValueError, RecursionError):
         return None
 
