@@ -81,7 +81,6 @@ Look = Callable[[ProcessKey, str], FileLook | None]
 class _Pending(NamedTuple):
     intent: Intent
     plan: IntentPlan
-    files: tuple[ExpectedFileDraft, ...]
     size: int
 
 
@@ -372,7 +371,7 @@ class SessionPipeline:
         )
         self._add(intent)
         size = len(tool_call.arguments)
-        self._pending[call_id] = _Pending(intent, made, made.files, size)
+        self._pending[call_id] = _Pending(intent, made, size)
         self._pending_size += size
         while len(self._pending) > MAX_PENDING or (
             self._pending_size > MAX_PENDING_SIZE and len(self._pending) > 1
@@ -480,7 +479,7 @@ class SessionPipeline:
     # --- helpers ---------------------------------------------------------------------------------
 
     def _file_states(self, pending: _Pending, ts: int) -> None:
-        for draft in pending.files:
+        for draft in pending.plan.files:
             path = draft.new_path or draft.path
             look = self._look(pending.intent.process, path)
             if look is not None:
