@@ -21,12 +21,11 @@ import msgspec
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
-from collector.http.events import Direction
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
-from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
+from collector.llm.seen import LlmEvent, RequestSeen, ResponseSeen
 from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
 from collector.plain.streams import PlainChunk, PlainConnection
@@ -119,7 +118,7 @@ class SessionPipeline:
     def chunk(self, chunk: Chunk) -> None:
         """Plaintext of one direction of one connection."""
         followed = self._follow(chunk.connection, chunk.ts)
-        self._feed(chunk.connection, followed, chunk.direction, chunk.data, chunk.ts, chunk.missing)
+        self._feed(chunk.connection, followed, chunk)
 
     def plain(self, chunk: PlainChunk) -> bool | None:
         """The same of a connection without TLS: whether it is of interest; None: that is not known yet."""
@@ -131,7 +130,7 @@ class SessionPipeline:
             return speaks
         key = _key_of(of)
         followed = self._follow(key, chunk.ts, of)
-        self._feed(key, followed, chunk.direction, chunk.data, chunk.ts, chunk.missing)
+        self._feed(key, followed, chunk)
         return True if followed.wanted else False if followed.left else None
 
     def _follow(self, key: ConnectionKey, ts: int, plain: PlainConnection | None = None) -> Followed:
@@ -145,21 +144,13 @@ class SessionPipeline:
             self._give_up_beyond_limit(ts)
         return followed
 
-    def _feed(
-        self,
-        key: ConnectionKey,
-        followed: Followed,
-        direction: Direction,
-        data: bytes,
-        ts: int,
-        missing: int,
-    ) -> None:
-        for seen in followed.feed(direction, data, ts, missing):
+    def _feed(self, key: ConnectionKey, followed: Followed, chunk: Chunk | PlainChunk) -> None:
+        for seen in followed.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, key, followed)
         self._log += self._spoken.events(followed.taken())
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
-            self.closed(max(self._held, key=self._held.__getitem__), ts, over=False)
+            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
 
     def closed(self, connection: ConnectionKey, ts: int, *, over: bool = True) -> None:
         """The connection is over: what it still held is complete or lost. ``over`` False: it may go on unread."""
@@ -207,9 +198,7 @@ class SessionPipeline:
 
     # --- what the agent says ---------------------------------------------------------------------
 
-    def _message(
-        self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey, of: Followed
-    ) -> None:
+    def _message(self, seen: LlmEvent, connection: ConnectionKey, of: Followed) -> None:
         if not of.matters(seen):
             return
         if isinstance(seen, RequestSeen):
