@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.values import (
+    Json,
+    arguments_text,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+)
 from polygraph.events import Api
 
 _API: Api = "cohere.chat"
@@ -154,8 +165,7 @@ class _Call:
 def _call(call: dict[str, Json]) -> ToolCall | None:
     """A tool call, None if its arguments are too deep."""
     function = mapping(call.get("function"))
-    given = function.get("arguments")
-    arguments = clean(given) if isinstance(given, str) else dumps({} if given is None else given)
+    arguments = arguments_text(function.get("arguments"))
     if arguments is None:
         return None
     return ToolCall(clean(string(call.get("id"))), clean(string(function.get("name"))), arguments or "{}")

@@ -11,7 +11,17 @@ from abc import ABC, abstractmethod
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.turns import History, Result
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.values import (
+    Json,
+    arguments_text,
+    clean,
+    count,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+)
 from polygraph.events import Api
 
 _CHAT: Api = "ollama.chat"
@@ -167,8 +177,7 @@ class GenerateParser(_Parser):
 def _call(call: dict[str, Json]) -> ToolCall | None:
     """A tool call, None if its arguments are too deep."""
     function = mapping(call.get("function"))
-    given = function.get("arguments")
-    arguments = clean(given) if isinstance(given, str) else dumps({} if given is None else given)
+    arguments = arguments_text(function.get("arguments"))
     if arguments is None:
         return None
     return ToolCall(clean(string(call.get("id"))), clean(string(function.get("name"))), arguments)

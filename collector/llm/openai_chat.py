@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.values import (
+    Json,
+    arguments_text,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+)
 from polygraph.events import Api
 
 _API: Api = "openai.chat"
@@ -227,10 +238,10 @@ def _calls(message: dict[str, Json]) -> list[ToolCall | None]:
     for call in objects(message.get("tool_calls")):
         if isinstance(call.get("custom"), dict):
             custom = mapping(call["custom"])
-            name, arguments = string(custom.get("name")), _arguments(custom.get("input"))
+            name, arguments = string(custom.get("name")), arguments_text(custom.get("input"))
         else:
             function = mapping(call.get("function"))
-            name, arguments = string(function.get("name")), _arguments(function.get("arguments"))
+            name, arguments = string(function.get("name")), arguments_text(function.get("arguments"))
         kind = "custom" if "custom" in call else "function"
         known = ToolCall(
             clean(_ident(call)),
@@ -241,15 +252,10 @@ def _calls(message: dict[str, Json]) -> list[ToolCall | None]:
         calls.append(None if arguments is None else known)
     legacy = message.get("function_call")
     if isinstance(legacy, dict):
-        arguments = _arguments(legacy.get("arguments"))
+        arguments = arguments_text(legacy.get("arguments"))
         name = clean(string(legacy.get("name")))
         calls.append(None if arguments is None else ToolCall("", name, arguments, "function"))
     return calls
-
-
-def _arguments(value: Json) -> str | None:
-    """The arguments' text; some servers send the object itself."""
-    return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
 
 
 def _ident(call: dict[str, Json]) -> str:

@@ -11,9 +11,9 @@ from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolKind, ToolResultItem, Usage
 from collector.llm.values import (
     Json,
+    arguments_text,
     clean,
     count,
-    dumps,
     loads,
     mapping,
     objects,
@@ -213,7 +213,7 @@ def _call(item: dict[str, Json]) -> ToolCall | None:
     if kind == "shell" and mapping(item.get("environment")).get("type") == _CONTAINER:
         kind = "builtin"
     value = item.get(field, item.get("actions") if kind == "function" else None)
-    arguments = clean(value) if isinstance(value, str) else dumps({} if value is None else value)
+    arguments = arguments_text(value)
     if arguments is None:
         return None
     call_id = string(item.get("call_id")) or string(item.get("id"))

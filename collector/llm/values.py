@@ -118,6 +118,11 @@ def whole_number(value: Json) -> int | None:
     return value if fits and isinstance(value, int) else None
 
 
+def arguments_text(value: Json) -> str | None:
+    """What a function is given, as text: some servers send the object itself. None where it is too deep."""
+    return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
+
+
 def parts_text(value: Json) -> str:
     """Text of a content field: a string, or the text parts of an array, one per line."""
     if isinstance(value, str):
