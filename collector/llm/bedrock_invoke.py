@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 
+import msgspec
+
 from collector.http.sse import SseEvent
 from collector.llm import anthropic, bedrock_converse, openai_chat
 from collector.llm.model import ModelRequest, ModelResponse, Usage
@@ -116,16 +118,8 @@ class StreamParser:
         answer = (self._inner or self._text).result(ended=whole)
         if self._error is None and not self._broken:
             return answer
-        return ModelResponse(
-            api=answer.api,
-            response_id=answer.response_id,
-            model=answer.model,
-            text=answer.text,
-            tool_calls=answer.tool_calls,
-            usage=answer.usage,
-            complete=False,
-            error=clean(self._error) if self._error else answer.error,
-        )
+        error = clean(self._error) if self._error else answer.error
+        return msgspec.structs.replace(answer, finish=None, complete=False, error=error)
 
 
 class _TextParser:

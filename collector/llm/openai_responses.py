@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolKind, ToolResultItem, Usage
 from collector.llm.values import (
@@ -156,16 +158,7 @@ class StreamParser:
         answer = _answer(self._response, output, ended=self.done and not self._broken)
         if self._error is None:
             return answer
-        return ModelResponse(
-            api=_API,
-            response_id=answer.response_id,
-            model=answer.model,
-            text=answer.text,
-            tool_calls=answer.tool_calls,
-            usage=answer.usage,
-            complete=False,
-            error=clean(self._error),
-        )
+        return msgspec.structs.replace(answer, finish=None, complete=False, error=clean(self._error))
 
 
 def _answer(response: dict[str, Json], output: Iterable[dict[str, Json]], ended: bool) -> ModelResponse:
