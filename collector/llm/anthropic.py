@@ -5,11 +5,20 @@ Field names as in anthropic-sdk-python, ``types/message.py``, ``types/raw_*_even
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolKind, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.values import (
+    Json,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+    visible_text,
+)
 from polygraph.events import Api
 
 _API: Api = "anthropic.messages"
@@ -60,7 +69,7 @@ def parse_response(body: bytes) -> ModelResponse | None:
         api=_API,
         response_id=_id(message),
         model=clean(string(message.get("model"))),
-        text=_visible((block.get("type"), string(block.get("text"))) for block in blocks),
+        text=visible_text(_shown(block, string(block.get("text"))) for block in blocks),
         tool_calls=tuple(call for call in calls if call is not None),
         finish=clean(string(message.get("stop_reason"))) or None,
         usage=_usage(mapping(message.get("usage"))),
@@ -129,7 +138,7 @@ class StreamParser:
             api=_API,
             response_id=_id(self._message),
             model=clean(string(self._message.get("model"))),
-            text=_visible((block.start.get("type"), block.text()) for block in blocks),
+            text=visible_text(_shown(block.start, block.text()) for block in blocks),
             tool_calls=tuple(call for call in calls if call is not None),
             finish=clean(self._finish) if self._finish else None,
             usage=_usage(self._usage),
@@ -194,12 +203,5 @@ def _id(message: dict[str, Json]) -> str | None:
     return clean(string(message.get("id"))) or None
 
 
-def _visible(blocks: Iterable[tuple[Json, str]]) -> str:
-    """Text of (type, text) blocks: neighbours belong together (citations cut sentences), others are apart."""
-    runs: list[list[str]] = [[]]
-    for kind, text in blocks:
-        if kind == "text":
-            runs[-1].append(text)
-        elif runs[-1]:
-            runs.append([])
-    return clean("\n\n".join(text for run in runs if (text := "".join(run))))
+def _shown(block: dict[str, Json], text: str) -> str | None:
+    return text if block.get("type") == "text" else None

@@ -8,7 +8,7 @@ more values than MAX_VALUES is not parsed: two bytes of JSON may become an objec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import orjson
@@ -121,6 +121,20 @@ def whole_number(value: Json) -> int | None:
 def arguments_text(value: Json) -> str | None:
     """What a function is given, as text: some servers send the object itself. None where it is too deep."""
     return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
+
+
+def visible_text(blocks: Iterable[str | None]) -> str:
+    """What the user is shown of an answer's blocks, None for each that is no text.
+
+    Neighbours belong together (citations cut sentences), others are apart.
+    """
+    runs: list[list[str]] = [[]]
+    for text in blocks:
+        if text is not None:
+            runs[-1].append(text)
+        elif runs[-1]:
+            runs.append([])
+    return clean("\n\n".join(text for run in runs if (text := "".join(run))))
 
 
 def parts_text(value: Json) -> str:
