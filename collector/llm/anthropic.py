@@ -17,6 +17,7 @@ from collector.llm.values import (
     objects,
     parts_text,
     string,
+    text_or_none,
     visible_text,
 )
 from polygraph.events import Api
@@ -67,11 +68,11 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = [_call(block) for block in blocks if string(block.get("type")) in _CALLS]
     return ModelResponse(
         api=_API,
-        response_id=_id(message),
+        response_id=text_or_none(message.get("id")),
         model=clean(string(message.get("model"))),
         text=visible_text(_shown(block, string(block.get("text"))) for block in blocks),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(message.get("stop_reason"))) or None,
+        finish=text_or_none(message.get("stop_reason")),
         usage=_usage(mapping(message.get("usage"))),
         complete=None not in calls,
     )
@@ -136,18 +137,18 @@ class StreamParser:
         calls = [_call(block.start, block.text()) for block in blocks if block.is_call() and block.whole]
         return ModelResponse(
             api=_API,
-            response_id=_id(self._message),
+            response_id=text_or_none(self._message.get("id")),
             model=clean(string(self._message.get("model"))),
             text=visible_text(_shown(block.start, block.text()) for block in blocks),
             tool_calls=tuple(call for call in calls if call is not None),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=_usage(self._usage),
             complete=self.done
             and not self._broken
             and self._error is None
             and None not in calls
             and all(block.whole for block in blocks),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 
@@ -197,10 +198,6 @@ def _usage(usage: dict[str, Json]) -> Usage:
         output=count(usage.get("output_tokens")),
         cached=cached,
     )
-
-
-def _id(message: dict[str, Json]) -> str | None:
-    return clean(string(message.get("id"))) or None
 
 
 def _shown(block: dict[str, Json], text: str) -> str | None:

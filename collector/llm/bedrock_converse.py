@@ -9,7 +9,18 @@ from collections.abc import Iterable
 
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string, visible_text
+from collector.llm.values import (
+    Json,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    string,
+    text_or_none,
+    visible_text,
+)
 from polygraph.events import Api
 
 _API: Api = "bedrock.converse"
@@ -56,7 +67,7 @@ def parse_response(body: bytes) -> ModelResponse | None:
         api=_API,
         text=visible_text(map(_shown, blocks)),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(whole.get("stopReason"))) or None,
+        finish=text_or_none(whole.get("stopReason")),
         usage=_usage(mapping(whole.get("usage"))),
         complete=None not in calls,
     )
@@ -125,14 +136,14 @@ class StreamParser:
             api=_API,
             text=visible_text("".join(block.text) or None for block in blocks),
             tool_calls=tuple(call for call in calls if call is not None),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=(self.done or (ended and self._finish is not None))
             and not self._broken
             and self._error is None
             and None not in calls
             and all(block.whole for block in blocks),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from collector.http.sse import SseEvent
 from collector.llm import anthropic, bedrock_converse, openai_chat
 from collector.llm.model import ModelRequest, ModelResponse, Usage
-from collector.llm.values import Json, clean, count, loads, mapping, objects, string
+from collector.llm.values import Json, clean, count, loads, mapping, objects, string, text_or_none
 from polygraph.events import Api
 
 _API: Api = "bedrock.invoke"
@@ -118,7 +118,7 @@ class StreamParser:
         answer = (self._inner or self._text).result(ended=whole)
         if self._error is None and not self._broken:
             return answer
-        error = clean(self._error) if self._error else answer.error
+        error = text_or_none(self._error) or answer.error
         return msgspec.structs.replace(answer, finish=None, complete=False, error=error)
 
 
@@ -157,7 +157,7 @@ class _TextParser:
         return ModelResponse(
             api=_API,
             text=clean("".join(self._texts)),
-            finish=clean(self._finish) or None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=ended and self.heard and bool(self._finish),
         )

@@ -18,6 +18,7 @@ from collector.llm.values import (
     objects,
     parts_text,
     string,
+    text_or_none,
 )
 from polygraph.events import Api
 
@@ -69,10 +70,10 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = [_call(call) for call in objects(message.get("tool_calls"))]
     return ModelResponse(
         api=_API,
-        response_id=clean(string(whole.get("id"))) or None,
+        response_id=text_or_none(whole.get("id")),
         text=_answer_text(message.get("content")),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(whole.get("finish_reason"))) or None,
+        finish=text_or_none(whole.get("finish_reason")),
         usage=_usage(mapping(whole.get("usage"))),
         complete=None not in calls,
     )
@@ -138,16 +139,16 @@ class StreamParser:
         calls = list(self._calls.values())
         return ModelResponse(
             api=_API,
-            response_id=clean(self._id) or None,
+            response_id=text_or_none(self._id),
             text=clean("\n\n".join(text for pieces in self._texts if (text := "".join(pieces)))),
             tool_calls=tuple(call.value() for call in calls if call.whole),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=self.done
             and not self._broken
             and self._error is None
             and all(call.whole for call in calls),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 

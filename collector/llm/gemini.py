@@ -12,7 +12,7 @@ from collector.http.sse import SseEvent
 from collector.llm.gemini_args import PartialArguments
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.turns import History, Result
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string
+from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string, text_or_none
 from polygraph.events import Api
 
 _API: Api = "gemini.generate_content"
@@ -154,14 +154,14 @@ class StreamParser:
         whole = ended and self._finish is not None and not self._broken and self._open is None
         return ModelResponse(
             api=_API,
-            response_id=clean(self._id) or None,
+            response_id=text_or_none(self._id),
             model=clean(self._model),
             text=clean("".join(self._texts).removesuffix(_BREAK)),
             tool_calls=tuple(self._calls),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=whole and self._error is None,
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 

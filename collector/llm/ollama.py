@@ -21,6 +21,7 @@ from collector.llm.values import (
     objects,
     parts_text,
     string,
+    text_or_none,
 )
 from polygraph.events import Api
 
@@ -143,7 +144,7 @@ class _Parser(ABC):
             model=clean(self._model),
             text=clean("".join(self._texts)),
             tool_calls=tuple(self._calls),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=self.done and not self._broken and self._error is None,
             error=self._error,

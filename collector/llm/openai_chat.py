@@ -19,6 +19,7 @@ from collector.llm.values import (
     objects,
     parts_text,
     string,
+    text_or_none,
 )
 from polygraph.events import Api
 
@@ -81,11 +82,11 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = _calls(message)
     return ModelResponse(
         api=_API,
-        response_id=clean(string(completion.get("id"))) or None,
+        response_id=text_or_none(completion.get("id")),
         model=clean(string(completion.get("model"))),
         text=clean(_text(message)),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(choice.get("finish_reason"))) or None,
+        finish=text_or_none(choice.get("finish_reason")),
         usage=_usage(mapping(completion.get("usage"))),
         complete=bool(choice) and None not in calls and not _has_others(choices),
     )
@@ -194,7 +195,7 @@ class StreamParser:
         finished = self._finish is not None
         return ModelResponse(
             api=_API,
-            response_id=clean(self._id) or None,
+            response_id=text_or_none(self._id),
             model=clean(self._model),
             text=clean("".join(self._text)),
             tool_calls=tuple(
@@ -202,10 +203,10 @@ class StreamParser:
                 for slot, call in self._calls.items()
                 if not call.unreadable and (finished or call.whole(slot == self._last))
             ),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=complete and self._error is None and (finished or not self._calls),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 

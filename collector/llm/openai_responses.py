@@ -21,6 +21,7 @@ from collector.llm.values import (
     objects,
     parts_text,
     string,
+    text_or_none,
     whole_number,
 )
 from polygraph.events import Api
@@ -80,7 +81,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
         user_text=user_text,
         instructions_size=instructions_size,
         message_count=len(given),
-        previous_response_id=clean(string(request.get("previous_response_id"))) or None,
+        previous_response_id=text_or_none(request.get("previous_response_id")),
     )
 
 
@@ -170,11 +171,11 @@ def _answer(response: dict[str, Json], output: Iterable[dict[str, Json]], ended:
     usage = mapping(response.get("usage"))
     return ModelResponse(
         api=_API,
-        response_id=clean(string(response.get("id"))) or None,
+        response_id=text_or_none(response.get("id")),
         model=clean(string(response.get("model"))),
         text=clean("\n\n".join(filter(None, map(_message_text, output)))),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(why or status) or None if ended else None,
+        finish=text_or_none(why or status) if ended else None,
         usage=Usage(
             input=count(usage.get("input_tokens")),
             output=count(usage.get("output_tokens")),

@@ -105,6 +105,11 @@ def string(value: Json) -> str:
     return value if isinstance(value, str) else ""
 
 
+def text_or_none(value: Json) -> str | None:
+    """``value`` if it is a string with something in it, cleaned, else None."""
+    return clean(string(value)) or None
+
+
 def count(value: Json) -> int:
     """``value`` as a count of tokens: a whole number from 0 to 2**53 (Cohere writes ``20.0``), else 0."""
     if isinstance(value, float) and value.is_integer():
