@@ -6,7 +6,15 @@ Field names as in anthropic-sdk-python, ``types/message.py``, ``types/raw_*_even
 from __future__ import annotations
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolKind, ToolResultItem, Usage
+from collector.llm.model import (
+    MAX_BLOCKS,
+    ModelRequest,
+    ModelResponse,
+    ToolCall,
+    ToolKind,
+    ToolResultItem,
+    Usage,
+)
 from collector.llm.values import (
     Json,
     clean,
@@ -28,8 +36,6 @@ _CALLS: dict[str, ToolKind] = {
     "server_tool_use": "builtin",
     "mcp_tool_use": "builtin",
 }
-#: most content blocks of one answer
-MAX_BLOCKS = 4096
 
 
 def parse_request(body: bytes) -> ModelRequest | None:

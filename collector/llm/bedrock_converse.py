@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_BLOCKS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.values import (
     Json,
     clean,
@@ -25,8 +25,6 @@ from polygraph.events import Api
 
 _API: Api = "bedrock.converse"
 _SERVER_SIDE = "server_tool_use"
-#: most content blocks of one answer
-MAX_BLOCKS = 4096
 
 
 def parse_request(body: bytes) -> ModelRequest | None:

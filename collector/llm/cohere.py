@@ -6,7 +6,7 @@ Field names as in cohere-python, ``types/``. The plan that a model makes before 
 from __future__ import annotations
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.values import (
     Json,
     arguments_text,
@@ -24,8 +24,6 @@ from polygraph.events import Api
 
 _API: Api = "cohere.chat"
 _INSTRUCTIONS = ("system", "developer")
-#: most tool calls of one answer
-MAX_CALLS = 1024
 
 
 def parse_request(body: bytes) -> ModelRequest | None:

@@ -10,14 +10,12 @@ from collections.abc import Iterable
 
 from collector.http.sse import SseEvent
 from collector.llm.gemini_args import PartialArguments
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.turns import History, Result
 from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string, text_or_none
 from polygraph.events import Api
 
 _API: Api = "gemini.generate_content"
-#: most tool calls of one answer
-MAX_CALLS = 1024
 #: between what is said before and after a call
 _BREAK = "\n\n"
 #: keys that hold a function's own words, as python-genai and Gemini CLI write them

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.turns import History, Result
 from collector.llm.values import (
     Json,
@@ -27,8 +27,6 @@ from polygraph.events import Api
 
 _CHAT: Api = "ollama.chat"
 _GENERATE: Api = "ollama.generate"
-#: most tool calls of one answer
-MAX_CALLS = 1024
 
 
 def parse_chat(body: bytes) -> ModelRequest | None:

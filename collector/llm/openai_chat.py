@@ -7,7 +7,7 @@ call ``reasoning_content``, ``reasoning`` or a part of type ``thinking`` is no t
 from __future__ import annotations
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.values import (
     Json,
     arguments_text,
@@ -27,8 +27,6 @@ _API: Api = "openai.chat"
 _INSTRUCTIONS = ("system", "developer")
 #: mistralai's stand-in for an id that is not there
 _NO_ID = "null"
-#: most tool calls of one answer
-MAX_CALLS = 1024
 
 
 def parse_request(body: bytes) -> ModelRequest | None:
