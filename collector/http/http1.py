@@ -12,16 +12,14 @@ from enum import Enum, auto
 from typing import Literal
 
 from collector.http.events import (
-    BodyPart,
     ConnectionLost,
     Direction,
     Gap,
-    Headers,
     HttpEvent,
-    RequestDone,
     ResponseDone,
     Wanted,
     any_exchange,
+    other,
 )
 from collector.http.head import (
     MAX_HEAD,
@@ -36,18 +34,6 @@ from collector.http.head import (
 )
 from collector.http.message import Message
 from collector.http.upgrade import Inner, Inside, Upgrade
-
-__all__ = [
-    "BodyPart",
-    "ConnectionLost",
-    "Direction",
-    "Gap",
-    "Headers",
-    "Http1Connection",
-    "HttpEvent",
-    "RequestDone",
-    "ResponseDone",
-]
 
 #: most requests that wait for their response at once
 MAX_OUTSTANDING = 64
@@ -417,7 +403,7 @@ class Http1Connection:
         self._events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))
 
     def _other(self, side: _Side) -> _Side:
-        return self._sides["received" if side.direction == "sent" else "sent"]
+        return self._sides[other(side.direction)]
 
     def _in_order(self) -> list[_Side]:
         return sorted(self._sides.values(), key=lambda side: bool(side.response))

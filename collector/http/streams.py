@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted
+from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, other
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
 from collector.http.head import Head, HttpError
 from collector.http.message import Message
@@ -108,7 +108,7 @@ class Streams:
         if self.client is None and fields is not None:
             request = is_request(fields)
             if request is not None:
-                self.client = direction if request else _other(direction)
+                self.client = direction if request else other(direction)
         stream = self._open.get(number)
         if self.client == direction:
             if stream is None:
@@ -343,10 +343,6 @@ class Streams:
         if len(self._unseen) > _MAX_UNSEEN:
             self._unseen.popitem(last=False)
         self.events.append(Gap(direction=direction, missing=0, ts=ts))
-
-
-def _other(direction: Direction) -> Direction:
-    return "received" if direction == "sent" else "sent"
 
 
 def _size(head: Head) -> int:
