@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, other
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
-from collector.http.head import Head, HttpError
+from collector.http.head import Head, HttpError, content_length
 from collector.http.message import Message
 from collector.http.upgrade import Inner, Inside, Upgrade
 
@@ -19,7 +19,6 @@ from collector.http.upgrade import Inner, Inside, Upgrade
 MAX_STREAMS = 1024
 #: most streams of before the connection was followed that are remembered, to tell of each once
 _MAX_UNSEEN = 1024
-_LENGTH = re.compile(r"[0-9]{1,15}")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -40,13 +39,10 @@ class _StreamMessage(Message):
             self.fail(section.cause)
         self.taken = 0
         self.length: int | None = None
-        lengths = set(head.all("content-length"))
-        if lengths and not bodiless:
-            value = lengths.pop()
-            if lengths or not _LENGTH.fullmatch(value):
-                self.fail("ambiguous_length")
-            else:
-                self.length = int(value)
+        try:
+            self.length = None if bodiless else content_length(head)
+        except HttpError as error:
+            self.fail(error.cause)
 
     def ended(self) -> None:
         if self.length is not None and self.length != self.taken and self.cause is None:
