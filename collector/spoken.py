@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone
+from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone, is_success
 from collector.llm.answers import Answers
 from collector.llm.exchange import Beside, LlmConnection, LlmEvent, Unreadable
 from collector.mcp.a2a import A2aSeen
@@ -66,7 +66,7 @@ class Followed:
             self._asked = self.serves or event.direction == "received"
             self._connecting = event.method == "CONNECT"
         elif isinstance(event, ResponseDone):
-            self._tunnel = self._connecting and event.status // 100 == 2
+            self._tunnel = self._connecting and is_success(event.status)
         elif isinstance(event, ConnectionLost):
             self.left = event.cause == "not_http"
 

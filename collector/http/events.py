@@ -134,6 +134,11 @@ def other(direction: Direction) -> Direction:
     return "received" if direction == "sent" else "sent"
 
 
+def is_success(status: int) -> bool:
+    """2xx"""
+    return status // 100 == 2
+
+
 def any_exchange(_method: str, _target: str, _headers: Headers) -> bool:
     """Every exchange is wanted."""
     return True

@@ -19,6 +19,7 @@ from collector.http.events import (
     ResponseDone,
     Wanted,
     any_exchange,
+    is_success,
     other,
 )
 from collector.http.head import (
@@ -259,7 +260,7 @@ class Http1Connection:
             request.fail("answered_early")
             self._report_request(request, ts)
         message = Message(head, side.first_ts, index, request is not None and request.wanted)
-        upgraded = head.status == 101 or (method == "CONNECT" and 200 <= head.status < 300)
+        upgraded = head.status == 101 or (method == "CONNECT" and is_success(head.status))
         if method == "HEAD" or head.status in (101, 204, 304) or upgraded:
             length = 0
         self._begin(side, message, length, ts)

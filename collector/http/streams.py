@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, other
+from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, is_success, other
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
 from collector.http.head import Head, HttpError, content_length
 from collector.http.message import Message
@@ -157,7 +157,7 @@ class Streams:
             )
             stream.response = response
             self._hold(stream, _size(section.head))
-            if stream.tunnel and 200 <= status < 300 and not ends:
+            if stream.tunnel and is_success(status) and not ends:
                 self._tunnel(stream, response, ts)
         if ends:
             self._response_over(stream, ts)

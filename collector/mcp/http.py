@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 import msgspec
 
-from collector.http.events import BodyPart, Headers, HttpEvent, RequestDone, ResponseDone
+from collector.http.events import BodyPart, Headers, HttpEvent, RequestDone, ResponseDone, is_success
 from collector.http.sse import SseParser
 from collector.llm.values import loads, mapping
 from collector.mcp import a2a
@@ -168,13 +168,12 @@ class HttpCalls:
             return []
         seen = self._answer(asked, event.body, event.ts) if event.body and event.complete else []
         if asked.operation is not None:
-            failed = event.status // 100 != 2
             whole = event.complete and (asked.stream is None or not asked.stream.overflowed)
             seen.append(
                 msgspec.structs.replace(
                     asked.operation,
                     ts=event.ts,
-                    is_error=asked.operation.is_error or failed,
+                    is_error=asked.operation.is_error or not is_success(event.status),
                     complete=whole and event.status != 0,
                 )
             )
