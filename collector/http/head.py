@@ -48,6 +48,10 @@ class Head(NamedTuple):
         return [item.strip().lower() for value in found for item in value.split(",") if item.strip()]
 
 
+#: of a message whose head was lost
+NO_HEAD = Head("", "", 0, False, ())
+
+
 def looks_like_response(prefix: bytes) -> bool | None:
     """Does a stream that begins so carry responses? None: too early to say."""
     known = prefix[:5]

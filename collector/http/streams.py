@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, is_success, other
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
-from collector.http.head import Head, HttpError, content_length
+from collector.http.head import NO_HEAD, Head, HttpError, content_length
 from collector.http.message import Message
 from collector.http.upgrade import Inner, Inside, Upgrade
 
@@ -69,7 +69,7 @@ class _Stream:
 
 
 #: what is known of a head that was lost
-_LOST = FieldSection(Head("", "", 0, False, ()), "", False, "gap")
+_LOST = FieldSection(NO_HEAD, "", False, "gap")
 
 
 class Streams:
@@ -183,8 +183,7 @@ class Streams:
             self._not_seen(direction, number, ts)
         elif self._message(direction, stream) is None:
             self._request_told(stream, ts)
-            section = _LOST._replace(cause=cause)
-            stream.response = _StreamMessage(section, ts, stream.request.index, wanted=False, bodiless=True)
+            stream.response = _headless(stream, cause, ts)
 
     def body(self, direction: Direction, number: int, data: bytes, ts: int) -> None:
         """Bytes of a DATA frame, padding left out."""
@@ -267,8 +266,7 @@ class Streams:
             stream.request.fail(cause)
             self._request_over(stream, ts)
         if stream.response is None and answer:
-            section = _LOST._replace(cause=cause)
-            stream.response = _StreamMessage(section, ts, stream.request.index, wanted=False, bodiless=True)
+            stream.response = _headless(stream, cause, ts)
         if stream.response is None:
             self._forget(stream)
         else:
@@ -339,6 +337,11 @@ class Streams:
         if len(self._unseen) > _MAX_UNSEEN:
             self._unseen.popitem(last=False)
         self.events.append(Gap(direction=direction, missing=0, ts=ts))
+
+
+def _headless(stream: _Stream, cause: str, ts: int) -> _StreamMessage:
+    """An answer without a head, for that cause."""
+    return _StreamMessage(_LOST._replace(cause=cause), ts, stream.request.index, wanted=False, bodiless=True)
 
 
 def _size(head: Head) -> int:
