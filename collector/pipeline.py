@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from collector.bounded import put
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
@@ -311,11 +312,9 @@ class SessionPipeline:
             if self._meant.get(call_id, meant) == meant:
                 return  # the same response seen again (a retry that was answered twice)
             # Some servers count from 0 in each conversation, or answer: whose a result is, its id does not tell.
-            _remember(self._ambiguous, call_id)
+            put(self._ambiguous, call_id, None, MAX_SAID)
             call_id = place
-        self._meant[call_id] = meant
-        if len(self._meant) > MAX_SAID:
-            self._meant.popitem(last=False)
+        put(self._meant, call_id, meant, MAX_SAID)
         made = plan(tool_call.name, tool_call.arguments)
         if tool_call.kind == "builtin":
             # The provider runs it: nothing of it is to be seen here, whatever a tool of that name does elsewhere.
@@ -402,7 +401,7 @@ class SessionPipeline:
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
             return
-        _remember(self._answered, call_id)
+        put(self._answered, call_id, None, MAX_SAID)
         read = from_result(pending.plan, result.text, result.is_error)
         self._add(
             ToolResult(
@@ -438,7 +437,7 @@ class SessionPipeline:
         )
         if claim in self._said:
             return
-        _remember(self._said, claim)
+        put(self._said, claim, None, MAX_SAID)
         self._add(
             Claim(
                 session=self._session,
@@ -524,9 +523,3 @@ def _meaning(tool_call: ToolCall) -> bytes:
 def _plain(content: bytes) -> bytes:
     """Tools keep a file's own line ends and byte order mark, and add or drop its last newline: no other content."""
     return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").rstrip(b"\n")
-
-
-def _remember(memory: OrderedDict[str, None], item: str) -> None:
-    memory[item] = None
-    if len(memory) > MAX_SAID:
-        memory.popitem(last=False)

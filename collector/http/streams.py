@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
+from collector.bounded import put
 from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, is_success, other
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
 from collector.http.head import NO_HEAD, Head, HttpError, content_length
@@ -333,9 +334,7 @@ class Streams:
         """A frame of a stream that is not open: it is over, or its request was not seen: told once."""
         if self._first <= number <= self._latest or number % 2 == 0 or number in self._unseen:
             return
-        self._unseen[number] = None
-        if len(self._unseen) > _MAX_UNSEEN:
-            self._unseen.popitem(last=False)
+        put(self._unseen, number, None, _MAX_UNSEEN)
         self.events.append(Gap(direction=direction, missing=0, ts=ts))
 
 
