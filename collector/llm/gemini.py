@@ -69,7 +69,7 @@ class StreamParser:
         self._id = self._model = ""
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
-        self._open: PartialCall | None = None
+        self._open: _PartialCall | None = None
         self._finish: str | None = None
         self._usage = Usage()
         self._error: str | None = None
@@ -135,7 +135,7 @@ class StreamParser:
             self._broken = True  # another begins, and this one never ended
             self._open = None
         if self._open is None:
-            self._open = PartialCall(string(call.get("id")), string(call.get("name")))
+            self._open = _PartialCall(string(call.get("id")), string(call.get("name")))
         self._open.arguments.add(call.get("partialArgs"))
         if call.get("willContinue") is not True:
             self._tell(self._open.value())
@@ -163,7 +163,7 @@ class StreamParser:
         )
 
 
-class PartialCall:
+class _PartialCall:
     """A call whose arguments come piece by piece."""
 
     def __init__(self, ident: str, name: str) -> None:
