@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from collector.auto import llm_hosts
+from collector.bounded import put
 from collector.kernel.decode import FILE_OPS, Uring
 from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
@@ -397,7 +398,4 @@ V = TypeVar("V")
 
 
 def _put(memory: OrderedDict[K, V], key: K, value: V) -> None:
-    memory[key] = value
-    memory.move_to_end(key)
-    while len(memory) > MAX_REMEMBERED:
-        memory.popitem(last=False)
+    put(memory, key, value, MAX_REMEMBERED)

@@ -18,16 +18,16 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from collector.bounded import put
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
-from collector.http.events import Direction
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
-from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
 from collector.llm.model import ToolCall, ToolResultItem
-from collector.llm.values import loads
+from collector.llm.seen import LlmEvent, RequestSeen, ResponseSeen
+from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact_path
@@ -81,7 +81,6 @@ Look = Callable[[ProcessKey, str], FileLook | None]
 class _Pending(NamedTuple):
     intent: Intent
     plan: IntentPlan
-    files: tuple[ExpectedFileDraft, ...]
     size: int
 
 
@@ -120,7 +119,7 @@ class SessionPipeline:
     def chunk(self, chunk: Chunk) -> None:
         """Plaintext of one direction of one connection."""
         followed = self._follow(chunk.connection, chunk.ts)
-        self._feed(chunk.connection, followed, chunk.direction, chunk.data, chunk.ts, chunk.missing)
+        self._feed(chunk.connection, followed, chunk)
 
     def plain(self, chunk: PlainChunk) -> bool | None:
         """The same of a connection without TLS: whether it is of interest; None: that is not known yet."""
@@ -132,7 +131,7 @@ class SessionPipeline:
             return speaks
         key = _key_of(of)
         followed = self._follow(key, chunk.ts, of)
-        self._feed(key, followed, chunk.direction, chunk.data, chunk.ts, chunk.missing)
+        self._feed(key, followed, chunk)
         return True if followed.wanted else False if followed.left else None
 
     def _follow(self, key: ConnectionKey, ts: int, plain: PlainConnection | None = None) -> Followed:
@@ -146,21 +145,13 @@ class SessionPipeline:
             self._give_up_beyond_limit(ts)
         return followed
 
-    def _feed(
-        self,
-        key: ConnectionKey,
-        followed: Followed,
-        direction: Direction,
-        data: bytes,
-        ts: int,
-        missing: int,
-    ) -> None:
-        for seen in followed.feed(direction, data, ts, missing):
+    def _feed(self, key: ConnectionKey, followed: Followed, chunk: Chunk | PlainChunk) -> None:
+        for seen in followed.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, key, followed)
         self._log += self._spoken.events(followed.taken())
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
-            self.closed(max(self._held, key=self._held.__getitem__), ts, over=False)
+            self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
 
     def closed(self, connection: ConnectionKey, ts: int, *, over: bool = True) -> None:
         """The connection is over: what it still held is complete or lost. ``over`` False: it may go on unread."""
@@ -208,9 +199,7 @@ class SessionPipeline:
 
     # --- what the agent says ---------------------------------------------------------------------
 
-    def _message(
-        self, seen: RequestSeen | ResponseSeen | Unreadable, connection: ConnectionKey, of: Followed
-    ) -> None:
+    def _message(self, seen: LlmEvent, connection: ConnectionKey, of: Followed) -> None:
         if not of.matters(seen):
             return
         if isinstance(seen, RequestSeen):
@@ -323,11 +312,9 @@ class SessionPipeline:
             if self._meant.get(call_id, meant) == meant:
                 return  # the same response seen again (a retry that was answered twice)
             # Some servers count from 0 in each conversation, or answer: whose a result is, its id does not tell.
-            _remember(self._ambiguous, call_id)
+            put(self._ambiguous, call_id, None, MAX_SAID)
             call_id = place
-        self._meant[call_id] = meant
-        if len(self._meant) > MAX_SAID:
-            self._meant.popitem(last=False)
+        put(self._meant, call_id, meant, MAX_SAID)
         made = plan(tool_call.name, tool_call.arguments)
         if tool_call.kind == "builtin":
             # The provider runs it: nothing of it is to be seen here, whatever a tool of that name does elsewhere.
@@ -372,7 +359,7 @@ class SessionPipeline:
         )
         self._add(intent)
         size = len(tool_call.arguments)
-        self._pending[call_id] = _Pending(intent, made, made.files, size)
+        self._pending[call_id] = _Pending(intent, made, size)
         self._pending_size += size
         while len(self._pending) > MAX_PENDING or (
             self._pending_size > MAX_PENDING_SIZE and len(self._pending) > 1
@@ -414,7 +401,7 @@ class SessionPipeline:
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
             return
-        _remember(self._answered, call_id)
+        put(self._answered, call_id, None, MAX_SAID)
         read = from_result(pending.plan, result.text, result.is_error)
         self._add(
             ToolResult(
@@ -450,7 +437,7 @@ class SessionPipeline:
         )
         if claim in self._said:
             return
-        _remember(self._said, claim)
+        put(self._said, claim, None, MAX_SAID)
         self._add(
             Claim(
                 session=self._session,
@@ -480,7 +467,7 @@ class SessionPipeline:
     # --- helpers ---------------------------------------------------------------------------------
 
     def _file_states(self, pending: _Pending, ts: int) -> None:
-        for draft in pending.files:
+        for draft in pending.plan.files:
             path = draft.new_path or draft.path
             look = self._look(pending.intent.process, path)
             if look is not None:
@@ -528,16 +515,11 @@ def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
 def _meaning(tool_call: ToolCall) -> bytes:
     """A digest of what a call asks for: a gateway may write its arguments in another order, and is no other call."""
     value = loads(tool_call.arguments.encode("utf-8", "surrogatepass"))
-    told = json.dumps([tool_call.name, tool_call.arguments if value is None else value], sort_keys=True)
+    written = None if value is None else dumps(value, sort_keys=True)
+    told = json.dumps([tool_call.name, tool_call.arguments if written is None else written])
     return blake2b(told.encode(), digest_size=16).digest()
 
 
 def _plain(content: bytes) -> bytes:
     """Tools keep a file's own line ends and byte order mark, and add or drop its last newline: no other content."""
     return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").rstrip(b"\n")
-
-
-def _remember(memory: OrderedDict[str, None], item: str) -> None:
-    memory[item] = None
-    if len(memory) > MAX_SAID:
-        memory.popitem(last=False)

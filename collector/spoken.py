@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone
+from collector.http.connection import TLS_HANDSHAKE
+from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone, is_success
 from collector.llm.answers import Answers
 from collector.llm.exchange import Beside, LlmConnection, LlmEvent, Unreadable
 from collector.mcp.a2a import A2aSeen
@@ -16,8 +17,6 @@ from polygraph.events import A2aMessage, McpCall, ProcessKey
 
 #: causes of what cannot be read that speak of a call, by its path
 _OF_A_CALL = frozenset({"request_incomplete", "request_unreadable"})
-#: the first byte of TLS: a record of the handshake (RFC 8446, 5.1)
-_TLS = 0x16
 
 
 class Followed:
@@ -43,7 +42,7 @@ class Followed:
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int) -> list[LlmEvent]:
         """What ``data`` completes of LLM calls. Never raises."""
         if self._tunnel and data:
-            self.left = self.left or data[0] == _TLS
+            self.left = self.left or data[0] == TLS_HANDSHAKE
             self._tunnel = False
         return self.llm.feed(direction, data, ts, missing)
 
@@ -66,7 +65,7 @@ class Followed:
             self._asked = self.serves or event.direction == "received"
             self._connecting = event.method == "CONNECT"
         elif isinstance(event, ResponseDone):
-            self._tunnel = self._connecting and event.status // 100 == 2
+            self._tunnel = self._connecting and is_success(event.status)
         elif isinstance(event, ConnectionLost):
             self.left = event.cause == "not_http"
 

@@ -29,7 +29,7 @@ _MAX_UNDECIDED = 64 * 1024
 #: tunnels within each other
 _MAX_DEPTH = 3
 #: the first byte of TLS: a record of the handshake (RFC 8446, 5.1)
-_TLS = 0x16
+TLS_HANDSHAKE = 0x16
 
 
 class HttpConnection:
@@ -134,7 +134,7 @@ class _Tunnel:
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int = 0) -> Sequence[HttpEvent]:
         if data and not self._begun:
             self._begun = True
-            self._encrypted = data[0] == _TLS
+            self._encrypted = data[0] == TLS_HANDSHAKE
         return [] if self._encrypted else self._told(self._within.feed(direction, data, ts, missing))
 
     def close(self, ts: int) -> Sequence[HttpEvent]:

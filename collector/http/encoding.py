@@ -137,7 +137,7 @@ class Decoder:
         """Decoded bytes so far. Raises EncodingError, after which the decoder is of no use."""
         self._taken += len(data)
         if not self._chain:
-            self._count(len(data), False)
+            self._count(len(data))
             return data
         try:
             return b"".join(self._through(0, data))
@@ -151,15 +151,20 @@ class Decoder:
     def _through(self, stage: int, data: bytes) -> Iterator[bytes]:
         for piece in self._chain[stage].feed(data):
             # Inner stages are counted too: a bomb inside a bomb stops at the first one.
-            self._count(len(piece), True)
+            self._count(len(piece))
             if stage + 1 < len(self._chain):
                 yield from self._through(stage + 1, piece)
             elif piece:
                 yield piece
 
-    def _count(self, size: int, encoded: bool) -> None:
+    def _count(self, size: int) -> None:
         self._given += size
-        if encoded and self._given > RATIO_FLOOR and self._given > MAX_RATIO * self._taken:
-            raise EncodingError("bomb")
-        if self._given > self._limit:
-            raise EncodingError("too_large")
+        check_size(self._given, self._taken, self._limit)
+
+
+def check_size(given: int, taken: int, limit: int) -> None:
+    """Raises EncodingError if ``given`` decoded bytes are too many, or too many for ``taken`` encoded ones."""
+    if given > RATIO_FLOOR and given > MAX_RATIO * taken:
+        raise EncodingError("bomb")
+    if given > limit:
+        raise EncodingError("too_large")

@@ -129,6 +129,16 @@ WebSocketEvent = WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
 HttpEvent = RequestDone | ResponseDone | BodyPart | WebSocketMessage | WebSocketClosed | Gap | ConnectionLost
 
 
+def other(direction: Direction) -> Direction:
+    """The direction of what the other end says."""
+    return "received" if direction == "sent" else "sent"
+
+
+def is_success(status: int) -> bool:
+    """2xx"""
+    return status // 100 == 2
+
+
 def any_exchange(_method: str, _target: str, _headers: Headers) -> bool:
     """Every exchange is wanted."""
     return True

@@ -48,6 +48,10 @@ class Head(NamedTuple):
         return [item.strip().lower() for value in found for item in value.split(",") if item.strip()]
 
 
+#: of a message whose head was lost
+NO_HEAD = Head("", "", 0, False, ())
+
+
 def looks_like_response(prefix: bytes) -> bool | None:
     """Does a stream that begins so carry responses? None: too early to say."""
     known = prefix[:5]
@@ -97,18 +101,21 @@ def parse_head(raw: bytes, response: bool) -> Head:
 def body_length(head: Head) -> int | str | None:
     """Bytes of the body, ``"chunked"``, or None where the head names neither. Raises HttpError."""
     codings = head.all("transfer-encoding")
+    if not codings:
+        return content_length(head)
+    if head.all("content-length") or head.old:
+        raise HttpError("ambiguous_length")
+    if codings != ["chunked"]:
+        raise HttpError("unsupported_transfer_encoding")
+    return "chunked"
+
+
+def content_length(head: Head) -> int | None:
+    """What ``content-length`` says, None where it says nothing. Raises HttpError("ambiguous_length")."""
     lengths = set(head.all("content-length"))
-    if codings:
-        if lengths or head.old:
-            raise HttpError("ambiguous_length")
-        if codings != ["chunked"]:
-            raise HttpError("unsupported_transfer_encoding")
-        return "chunked"
     if not lengths:
         return None
-    if len(lengths) > 1:
-        raise HttpError("ambiguous_length")
     length = lengths.pop()
-    if not _LENGTH.fullmatch(length):
+    if lengths or not _LENGTH.fullmatch(length):
         raise HttpError("ambiguous_length")
     return int(length)

@@ -12,19 +12,18 @@ from enum import Enum, auto
 from typing import Literal
 
 from collector.http.events import (
-    BodyPart,
     ConnectionLost,
     Direction,
     Gap,
-    Headers,
     HttpEvent,
-    RequestDone,
-    ResponseDone,
     Wanted,
     any_exchange,
+    is_success,
+    other,
 )
 from collector.http.head import (
     MAX_HEAD,
+    NO_HEAD,
     REQUEST_START,
     RESPONSE_START,
     Head,
@@ -36,18 +35,6 @@ from collector.http.head import (
 )
 from collector.http.message import Message
 from collector.http.upgrade import Inner, Inside, Upgrade
-
-__all__ = [
-    "BodyPart",
-    "ConnectionLost",
-    "Direction",
-    "Gap",
-    "Headers",
-    "Http1Connection",
-    "HttpEvent",
-    "RequestDone",
-    "ResponseDone",
-]
 
 #: most requests that wait for their response at once
 MAX_OUTSTANDING = 64
@@ -98,8 +85,8 @@ class Http1Connection:
         self._inside = inside
         self._inner: Inner | None = None
         self._sides: dict[Direction, _Side] = {"sent": _Side("sent"), "received": _Side("received")}
-        #: requests whose response is not over: (index, method, message)
-        self._waiting: deque[tuple[int, str, Message]] = deque()
+        #: requests whose response is not over
+        self._waiting: deque[Message] = deque()
         self._requests = first_index
         self._over = False
         self._events: list[HttpEvent] = []
@@ -261,19 +248,21 @@ class Http1Connection:
             raise HttpError("too_many_requests")
         wanted = self._wanted(head.method, head.target, head.headers)
         message = Message(head, side.first_ts, self._requests, wanted)
-        self._waiting.append((self._requests, head.method, message))
+        self._waiting.append(message)
         self._requests += 1
         self._begin(side, message, 0 if length is None else length, ts)
 
     def _response_head(self, side: _Side, head: Head, length: int | str | None, ts: int) -> None:
         if 100 <= head.status < 200 and head.status != 101:
             return  # an interim response: the final one follows
-        index, method, request = self._waiting[0] if self._waiting else (None, "", None)
-        if request is not None and not request.reported:
-            request.fail("answered_early")
-            self._report_request(request, ts)
-        message = Message(head, side.first_ts, index, request is not None and request.wanted)
-        upgraded = head.status == 101 or (method == "CONNECT" and 200 <= head.status < 300)
+        request = self._waiting[0] if self._waiting else None
+        method = index = None
+        wanted = False
+        if request is not None:
+            method, index, wanted = request.head.method, request.index, request.wanted
+            self._request_told(request, ts)
+        message = Message(head, side.first_ts, index, wanted)
+        upgraded = head.status == 101 or (method == "CONNECT" and is_success(head.status))
         if method == "HEAD" or head.status in (101, 204, 304) or upgraded:
             length = 0
         self._begin(side, message, length, ts)
@@ -328,9 +317,15 @@ class Http1Connection:
             if not message.reported:
                 self._report_request(message, ts)
             return
-        if self._waiting and self._waiting[0][0] == message.index:
+        if self._waiting and self._waiting[0].index == message.index:
             self._waiting.popleft()
         self._events.append(message.response_done(ts))
+
+    def _request_told(self, request: Message, ts: int) -> None:
+        """An answer begins: its request is told before it."""
+        if not request.reported:
+            request.fail("answered_early")
+            self._report_request(request, ts)
 
     def _report_request(self, message: Message, ts: int) -> None:
         client: Direction = "sent" if self._sides["sent"].response is False else "received"
@@ -369,28 +364,16 @@ class Http1Connection:
             # The lost bytes held the head of the answer to the one request that waits.
             if len(self._waiting) > 1:
                 raise HttpError("gap")
-            index, _, request = self._waiting.popleft()
-            self._answer_lost(index, request, missing, ts)
+            self._answer_lost(self._waiting.popleft(), missing, ts)
         else:
             self._events.append(Gap(direction=side.direction, missing=missing, ts=ts))
 
-    def _answer_lost(self, index: int, request: Message, missing: int, ts: int) -> None:
-        if not request.reported:
-            request.fail("answered_early")
-            self._report_request(request, ts)
-        self._events.append(
-            ResponseDone(
-                status=0,
-                headers=(),
-                body=b"",
-                ts=ts,
-                request_index=index,
-                first_ts=ts,
-                complete=False,
-                missing=missing,
-                cause="gap",
-            )
-        )
+    def _answer_lost(self, request: Message, missing: int, ts: int) -> None:
+        self._request_told(request, ts)
+        answer = Message(NO_HEAD, ts, request.index, wanted=False)
+        answer.fail("gap")
+        answer.missing = missing
+        self._events.append(answer.response_done(ts))
 
     def _resumes(self, side: _Side, data: bytes) -> bool:
         """After a gap: does ``data`` begin a message that can belong in one place only?"""
@@ -417,7 +400,7 @@ class Http1Connection:
         self._events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))
 
     def _other(self, side: _Side) -> _Side:
-        return self._sides["received" if side.direction == "sent" else "sent"]
+        return self._sides[other(side.direction)]
 
     def _in_order(self) -> list[_Side]:
         return sorted(self._sides.values(), key=lambda side: bool(side.response))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from collector.http.events import ConnectionLost, Direction, Gap, HttpEvent, Wanted, any_exchange
+from collector.http.events import ConnectionLost, Direction, Gap, HttpEvent, Wanted, any_exchange, other
 from collector.http.fields import FieldDecoder, Fields
 from collector.http.frames import (
     CONTINUATION,
@@ -347,7 +347,7 @@ class Http2Connection:
         self._streams.events.append(ConnectionLost(cause=cause, missing=missing, ts=ts))
 
     def _other(self, side: _Side) -> _Side:
-        return self._sides["received" if side.direction == "sent" else "sent"]
+        return self._sides[other(side.direction)]
 
     def _take(self) -> list[HttpEvent]:
         events, self._streams.events = self._streams.events, []

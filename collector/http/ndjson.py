@@ -14,32 +14,16 @@ _TOKEN = re.compile(rb'["{}\[\]]')
 _STRING_TOKEN = re.compile(rb'["\\]')
 
 
-class LineParser:
-    """Bytes in, an event for each line that is not empty; the same events however the bytes were cut."""
+class _Parser:
+    """Holds the value that was begun, within bounds."""
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._limit = limit
-        self._held = bytearray()  # the line begun
+        self._held = bytearray()
         self._dropping = False
         self._offset = 0
-        #: a line was too large and is missing
+        #: a value was too large and is missing
         self.overflowed = False
-
-    def feed(self, data: bytes) -> list[SseEvent]:
-        """The events that ``data`` completes."""
-        events: list[SseEvent] = []
-        *lines, tail = data.split(b"\n")
-        for line in lines:
-            self._offset += len(line) + 1
-            self._hold(line)
-            whole = bytes(self._held).strip()
-            if whole and not self._dropping:
-                events.append(SseEvent("", whole, self._offset))
-            self._held.clear()
-            self._dropping = False
-        self._offset += len(tail)
-        self._hold(tail)
-        return events
 
     def _hold(self, part: bytes) -> None:
         if len(self._held) + len(part) > self._limit:
@@ -48,21 +32,42 @@ class LineParser:
         if not self._dropping:
             self._held += part
 
+    def _taken(self) -> bytes:
+        """The value, which is over: empty if it was too large."""
+        whole = bytes(self._held)
+        self._held.clear()
+        self._dropping = False
+        return whole
 
-class ArrayParser:
+
+class LineParser(_Parser):
+    """Bytes in, an event for each line that is not empty; the same events however the bytes were cut."""
+
+    def feed(self, data: bytes) -> list[SseEvent]:
+        """The events that ``data`` completes."""
+        events: list[SseEvent] = []
+        *lines, tail = data.split(b"\n")
+        for line in lines:
+            self._offset += len(line) + 1
+            self._hold(line)
+            whole = self._taken().strip()
+            if whole:
+                events.append(SseEvent("", whole, self._offset))
+        self._offset += len(tail)
+        self._hold(tail)
+        return events
+
+
+class ArrayParser(_Parser):
     """Bytes of one JSON array in, an event for each object that is an element of it.
 
     Only brackets and strings are looked at, each byte once. What follows the array is passed over.
     """
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
-        self._limit = limit
-        self._held = bytearray()  # the element begun
+        super().__init__(limit)
         self._depth = 0
-        self._in_string = self._escaped = self._dropping = self._closed = False
-        self._offset = 0
-        #: an element was too large and is missing
-        self.overflowed = False
+        self._in_string = self._escaped = self._closed = False
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that ``data`` completes."""
@@ -91,18 +96,10 @@ class ArrayParser:
                 self._closed = self._depth <= 0
                 if self._depth == 1:
                     self._hold(data[start:at])
-                    if token == b"}" and not self._dropping:
-                        events.append(SseEvent("", bytes(self._held), self._offset + at))
-                    self._held.clear()
-                    self._dropping = False
+                    whole = self._taken()
+                    if whole and token == b"}":
+                        events.append(SseEvent("", whole, self._offset + at))
         if self._depth > 1:
             self._hold(data[start:])
         self._offset += len(data)
         return events
-
-    def _hold(self, part: bytes) -> None:
-        if len(self._held) + len(part) > self._limit:
-            self._dropping = self.overflowed = True
-            self._held.clear()
-        if not self._dropping:
-            self._held += part

@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import NamedTuple
 
-from collector.http.encoding import MAX_BODY, MAX_RATIO, RATIO_FLOOR, EncodingError
+from collector.http.encoding import MAX_BODY, EncodingError, check_size
 from collector.http.events import Headers
 from collector.http.head import HttpError
 
@@ -97,10 +97,7 @@ class Inflater:
         while True:
             piece = self._decoder.decompress(data, _STEP)
             given += len(piece)
-            if given > RATIO_FLOOR and given > MAX_RATIO * taken:
-                raise EncodingError("bomb")
-            if given > self._limit:
-                raise EncodingError("too_large")
+            check_size(given, taken, self._limit)
             pieces.append(piece)
             self._window = (self._window + piece)[-_WINDOW:] if len(piece) < _WINDOW else piece[-_WINDOW:]
             if self._decoder.eof:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 
-from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted
+from collector.bounded import put
+from collector.http.events import RESET_BY_CLIENT, Direction, Gap, HttpEvent, Wanted, is_success, other
 from collector.http.fields import Fields, FieldSection, is_request, read_head, read_trailers
-from collector.http.head import Head, HttpError
+from collector.http.head import NO_HEAD, Head, HttpError, content_length
 from collector.http.message import Message
 from collector.http.upgrade import Inner, Inside, Upgrade
 
@@ -19,7 +20,6 @@ from collector.http.upgrade import Inner, Inside, Upgrade
 MAX_STREAMS = 1024
 #: most streams of before the connection was followed that are remembered, to tell of each once
 _MAX_UNSEEN = 1024
-_LENGTH = re.compile(r"[0-9]{1,15}")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -40,13 +40,10 @@ class _StreamMessage(Message):
             self.fail(section.cause)
         self.taken = 0
         self.length: int | None = None
-        lengths = set(head.all("content-length"))
-        if lengths and not bodiless:
-            value = lengths.pop()
-            if lengths or not _LENGTH.fullmatch(value):
-                self.fail("ambiguous_length")
-            else:
-                self.length = int(value)
+        try:
+            self.length = None if bodiless else content_length(head)
+        except HttpError as error:
+            self.fail(error.cause)
 
     def ended(self) -> None:
         if self.length is not None and self.length != self.taken and self.cause is None:
@@ -73,7 +70,7 @@ class _Stream:
 
 
 #: what is known of a head that was lost
-_LOST = FieldSection(Head("", "", 0, False, ()), "", False, "gap")
+_LOST = FieldSection(NO_HEAD, "", False, "gap")
 
 
 class Streams:
@@ -108,7 +105,7 @@ class Streams:
         if self.client is None and fields is not None:
             request = is_request(fields)
             if request is not None:
-                self.client = direction if request else _other(direction)
+                self.client = direction if request else other(direction)
         stream = self._open.get(number)
         if self.client == direction:
             if stream is None:
@@ -161,7 +158,7 @@ class Streams:
             )
             stream.response = response
             self._hold(stream, _size(section.head))
-            if stream.tunnel and 200 <= status < 300 and not ends:
+            if stream.tunnel and is_success(status) and not ends:
                 self._tunnel(stream, response, ts)
         if ends:
             self._response_over(stream, ts)
@@ -187,8 +184,7 @@ class Streams:
             self._not_seen(direction, number, ts)
         elif self._message(direction, stream) is None:
             self._request_told(stream, ts)
-            section = _LOST._replace(cause=cause)
-            stream.response = _StreamMessage(section, ts, stream.request.index, wanted=False, bodiless=True)
+            stream.response = _headless(stream, cause, ts)
 
     def body(self, direction: Direction, number: int, data: bytes, ts: int) -> None:
         """Bytes of a DATA frame, padding left out."""
@@ -271,8 +267,7 @@ class Streams:
             stream.request.fail(cause)
             self._request_over(stream, ts)
         if stream.response is None and answer:
-            section = _LOST._replace(cause=cause)
-            stream.response = _StreamMessage(section, ts, stream.request.index, wanted=False, bodiless=True)
+            stream.response = _headless(stream, cause, ts)
         if stream.response is None:
             self._forget(stream)
         else:
@@ -339,14 +334,13 @@ class Streams:
         """A frame of a stream that is not open: it is over, or its request was not seen: told once."""
         if self._first <= number <= self._latest or number % 2 == 0 or number in self._unseen:
             return
-        self._unseen[number] = None
-        if len(self._unseen) > _MAX_UNSEEN:
-            self._unseen.popitem(last=False)
+        put(self._unseen, number, None, _MAX_UNSEEN)
         self.events.append(Gap(direction=direction, missing=0, ts=ts))
 
 
-def _other(direction: Direction) -> Direction:
-    return "received" if direction == "sent" else "sent"
+def _headless(stream: _Stream, cause: str, ts: int) -> _StreamMessage:
+    """An answer without a head, for that cause."""
+    return _StreamMessage(_LOST._replace(cause=cause), ts, stream.request.index, wanted=False, bodiless=True)
 
 
 def _size(head: Head) -> int:

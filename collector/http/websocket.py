@@ -17,6 +17,7 @@ from collector.http.events import (
     WebSocketClosed,
     WebSocketEvent,
     WebSocketMessage,
+    other,
 )
 from collector.http.head import HttpError
 from collector.http.permessage_deflate import Deflate, Inflater, negotiated
@@ -282,7 +283,7 @@ class WebSocketConnection:
         return [*self._events, ConnectionLost(cause=cause, missing=missing, ts=ts)]
 
     def _other(self, side: _Side) -> _Side:
-        return self._sides["received" if side.direction == "sent" else "sent"]
+        return self._sides[other(side.direction)]
 
 
 def _head_size(head: bytearray) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from collector.bounded import put
 from collector.llm.call import AnswerStream
 
 #: most ids that are remembered, most answers that may be gone on with, and their bytes; the oldest go first
@@ -34,9 +35,7 @@ class Answers:
     def told(self, ident: str) -> None:
         """An answer has this id."""
         if ident and len(ident) <= MAX_ID:
-            self._ids[ident] = None
-            if len(self._ids) > MAX_IDS:
-                self._ids.popitem(last=False)
+            put(self._ids, ident, None, MAX_IDS)
 
     def unfinished(self, ident: str) -> bool:
         """Whether the rest of this answer may still come."""
@@ -61,9 +60,7 @@ class Answers:
     def cancel(self, ident: str) -> None:
         """The client asked its provider to make this answer no further."""
         if len(ident) <= MAX_ID:
-            self._cancelled[ident] = None
-            if len(self._cancelled) > MAX_UNFINISHED:
-                self._cancelled.popitem(last=False)
+            put(self._cancelled, ident, None, MAX_UNFINISHED)
 
     def cancelled(self, ident: str | None) -> bool:
         """Whether the client asked for that."""

@@ -5,11 +5,29 @@ Field names as in anthropic-sdk-python, ``types/message.py``, ``types/raw_*_even
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolKind, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.model import (
+    MAX_BLOCKS,
+    ModelRequest,
+    ModelResponse,
+    ToolCall,
+    ToolKind,
+    ToolResultItem,
+    Usage,
+)
+from collector.llm.values import (
+    Json,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+    text_or_none,
+    visible_text,
+)
 from polygraph.events import Api
 
 _API: Api = "anthropic.messages"
@@ -18,8 +36,6 @@ _CALLS: dict[str, ToolKind] = {
     "server_tool_use": "builtin",
     "mcp_tool_use": "builtin",
 }
-#: most content blocks of one answer
-MAX_BLOCKS = 4096
 
 
 def parse_request(body: bytes) -> ModelRequest | None:
@@ -58,11 +74,11 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = [_call(block) for block in blocks if string(block.get("type")) in _CALLS]
     return ModelResponse(
         api=_API,
-        response_id=_id(message),
+        response_id=text_or_none(message.get("id")),
         model=clean(string(message.get("model"))),
-        text=_visible((block.get("type"), string(block.get("text"))) for block in blocks),
+        text=visible_text(_shown(block, string(block.get("text"))) for block in blocks),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(message.get("stop_reason"))) or None,
+        finish=text_or_none(message.get("stop_reason")),
         usage=_usage(mapping(message.get("usage"))),
         complete=None not in calls,
     )
@@ -127,18 +143,18 @@ class StreamParser:
         calls = [_call(block.start, block.text()) for block in blocks if block.is_call() and block.whole]
         return ModelResponse(
             api=_API,
-            response_id=_id(self._message),
+            response_id=text_or_none(self._message.get("id")),
             model=clean(string(self._message.get("model"))),
-            text=_visible((block.start.get("type"), block.text()) for block in blocks),
+            text=visible_text(_shown(block.start, block.text()) for block in blocks),
             tool_calls=tuple(call for call in calls if call is not None),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=_usage(self._usage),
             complete=self.done
             and not self._broken
             and self._error is None
             and None not in calls
             and all(block.whole for block in blocks),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 
@@ -190,16 +206,5 @@ def _usage(usage: dict[str, Json]) -> Usage:
     )
 
 
-def _id(message: dict[str, Json]) -> str | None:
-    return clean(string(message.get("id"))) or None
-
-
-def _visible(blocks: Iterable[tuple[Json, str]]) -> str:
-    """Text of (type, text) blocks: neighbours belong together (citations cut sentences), others are apart."""
-    runs: list[list[str]] = [[]]
-    for kind, text in blocks:
-        if kind == "text":
-            runs[-1].append(text)
-        elif runs[-1]:
-            runs.append([])
-    return clean("\n\n".join(text for run in runs if (text := "".join(run))))
+def _shown(block: dict[str, Json], text: str) -> str | None:
+    return text if block.get("type") == "text" else None

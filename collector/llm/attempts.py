@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import NamedTuple
 
+from collector.bounded import put
 from collector.llm.seen import RequestSeen, ResponseSeen
 from polygraph.events import Fate
 
@@ -64,17 +65,13 @@ class Attempts:
         if seen.fate not in _FAILED:
             return attempt
         if digest is not None:
-            failed = self._failed.setdefault(digest, [])
+            failed = self._failed.get(digest, [])
             if len(failed) < MAX_EQUAL:
                 failed.append(attempt)
-            self._failed.move_to_end(digest)
-            if len(self._failed) > MAX_REMEMBERED:
-                self._failed.popitem(last=False)
+            put(self._failed, digest, failed, MAX_REMEMBERED)
         ident = seen.resumes or (seen.response.response_id if seen.response is not None else None)
         if ident is not None:
-            self._answers[ident] = attempt
-            if len(self._answers) > MAX_REMEMBERED:
-                self._answers.popitem(last=False)
+            put(self._answers, ident, attempt, MAX_REMEMBERED)
         return attempt
 
     def _given_up(self, digest: bytes) -> Attempt | None:

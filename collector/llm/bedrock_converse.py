@@ -8,14 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string
+from collector.llm.model import MAX_BLOCKS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.values import (
+    Json,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    string,
+    text_or_none,
+    visible_text,
+)
 from polygraph.events import Api
 
 _API: Api = "bedrock.converse"
 _SERVER_SIDE = "server_tool_use"
-#: most content blocks of one answer
-MAX_BLOCKS = 4096
 
 
 def parse_request(body: bytes) -> ModelRequest | None:
@@ -54,9 +63,9 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = [_call(block) for block in blocks if isinstance(block.get("toolUse"), dict)]
     return ModelResponse(
         api=_API,
-        text=_visible(map(_shown, blocks)),
+        text=visible_text(map(_shown, blocks)),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(whole.get("stopReason"))) or None,
+        finish=text_or_none(whole.get("stopReason")),
         usage=_usage(mapping(whole.get("usage"))),
         complete=None not in calls,
     )
@@ -123,16 +132,16 @@ class StreamParser:
         calls = [block.call() for block in blocks if block.start and block.whole]
         return ModelResponse(
             api=_API,
-            text=_visible("".join(block.text) for block in blocks),
+            text=visible_text("".join(block.text) or None for block in blocks),
             tool_calls=tuple(call for call in calls if call is not None),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=(self.done or (ended and self._finish is not None))
             and not self._broken
             and self._error is None
             and None not in calls
             and all(block.whole for block in blocks),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 
@@ -179,21 +188,11 @@ def _result(block: dict[str, Json]) -> ToolResultItem | None:
     )
 
 
-def _shown(block: dict[str, Json]) -> str:
+def _shown(block: dict[str, Json]) -> str | None:
     """What the user is shown of a block: text, also where it has citations; no reasoning."""
     cited = mapping(block.get("citationsContent")).get("content")
-    return string(block.get("text")) + "".join(string(part.get("text")) for part in objects(cited))
-
-
-def _visible(texts: Iterable[str]) -> str:
-    """Texts of blocks: neighbours belong together (citations cut sentences), others are apart."""
-    runs: list[list[str]] = [[]]
-    for text in texts:
-        if text:
-            runs[-1].append(text)
-        elif runs[-1]:
-            runs.append([])
-    return clean("\n\n".join("".join(run) for run in runs if run))
+    texts = (string(part.get("text")) for part in (block, *objects(cited)))
+    return "".join(texts) or None
 
 
 def _lines(blocks: Iterable[dict[str, Json]]) -> str:

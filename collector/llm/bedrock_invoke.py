@@ -10,10 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 
+import msgspec
+
 from collector.http.sse import SseEvent
 from collector.llm import anthropic, bedrock_converse, openai_chat
 from collector.llm.model import ModelRequest, ModelResponse, Usage
-from collector.llm.values import Json, clean, count, loads, mapping, objects, string
+from collector.llm.values import Json, clean, count, loads, mapping, objects, string, text_or_none
 from polygraph.events import Api
 
 _API: Api = "bedrock.invoke"
@@ -116,16 +118,8 @@ class StreamParser:
         answer = (self._inner or self._text).result(ended=whole)
         if self._error is None and not self._broken:
             return answer
-        return ModelResponse(
-            api=answer.api,
-            response_id=answer.response_id,
-            model=answer.model,
-            text=answer.text,
-            tool_calls=answer.tool_calls,
-            usage=answer.usage,
-            complete=False,
-            error=clean(self._error) if self._error else answer.error,
-        )
+        error = text_or_none(self._error) or answer.error
+        return msgspec.structs.replace(answer, finish=None, complete=False, error=error)
 
 
 class _TextParser:
@@ -163,7 +157,7 @@ class _TextParser:
         return ModelResponse(
             api=_API,
             text=clean("".join(self._texts)),
-            finish=clean(self._finish) or None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=ended and self.heard and bool(self._finish),
         )

@@ -9,7 +9,7 @@ from contextlib import suppress
 import msgspec
 import orjson
 
-from collector.http.events import RESET_BY_CLIENT, Headers
+from collector.http.events import RESET_BY_CLIENT, Headers, is_success
 from collector.http.framing import StreamFramer
 from collector.http.sse import SseEvent
 from collector.llm import openai_responses
@@ -168,11 +168,6 @@ class Call:
         if not complete and cause in _ENDED and whole and (cause is not None or self.stream is not None):
             return "interrupted"
         return "answered"
-
-
-def is_success(status: int) -> bool:
-    """2xx"""
-    return status // 100 == 2
 
 
 def header(headers: Headers, name: str) -> str:

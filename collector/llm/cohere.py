@@ -6,14 +6,24 @@ Field names as in cohere-python, ``types/``. The plan that a model makes before 
 from __future__ import annotations
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.values import (
+    Json,
+    arguments_text,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+    text_or_none,
+)
 from polygraph.events import Api
 
 _API: Api = "cohere.chat"
 _INSTRUCTIONS = ("system", "developer")
-#: most tool calls of one answer
-MAX_CALLS = 1024
 
 
 def parse_request(body: bytes) -> ModelRequest | None:
@@ -58,10 +68,10 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = [_call(call) for call in objects(message.get("tool_calls"))]
     return ModelResponse(
         api=_API,
-        response_id=clean(string(whole.get("id"))) or None,
+        response_id=text_or_none(whole.get("id")),
         text=_answer_text(message.get("content")),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(whole.get("finish_reason"))) or None,
+        finish=text_or_none(whole.get("finish_reason")),
         usage=_usage(mapping(whole.get("usage"))),
         complete=None not in calls,
     )
@@ -127,16 +137,16 @@ class StreamParser:
         calls = list(self._calls.values())
         return ModelResponse(
             api=_API,
-            response_id=clean(self._id) or None,
+            response_id=text_or_none(self._id),
             text=clean("\n\n".join(text for pieces in self._texts if (text := "".join(pieces)))),
             tool_calls=tuple(call.value() for call in calls if call.whole),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=self.done
             and not self._broken
             and self._error is None
             and all(call.whole for call in calls),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 
@@ -154,8 +164,7 @@ class _Call:
 def _call(call: dict[str, Json]) -> ToolCall | None:
     """A tool call, None if its arguments are too deep."""
     function = mapping(call.get("function"))
-    given = function.get("arguments")
-    arguments = clean(given) if isinstance(given, str) else dumps({} if given is None else given)
+    arguments = arguments_text(function.get("arguments"))
     if arguments is None:
         return None
     return ToolCall(clean(string(call.get("id"))), clean(string(function.get("name"))), arguments or "{}")

@@ -22,10 +22,11 @@ from collector.http.events import (
     Wanted,
     WebSocketClosed,
     WebSocketMessage,
+    is_success,
 )
 from collector.http.framing import is_streamed
 from collector.llm.answers import Answers
-from collector.llm.call import AnswerStream, Call, digest_of, header, is_success, trace_context
+from collector.llm.call import AnswerStream, Call, digest_of, header, trace_context
 from collector.llm.detect import STREAM_ARRAYS, api_of_path, detect, parse_response
 from collector.llm.model import ModelRequest, ModelResponse
 from collector.llm.responses_socket import ResponsesSocket

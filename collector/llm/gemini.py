@@ -10,14 +10,12 @@ from collections.abc import Iterable
 
 from collector.http.sse import SseEvent
 from collector.llm.gemini_args import PartialArguments
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.turns import History, Result
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string
+from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, string, text_or_none
 from polygraph.events import Api
 
 _API: Api = "gemini.generate_content"
-#: most tool calls of one answer
-MAX_CALLS = 1024
 #: between what is said before and after a call
 _BREAK = "\n\n"
 #: keys that hold a function's own words, as python-genai and Gemini CLI write them
@@ -71,7 +69,7 @@ class StreamParser:
         self._id = self._model = ""
         self._texts: list[str] = []
         self._calls: list[ToolCall] = []
-        self._open: PartialCall | None = None
+        self._open: _PartialCall | None = None
         self._finish: str | None = None
         self._usage = Usage()
         self._error: str | None = None
@@ -137,7 +135,7 @@ class StreamParser:
             self._broken = True  # another begins, and this one never ended
             self._open = None
         if self._open is None:
-            self._open = PartialCall(string(call.get("id")), string(call.get("name")))
+            self._open = _PartialCall(string(call.get("id")), string(call.get("name")))
         self._open.arguments.add(call.get("partialArgs"))
         if call.get("willContinue") is not True:
             self._tell(self._open.value())
@@ -154,18 +152,18 @@ class StreamParser:
         whole = ended and self._finish is not None and not self._broken and self._open is None
         return ModelResponse(
             api=_API,
-            response_id=clean(self._id) or None,
+            response_id=text_or_none(self._id),
             model=clean(self._model),
             text=clean("".join(self._texts).removesuffix(_BREAK)),
             tool_calls=tuple(self._calls),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=whole and self._error is None,
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 
-class PartialCall:
+class _PartialCall:
     """A call whose arguments come piece by piece."""
 
     def __init__(self, ident: str, name: str) -> None:

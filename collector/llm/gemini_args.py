@@ -14,7 +14,7 @@ _STEP = re.compile(r"\.([^.\[\]'\"*]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]|\[\
 _ESCAPED = re.compile(r"\\(['\"\\/])")
 #: most steps of a path, and most pieces of one call
 _MAX_STEPS = 64
-MAX_PIECES = 1 << 20
+_MAX_PIECES = 1 << 20
 
 _Path = tuple[str | int, ...]
 
@@ -34,7 +34,7 @@ class PartialArguments:
         for piece in objects(pieces):
             self._pieces += 1
             path = _path(piece.get("jsonPath"))
-            if path is None or self._pieces > MAX_PIECES:
+            if path is None or self._pieces > _MAX_PIECES:
                 self._broken = True
             elif isinstance(piece.get("stringValue"), str):
                 self._texts.setdefault(path, []).append(str(piece["stringValue"]))

@@ -10,21 +10,16 @@ from polygraph.events import Api
 
 ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "builtin"]
 
-
+#: most tool calls of one answer, and most content blocks where calls are some of them
+MAX_CALLS = 1024
+MAX_BLOCKS = 4096
 #: finish reasons of all APIs, in lower case
 _CUT_OFF = frozenset(
     {
         *("length", "model_length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"),
         *("content_filter", "content_filtered", "guardrail_intervened", "safety", "recitation", "language"),
-        *(
-            "blocklist",
-            "prohibited_content",
-            "spii",
-            "refusal",
-            "error",
-            "timeout",
-            "malformed_function_call",
-        ),
+        *("blocklist", "prohibited_content", "spii", "refusal"),
+        *("error", "timeout", "malformed_function_call"),
     }
 )
 

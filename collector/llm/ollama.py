@@ -9,15 +9,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.turns import History, Result
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.values import (
+    Json,
+    arguments_text,
+    clean,
+    count,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+    text_or_none,
+)
 from polygraph.events import Api
 
 _CHAT: Api = "ollama.chat"
 _GENERATE: Api = "ollama.generate"
-#: most tool calls of one answer
-MAX_CALLS = 1024
 
 
 def parse_chat(body: bytes) -> ModelRequest | None:
@@ -133,7 +142,7 @@ class _Parser(ABC):
             model=clean(self._model),
             text=clean("".join(self._texts)),
             tool_calls=tuple(self._calls),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=self.done and not self._broken and self._error is None,
             error=self._error,
@@ -167,8 +176,7 @@ class GenerateParser(_Parser):
 def _call(call: dict[str, Json]) -> ToolCall | None:
     """A tool call, None if its arguments are too deep."""
     function = mapping(call.get("function"))
-    given = function.get("arguments")
-    arguments = clean(given) if isinstance(given, str) else dumps({} if given is None else given)
+    arguments = arguments_text(function.get("arguments"))
     if arguments is None:
         return None
     return ToolCall(clean(string(call.get("id"))), clean(string(function.get("name"))), arguments)

@@ -7,16 +7,26 @@ call ``reasoning_content``, ``reasoning`` or a part of type ``thinking`` is no t
 from __future__ import annotations
 
 from collector.http.sse import SseEvent
-from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
-from collector.llm.values import Json, clean, count, dumps, loads, mapping, objects, parts_text, string
+from collector.llm.model import MAX_CALLS, ModelRequest, ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.values import (
+    Json,
+    arguments_text,
+    clean,
+    count,
+    dumps,
+    loads,
+    mapping,
+    objects,
+    parts_text,
+    string,
+    text_or_none,
+)
 from polygraph.events import Api
 
 _API: Api = "openai.chat"
 _INSTRUCTIONS = ("system", "developer")
 #: mistralai's stand-in for an id that is not there
 _NO_ID = "null"
-#: most tool calls of one answer
-MAX_CALLS = 1024
 
 
 def parse_request(body: bytes) -> ModelRequest | None:
@@ -70,11 +80,11 @@ def parse_response(body: bytes) -> ModelResponse | None:
     calls = _calls(message)
     return ModelResponse(
         api=_API,
-        response_id=clean(string(completion.get("id"))) or None,
+        response_id=text_or_none(completion.get("id")),
         model=clean(string(completion.get("model"))),
         text=clean(_text(message)),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(string(choice.get("finish_reason"))) or None,
+        finish=text_or_none(choice.get("finish_reason")),
         usage=_usage(mapping(completion.get("usage"))),
         complete=bool(choice) and None not in calls and not _has_others(choices),
     )
@@ -183,7 +193,7 @@ class StreamParser:
         finished = self._finish is not None
         return ModelResponse(
             api=_API,
-            response_id=clean(self._id) or None,
+            response_id=text_or_none(self._id),
             model=clean(self._model),
             text=clean("".join(self._text)),
             tool_calls=tuple(
@@ -191,10 +201,10 @@ class StreamParser:
                 for slot, call in self._calls.items()
                 if not call.unreadable and (finished or call.whole(slot == self._last))
             ),
-            finish=clean(self._finish) if self._finish else None,
+            finish=text_or_none(self._finish),
             usage=self._usage,
             complete=complete and self._error is None and (finished or not self._calls),
-            error=clean(self._error) if self._error else None,
+            error=text_or_none(self._error),
         )
 
 
@@ -227,10 +237,10 @@ def _calls(message: dict[str, Json]) -> list[ToolCall | None]:
     for call in objects(message.get("tool_calls")):
         if isinstance(call.get("custom"), dict):
             custom = mapping(call["custom"])
-            name, arguments = string(custom.get("name")), _arguments(custom.get("input"))
+            name, arguments = string(custom.get("name")), arguments_text(custom.get("input"))
         else:
             function = mapping(call.get("function"))
-            name, arguments = string(function.get("name")), _arguments(function.get("arguments"))
+            name, arguments = string(function.get("name")), arguments_text(function.get("arguments"))
         kind = "custom" if "custom" in call else "function"
         known = ToolCall(
             clean(_ident(call)),
@@ -241,15 +251,10 @@ def _calls(message: dict[str, Json]) -> list[ToolCall | None]:
         calls.append(None if arguments is None else known)
     legacy = message.get("function_call")
     if isinstance(legacy, dict):
-        arguments = _arguments(legacy.get("arguments"))
+        arguments = arguments_text(legacy.get("arguments"))
         name = clean(string(legacy.get("name")))
         calls.append(None if arguments is None else ToolCall("", name, arguments, "function"))
     return calls
-
-
-def _arguments(value: Json) -> str | None:
-    """The arguments' text; some servers send the object itself."""
-    return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
 
 
 def _ident(call: dict[str, Json]) -> str:

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from collector.http.sse import SseEvent
 from collector.llm.model import ModelRequest, ModelResponse, ToolCall, ToolKind, ToolResultItem, Usage
 from collector.llm.values import (
     Json,
+    arguments_text,
     clean,
     count,
-    dumps,
     loads,
     mapping,
     objects,
     parts_text,
     string,
+    text_or_none,
     whole_number,
 )
 from polygraph.events import Api
@@ -78,7 +81,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
         user_text=user_text,
         instructions_size=instructions_size,
         message_count=len(given),
-        previous_response_id=clean(string(request.get("previous_response_id"))) or None,
+        previous_response_id=text_or_none(request.get("previous_response_id")),
     )
 
 
@@ -156,16 +159,7 @@ class StreamParser:
         answer = _answer(self._response, output, ended=self.done and not self._broken)
         if self._error is None:
             return answer
-        return ModelResponse(
-            api=_API,
-            response_id=answer.response_id,
-            model=answer.model,
-            text=answer.text,
-            tool_calls=answer.tool_calls,
-            usage=answer.usage,
-            complete=False,
-            error=clean(self._error),
-        )
+        return msgspec.structs.replace(answer, finish=None, complete=False, error=clean(self._error))
 
 
 def _answer(response: dict[str, Json], output: Iterable[dict[str, Json]], ended: bool) -> ModelResponse:
@@ -177,11 +171,11 @@ def _answer(response: dict[str, Json], output: Iterable[dict[str, Json]], ended:
     usage = mapping(response.get("usage"))
     return ModelResponse(
         api=_API,
-        response_id=clean(string(response.get("id"))) or None,
+        response_id=text_or_none(response.get("id")),
         model=clean(string(response.get("model"))),
         text=clean("\n\n".join(filter(None, map(_message_text, output)))),
         tool_calls=tuple(call for call in calls if call is not None),
-        finish=clean(why or status) or None if ended else None,
+        finish=text_or_none(why or status) if ended else None,
         usage=Usage(
             input=count(usage.get("input_tokens")),
             output=count(usage.get("output_tokens")),
@@ -213,7 +207,7 @@ def _call(item: dict[str, Json]) -> ToolCall | None:
     if kind == "shell" and mapping(item.get("environment")).get("type") == _CONTAINER:
         kind = "builtin"
     value = item.get(field, item.get("actions") if kind == "function" else None)
-    arguments = clean(value) if isinstance(value, str) else dumps({} if value is None else value)
+    arguments = arguments_text(value)
     if arguments is None:
         return None
     call_id = string(item.get("call_id")) or string(item.get("id"))

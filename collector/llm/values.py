@@ -8,7 +8,7 @@ more values than MAX_VALUES is not parsed: two bytes of JSON may become an objec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import orjson
@@ -56,12 +56,12 @@ def _loads_lenient(data: bytes) -> Json:
         return None
 
 
-def dumps(value: Json) -> str | None:
+def dumps(value: Json, *, sort_keys: bool = False) -> str | None:
     """JSON text of a value that :func:`loads` gave; None where it is deeper than MAX_DEPTH."""
     if not _is_shallow(value):
         return None
     try:
-        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=sort_keys))
     except (ValueError, RecursionError):
         return None
 
@@ -105,6 +105,11 @@ def string(value: Json) -> str:
     return value if isinstance(value, str) else ""
 
 
+def text_or_none(value: Json) -> str | None:
+    """``value`` if it is a string with something in it, cleaned, else None."""
+    return clean(string(value)) or None
+
+
 def count(value: Json) -> int:
     """``value`` as a count of tokens: a whole number from 0 to 2**53 (Cohere writes ``20.0``), else 0."""
     if isinstance(value, float) and value.is_integer():
@@ -116,6 +121,25 @@ def whole_number(value: Json) -> int | None:
     """``value`` if it is a number that an exit status can be, else None."""
     fits = isinstance(value, int) and not isinstance(value, bool) and -(1 << 31) <= value < 1 << 31
     return value if fits and isinstance(value, int) else None
+
+
+def arguments_text(value: Json) -> str | None:
+    """What a function is given, as text: some servers send the object itself. None where it is too deep."""
+    return clean(value) if isinstance(value, str) else dumps({} if value is None else value)
+
+
+def visible_text(blocks: Iterable[str | None]) -> str:
+    """What the user is shown of an answer's blocks, None for each that is no text.
+
+    Neighbours belong together (citations cut sentences), others are apart.
+    """
+    runs: list[list[str]] = [[]]
+    for text in blocks:
+        if text is not None:
+            runs[-1].append(text)
+        elif runs[-1]:
+            runs.append([])
+    return clean("\n\n".join(text for run in runs if (text := "".join(run))))
 
 
 def parts_text(value: Json) -> str:

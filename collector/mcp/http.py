@@ -11,7 +11,7 @@ from collections.abc import Hashable
 
 import msgspec
 
-from collector.http.events import BodyPart, Headers, HttpEvent, RequestDone, ResponseDone
+from collector.http.events import BodyPart, Headers, HttpEvent, RequestDone, ResponseDone, is_success
 from collector.http.sse import SseParser
 from collector.llm.values import loads, mapping
 from collector.mcp import a2a
@@ -34,9 +34,7 @@ def wanted(method: str, target: str, headers: Headers) -> bool:
     if method not in ("POST", "GET"):
         return False
     named = {key.lower(): value.lower() for key, value in headers}
-    if _MARKS & named.keys():
-        return True
-    if a2a.MEDIA_TYPE in named.get("content-type", "") or a2a.MEDIA_TYPE in named.get("accept", ""):
+    if _MARKS & named.keys() or _is_a2a(named):
         return True
     # The first request of MCP before 2026-07-28 has no mark but that it takes both forms of an answer, which it must.
     accepted = named.get("accept", "")
@@ -45,6 +43,13 @@ def wanted(method: str, target: str, headers: Headers) -> bool:
             method, target
         ) is not None
     return False
+
+
+def _is_a2a(named: dict[str, str]) -> bool:
+    """Whether a request is A2A's for certain, by its headers (names in lower case)."""
+    return "a2a-version" in named or any(
+        a2a.MEDIA_TYPE in named.get(header, "").lower() for header in ("content-type", "accept")
+    )
 
 
 class _Asked:
@@ -114,7 +119,7 @@ class HttpCalls:
             )
             self._operation(asked, message, event.ts)
         found = a2a.operation_of_path(event.method, event.target)
-        if not messages and found is not None and self._is_a2a(named):
+        if not messages and found is not None and _is_a2a(named):
             _message, task, context = a2a.ids(mapping(loads(event.body)))
             asked.operation = self._begun(found[0], (_message, found[1] or task, context), event.ts)
             asked.rest = True
@@ -123,14 +128,6 @@ class HttpCalls:
             if len(self._asked) > _MAX_REQUESTS:
                 del self._asked[next(iter(self._asked))]
         return seen
-
-    @staticmethod
-    def _is_a2a(named: dict[str, str]) -> bool:
-        return (
-            "a2a-version" in named
-            or a2a.MEDIA_TYPE in named.get("content-type", "").lower()
-            or a2a.MEDIA_TYPE in named.get("accept", "").lower()
-        )
 
     def _operation(self, asked: _Asked, message: Message, ts: int) -> None:
         found = a2a.asked(message)
@@ -168,13 +165,12 @@ class HttpCalls:
             return []
         seen = self._answer(asked, event.body, event.ts) if event.body and event.complete else []
         if asked.operation is not None:
-            failed = event.status // 100 != 2
             whole = event.complete and (asked.stream is None or not asked.stream.overflowed)
             seen.append(
                 msgspec.structs.replace(
                     asked.operation,
                     ts=event.ts,
-                    is_error=asked.operation.is_error or failed,
+                    is_error=asked.operation.is_error or not is_success(event.status),
                     complete=whole and event.status != 0,
                 )
             )

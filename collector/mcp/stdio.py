@@ -8,13 +8,12 @@ its standard output. The kernel joins the two: it notes what a program had as in
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from collector.http.events import Direction, other
 from collector.mcp.calls import Answer, Calls, CallSeen, Digest
 from collector.mcp.jsonrpc import Message, parse
 from polygraph.events import ProcessKey
-
-Direction = Literal["sent", "received"]
 
 #: bytes of one message; a longer one is passed over
 MAX_LINE = 8 << 20
@@ -143,11 +142,10 @@ class StdioCalls:
         """Of the conversation whose requests its writer reads; it waits for its question if that was not seen yet."""
         stream, ident, answer, ts, peer = response
         # Last, both ways of one socket pair: what is answered went the other way.
-        other: Direction = "received" if stream.direction == "sent" else "sent"
         asked: tuple[tuple[int, Direction], ...] = (
             (stream.standard_input, "sent"),
             (stream.standard_input, "received"),
-            (stream.connection, other),
+            (stream.connection, other(stream.direction)),
         )
         for connection, direction in asked:
             found = self._calls.answered((connection, direction, ident), answer, ts, peer)

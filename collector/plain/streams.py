@@ -11,9 +11,9 @@ from collections import OrderedDict
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
+from collector.http.events import Direction
 from polygraph.events import ProcessKey
 
-Direction = Literal["sent", "received"]
 PlainKind = Literal["tcp", "unix", "pipe"]
 
 #: connections that are followed at once; the one that was silent longest is forgotten beyond it

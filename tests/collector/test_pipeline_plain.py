@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.http.events import Direction
 from collector.pipeline import SessionPipeline
-from collector.plain.streams import Direction, PlainChunk, PlainConnection
+from collector.plain.streams import PlainChunk, PlainConnection
 from collector.tls.streams import Chunk, ConnectionKey
 from correlator.engine import Engine
 from polygraph.events import (

@@ -100,6 +100,17 @@ def test_the_same_call_in_other_words_is_the_same() -> None:
     assert (len(of(Intent, events)), len(of(ToolResult, events))) == (1, 1)
 
 
+@pytest.mark.parametrize("depth", [500, 990, 1020, 1030])
+def test_arguments_deeper_than_an_interpreter_goes_end_nothing(depth: int) -> None:
+    talk = Talk()
+    talk.bytes("sent", ask(PATHS["openai.chat"], question("openai.chat")))
+    function = {"name": "bash", "arguments": "[" * depth + "]" * depth}
+    call = {"id": "c", "type": "function", "function": function}
+    choice = {"index": 0, "finish_reason": "tool_calls", "message": {"tool_calls": [call]}}
+    talk.bytes("received", answer({"id": "x", "choices": [choice]}))
+    assert [intent.call_id for intent in of(Intent, talk.log())] == ["c"]
+
+
 class Client:
     """Asks the same thing as often as it likes, each time on the connection that it likes."""
 

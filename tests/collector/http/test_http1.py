@@ -199,14 +199,14 @@ def test_bombs_stop_at_a_bound(coding: bytes, monkeypatch: pytest.MonkeyPatch) -
     }
     answer = length(pack[coding](zeros), b"Content-Encoding: " + coding + b"\r\n")
     most = 0
-    real = encoding.Decoder._count
+    real = encoding.check_size
 
-    def count(self: encoding.Decoder, size: int, encoded: bool) -> None:
+    def check(given: int, taken: int, limit: int) -> None:
         nonlocal most
-        most = max(most, self._given + size)
-        real(self, size, encoded)
+        most = max(most, given)
+        real(given, taken, limit)
 
-    monkeypatch.setattr(encoding.Decoder, "_count", count)
+    monkeypatch.setattr(encoding, "check_size", check)
     (response,) = responses(feed(("sent", GET), ("received", answer)))
     assert response.cause == "bomb" and not response.complete
     assert most <= encoding.RATIO_FLOOR + 16 * 1024 * 1024

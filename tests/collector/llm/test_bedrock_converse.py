@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.llm import bedrock_converse
 from collector.llm.exchange import RequestSeen
-from collector.llm.model import ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_BLOCKS, ModelResponse, ToolCall, ToolResultItem, Usage
 from tests.agents.frames import Message
 from tests.collector.llm.http import ANSWER, Json, answer, ask, exchange, of, read, stream, streamed_answer
 
@@ -146,9 +145,9 @@ def test_a_request_has_its_history_its_instructions_and_the_users_word() -> None
 
 
 def test_more_blocks_than_an_answer_can_have_are_not_kept() -> None:
-    events = [event for n in range(bedrock_converse.MAX_BLOCKS + 3) for event in block(n, start=CALL)]
+    events = [event for n in range(MAX_BLOCKS + 3) for event in block(n, start=CALL)]
     told = streamed(*events)
-    assert (told.complete, len(told.tool_calls)) == (False, bedrock_converse.MAX_BLOCKS)
+    assert (told.complete, len(told.tool_calls)) == (False, MAX_BLOCKS)
 
 
 @pytest.mark.parametrize("body", [{"messages": {}}, {"prompt": "x"}, [], "x"])

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.llm import cohere
 from collector.llm.exchange import RequestSeen
-from collector.llm.model import ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelResponse, ToolCall, ToolResultItem, Usage
 from tests.collector.llm.http import Json, answer, ask, exchange, of, read, sse, stream
 
 PATH = "/v2/chat"
@@ -142,9 +141,9 @@ def test_a_request_has_its_history_its_instructions_and_the_users_word() -> None
 
 
 def test_more_calls_than_an_answer_can_have_are_not_kept() -> None:
-    events = [e for n in range(cohere.MAX_CALLS + 2) for e in (tool("start", n, START), tool("end", n))]
+    events = [e for n in range(MAX_CALLS + 2) for e in (tool("start", n, START), tool("end", n))]
     told = streamed(*events)
-    assert (told.complete, len(told.tool_calls)) == (False, cohere.MAX_CALLS)
+    assert (told.complete, len(told.tool_calls)) == (False, MAX_CALLS)
 
 
 @pytest.mark.parametrize("sent", [{"message": "hi", "chat_history": []}, {"messages": {}}, [], "x"])

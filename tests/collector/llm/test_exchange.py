@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from collector.http.events import Direction
 from collector.http.head import MAX_HEAD
-from collector.llm import anthropic, openai_chat
+from collector.llm import anthropic
 from collector.llm.exchange import RequestSeen, ResponseSeen, Unreadable
+from collector.llm.model import MAX_CALLS
 from collector.llm.values import MAX_DEPTH
 from tests.agents.frames import Message
 from tests.agents.script import Answer, ToolCall
@@ -440,13 +441,13 @@ def test_more_calls_than_an_answer_can_have_are_not_kept() -> None:
                 }
             ]
         }
-        for n in range(openai_chat.MAX_CALLS + 5)
+        for n in range(MAX_CALLS + 5)
     ]
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}
     request = ask(PATHS["openai.chat"], question("openai.chat", True))
     _, answered = exchange(request, stream(sse([*made, end, "[DONE]"]), chunk=4096))
     assert answered.response is not None
-    assert (answered.complete, len(answered.response.tool_calls)) == (False, openai_chat.MAX_CALLS)
+    assert (answered.complete, len(answered.response.tool_calls)) == (False, MAX_CALLS)
 
 
 WORDS = """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.llm import gemini
 from collector.llm.exchange import RequestSeen
-from collector.llm.model import ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.values import MAX_DEPTH
 from polygraph.events import Claim, Intent, ToolResult
 from tests.agents.script import Answer
@@ -160,7 +160,7 @@ def test_arguments_that_are_too_deep_are_not_told_and_the_answer_not_whole() -> 
         deep = [deep]
     answered = whole(call("bash", command="ls"), call("bash", command=deep))
     assert (answered.complete, len(answered.tool_calls)) == (False, 1)
-    assert len(whole(*[call("x")] * (gemini.MAX_CALLS + 1)).tool_calls) == gemini.MAX_CALLS
+    assert len(whole(*[call("x")] * (MAX_CALLS + 1)).tool_calls) == MAX_CALLS
 
 
 def test_an_array_cut_anywhere_is_not_whole_and_makes_nothing_up() -> None:

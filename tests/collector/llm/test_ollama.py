@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.llm import ollama
 from collector.llm.exchange import RequestSeen
-from collector.llm.model import ModelResponse, ToolCall, ToolResultItem, Usage
+from collector.llm.model import MAX_CALLS, ModelResponse, ToolCall, ToolResultItem, Usage
 from collector.llm.values import MAX_DEPTH
 from polygraph.events import Intent, ToolResult
 from tests.agents.script import Answer
@@ -98,8 +97,8 @@ def test_arguments_that_are_too_deep_and_too_many_calls_are_not_told() -> None:
         deep = [deep]
     told = whole(line(True, tool_calls=[call("bash", {"a": deep}, id="x"), call("bash", {}, id="y")]))
     assert (told.complete, [made.id for made in told.tool_calls]) == (False, ["y"])
-    many = whole(line(True, tool_calls=[call("bash", {}, id="x")] * (ollama.MAX_CALLS + 1)))
-    assert (many.complete, len(many.tool_calls)) == (False, ollama.MAX_CALLS)
+    many = whole(line(True, tool_calls=[call("bash", {}, id="x")] * (MAX_CALLS + 1)))
+    assert (many.complete, len(many.tool_calls)) == (False, MAX_CALLS)
 
 
 def test_a_request_has_its_history_its_instructions_and_the_users_word() -> None:
