@@ -6,12 +6,12 @@ import socket
 import ssl
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from collector.tls.streams import ConnectionKey, TlsClose, TlsData, TlsStreams
+from collector.tls.streams import Chunk, ConnectionKey, TlsClose, TlsData, TlsStreams
 from tests.exporters.certificates import Identity, self_signed
 
 Records = list[TlsData | TlsClose]
@@ -25,15 +25,25 @@ class Talk(NamedTuple):
     received: bytes
 
 
-def talks(records: Records) -> list[Talk]:
-    """The connections in ``records``, each byte at its place. Fails where one is missing."""
+def _as_it_is(chunk: Chunk) -> Iterable[Chunk]:
+    return (chunk,)
+
+
+def talks(
+    records: Records, follow: Callable[[Chunk], Iterable[Chunk | ConnectionKey]] = _as_it_is
+) -> list[Talk]:
+    """The connections in ``records``, each byte at its place. Fails where one is missing.
+
+    ``follow``: what puts chunks into the connections to which they belong, where their address is not enough.
+    """
     streams = TlsStreams()
     found: dict[ConnectionKey, dict[str, bytes]] = defaultdict(lambda: {"sent": b"", "received": b""})
     for record in records:
-        if isinstance(record, TlsData):
-            for chunk in streams.data(record):
-                assert not chunk.missing, f"{chunk.missing} bytes are missing at {chunk.offset}"
-                found[chunk.connection][chunk.direction] += chunk.data
+        for chunk in streams.data(record) if isinstance(record, TlsData) else ():
+            for step in follow(chunk):
+                if isinstance(step, Chunk):
+                    assert not step.missing, f"{step.missing} bytes are missing at {step.offset}"
+                    found[step.connection][step.direction] += step.data
     return [Talk(key, **said) for key, said in found.items()]
 
 
