@@ -1,8 +1,9 @@
-"""ELF files that are made here, and what pyelftools reads in any."""
+"""ELF files that are made here, and what the collector finds and pyelftools reads in any."""
 
 from __future__ import annotations
 
 import _ssl
+import os
 import subprocess
 import sysconfig
 from collections.abc import Iterable
@@ -14,6 +15,9 @@ import playwright
 from elftools.elf.elffile import ELFFile
 from elftools.elf.hash import GNUHashTable
 from elftools.elf.sections import SymbolTableSection
+
+from collector.tls.debugfile import Where
+from collector.tls.discover import BlindTls, Finding, find
 
 #: a library with the interface of OpenSSL, and a function that nobody exports
 LIBRARY = """
@@ -47,6 +51,15 @@ def strip(path: Path) -> Path:
     stripped = path.with_name(f"{path.name}.stripped")
     subprocess.run(["strip", "-o", str(stripped), str(path)], check=True, timeout=60)
     return stripped
+
+
+def found(path: Path, where: Where | None = None) -> Finding | BlindTls | None:
+    """What the collector finds in a file, which was met at ``where``."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return find(fd, where or Where())
+    finally:
+        os.close(fd)
 
 
 @cache

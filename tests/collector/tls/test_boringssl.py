@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,10 @@ from hypothesis import strategies as st
 
 from collector.tls import boringssl
 from collector.tls.boringssl import NotCertainError
-from collector.tls.discover import BlindTls, Finding, find
+from collector.tls.discover import BlindTls, Finding
 from collector.tls.elf import Elf, ElfError
 from tests.collector.tls.boring import FUNCTIONS, boring
-from tests.collector.tls.elfs import functions, installed, strip
+from tests.collector.tls.elfs import found, functions, installed, strip
 
 #: how programs are linked: at a fixed address, at any, as a library; with and without frame pointers
 LINKED = {
@@ -30,14 +29,6 @@ LINKED = {
 def addresses(path: Path) -> dict[str, tuple[int, ...]]:
     with path.open("rb") as file:
         return boringssl.functions(Elf(file))
-
-
-def found(path: Path) -> Finding | BlindTls | None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return find(fd)
-    finally:
-        os.close(fd)
 
 
 def named(path: Path, *names: str) -> dict[str, tuple[int, ...]]:

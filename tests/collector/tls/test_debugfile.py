@@ -10,19 +10,11 @@ import pytest
 
 from collector.tls import debugfile
 from collector.tls.debugfile import Where
-from collector.tls.discover import PROBED, BlindTls, Finding, find
+from collector.tls.discover import PROBED, BlindTls, Finding
 from collector.tls.elf import Elf
-from tests.collector.tls.elfs import LIBRARY, build, functions, strip
+from tests.collector.tls.elfs import LIBRARY, build, found, functions, strip
 
 MAIN = "int main(void) { return use(); }"
-
-
-def found(path: Path, where: Where) -> Finding | BlindTls | None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return find(fd, where)
-    finally:
-        os.close(fd)
 
 
 def split(path: Path, to: Path) -> Path:

@@ -10,18 +10,10 @@ import pytest
 
 from collector.tls.discover import PROBED, BlindTls, Finding, find, open_mapped, static_tls
 from polygraph.text import from_bytes
-from tests.collector.tls.elfs import LIBRARY, build, installed, library, reference, strip
+from tests.collector.tls.elfs import LIBRARY, build, found, installed, library, reference, strip
 
 MAIN = "int main(void) { return use(); }"
 LABELS = ("c hs traffic", "s hs traffic", "c ap traffic", "s ap traffic")
-
-
-def found(path: Path) -> Finding | BlindTls | None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        return find(fd)
-    finally:
-        os.close(fd)
 
 
 def built_in(path: Path) -> BlindTls | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tomllib
@@ -14,9 +13,10 @@ from hypothesis import strategies as st
 
 from collector.tls import elf as elf_module
 from collector.tls import signatures
-from collector.tls.discover import PROBED, Finding, find
+from collector.tls.discover import PROBED, Finding
 from collector.tls.elf import Elf
 from collector.tls.signatures import Signatures, compile_code, compile_signatures
+from tests.collector.tls import elfs
 from tests.collector.tls.boring import boring
 from tests.collector.tls.elfs import strip
 
@@ -33,11 +33,7 @@ def script(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def found(path: Path) -> Finding:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        seen = find(fd)
-    finally:
-        os.close(fd)
+    seen = elfs.found(path)
     assert isinstance(seen, Finding)
     return seen
 
