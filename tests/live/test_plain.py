@@ -111,7 +111,7 @@ const ask = stream => new Promise(done => {
 });
 ask(false).then(() => ask(true)).then(() => agent.destroy());
 """
-BOTH = [("local", 200, False, True, 5), ("local", 200, True, True, 5)]
+BOTH = [("local", 200, False, True, 20), ("local", 200, True, True, 20)]
 
 
 def test_a_python_client(observe: Observe, serving: tuple[str, str]) -> None:
