@@ -26,21 +26,22 @@ RAW = {
     "pg_on_plain_received": "floor_plain_received",
     "pg_on_plain_exec": "floor_plain_exec",
 }
+#: the programs that are attached where every one can be
+FIRST = tuple(program for program in PROGRAMS if not program.instead_of)
 _UPROBES = ("floor_entry", "floor_return")
 
 
 def _again() -> Iterator[str]:
     """Programs some of whose tracepoints an earlier one sits on: the kernel takes one program there only once."""
     taken: set[str] = set()
-    for program in PROGRAMS:
-        if not program.instead_of:
-            if not taken.isdisjoint(program.tracepoints):
-                yield program.name
-            taken.update(program.tracepoints)
+    for program in FIRST:
+        if not taken.isdisjoint(program.tracepoints):
+            yield program.name
+        taken.update(program.tracepoints)
 
 
 #: what stands for a program on tracepoints
-_TRACEPOINTS = {program.name: "floor_tp" for program in PROGRAMS} | dict.fromkeys(_again(), "floor_tp_again")
+_TRACEPOINTS = {program.name: "floor_tp" for program in FIRST} | dict.fromkeys(_again(), "floor_tp_again")
 
 
 def built() -> Path:
@@ -100,9 +101,8 @@ def floor(command: str) -> Iterator[int]:
         kinds = dict.fromkeys(_UPROBES, uprobe_multi.BPF_TRACE_UPROBE_MULTI) if multi else {}
         programs = stack.enter_context(Object(built(), Settings({}, {}, attach_types=kinds)))
         links: list[Link | uprobe_multi.MultiLink] = []
-        for program in PROGRAMS:
-            if not program.instead_of:
-                links += _links(programs, program)
+        for program in FIRST:
+            links += _links(programs, program)
         uprobes = _Uprobes(programs, multi=multi)
         probes = TlsProbes(uprobes)
         for path in candidates(command, os.environ.get("PATH")):

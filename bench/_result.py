@@ -78,6 +78,12 @@ def part(
     )
 
 
+def compared(name: str, ratio: Estimate, control: Estimate, mark: float) -> Part:
+    """The ratio of a traced arm, beside that of two untraced ones, from which it may not be told apart."""
+    hidden = "" if ratio.low > control.high else "not told apart from the control"
+    return part(name, ratio, "x", mark, baseline=control.value, note=hidden)
+
+
 def result(name: str, parts: tuple[Part, ...], runs: int, command: str) -> Result:
     """``parts`` as one result. Its value is that of the worst part: furthest beyond its mark, or next to it.
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from bench._floor import floor
 from bench._harness import BenchError, environment, inside, measured, timed, traced, workplace
-from bench._result import Part, line, part, result
+from bench._result import Part, compared, line, part, result
 from bench._statistics import estimate, interleaved, paired_ratio
 from bench.workloads import WORKLOADS, Workload
 
@@ -57,10 +57,9 @@ def parts(name: str, mark: float, samples: dict[str, list[Sample]]) -> tuple[Par
     running = [cost - once for cost, once in zip(whole["traced"], fixed, strict=True)]
     own = [cost - inner for cost, inner in zip(running, work["traced"], strict=True)]
     ratio = paired_ratio(running, whole["alone"])
-    hidden = "" if ratio.low > control.high else "not told apart from the control"
     floor_ratio = paired_ratio(whole["floor"], whole["alone"])
     return (
-        part(name, ratio, "x", mark, baseline=control.value, note=hidden),
+        compared(name, ratio, control, mark),
         part(f"{name}, floor: empty programs on the same hooks", floor_ratio, "x", None),
         part(f"{name}, with start and stop", paired_ratio(whole["traced"], whole["alone"]), "x", None),
         part(f"{name}, the work's own CPU", paired_ratio(work["traced"], work["alone"]), "x", None),

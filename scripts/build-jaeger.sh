@@ -10,9 +10,7 @@ binary=$cache/jaeger-$version/jaeger
 if [ -x "$binary" ]; then echo "$binary"; exit 0; fi
 
 wanted=$(sed -n 's/^go //p' "$source/go.mod")
-# shellcheck source=scripts/find-go.sh
-source "$(dirname "$0")/find-go.sh"
-go=$(find_go "$wanted" "$cache" "$source")
+go=$("$(dirname "$0")/go.sh" "$wanted")
 
 echo "building Jaeger $version with $("$go" env GOVERSION): minutes, once per machine" >&2
 mkdir -p "${binary%/*}"

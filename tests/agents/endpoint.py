@@ -21,8 +21,6 @@ from tests.agents import http2, pki, websocket
 from tests.agents.model import Asked, Json, Model, Reply, Request, has_tools
 from tests.agents.script import Script
 
-__all__ = ["MAX_BODY", "BodyTooLongError", "Endpoint", "Request", "has_tools"]
-
 #: a request body may be this long; agents send well below a MiB
 MAX_BODY = 16 << 20
 #: a connection that is silent for so long is closed
@@ -40,8 +38,7 @@ class _Server(ThreadingHTTPServer):
     endpoint: Endpoint
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up or refuses the certificate is noted, not printed."""
-        self.endpoint.model.note_failure()
+        """A client that hangs up or refuses the certificate is not printed."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -187,11 +184,6 @@ class Endpoint:
     def requests(self) -> tuple[Request, ...]:
         """See :class:`Model`."""
         return self.model.requests
-
-    @property
-    def failures(self) -> int:
-        """See :class:`Model`."""
-        return self.model.failures
 
     @property
     def turns_served(self) -> int:

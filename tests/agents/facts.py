@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from tests.agents.clients.base import Client
-from tests.agents.observe import Observation, answered, complaints, read
+from tests.agents.observe import Observation, complaints
 from tests.agents.scenarios import LIMITS, UNSEEN, Scenario
 
 HEAD = (
@@ -19,13 +19,11 @@ _TRANSPORTS = {"http/1.1": "HTTP/1.1", "h2": "HTTP/2", "websocket": "WebSocket"}
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """One observed run. ``turns`` were answered, ``read`` of them were read; ``wrong`` is what was not as demanded."""
+    """One observed run. ``wrong`` is what was not as demanded."""
 
     client: str
     scenario: str
     apis: tuple[str, ...]
-    turns: int
-    read: int
     wrong: tuple[str, ...] = ()
 
 
@@ -35,8 +33,6 @@ def fact_of(client: Client, scenario: Scenario, observation: Observation) -> Fac
         client=client.name,
         scenario=scenario.name,
         apis=tuple(sorted({call.api for call in observation.calls})),
-        turns=len(answered(observation)),
-        read=len(answered(observation) & read(observation)),
         wrong=tuple(complaints(client, scenario, observation)),
     )
 

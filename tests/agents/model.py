@@ -41,7 +41,7 @@ class Request:
     streamed: bool
     turn: int | None
     status: int
-    transport: Transport = "http/1.1"
+    transport: Transport
 
     @property
     def json(self) -> Json:
@@ -103,7 +103,6 @@ class Model:
         self._last: bytes | None = None
         self._next = 0
         self._side = 0
-        self._failures = 0
         #: by turn: how many of its troubles were had
         self._troubles: dict[int, int] = {}
         self._timers: list[threading.Timer] = []
@@ -115,12 +114,6 @@ class Model:
             return tuple(self._requests)
 
     @property
-    def failures(self) -> int:
-        """Connections that broke: handshakes refused, clients that hung up in the middle."""
-        with self._lock:
-            return self._failures
-
-    @property
     def turns_served(self) -> int:
         """How much of the script was said."""
         with self._lock:
@@ -130,11 +123,6 @@ class Model:
     def finished(self) -> bool:
         """Whether the whole script was said."""
         return self.turns_served == len(self._script.answers)
-
-    def note_failure(self) -> None:
-        """A connection broke."""
-        with self._lock:
-            self._failures += 1
 
     def stop(self) -> None:
         """Ends what still waits for its time."""

@@ -87,7 +87,7 @@ def _calls(client: Client, observation: Observation) -> list[str]:
     """What is not right with the calls: every answer read whole, every failed try known, by the right way."""
     made, calls = observation.outcome.requests, observation.calls
     found = []
-    missing = answered(observation) - read(observation)
+    missing = _answered(observation) - _read(observation)
     if missing:
         found.append(f"answers that were not read: {sorted(missing)}")
     refused = sorted(request.status for request in made if request.status >= 400 and request.wire is not None)
@@ -107,13 +107,13 @@ def _calls(client: Client, observation: Observation) -> list[str]:
     return found
 
 
-def answered(observation: Observation) -> set[int]:
+def _answered(observation: Observation) -> set[int]:
     """The turns of the script that were answered whole."""
     requests = observation.outcome.requests
     return {request.turn for request in requests if request.turn is not None and request.status == 200}
 
 
-def read(observation: Observation) -> set[int]:
+def _read(observation: Observation) -> set[int]:
     """The turns whose answer was read whole: the endpoint names its answers by them."""
     return {turn for call in observation.calls if call.complete and (turn := _turn(call)) is not None}
 

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.agents import project as projects
 from tests.agents.clients import CLIENTS
@@ -62,12 +64,19 @@ class Outcome:
         return faults
 
 
-def run(client: Client, scenario: Scenario, folder: Path, prefix_argv: Sequence[str] = ()) -> Outcome:
-    """Run ``client`` in a fresh project below ``folder``, behind ``prefix_argv`` (an observer's command).
+class Prepared(NamedTuple):
+    """A project, a model, and the command that works in the one with the other; ``env`` is all of its environment."""
 
-    Returns when the client has ended, and after it every test session that the scenario still expects. The
-    client and what it left running in its process group are ended after PATIENCE seconds.
-    """
+    project: projects.Project
+    endpoint: Endpoint
+    argv: list[str]
+    env: dict[str, str]
+    stdin: str
+
+
+@contextmanager
+def prepared(client: Client, scenario: Scenario, folder: Path) -> Iterator[Prepared]:
+    """``client``, installed, for ``scenario`` in a fresh project below ``folder``; the model serves meanwhile."""
     prefix = ensure(client.package)
     project = projects.make(folder, broken=scenario.broken, slow=scenario.slow)
     # the script needs the project only, so it is made before the endpoint that the job names
@@ -79,13 +88,20 @@ def run(client: Client, scenario: Scenario, folder: Path, prefix_argv: Sequence[
         offers=client.offers,
     ) as endpoint:
         command = client.command(prefix, Job(project, scenario, endpoint.url, endpoint.ca_file))
+        env = projects.environment(project.home) | command.env
+        yield Prepared(project, endpoint, list(command.argv), env, command.stdin)
+
+
+def run(client: Client, scenario: Scenario, folder: Path, prefix_argv: Sequence[str] = ()) -> Outcome:
+    """Run ``client`` in a fresh project below ``folder``, behind ``prefix_argv`` (an observer's command).
+
+    Returns when the client has ended, and after it every test session that the scenario still expects. The
+    client and what it left running in its process group are ended after PATIENCE seconds.
+    """
+    with prepared(client, scenario, folder) as ready:
+        project, endpoint = ready.project, ready.endpoint
         begin = time.monotonic()
-        status, output = _run(
-            [*prefix_argv, *command.argv],
-            project.root,
-            projects.environment(project.home) | command.env,
-            command.stdin,
-        )
+        status, output = _run([*prefix_argv, *ready.argv], project.root, ready.env, ready.stdin)
         seconds = time.monotonic() - begin
         deadline = time.monotonic() + AFTERWARDS
         while len(project.runs()) < len(scenario.runs) and scenario.late and time.monotonic() < deadline:

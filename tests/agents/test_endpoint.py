@@ -163,7 +163,7 @@ def test_what_is_no_call_is_refused_and_the_connection_goes_on() -> None:
         assert [request.status for request in endpoint.requests] == [404, 400, 200]
 
 
-def test_a_client_that_does_not_trust_the_authority_is_counted_and_nothing_answered() -> None:
+def test_a_client_that_does_not_trust_the_authority_is_answered_nothing() -> None:
     with Endpoint(Script(ANSWERS)) as endpoint:
         stranger = http.client.HTTPSConnection("localhost", endpoint.port, timeout=30)
         with pytest.raises(ssl.SSLCertVerificationError):

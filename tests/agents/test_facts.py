@@ -7,11 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.agents import facts
 from tests.agents.clients import CLIENTS
 from tests.agents.coverage import BEGIN, END, keep, told, with_table
 from tests.agents.facts import HEAD, Fact, row, table
-from tests.agents.scenarios import LIMITS, SCENARIOS
+from tests.agents.scenarios import LIMITS, SCENARIOS, UNSEEN
 
 CODEX, CODE = CLIENTS["codex-http2"], CLIENTS["codex-code-mode"]
 
@@ -22,8 +21,6 @@ def seen(client: str, **wrong: tuple[str, ...]) -> list[Fact]:
             client=client,
             scenario=scenario.name,
             apis=("openai.responses",),
-            turns=2,
-            read=2,
             wrong=wrong.get(scenario.name, ()),
         )
         for scenario in SCENARIOS
@@ -58,8 +55,8 @@ def test_what_was_wrong_and_what_is_a_limit_is_not_counted_and_each_reason_stand
 
 
 def test_a_client_that_is_not_seen_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(facts.UNSEEN, CODEX.name, "it whispers")
-    lost = [msgspec.structs.replace(fact, apis=(), read=0, wrong=("unread",)) for fact in seen(CODEX.name)]
+    monkeypatch.setitem(UNSEEN, CODEX.name, "it whispers")
+    lost = [msgspec.structs.replace(fact, apis=(), wrong=("unread",)) for fact in seen(CODEX.name)]
     assert cells(row(CODEX, lost))[-3:] == ["not read", f"0 of {len(SCENARIOS)}", "not seen: it whispers"]
 
 

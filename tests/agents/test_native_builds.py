@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,22 +11,18 @@ from types import ModuleType
 import pytest
 
 from collector.collect import Collector
-from collector.launch import Launched
 from collector.tls import signatures
 from collector.tls.elf import Elf
 from collector.tls.signatures import Signatures
-from polygraph.events import AnyEvent, LlmCall
-from tests.agents import project as projects
+from polygraph.events import LlmCall
 from tests.agents.clients import CLIENTS
-from tests.agents.clients.base import Job
 from tests.agents.clients.store import ensure
-from tests.agents.endpoint import Endpoint
+from tests.agents.run_client import prepared
 from tests.agents.scenarios import BY_NAME
+from tests.live.conftest import KEY, observed
 
 ROOT = Path(__file__).parents[2]
 BUILDS = ("claude-code-2.1.330", "claude-code-2.1.197")
-#: s that an agent may take
-PATIENCE = 120
 
 pytestmark = pytest.mark.timeout(900)  # the first time, each build of hundreds of megabytes is fetched
 
@@ -67,33 +61,16 @@ def rung(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def test_a_build_that_nobody_knows_is_read_from_its_first_call_on(rung: str, tmp_path: Path) -> None:
     """Claude Code against a model on loopback: each of its calls is seen whole."""
-    client, scenario = CLIENTS[BUILDS[0]], BY_NAME["honest"]
-    project = projects.make(tmp_path, broken=scenario.broken, slow=scenario.slow)
-    script = client.script(Job(project, scenario, "", Path()))
     with (
-        Endpoint(script, release_folder=project.truth, is_main=client.is_main) as endpoint,
-        Collector("metadata", b"test key") as collector,
+        prepared(CLIENTS[BUILDS[0]], BY_NAME["honest"], tmp_path) as ready,
+        Collector("metadata", KEY) as collector,
     ):
-        command = client.command(
-            ensure(client.package), Job(project, scenario, endpoint.url, endpoint.ca_file)
-        )
-        collector.start(command.argv[0])
-        assert [row.rung for row in collector.tls.probed if row.path == command.argv[0]] == [rung]
-        here = Path.cwd()
-        os.chdir(project.root)
-        try:
-            launched = Launched(list(command.argv), projects.environment(project.home) | command.env)
-        finally:
-            os.chdir(here)
-        session = collector.enrol(launched.pid, "run", command.argv, str(project.root))
-        launched.release()
-        events: list[AnyEvent] = []
-        deadline = time.monotonic() + PATIENCE
-        while not collector.ended(session) and time.monotonic() < deadline:
-            events += collector.round(50)
-        events += collector.finish(session)
-        assert launched.wait() == 0
-    calls = [event for event in events if isinstance(event, LlmCall)]
-    asked = [request for request in endpoint.requests if request.turn is not None]
+        program = ready.argv[0]
+        collector.start(program)
+        assert [row.rung for row in collector.tls.probed if row.path == program] == [rung]
+        seen = observed(collector, ready.argv, cwd=ready.project.root, env=ready.env)
+    assert seen.status == 0
+    calls = seen.of(LlmCall)
+    asked = [request for request in ready.endpoint.requests if request.turn is not None]
     assert len(calls) == len(asked) > 1
     assert all(call.complete and call.tls == "boringssl" and not call.gap_bytes for call in calls)

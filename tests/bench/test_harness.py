@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench._facts import Fact, Operations, losses, performed, score, told
-from bench._floor import RAW, floor
+from bench._floor import FIRST, RAW, floor
 from bench._harness import BenchError, environment, inside, measured, native, timed, workplace
 from bench._model import SIZE, Model, calls_script, model
 from bench._result import Part, line, part, result, table, with_table
@@ -383,8 +383,7 @@ def test_the_floor_has_a_program_for_every_hook_of_polygraph() -> None:
 
 
 def test_the_floor_holds_as_many_hooks_as_the_table_has() -> None:
-    first = [program for program in PROGRAMS if not program.instead_of]
-    wanted = sum(len(program.tracepoints or (program.name,)) for program in first)
-    optional = sum(len(program.optional) for program in first)
+    wanted = sum(len(program.tracepoints or (program.name,)) for program in FIRST)
+    optional = sum(len(program.optional) for program in FIRST)
     with floor(sys.executable) as hooks:
         assert hooks > wanted - optional  # and those in the interpreter's TLS library

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,10 +26,6 @@ E = TypeVar("E", bound=Event)
 
 #: seconds that a command of these tests may take, on an emulated machine as well
 PATIENCE = 180
-#: of the digests of what is said
-KEY = b"test key"
-
-
 #: secret of the digests
 KEY = b"test key"
 
@@ -91,44 +88,46 @@ def collector(report_used: Callable[[str, str], None]) -> Iterator[Collector]:
         yield started
 
 
-@pytest.fixture
-def observe(collector: Collector) -> Observe:
-    """``observe(argv)``: runs a command to the end of its lineage and gives what was seen of it.
+def observed(
+    collector: Collector,
+    argv: list[str],
+    *,
+    cwd: Path | None = None,
+    env: dict[str, str] | None = None,
+    meanwhile: Callable[[list[AnyEvent]], object] = lambda _events: None,
+) -> Seen:
+    """Runs a command to the end of its lineage and gives what ``collector`` saw of it.
 
     ``meanwhile(events)`` is called after each round with what was seen so far.
     """
+    before = Path.cwd()
+    if cwd is not None:
+        os.chdir(cwd)
+    try:
+        launched = Launched(argv, env)
+    finally:
+        os.chdir(before)
+    session = collector.enrol(launched.pid, "run", argv, str(cwd or before))
+    launched.release()
+    events: list[AnyEvent] = []
+    deadline = time.monotonic() + PATIENCE
+    while not collector.ended(session) and time.monotonic() < deadline:
+        events += [event for event in collector.round(20) if event.session == session]
+        meanwhile(events)
+    ended = collector.ended(session)
+    if not ended:
+        os.kill(launched.pid, signal.SIGKILL)
+    events += collector.finish(session)
+    # The kernel counts a process out a moment before its parent can wait for it.
+    status = launched.wait()
+    assert ended, "the command did not end"
+    return Seen(events, status)
 
-    def run(
-        argv: list[str],
-        *,
-        cwd: Path | None = None,
-        env: dict[str, str] | None = None,
-        meanwhile: Callable[[list[AnyEvent]], object] = lambda _events: None,
-    ) -> Seen:
-        before = Path.cwd()
-        if cwd is not None:
-            os.chdir(cwd)
-        try:
-            launched = Launched(argv, env)
-        finally:
-            os.chdir(before)
-        session = collector.enrol(launched.pid, "run", argv, str(cwd or before))
-        launched.release()
-        events: list[AnyEvent] = []
-        deadline = time.monotonic() + PATIENCE
-        while not collector.ended(session) and time.monotonic() < deadline:
-            events += [event for event in collector.round(20) if event.session == session]
-            meanwhile(events)
-        ended = collector.ended(session)
-        if not ended:
-            os.kill(launched.pid, signal.SIGKILL)
-        events += collector.finish(session)
-        # The kernel counts a process out a moment before its parent can wait for it.
-        status = launched.wait()
-        assert ended, "the command did not end"
-        return Seen(events, status)
 
-    return run
+@pytest.fixture
+def observe(collector: Collector) -> Observe:
+    """``observe(argv)``: :func:`observed` by the collector of all tests."""
+    return partial(observed, collector)
 
 
 class Gate:
@@ -184,15 +183,20 @@ def python(observe: Observe) -> Observe:
     return run
 
 
-@pytest.fixture
-def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
-    """Plaintext records as they reach a session."""
-    taken: list[TlsData | TlsClose] = []
-    original = ObservedSession.plaintext
+def kept(monkeypatch: pytest.MonkeyPatch, taker: str) -> list[Any]:
+    """What the method ``taker`` of sessions is given from now on."""
+    taken: list[Any] = []
+    original = getattr(ObservedSession, taker)
 
-    def keep(self: ObservedSession, value: TlsData | TlsClose) -> None:
+    def keep(self: ObservedSession, value: object) -> None:
         taken.append(value)
         original(self, value)
 
-    monkeypatch.setattr(ObservedSession, "plaintext", keep)
+    monkeypatch.setattr(ObservedSession, taker, keep)
     return taken
+
+
+@pytest.fixture
+def records(monkeypatch: pytest.MonkeyPatch) -> list[TlsData | TlsClose]:
+    """Plaintext records as they reach a session."""
+    return kept(monkeypatch, "plaintext")

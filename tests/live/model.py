@@ -11,8 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-#: what it says
-WORDS = "The local model says so."
+from tests.agents.script import Answer
+from tests.agents.wire import body, events
+
+#: what it says, with what that took, whether a stream is asked for it or not
+SAID = Answer("The local model says so.")
+_USAGE = {"stream_options": {"include_usage": True}}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -25,51 +29,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-type", "text/event-stream")
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
-            for part in [*_parts(), b"data: [DONE]\n\n"]:
+            for event in events("openai.chat", SAID, request | _USAGE, "1"):
+                part = event.encode()
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             self.wfile.write(b"0\r\n\r\n")
         else:
-            body = json.dumps(_answer(message={"role": "assistant", "content": WORDS})).encode()
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            content = json.dumps(body("openai.chat", SAID, request, "1")).encode()
+            self._send(content, "application/json")
 
     def do_GET(self) -> None:
-        body = b"x" * 3_000_000
+        self._send(b"x" * 3_000_000)
+
+    def _send(self, content: bytes, kind: str | None = None) -> None:
         self.send_response(200)
-        self.send_header("content-length", str(len(body)))
+        if kind is not None:
+            self.send_header("content-type", kind)
+        self.send_header("content-length", str(len(content)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(content)
 
     def address_string(self) -> str:
         return "client"
 
     def log_message(self, *_words: Any) -> None:
         """Says nothing."""
-
-
-def _answer(**choice: object) -> dict[str, object]:
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "model": "local",
-        "choices": [{"index": 0, "finish_reason": "stop", **choice}],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 5},
-    }
-
-
-def _parts() -> Iterator[bytes]:
-    for word in WORDS.split(" "):
-        part = {
-            "id": "chatcmpl-1",
-            "object": "chat.completion.chunk",
-            "model": "local",
-            "choices": [{"index": 0, "delta": {"content": word + " "}, "finish_reason": None}],
-        }
-        yield b"data: " + json.dumps(part).encode() + b"\n\n"
-    yield b"data: " + json.dumps(_answer(delta={})).encode() + b"\n\n"
 
 
 class _Server(ThreadingHTTPServer):

@@ -86,6 +86,22 @@ def terminator(
             thread.join(PATIENCE)
 
 
+def answering(size: int, answer: bytes) -> Serve:
+    """Says ``answer`` after ``size`` bytes, and that it is the end."""
+
+    def serve(peer: Peer) -> None:
+        left = size
+        while left > 0 and (data := peer.receive()):
+            left -= len(data)
+        peer.send(answer)
+        # A socket that is closed with something unread takes back what the client has not read yet.
+        plain = peer.connection.unwrap()
+        while plain.recv(4096):
+            continue
+
+    return serve
+
+
 def forwarding(port: int) -> Serve:
     """Hands everything on to a server on loopback that speaks without TLS, and back."""
 

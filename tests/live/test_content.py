@@ -13,15 +13,14 @@ import pytest
 
 from collector.collect import Collector
 from collector.kernel.source import Loading, SourceSettings
-from collector.launch import Launched
 from collector.observed import ObservedSession
 from collector.plain.streams import PlainData
 from collector.tls.streams import TlsClose, TlsData
 from polygraph.audit import AuditLog
 from polygraph.content import ContentLevel
-from polygraph.events import AnyEvent, Coverage, Exec
+from polygraph.events import Coverage, Exec
 from polygraph.log.store import Store
-from tests.live.conftest import KEY, PATIENCE
+from tests.live.conftest import KEY, PATIENCE, observed
 from tests.live.test_tls import PROGRAM
 
 WORD = "zebracrossing"
@@ -40,25 +39,15 @@ def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("level", "read"), [("off", False), ("metadata", True)])
 def test_plaintext_is_read_unless_the_level_is_off(
-    level: ContentLevel, read: bool, monkeypatch: pytest.MonkeyPatch
+    level: ContentLevel, read: bool, records: list[TlsData | TlsClose]
 ) -> None:
-    taken: list[TlsData | TlsClose] = []
-    monkeypatch.setattr(ObservedSession, "plaintext", lambda _self, record: taken.append(record))
     with Collector(level, KEY) as collector:
         collector.start(sys.executable)
-        launched = Launched([sys.executable, "-c", PROGRAM, "1000", "2000"])
-        session = collector.enrol(launched.pid, "run", launched.argv, "/")
-        launched.release()
-        events: list[AnyEvent] = []
-        deadline = time.monotonic() + PATIENCE
-        while not collector.ended(session) and time.monotonic() < deadline:
-            events += collector.round(20)
-        events += collector.finish(session)
-        assert launched.wait() == 0
-    assert (
-        any(isinstance(record, TlsData) for record in taken) == read
-    )  # that a connection closed is no content
-    (tls,) = [event for event in events if isinstance(event, Coverage) and event.dimension == "tls"][:1]
+        seen = observed(collector, [sys.executable, "-c", PROGRAM, "1000", "2000"])
+    assert seen.status == 0
+    # That a connection closed is no content.
+    assert any(isinstance(record, TlsData) for record in records) == read
+    tls = seen.of(Coverage, dimension="tls")[0]
     assert (tls.state == "not_requested") != read
 
 

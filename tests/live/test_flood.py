@@ -34,7 +34,7 @@ from polygraph.events import (
     SessionEnd,
     Tick,
 )
-from tests.live.conftest import MISSED, PREEMPTED, Gate
+from tests.live.conftest import KEY, MISSED, PREEMPTED, Gate
 from tests.live.test_tls import HANDSHAKE, TALK
 
 #: rings that hold a few hundred records
@@ -173,7 +173,7 @@ def rings(request: pytest.FixtureRequest) -> SourceSettings:
 
 @pytest.fixture
 def flooded(rings: SourceSettings) -> Iterator[Flooded]:
-    with Collector("metadata", b"test key", Loading(rings)) as collector:
+    with Collector("metadata", KEY, Loading(rings)) as collector:
         collector.start(sys.executable)
         yield Flooded(collector)
 

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
-
-from correlator.engine import Engine
-from polygraph.events import BlindSpot, Intent, LlmCall, StreamGap, ToolResult
+from polygraph.events import LlmCall
 from tests.agents import pki
-from tests.agents.script import Answer, ToolCall
+from tests.agents.script import Answer
 from tests.agents.wire import events
+from tests.collector.http.asgi import Send, serving
+from tests.live.carried_out import TOLD, carried_out
 from tests.live.conftest import Observe
 
-COMMAND = "echo from the model > made.txt && test -s made.txt"
-TOLD = Answer(calls=(ToolCall("shell", {"command": COMMAND}),))
 AT_ONCE = 30
 
 #: python -c AGENT URL AUTHORITY: asks many things at once, runs the command that one answer holds, gives its result
@@ -63,15 +54,7 @@ asyncio.run(main())
 """
 
 
-async def _model(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    if scope["type"] != "http":
-        return
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
+async def _model(_scope: dict[str, Any], body: bytes, send: Send) -> None:
     asked = json.loads(body)
     last = asked["messages"][-1]["content"]
     said = TOLD if last == "Make the file." else Answer(text=f"It is {last}")
@@ -83,43 +66,14 @@ async def _model(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The URL of a model outside the session, and the authority that vouches for it."""
-    certificates = pki.make(tmp_path)
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"https://localhost:{listener.getsockname()[1]}"
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.certfile, config.keyfile = str(certificates.chain), str(certificates.key)
-    config.alpn_protocols = ["h2"]
-    config.accesslog = config.errorlog = None
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-    serving = threading.Thread(
-        target=loop.run_until_complete,
-        args=(serve(_model, config, shutdown_trigger=over.wait),),  # type: ignore[arg-type]
-    )
-    serving.start()
-    yield url, certificates.authority
-    loop.call_soon_threadsafe(over.set)
-    serving.join()
-    loop.close()
-
-
 def test_calls_at_once_on_one_connection_are_seen_and_what_was_told_is_verified(
-    observe: Observe, model: tuple[str, Path], tmp_path: Path
+    observe: Observe, tmp_path: Path
 ) -> None:
-    url, authority = model
-    seen = observe([sys.executable, "-c", AGENT, url, str(authority)], cwd=tmp_path)
-    assert seen.status == 0 and (tmp_path / "made.txt").read_text() == "from the model\n"
-    assert not seen.lost and seen.of(StreamGap) == []
-    assert [spot.name for spot in seen.of(BlindSpot) if spot.dimension == "tls"] == []
+    certificates = pki.make(tmp_path)
+    with serving(_model, certificates) as port:
+        url = f"https://localhost:{port}"
+        seen, intent, result = carried_out(observe, AGENT, url, certificates.authority, tmp_path)
     calls = seen.of(LlmCall)
     assert len(calls) == len({call.call for call in calls}) == AT_ONCE + 2
     assert all(call.complete and call.streamed and call.status == 200 for call in calls)
-    (intent,), (result,) = seen.of(Intent), seen.of(ToolResult)
     assert result.intent == intent.intent and intent.call in {call.call for call in calls}
-    engine = Engine()
-    verdicts = [verdict for event in seen.events for verdict in engine.feed(event)]
-    assert [v.verdict for v in verdicts if v.subject.kind == "intent"] == ["verified"]

@@ -16,7 +16,7 @@ import pytest
 
 from polygraph.events import AnyEvent, Exec, McpCall, StreamGap
 from polygraph.ids import keyed_digest
-from tests.live.conftest import Gate, Observe, Seen
+from tests.live.conftest import KEY, Gate, Observe, Seen
 
 FOLDER = Path(__file__).parent
 CLIENT = [sys.executable, str(FOLDER / "mcp_client.py")]
@@ -35,9 +35,9 @@ def expected(number: int) -> tuple[str, str, int, str, bool]:
     result = f"Error executing tool fail: {text}" if failed else text
     return (
         "fail" if failed else "echo",
-        keyed_digest(b"test key", arguments),
+        keyed_digest(KEY, arguments),
         len(arguments),
-        keyed_digest(b"test key", result.encode()),
+        keyed_digest(KEY, result.encode()),
         failed,
     )
 
@@ -178,4 +178,4 @@ def test_a_server_that_was_only_forked(observe: Observe) -> None:
     assert all(
         one.complete and one.process == seen.root and one.peer not in (None, seen.root) for one in told
     )
-    assert [one.result_digest for one in told] == [keyed_digest(b"test key", b"%d" % n) for n in range(50)]
+    assert [one.result_digest for one in told] == [keyed_digest(KEY, b"%d" % n) for n in range(50)]

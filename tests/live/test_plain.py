@@ -17,10 +17,9 @@ from collector.collect import Collector
 from collector.kernel.programs import PROGRAMS
 from collector.kernel.source import SourceSettings
 from collector.launch import Launched
-from collector.observed import ObservedSession
 from collector.plain.streams import PlainClose, PlainData, PlainStreams
 from polygraph.events import AnyEvent, LlmCall, Loss, Net, StreamGap
-from tests.live.conftest import MISSED, PREEMPTED, Gate, Observe, Seen
+from tests.live.conftest import KEY, MISSED, PREEMPTED, Gate, Observe, Seen, kept, observed
 from tests.live.model import model
 from tests.live.test_flood import TIGHT, Flooded, flooded, rings
 
@@ -30,30 +29,27 @@ ROOT = Path(__file__).parents[2]
 #: PG_TRIAL_ANSWERED of bpf/plain.h
 ON_TRIAL = 1 << 20
 
-FAMILIES = [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_UNIX, "model.sock")]
+FAMILIES = {
+    "inet": (socket.AF_INET, "127.0.0.1"),
+    "inet6": (socket.AF_INET6, "::1"),
+    "unix": (socket.AF_UNIX, "model.sock"),
+}
 
 
 @pytest.fixture
 def records(monkeypatch: pytest.MonkeyPatch) -> list[PlainData | PlainClose]:
     """Records of connections without TLS as they reach a session."""
-    taken: list[PlainData | PlainClose] = []
-    original = ObservedSession.plain
-
-    def keep(self: ObservedSession, value: PlainData | PlainClose) -> None:
-        taken.append(value)
-        original(self, value)
-
-    monkeypatch.setattr(ObservedSession, "plain", keep)
-    return taken
+    return kept(monkeypatch, "plain")
 
 
-@pytest.fixture(params=FAMILIES, ids=["inet", "inet6", "unix"])
+@pytest.fixture(params=FAMILIES)
 def serving(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """A model: (family, its port or path)."""
-    family, address = request.param
+    name: str = request.param
+    family, address = FAMILIES[name]
     where = str(tmp_path / address) if family == socket.AF_UNIX else address
     with model(family, where) as found:
-        yield request.node.callspec.id.split("-")[0], found
+        yield name, found
 
 
 def bytes_of(records: list[PlainData | PlainClose]) -> dict[tuple[int, str], bytes]:
@@ -115,7 +111,7 @@ const ask = stream => new Promise(done => {
 });
 ask(false).then(() => ask(true)).then(() => agent.destroy());
 """
-BOTH = [("local", 200, False, True, 5), ("local", 200, True, True, 5)]
+BOTH = [("local", 200, False, True, 20), ("local", 200, True, True, 20)]
 
 
 def test_a_python_client(observe: Observe, serving: tuple[str, str]) -> None:
@@ -171,7 +167,7 @@ with model(family, address) as where:
 """
 
 
-@pytest.mark.parametrize("name", ["inet", "inet6", "unix"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_call_between_two_of_the_lineage_is_told_once(
     observe: Observe, records: list[PlainData | PlainClose], tmp_path: Path, name: str
 ) -> None:
@@ -250,19 +246,11 @@ def test_searching_files_makes_no_records(observe: Observe, records: list[PlainD
 
 
 def test_at_level_off_nothing_is_copied(records: list[PlainData | PlainClose]) -> None:
-    with model(socket.AF_INET, "127.0.0.1") as port, Collector("off", b"test key") as collector:
+    with model(socket.AF_INET, "127.0.0.1") as port, Collector("off", KEY) as collector:
         collector.start(sys.executable)
-        argv = [sys.executable, "-c", URLLIB, f"127.0.0.1:{port}"]
-        launched = Launched(argv)
-        session = collector.enrol(launched.pid, "run", argv, "/")
-        launched.release()
-        events: list[AnyEvent] = []
-        while not collector.ended(session):
-            events += collector.round(20)
-        events += collector.finish(session)
-        assert launched.wait() == 0
-    assert not records and not [event for event in events if isinstance(event, LlmCall)]
-    assert [event for event in events if isinstance(event, Net)]  # it was observed
+        seen = observed(collector, [sys.executable, "-c", URLLIB, f"127.0.0.1:{port}"])
+    assert seen.status == 0 and not records and not seen.of(LlmCall)
+    assert seen.of(Net)  # it was observed
 
 
 #: a call whose body goes out by sendfile: `-c SENDFILE port folder`

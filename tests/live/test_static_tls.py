@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,30 +13,20 @@ import pytest
 
 from collector.collect import Collector
 from collector.tls import discover
-from collector.tls.streams import TlsClose, TlsData, TlsStreams
+from collector.tls.streams import TlsClose, TlsData
 from tests.collector.tls.elfs import library
 from tests.live.conftest import Gate, Observe
 from tests.live.terminator import Peer, Terminated, forwarding, terminator
+from tests.live.tls_stacks import Records, talks
 
 BODY = bytes(range(256)) * 300
 
 
-def whole(records: list[TlsData | TlsClose]) -> dict[str, bytes]:
-    """The bytes of each direction; all of one connection."""
-    streams, found = TlsStreams(), defaultdict(bytes)
-    for record in records:
-        if isinstance(record, TlsData):
-            for chunk in streams.data(record):
-                assert not chunk.missing
-                found[chunk.direction] += chunk.data
+def is_all(records: Records, server: Terminated) -> None:
+    """Byte for byte what the server saw, of one connection."""
     assert len({(record.ssl, record.generation) for record in records}) == 1
-    return dict(found)
-
-
-def is_all(records: list[TlsData | TlsClose], server: Terminated) -> None:
-    """Byte for byte what the server saw."""
-    seen = whole(records)
-    assert seen["sent"] == server.received and seen["received"] == server.sent
+    (talk,) = talks(records)
+    assert talk.sent == server.received and talk.received == server.sent
     assert server.received and server.sent
 
 
@@ -84,7 +73,7 @@ assert got == body
 
 
 def test_cryptographys_wheel_openssl_with_local_symbols(
-    collector: Collector, observe: Observe, gate: Gate, records: list[TlsData | TlsClose], tmp_path: Path
+    collector: Collector, observe: Observe, gate: Gate, records: Records, tmp_path: Path
 ) -> None:
     """Its _rust.abi3.so holds OpenSSL, whose functions only .symtab names."""
     with terminator(tmp_path, echo) as server:
@@ -119,7 +108,7 @@ def answer_http(peer: Peer) -> None:
 
 
 def test_curl_cffis_wheel_boringssl_in_libcurl(
-    collector: Collector, observe: Observe, gate: Gate, records: list[TlsData | TlsClose], tmp_path: Path
+    collector: Collector, observe: Observe, gate: Gate, records: Records, tmp_path: Path
 ) -> None:
     with terminator(tmp_path, answer_http, alpn=("http/1.1",)) as server:
         seen = observe(
@@ -163,7 +152,7 @@ def accept_tls(plain: socket.socket) -> None:
 
 
 def test_psycopgs_wheel_a_libssl_of_its_own(
-    collector: Collector, observe: Observe, gate: Gate, records: list[TlsData | TlsClose], tmp_path: Path
+    collector: Collector, observe: Observe, gate: Gate, records: Records, tmp_path: Path
 ) -> None:
     with terminator(tmp_path, refuse_login, alpn=("postgresql",), before=accept_tls) as server:
         seen = observe(
@@ -212,15 +201,13 @@ def grpc_server() -> Iterator[int]:
 
 
 def test_grpcs_wheel_boringssl_without_symbols(
-    collector: Collector, observe: Observe, gate: Gate, records: list[TlsData | TlsClose], tmp_path: Path
+    collector: Collector, observe: Observe, gate: Gate, records: Records, tmp_path: Path
 ) -> None:
     """HTTP/2 over BoringSSL in cygrpc.so, which is stripped: found by the errors that it reports."""
     with grpc_server() as port, terminator(tmp_path, forwarding(port), alpn=("h2",)) as server:
         seen = observe(
             [sys.executable, "-c", GRPC, str(server.port), str(server.authority), gate.path],
-            meanwhile=lambda _events: gate.open(
-                when=any("cygrpc" in path for path in collector.tls.libraries)
-            ),
+            meanwhile=lambda _events: gate.open(when=probed(collector, "cygrpc")),
         )
     assert seen.status == 0 and not seen.lost
     assert rung_of(collector, "cygrpc") == ("boringssl", "errors")
@@ -253,7 +240,7 @@ def test_a_connection_at_the_address_of_another_is_another_one(
     collector: Collector,
     observe: Observe,
     gate: Gate,
-    records: list[TlsData | TlsClose],
+    records: Records,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

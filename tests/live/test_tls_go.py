@@ -13,9 +13,10 @@ import pytest
 
 from collector.collect import Collector
 from polygraph.events import AnyEvent
+from tests.agents import pki
 from tests.live.conftest import Observe
 from tests.live.go import Go
-from tests.live.tls_stacks import Records, Talk, identity, talks
+from tests.live.tls_stacks import Records, Talk, talks
 
 #: HTTP/2, RFC 9113: the client's preface, and the type of frames that carry a body
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -34,13 +35,13 @@ def build(tmp_path_factory: pytest.TempPathFactory, report_used: Callable[[str, 
 
 @contextmanager
 def running(program: Path, mode: str, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The server half of the program, outside of any session: its address and the certificate to trust."""
+    """The server half of the program, outside of any session: its address and the authority to trust."""
     folder.mkdir()
-    certificate, key = identity(folder)
-    argv = [str(program), mode, str(certificate), str(key)]
+    certificates = pki.make(folder)
+    argv = [str(program), mode, str(certificates.chain), str(certificates.key)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
-        yield server.stdout.readline().strip(), certificate
+        yield server.stdout.readline().strip(), certificates.authority
         server.kill()
 
 
@@ -101,8 +102,8 @@ def test_http_of_many_goroutines(
     assert collector.tls.preload(program).probed  # as `polygraph run PROGRAM` does
     for mode, proto in (("http1", "HTTP/1.1"), ("http2", "HTTP/2.0")):
         records.clear()
-        with running(program, "serve", tmp_path / mode) as (address, certificate):
-            seen = observe([str(program), mode, address, str(certificate), "40"])
+        with running(program, "serve", tmp_path / mode) as (address, authority):
+            seen = observe([str(program), mode, address, str(authority), "40"])
         assert seen.status == 0 and not seen.lost, proto
         said: Counter[bytes] = Counter()
         for talk in talks(records):
@@ -122,8 +123,8 @@ def test_buffers_on_stacks_that_move_and_nothing_of_a_process_outside(
     program = build("-ldflags=-s -w")
     assert collector.tls.preload(program).probed
     outside: list[int] = []
-    with running(program, "echo", tmp_path / "echo") as (address, certificate):
-        client = [str(program), "raw", address, str(certificate)]
+    with running(program, "echo", tmp_path / "echo") as (address, authority):
+        client = [str(program), "raw", address, str(authority)]
 
         def others(_events: list[AnyEvent]) -> None:
             """The same program file, outside of the session, while it is observed."""

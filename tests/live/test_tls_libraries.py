@@ -11,7 +11,8 @@ import pytest
 from collector.collect import Collector
 from polygraph.events import AnyEvent
 from tests.live.conftest import Observe
-from tests.live.tls_stacks import Records, serving, talks
+from tests.live.terminator import answering, terminator
+from tests.live.tls_stacks import Records, talks
 
 ANSWER = b"".join(b"answer %06d\n" % number for number in range(9000))
 QUESTION = b"".join(b"question %06d\n" % number for number in range(4000))
@@ -54,9 +55,12 @@ def test_every_byte_of_both_directions_and_none_of_a_process_outside(
             run = subprocess.run(client(theirs, elsewhere.port), check=False, timeout=60)
             outside.append(run.returncode)
 
-    with serving(theirs, len(OTHERS), ANSWER) as elsewhere, serving(mine, len(QUESTION), ANSWER) as server:
+    with (
+        terminator(theirs, answering(len(OTHERS), ANSWER)) as elsewhere,
+        terminator(mine, answering(len(QUESTION), ANSWER)) as server,
+    ):
         seen = observe(client(mine, server.port), meanwhile=others)
-    assert server.got == [QUESTION] and elsewhere.got == [OTHERS]
+    assert server.received == QUESTION and elsewhere.received == OTHERS
     assert not seen.lost and collector.tls.libraries
     (talk,) = talks(records)
     assert talk.key.library == library

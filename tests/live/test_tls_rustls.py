@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import subprocess
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from collector.collect import Collector
 from collector.tls.rustls import RustlsConnections
-from collector.tls.streams import Chunk, ConnectionKey, TlsData, TlsStreams
 from polygraph.events import AnyEvent
-from tests.agents import project as projects
 from tests.agents.clients import CLIENTS
-from tests.agents.clients.base import Client, Command, Job
-from tests.agents.clients.store import ensure
-from tests.agents.endpoint import Endpoint
+from tests.agents.run_client import prepared
 from tests.agents.scenarios import BY_NAME
 from tests.live.conftest import Observe
-from tests.live.tls_stacks import Records
+from tests.live.tls_stacks import Records, talks
 
 SCENARIO = BY_NAME["honest"]
 
@@ -64,29 +58,6 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> Spoken:
     return said
 
 
-@contextmanager
-def prepared(client: Client, folder: Path) -> Iterator[tuple[Command, projects.Project, Endpoint]]:
-    """A project, a model and the command that works in the one with the other."""
-    project = projects.make(folder, broken=SCENARIO.broken, slow=SCENARIO.slow)
-    script = client.script(Job(project, SCENARIO, "", Path()))
-    with Endpoint(script, is_main=client.is_main, offers=client.offers) as endpoint:
-        job = Job(project, SCENARIO, endpoint.url, endpoint.ca_file)
-        yield client.command(ensure(client.package), job), project, endpoint
-
-
-def streams(records: Records) -> dict[ConnectionKey, tuple[bytes, bytes]]:
-    """(sent, received) of each connection. Fails where something is missing."""
-    found: dict[ConnectionKey, dict[str, bytes]] = defaultdict(lambda: {"sent": b"", "received": b""})
-    chunks, connections = TlsStreams(), RustlsConnections()
-    for record in records:
-        for chunk in chunks.data(record) if isinstance(record, TlsData) else ():
-            for step in connections.follow(chunk):
-                if isinstance(step, Chunk):
-                    assert not step.missing
-                    found[step.connection][step.direction] += step.data
-    return {key: (said["sent"], said["received"]) for key, said in found.items()}
-
-
 def _read(said: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     """Without the end of a chunked answer: Codex may leave once the model has said its last, and not read it."""
     sent, received = said
@@ -104,27 +75,28 @@ def test_every_byte_of_both_directions_and_none_of_a_process_outside(
 ) -> None:
     client = CLIENTS[name]
     with ExitStack() as stack:
-        command, project, endpoint = stack.enter_context(prepared(client, tmp_path / "mine"))
-        theirs, place, elsewhere = stack.enter_context(prepared(client, tmp_path / "theirs"))
-        assert collector.tls.preload(Path(command.argv[0])).library == "rustls"
+        mine = stack.enter_context(prepared(client, SCENARIO, tmp_path / "mine"))
+        theirs = stack.enter_context(prepared(client, SCENARIO, tmp_path / "theirs"))
+        program = mine.argv[0]
+        assert collector.tls.preload(Path(program)).library == "rustls"
         outside: list[subprocess.Popen[bytes]] = []
 
         def others(_events: list[AnyEvent]) -> None:
             """The same program, outside of the session, while it is observed."""
             if not outside:
-                env = projects.environment(place.home) | theirs.env
                 quiet = subprocess.DEVNULL
+                where = theirs.project.root
                 outside.append(
-                    subprocess.Popen(theirs.argv, cwd=place.root, env=env, stdin=quiet, stdout=quiet)
+                    subprocess.Popen(theirs.argv, cwd=where, env=theirs.env, stdin=quiet, stdout=quiet)
                 )
 
-        env = projects.environment(project.home) | command.env
-        argv = ["sh", "-c", 'exec "$@" < /dev/null > /dev/null', "sh", *command.argv]
-        seen = observe(argv, cwd=project.root, env=env, meanwhile=others)
-        assert outside[0].wait(120) == 0 and elsewhere.finished
-    assert seen.status == 0 and endpoint.finished and not seen.lost
-    found = streams(records)
-    assert {key.library for key in found} == {"rustls"}
-    assert {key.process for key in found} == {seen.root}
-    assert Counter(map(_read, found.values())) == Counter(map(_read, spoken.of(endpoint.port).elements()))
-    assert os.fspath(command.argv[0]) in collector.tls.libraries
+        argv = ["sh", "-c", 'exec "$@" < /dev/null > /dev/null', "sh", *mine.argv]
+        seen = observe(argv, cwd=mine.project.root, env=mine.env, meanwhile=others)
+        assert outside[0].wait(120) == 0 and theirs.endpoint.finished
+    assert seen.status == 0 and mine.endpoint.finished and not seen.lost
+    found = talks(records, RustlsConnections().follow)
+    assert {talk.key.library for talk in found} == {"rustls"}
+    assert {talk.key.process for talk in found} == {seen.root}
+    said = Counter(_read((talk.sent, talk.received)) for talk in found)
+    assert said == Counter(map(_read, spoken.of(mine.endpoint.port).elements()))
+    assert program in collector.tls.libraries

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.agents.clients.base import Command, Job, Pinned, trust
+from tests.agents.clients.base import Client, Command, Job, trust
+from tests.agents.clients.hooks import earlier_run
 from tests.agents.script import Action, Answer, Edit, Read, Script, Shell, Turn, Write
 
 MODEL = "gpt-4o"
@@ -47,7 +48,7 @@ def _questions(action: Action) -> int:
             return 0
 
 
-class Aider(Pinned):
+class Aider(Client):
     """The ``aider`` command, as one uses it in a terminal."""
 
     name = "aider"
@@ -76,9 +77,7 @@ class Aider(Pinned):
         lines = []
         if job.scenario.forged is not None:
             # the team's shortcut for "run the tests" shows what an earlier run had said
-            report = job.project.home / "last-run.txt"
-            report.write_text(job.scenario.forged)
-            lines += [f"/run cat {report}", _YES]
+            lines += [f"/run cat {earlier_run(job)}", _YES]
         for number, turn in enumerate(self._turns(job)):
             lines.append("Go on." if number else job.scenario.prompt)
             for action in turn.actions:

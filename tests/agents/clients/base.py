@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tests.agents.clients.store import pins
 from tests.agents.model import Transport, has_tools
@@ -35,82 +35,49 @@ class Command:
     stdin: str = ""
 
 
-class Client(Protocol):
-    """A real agent, unmodified."""
+class Client(ABC):
+    """A real agent, unmodified: one of versions.toml, under its own name unless ``package`` says another."""
 
-    @property
-    def name(self) -> str:
-        """What the tests call it."""
-
-    @property
-    def title(self) -> str:
-        """What people call it."""
-
-    @property
-    def package(self) -> str:
-        """Its key in versions.toml: one installation may be run in several forms."""
-
-    @property
-    def version(self) -> str:
-        """Its version there."""
-
-    @property
-    def transport(self) -> Transport:
-        """What it speaks with its model, of what the endpoint offers."""
-
-    @property
-    def stack(self) -> str:
-        """Its TLS library, as polygraph names it."""
-
-    @property
-    def built(self) -> str:
-        """How it has that library."""
-
-    @property
-    def offers(self) -> tuple[str, ...]:
-        """The protocols that the endpoint offers to it in the TLS handshake."""
-
-    @property
-    def fatal(self) -> frozenset[Trouble]:
-        """The troubles of a service that it does not come through by itself: they are left out of its script."""
-
-    @property
-    def shows_intents(self) -> bool:
-        """Whether it calls tools in the API's own form; False: its shell commands are in the text."""
-
-    def command(self, prefix: Path, job: Job) -> Command:
-        """How to start the client that is installed at ``prefix``; writes its settings into the job's home."""
-
-    def script(self, job: Job) -> Script:
-        """The scenario's turns in the client's own tools."""
-
-    def is_main(self, request: dict[str, Any]) -> bool:
-        """Whether the script answers ``request``."""
-
-
-def trust(ca_file: Path) -> dict[str, str]:
-    """The authority, by the names that Python's and Node's libraries look for."""
-    path = str(ca_file)
-    return {"SSL_CERT_FILE": path, "REQUESTS_CA_BUNDLE": path, "NODE_EXTRA_CA_CERTS": path}
-
-
-class Pinned:
-    """A client of versions.toml, under its own name unless ``package`` says another."""
-
+    #: what the tests call it
     name: str
+    #: what people call it
     title: str
+    #: what it speaks with its model, of what the endpoint offers
     transport: Transport = "http/1.1"
+    #: its TLS library, as polygraph names it
     stack: str = "openssl"
+    #: how it has that library
     built: str = "shared library"
+    #: the protocols that the endpoint offers to it in the TLS handshake
     offers: tuple[str, ...] = ("h2", "http/1.1")
+    #: the troubles of a service that it does not come through by itself: they are left out of its script
     fatal: frozenset[Trouble] = frozenset()
+    #: whether it calls tools in the API's own form; False: its shell commands are in the text
+    shows_intents = True
     #: whether its API gives the calls ids
     with_ids = True
 
     @property
     def package(self) -> str:
-        """See :class:`Client`."""
+        """Its key in versions.toml: one installation may be run in several forms."""
         return self.name
+
+    @property
+    def version(self) -> str:
+        """Its version there."""
+        return pins()[self.package].version
+
+    @abstractmethod
+    def command(self, prefix: Path, job: Job) -> Command:
+        """How to start the client that is installed at ``prefix``; writes its settings into the job's home."""
+
+    @abstractmethod
+    def script(self, job: Job) -> Script:
+        """The scenario's turns in the client's own tools."""
+
+    @abstractmethod
+    def is_main(self, request: dict[str, Any]) -> bool:
+        """Whether the script answers ``request``."""
 
     def answer(self, turn: Turn, text: str, calls: tuple[ToolCall, ...] = ()) -> Answer:
         """``turn`` in the client's own words."""
@@ -119,16 +86,15 @@ class Pinned:
             text, calls, turn.release, turn.release_after, turn.thinking, troubles, with_ids=self.with_ids
         )
 
-    @property
-    def version(self) -> str:
-        """See :class:`Client`."""
-        return pins()[self.package].version
+
+def trust(ca_file: Path) -> dict[str, str]:
+    """The authority, by the names that Python's and Node's libraries look for."""
+    path = str(ca_file)
+    return {"SSL_CERT_FILE": path, "REQUESTS_CA_BUNDLE": path, "NODE_EXTRA_CA_CERTS": path}
 
 
-class ToolClient(Pinned, ABC):
+class ToolClient(Client):
     """A client whose model calls tools. Subclasses say what the tools are called."""
-
-    shows_intents = True
 
     @abstractmethod
     def call(self, action: Action, root: Path) -> ToolCall:

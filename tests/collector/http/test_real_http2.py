@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
@@ -12,11 +10,10 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from hypercorn.asyncio import serve
-from hypercorn.config import Config
 
 from collector.http.connection import HttpConnection
 from collector.http.events import Gap, RequestDone
+from tests.collector.http.asgi import Send, serving
 from tests.collector.http.h2_peers import Write, cut, exchanges, read, told
 from tests.collector.http.relay import Relay
 
@@ -24,16 +21,8 @@ CALLS = 40
 PARTS = 25
 
 
-async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+async def _answer(scope: dict[str, Any], body: bytes, send: Send) -> None:
     """Answers with what it was sent, or with a stream of events if asked to."""
-    if scope["type"] != "http":
-        return
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
     streamed = scope["path"] == "/stream"
     kind = b"text/event-stream" if streamed else b"application/json"
     headers = [(b"content-type", kind), (b"x-path", scope["path"].encode())]
@@ -48,22 +37,8 @@ async def _app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 @pytest.fixture
 def port() -> Iterator[int]:
     """hypercorn on a port of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    number = int(listener.getsockname()[1])
-    config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.accesslog = config.errorlog = None
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-    thread = threading.Thread(
-        target=loop.run_until_complete,
-        args=(serve(_app, config, shutdown_trigger=over.wait),),  # type: ignore[arg-type]
-    )
-    thread.start()
-    yield number
-    loop.call_soon_threadsafe(over.set)
-    thread.join()
-    loop.close()
+    with serving(_answer) as number:
+        yield number
 
 
 async def _ask(port: int) -> None:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from threading import Lock, Thread
+from threading import Thread
 
 import pytest
 from openai import OpenAI
 from websockets.sync.server import Server, ServerConnection, serve
 
-from collector.http.events import Direction
 from collector.llm.exchange import LlmConnection, LlmEvent, RequestSeen, ResponseSeen, Unreadable
 from collector.tls.streams import ConnectionKey
 from polygraph.events import LlmCall
 from tests.agents.script import Answer
 from tests.agents.wire import body, events
+from tests.collector.http.relay import Relay
 from tests.collector.llm.http import ANSWER, CALLS, TEXT, of
 from tests.collector.said import ROOT, Talk
 
@@ -61,62 +60,15 @@ class Tries(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-class Relay:
-    """Passes bytes between clients and a server, and keeps them as they came, with their connection."""
-
-    def __init__(self, port: int) -> None:
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.passed: list[tuple[int, Direction, bytes]] = []
-        self._lock = Lock()
-        self._threads: list[Thread] = []
-        self._accepting = self._start(self._accept)
-
-    def _start(self, target: Callable[..., None], *given: object) -> Thread:
-        thread = Thread(target=target, args=given)
-        thread.start()
-        return thread
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:  # closed
-                return
-            self._threads.append(self._start(self._connected, client, len(self._threads)))
-
-    def _connected(self, client: socket.socket, number: int) -> None:
-        with client, socket.create_connection(("127.0.0.1", self._to)) as server:
-            back = self._start(self._pass, number, "received", server, client)
-            self._pass(number, "sent", client, server)
-            back.join()
-
-    def _pass(self, number: int, way: Direction, source: socket.socket, target: socket.socket) -> None:
-        while data := source.recv(1 << 16):
-            with self._lock:
-                self.passed.append((number, way, data))
-                target.sendall(data)
-        with suppress(OSError):  # the other end may be gone
-            target.shutdown(socket.SHUT_WR)
-
-    def close(self) -> None:
-        """Waits until all ends are done."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for thread in (self._accepting, *self._threads):
-            thread.join(30)
-
-
 @contextmanager
 def relayed(server: Server | HTTPServer) -> Iterator[Relay]:
+    """``server``, which serves meanwhile, behind a relay."""
     serving = Thread(target=server.serve_forever)
     serving.start()
-    relay = Relay(server.socket.getsockname()[1])
     try:
-        yield relay
+        with Relay(server.socket.getsockname()[1]) as relay:
+            yield relay
     finally:
-        relay.close()
         server.shutdown()
         serving.join(30)
 
@@ -130,8 +82,9 @@ def test_a_request_that_the_real_client_sends_again_is_one_call() -> None:
         given = client.chat.completions.create(model="m-1", messages=[{"role": "user", "content": "Go."}])
     assert given.choices[0].message.content == TEXT
     talk = Talk()
-    for number, way, data in relay.passed:
-        talk.bytes(way, data, ConnectionKey(ROOT, number, 1))
+    for number, writes in enumerate(relay.connections):
+        for write in writes:
+            talk.bytes(write.direction, write.data, ConnectionKey(ROOT, number, 1))
     calls = [event for event in talk.log() if isinstance(event, LlmCall)]
     assert [(call.attempt, call.fate, call.status) for call in calls] == [
         (1, "refused", 429),
@@ -160,11 +113,12 @@ def test_a_conversation_of_the_real_client_is_read_whole(compression: str | None
                 previous = event.response.id
         client.close()
     reader = LlmConnection()
+    (writes,) = relay.connections
     seen: list[LlmEvent] = [
-        event for ts, (_, way, data) in enumerate(relay.passed) for event in reader.feed(way, data, ts)
+        event for ts, (way, data) in enumerate(writes) for event in reader.feed(way, data, ts)
     ]
-    seen += reader.close(len(relay.passed))
-    upgrade = next(data for _, way, data in relay.passed if way == "received")
+    seen += reader.close(len(writes))
+    upgrade = next(data for way, data in writes if way == "received")
     assert (b"permessage-deflate" in upgrade) is (compression is not None)
     assert of(Unreadable, seen) == []
     assert [event.prewarm for event in of(RequestSeen, seen)] == [True, False, False]

@@ -1,4 +1,4 @@
-"""ELF files that are made here, and what pyelftools reads in any."""
+"""ELF files that are made here, and what the collector finds and pyelftools reads in any."""
 
 from __future__ import annotations
 
