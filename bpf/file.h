@@ -142,16 +142,17 @@ PG_INLINE bool pg_touched(struct task_struct *task, __u64 handle, __u64 ino, __u
 #define PG_DESCRIPTOR_DIGITS 7
 
 /*
- * The descriptor that a path goes through, and the bytes before what lies below it: 12 and 16 of
- * "/proc/self/fd/12/name", by which Bun renames files. -1 for every other path.
+ * The descriptor that a path goes through, and above it (<< 32) the bytes before what lies below: 12 and 16 of
+ * "/proc/self/fd/12/name", by which Bun renames files. -1 for every other path. Not static: the verifier then looks at it
+ * once a program, not at each of its calls.
  */
-PG_INLINE int pg_path_descriptor(const char *argument, __u32 *before)
+__noinline long pg_path_descriptor(__u64 argument)
 {
 	char text[PG_DESCRIPTOR_PREFIX + PG_DESCRIPTOR_DIGITS + 3] __attribute__((aligned(8))) = {};
-	__u32 at = PG_DESCRIPTOR_PREFIX;
-	int descriptor = 0;
+	__u64 at = PG_DESCRIPTOR_PREFIX;
+	__u32 descriptor = 0;
 
-	bpf_probe_read_user_str(text, sizeof(text), argument);
+	bpf_probe_read_user_str(text, sizeof(text), (void *)argument);
 	if (*(__u64 *)text != 0x65732f636f72702full || /* "/proc/se" */
 	    *(__u32 *)(text + 8) != 0x662f666c ||      /* "lf/f" */
 	    *(__u16 *)(text + 12) != 0x2f64)           /* "d/" */
@@ -165,8 +166,7 @@ PG_INLINE int pg_path_descriptor(const char *argument, __u32 *before)
 	}
 	if (at == PG_DESCRIPTOR_PREFIX || text[at] != '/')
 		return -1;
-	*before = at;
-	return descriptor;
+	return at << 32 | descriptor;
 }
 
 /*
@@ -177,16 +177,16 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_s
 				 struct task_struct *task, int dirfd, const char *argument, bool second)
 {
 	struct pg_file *record = (struct pg_file *)space->data;
-	__u32 flags = 0, length, begin = at, kept = 0;
-	int through = pg_path_descriptor(argument, &kept);
+	long through = pg_path_descriptor((__u64)argument);
+	__u32 flags = 0, length, begin = at, kept;
 	struct file *base;
 	long got;
 	char first = 0;
 
 	bpf_probe_read_user(&first, 1, argument);
 	if (through >= 0) {
-		dirfd = through;
-		argument += kept;
+		dirfd = through & 0x7fffffff;
+		argument += through >> 32;
 	}
 	if (at < PG_SCRATCH_HEAD) {
 		if (first == '/' && through < 0) {

@@ -20,6 +20,7 @@
 #ifndef POLYGRAPH_PLAIN_H
 #define POLYGRAPH_PLAIN_H
 
+#include "chunks.h"
 #include "core.h"
 #include "file.h"
 #include "net.h"
@@ -262,7 +263,6 @@ PG_INLINE bool pg_plain_claim(__u64 session, struct pg_plain_end *end, struct so
 /* --- copying ------------------------------------------------------------------------------------------- */
 
 struct pg_plain_copy {
-	struct pg_plain_end *end;
 	__u64 session;
 	__u64 generation;
 	__u64 connection;
@@ -281,8 +281,11 @@ struct pg_plain_copy {
 	__u8 asks;
 };
 
-PG_INLINE void pg_plain_fill(struct pg_plain *record, struct pg_plain_copy *copy, __u32 at, __u32 length)
+PG_INLINE void pg_plain_fill(void *space, void *described, __u32 at, __u32 length)
 {
+	struct pg_plain_copy *copy = described;
+	struct pg_plain *record = space;
+
 	pg_header(&record->hdr, bpf_get_current_task_btf(), NULL, copy->session, PG_PLAIN, sizeof(*record) + length);
 	record->connection = copy->connection;
 	record->generation = copy->generation;
@@ -298,43 +301,9 @@ PG_INLINE void pg_plain_fill(struct pg_plain *record, struct pg_plain_copy *copy
 	__builtin_memset(record->_pad, 0, sizeof(record->_pad));
 }
 
-/* One chunk, in a reservation of `room` bytes: sizes must be constants, so there are three of them. */
-PG_INLINE int pg_plain_chunk(struct pg_plain_copy *copy, struct pg_session *session, __u32 at, __u32 length, const __u32 room)
-{
-	struct pg_plain *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record) + room, 0);
-
-	if (!record) {
-		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
-		return -1;
-	}
-	pg_plain_fill(record, copy, at, length);
-	if (length > room || bpf_probe_read_user(record + 1, length, (void *)(copy->buffer + at))) {
-		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
-		return -1;
-	}
-	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
-	return 0;
-}
-
-/* Changes nothing in `copy`, cf. pg_tls_step. */
 static long pg_plain_step(__u32 index, struct pg_plain_copy *copy)
 {
-	struct pg_session *session = pg_session_of(copy->session);
-	__u32 at = index * PG_TLS_CHUNK, length;
-
-	if (at >= copy->length)
-		return 1;
-	length = copy->length - at;
-	if (length > PG_TLS_CHUNK)
-		length = PG_TLS_CHUNK;
-	if (length <= 512)
-		pg_plain_chunk(copy, session, at, length, 512);
-	else if (length <= 4096)
-		pg_plain_chunk(copy, session, at, length, 4096);
-	else
-		pg_plain_chunk(copy, session, at, length, PG_TLS_CHUNK);
-	return 0;
+	return pg_chunk_of(index, copy->session, copy->buffer, copy->length, copy, pg_plain_fill, sizeof(struct pg_plain));
 }
 
 struct pg_iovec {
@@ -342,32 +311,23 @@ struct pg_iovec {
 	__u64 length;
 };
 
+/* One slice; a call with one buffer is one. */
 static long pg_plain_segment(__u32 index, struct pg_plain_copy *copy)
 {
-	struct pg_iovec segment = {};
+	struct pg_iovec segment = {.base = copy->buffer, .length = copy->left};
 
 	if (index >= copy->iovecs || !copy->left)
 		return 1;
-	bpf_probe_read_user(&segment, sizeof(segment), (void *)(copy->iov + index * sizeof(segment)));
+	if (copy->iov) {
+		segment.length = 0;
+		bpf_probe_read_user(&segment, sizeof(segment), (void *)(copy->iov + index * sizeof(segment)));
+	}
 	copy->buffer = segment.base;
 	copy->length = segment.length < copy->left ? segment.length : copy->left;
-	bpf_loop(PG_TLS_CALL_MAX / PG_TLS_CHUNK + 1, pg_plain_step, copy, 0);
+	bpf_loop(PG_CHUNKS, pg_plain_step, copy, 0);
 	copy->offset += copy->length;
 	copy->left -= copy->length;
 	return 0;
-}
-
-/* Tells only that `missing` bytes went by. */
-PG_INLINE void pg_plain_tell(struct pg_plain_copy *copy)
-{
-	struct pg_plain *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record), 0);
-
-	if (!record) {
-		pg_lose(pg_session_of(copy->session), PG_DIM_TLS, PG_LOSS_RING);
-		return;
-	}
-	pg_plain_fill(record, copy, 0, 0);
-	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
 }
 
 /* Where the bytes of a call lie in the process: a buffer, or an array of them; none where it cannot be told. */
@@ -489,19 +449,14 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 	}
 	copy.missing = moved - copy.left > 0xffffffff ? 0xffffffff : moved - copy.left;
 	copy.standard_input = end->standard_input;
-	if (copy.left && copy.iov) {
+	if (copy.left) {
 		bpf_loop(PG_PLAIN_IOVECS, pg_plain_segment, &copy, 0);
 		if (!copy.left)
 			return 0;
 		copy.missing += copy.left; /* in slices beyond those that are followed */
 		copy.left = 0;
 	}
-	if (!copy.left) {
-		pg_plain_tell(&copy);
-		return 0;
-	}
-	copy.length = copy.left;
-	bpf_loop(PG_TLS_CALL_MAX / PG_TLS_CHUNK + 1, pg_plain_step, &copy, 0);
+	pg_chunk(session, 0, &copy, 0, 0, pg_plain_fill, sizeof(struct pg_plain), 0); /* only that `missing` bytes went by */
 	return 0;
 }
 
@@ -530,6 +485,7 @@ PG_INLINE void pg_plain_arguments(struct pg_plain_bytes *bytes, struct pt_regs *
 	barrier_var(third); /* or one instruction reads it and `count`, through pointers of two kinds */
 	if (nr == NR_read || nr == NR_write || nr == NR_recvfrom || nr == NR_sendto) {
 		bytes->buffer = ARG2;
+		count = 1;
 	} else if (nr == NR_readv || nr == NR_writev) {
 		bytes->iov = ARG2;
 		count = third;

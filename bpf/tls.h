@@ -13,6 +13,7 @@
 #ifndef POLYGRAPH_TLS_H
 #define POLYGRAPH_TLS_H
 
+#include "chunks.h"
 #include "core.h"
 
 #define SSL_CTRL_SET_TLSEXT_HOSTNAME 55 /* include/openssl/tls1.h */
@@ -77,8 +78,11 @@ struct pg_tls_copy {
 	__u32 library; /* enum pg_tls_library: the cookie that user space gave the attachment */
 };
 
-PG_INLINE void pg_tls_fill(struct pg_tls *record, struct pg_tls_copy *copy, __u32 at, __u32 length)
+PG_INLINE void pg_tls_fill(void *space, void *described, __u32 at, __u32 length)
 {
+	struct pg_tls_copy *copy = described;
+	struct pg_tls *record = space;
+
 	pg_header(&record->hdr, bpf_get_current_task_btf(), NULL, copy->session, PG_TLS, sizeof(*record) + length);
 	record->ssl = copy->key.ssl;
 	record->generation = copy->generation;
@@ -90,57 +94,9 @@ PG_INLINE void pg_tls_fill(struct pg_tls *record, struct pg_tls_copy *copy, __u3
 	record->data_len = length;
 }
 
-/* One chunk, in a reservation of `room` bytes: sizes must be constants, so there are three of them. */
-PG_INLINE int pg_tls_chunk(struct pg_tls_copy *copy, struct pg_session *session, __u32 at, __u32 length, const __u32 room)
-{
-	struct pg_tls *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record) + room, 0);
-
-	if (!record) {
-		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
-		return -1;
-	}
-	pg_tls_fill(record, copy, at, length);
-	if (length > room || bpf_probe_read_user(record + 1, length, (void *)(copy->buffer + at))) {
-		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
-		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
-		return -1;
-	}
-	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
-	return 0;
-}
-
-/* Changes nothing in `copy`: the verifier then sees one iteration and knows them all. */
 static long pg_tls_step(__u32 index, struct pg_tls_copy *copy)
 {
-	struct pg_session *session = pg_session_of(copy->session);
-	__u32 at = index * PG_TLS_CHUNK, length;
-
-	if (at >= copy->total)
-		return 1;
-	length = copy->total - at;
-	if (length > PG_TLS_CHUNK)
-		length = PG_TLS_CHUNK;
-	/* A chunk that is lost leaves a hole in the offsets; the next one may find room again. */
-	if (length <= 512)
-		pg_tls_chunk(copy, session, at, length, 512);
-	else if (length <= 4096)
-		pg_tls_chunk(copy, session, at, length, 4096);
-	else
-		pg_tls_chunk(copy, session, at, length, PG_TLS_CHUNK);
-	return 0;
-}
-
-/* Bytes that cannot be had: the hole is told at once. */
-PG_INLINE void pg_tls_hole(struct pg_tls_copy *copy, struct pg_session *session)
-{
-	struct pg_tls *record = bpf_ringbuf_reserve(&plaintext, sizeof(*record), 0);
-
-	if (!record) {
-		pg_lose(session, PG_DIM_TLS, PG_LOSS_RING);
-		return;
-	}
-	pg_tls_fill(record, copy, 0, 0);
-	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
+	return pg_chunk_of(index, copy->session, copy->buffer, copy->total, copy, pg_tls_fill, sizeof(struct pg_tls));
 }
 
 /*
@@ -173,9 +129,9 @@ PG_INLINE int pg_tls_tell(struct pg_tls_copy *copy, __u64 moved)
 	moved -= copy->total;
 	copy->missing = moved > 0xffffffff ? 0xffffffff : moved;
 	if (copy->total)
-		bpf_loop(PG_TLS_CALL_MAX / PG_TLS_CHUNK + 1, pg_tls_step, copy, 0);
-	else
-		pg_tls_hole(copy, session);
+		bpf_loop(PG_CHUNKS, pg_tls_step, copy, 0);
+	else /* bytes that cannot be had: the hole is told at once */
+		pg_chunk(session, 0, copy, 0, 0, pg_tls_fill, sizeof(struct pg_tls), 0);
 	return 0;
 }
 
