@@ -395,14 +395,31 @@ def test_every_way_to_move_bytes(
             events += collector.round(20)
         events += collector.finish(session)
         assert launched.wait() == 0
-    said = b"".join(
+    calls = [
         (b"%08x" % (at * 10 + way) * (size // 8 + 1))[:size]
         for at, size in enumerate((1, 511, 512, 513, 4097, 16385, 60000))
         for way in range(5)
-    )
-    left_out = [event for event in events if isinstance(event, Loss) and event.cause in MISSED]
-    if not (fallback and kernel >= PREEMPTED and left_out):
-        assert sorted(bytes_of(records).values(), key=len) == [said, b"POST " + said]
+    ]
+    told = sorted(bytes_of(records).values(), key=len)
+    if kernel < PREEMPTED or not fallback:
+        assert told == [b"".join(calls), b"POST " + b"".join(calls)]
+    else:
+        heard, sent = sorted(told, key=lambda one: one.startswith(b"POST "))
+        left_out = without(heard, calls) + without(sent, [b"POST ", *calls])
+        missed = sum(event.count for event in events if isinstance(event, Loss) and event.cause in MISSED)
+        assert left_out <= missed
+
+
+def without(told: bytes, calls: list[bytes]) -> int:
+    """How many of ``calls`` were left out of ``told``. Fails where it holds anything else."""
+    left_out = 0
+    for call in calls:
+        if told.startswith(call):
+            told = told.removeprefix(call)
+        else:
+            left_out += 1
+    assert not told
+    return left_out
 
 
 #: says and hears 20 slices at once, then what only the error queue has: `-c SLICES`

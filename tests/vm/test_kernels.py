@@ -18,7 +18,7 @@ SUITES = (
     *(
         f"tests/live/test_{name}.py"
         for name in (
-            *("file", "flood", "network", "plain", "process"),
+            *("file", "flood", "network", "no_root", "plain", "process", "refused", "run"),
             *("tls", "tls_libraries", "uring", "watch"),
         )
     ),
