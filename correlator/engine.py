@@ -1,51 +1,80 @@
-"""The correlator: events in, verdicts out. No clock, no random source, no I/O.
+"""The correlator: events in, verdicts and findings out. No clock, no random source, no I/O.
 
-Feeding the same log again gives byte-identical verdicts. State is kept per session and dropped at its end.
+Feeding the same log again gives them byte for byte. State is kept per session and dropped at its end.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from correlator import judge
+from correlator import detectors, judge
+from correlator.detectors import Detector
 from correlator.session import IntentState, Session
 from polygraph.events import AnyEvent, Claim, SessionEnd, Tick
+from polygraph.findings import Finding
 from polygraph.verdicts import Verdict
 
 #: sessions that are remembered to be over, so that what is delivered again is not judged again
 MAX_ENDED = 65_536
 
 
+class Said(NamedTuple):
+    """What came due with one event."""
+
+    verdicts: Sequence[Verdict] = ()
+    findings: Sequence[Finding] = ()
+
+
+_NOTHING = Said()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A session that has not ended, and what watches it."""
+
+    session: Session
+    detectors: list[Detector] = field(default_factory=lambda: [make() for make in detectors.ALL])
+
+
 class Engine:
     """Serves any number of sessions, whose events may come interleaved."""
 
     def __init__(self) -> None:
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, _Open] = {}
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def feed(self, event: AnyEvent) -> list[Verdict]:
-        """Takes the next event of the log; gives verdicts at a Tick and at a SessionEnd of its session.
+    def feed(self, event: AnyEvent) -> Said:
+        """Takes the next event of the log; gives what is due at a Tick and at a SessionEnd of its session.
 
         An event of a session whose start was not seen opens a state, whose verdicts say ``late_enrolment`` where they
         would rest on what was not seen. Nothing comes after the end of a session: what is delivered again is left out.
         """
         if event.session in self._ended:
-            return []
+            return _NOTHING
         if isinstance(event, SessionEnd | Tick) and event.session not in self._sessions:
-            return []
-        session = self._sessions.get(event.session)
-        if session is None:
-            session = self._sessions[event.session] = Session(event.session)
+            return _NOTHING
+        opened = self._sessions.get(event.session)
+        if opened is None:
+            opened = self._sessions[event.session] = _Open(Session(event.session))
+        session = opened.session
         session.add(event)
-        if isinstance(event, Tick):
-            return _due(session, event.ts, final=False)
-        if isinstance(event, SessionEnd):
+        for detector in opened.detectors:
+            detector.see(session, event)
+        if not isinstance(event, SessionEnd | Tick):
+            return _NOTHING
+        final = isinstance(event, SessionEnd)
+        if final:
             del self._sessions[event.session]
             self._ended[event.session] = None
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)
-            return _due(session, event.ts, final=True)
-        return []
+        return Said(
+            _due(session, event.ts, final=final),
+            [found for one in opened.detectors for found in one.due(session, event.ts, final=final)],
+        )
 
     @property
     def open_sessions(self) -> int:

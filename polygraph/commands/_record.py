@@ -1,4 +1,4 @@
-"""Embedded mode's middle: events into the store and the correlator, verdicts into the store and the views."""
+"""Embedded mode's middle: events into the store and the correlator, what it says into the store and the views."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from correlator.engine import Engine
 from polygraph import verdicts as codec
 from polygraph.commands._content import Audited
 from polygraph.events import AnyEvent, BlindSpot, LlmCall, SessionStart
+from polygraph.findings import Finding
 from polygraph.log.store import Store
 from polygraph.verdicts import Verdict
 
@@ -70,7 +71,7 @@ class Recorder:
                 self._calls[event.session] += event.attempt == 1
             elif isinstance(event, BlindSpot):
                 self._blind.setdefault(event.session, set()).add(event.name)
-            self._give(self._engine.feed(event))
+            self._give(*self._engine.feed(event))
 
     def end(self, session: str, ended: int, status: int | None) -> None:
         """Notes how the session ended: Unix time in ns, exit status of its root."""
@@ -109,8 +110,8 @@ class Recorder:
         if result.failed:
             self.note(f"otlp: {counted(result.failed, 'span')} not sent to {url}: {result.error}")
 
-    def _give(self, verdicts: Sequence[Verdict]) -> None:
-        if not verdicts:
+    def _give(self, verdicts: Sequence[Verdict], findings: Sequence[Finding]) -> None:
+        if not verdicts and not findings:
             return
         for verdict in verdicts:
             self._verdicts.setdefault(verdict.session, []).append(verdict)
@@ -119,6 +120,7 @@ class Recorder:
                 self._live.verdict(verdict)
         try:
             self._store.add(verdicts)
+            self._store.add_findings(findings)
         except sqlite3.Error as error:
             self.note(f"verdicts could not be stored: {error}")
         if self._json is not None:

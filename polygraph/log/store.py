@@ -18,9 +18,11 @@ from typing import Self
 
 import msgspec
 
+from polygraph import findings as finding_codec
 from polygraph import verdicts as verdict_codec
 from polygraph.errors import PolygraphError
 from polygraph.events import AnyEvent, SessionEnd, SessionStart
+from polygraph.findings import Finding
 from polygraph.log.segments import SegmentWriter, read_segment
 from polygraph.verdicts import Verdict
 
@@ -36,6 +38,11 @@ CREATE TABLE IF NOT EXISTS verdicts (
     verdict TEXT NOT NULL, reason TEXT, line BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS verdicts_by_session ON verdicts(session, ts);
+CREATE TABLE IF NOT EXISTS findings (
+    id TEXT PRIMARY KEY, session TEXT NOT NULL REFERENCES sessions(id), ts INTEGER NOT NULL,
+    detector TEXT NOT NULL, kind TEXT NOT NULL, line BLOB NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS findings_by_session ON findings(session, ts);
 """
 
 _SUFFIX = ".jsonl.zst"
@@ -159,6 +166,23 @@ class Store:
         for (line,) in rows:
             yield verdict_codec.decode(line)
 
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Adds findings, replacing those of the same id. Raises sqlite3.Error."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO findings (id, session, ts, detector, kind, line) VALUES (?, ?, ?, ?, ?, ?)",
+            [(f.id, f.session, f.ts, f.detector, f.kind, finding_codec.encode(f)) for f in findings],
+        )
+
+    def findings(self, session: str | None = None) -> Iterator[Finding]:
+        """Findings of one session, or of all, oldest first."""
+        query = "SELECT f.line FROM findings f JOIN sessions s ON s.id = f.session"
+        if session is None:
+            rows = self._db.execute(query + " ORDER BY s.started, f.ts, f.rowid")
+        else:
+            rows = self._db.execute(query + " WHERE f.session = ? ORDER BY f.ts, f.rowid", (session,))
+        for (line,) in rows:
+            yield finding_codec.decode(line)
+
     def sessions(self) -> list[SessionRow]:
         """All sessions, newest first."""
         rows = self._db.execute(
@@ -240,6 +264,7 @@ class Store:
             with self._db:  # committed, or rolled back
                 self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute("DELETE FROM verdicts WHERE session = ?", (session,))
+                self._db.execute("DELETE FROM findings WHERE session = ?", (session,))
                 self._db.execute("DELETE FROM sessions WHERE id = ?", (session,))
             path.unlink(missing_ok=True)
         finally:

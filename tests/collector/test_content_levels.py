@@ -135,7 +135,7 @@ def converse(
 
 def judged(events: Sequence[AnyEvent]) -> list[Verdict]:
     engine = Engine()
-    return [verdict for event in events for verdict in engine.feed(event)]
+    return [verdict for event in events for verdict in engine.feed(event).verdicts]
 
 
 def strings(value: Any) -> Iterator[str]:

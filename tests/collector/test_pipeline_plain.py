@@ -273,5 +273,5 @@ def test_the_correlator_takes_them_and_judges_nothing() -> None:
     engine = Engine()
     assert [decode(encode(event)) for event in events] == events
     began = msgspec.structs.replace(start(), session="s", ts=1)
-    assert [verdict for event in (began, *events) for verdict in engine.feed(event)] == []
+    assert [verdict for event in (began, *events) for verdict in engine.feed(event).verdicts] == []
     assert engine.open_sessions == 0

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from correlator.engine import Engine
 from polygraph import events as e
+from polygraph.findings import Finding
 from polygraph.ids import derived_id
 from polygraph.openings import Opening, packed
 from polygraph.tools import recognise
@@ -337,6 +338,10 @@ class Scenario:
         """All verdicts of the log, closed by its end."""
         return replay([*self.log, e.SessionEnd(session=self.name, ts=self.now + STEP, seq=len(self.log))])
 
+    def findings(self) -> list[Finding]:
+        """All findings of the log, closed by its end, the last of each id."""
+        return found([*self.log, e.SessionEnd(session=self.name, ts=self.now + STEP, seq=len(self.log))])
+
     def on(self, subject: e.Intent | e.Claim) -> Verdict:
         """The one verdict on a subject."""
         wanted = subject.intent if isinstance(subject, e.Intent) else subject.claim
@@ -350,10 +355,16 @@ class Scenario:
         return verdict.verdict, verdict.reason
 
 
+def found(log: Iterable[e.AnyEvent]) -> list[Finding]:
+    """The findings on a log, the last of each id."""
+    engine = Engine()
+    return list({finding.id: finding for event in log for finding in engine.feed(event).findings}.values())
+
+
 def replay(log: Iterable[e.AnyEvent]) -> list[Verdict]:
     """The verdicts on a log."""
     engine = Engine()
-    return [verdict for event in log for verdict in engine.feed(event)]
+    return [verdict for event in log for verdict in engine.feed(event).verdicts]
 
 
 VERIFIED = ("verified", None)

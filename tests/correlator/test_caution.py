@@ -375,8 +375,8 @@ def test_what_is_delivered_after_the_end_is_not_judged_again() -> None:
     s.passed()
     log = [*s.log, e.SessionEnd(session=s.name, ts=s.now, seq=len(s.log))]
     engine = Engine()
-    first = [v for x in log for v in engine.feed(x)]
-    assert first and not [v for x in log for v in engine.feed(x)]
+    first = [v for x in log for v in engine.feed(x).verdicts]
+    assert first and not [v for x in log for v in engine.feed(x).verdicts]
     assert engine.open_sessions == 0
 
 

@@ -185,7 +185,7 @@ def test_interleaving_sessions_changes_nothing(one: list[int], two: list[int], c
     together: list[bytes] = []
     while any(logs):
         log = chance.choice([log for log in logs if log])
-        together += [encode(v) for v in engine.feed(log.pop(0))]
+        together += [encode(v) for v in engine.feed(log.pop(0)).verdicts]
     assert sorted(together) == sorted(alone)
     assert engine.open_sessions == 0
 
@@ -453,5 +453,5 @@ def test_state_is_dropped_at_the_end_of_a_session() -> None:
 
 def test_a_tick_for_nobody_makes_no_state() -> None:
     engine = Engine()
-    assert engine.feed(e.Tick(session="nobody", ts=STEP)) == []
+    assert engine.feed(e.Tick(session="nobody", ts=STEP)) == ((), ())
     assert engine.open_sessions == 0

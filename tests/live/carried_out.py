@@ -28,6 +28,6 @@ def carried_out(
     assert [spot.name for spot in seen.of(BlindSpot) if spot.dimension == "tls"] == []
     (intent,), (result,) = seen.of(Intent), seen.of(ToolResult)
     engine = Engine()
-    verdicts = [verdict for event in seen.events for verdict in engine.feed(event)]
+    verdicts = [verdict for event in seen.events for verdict in engine.feed(event).verdicts]
     assert [v.verdict for v in verdicts if v.subject.kind == "intent"] == ["verified"]
     return seen, intent, result

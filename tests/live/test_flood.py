@@ -306,7 +306,7 @@ def test_a_flood_excuses_what_it_may_hide(
         SessionEnd(session=session, ts=end.ts + 1),
     ]
     engine = Engine()
-    (verdict,) = [verdict for event in log if event is not end for verdict in engine.feed(event)]
+    (verdict,) = [verdict for event in log if event is not end for verdict in engine.feed(event).verdicts]
     if kernel >= PREEMPTED and flooded.lost(session) + flooded.missed(session):
         expected = ("unverifiable", "records_lost")
     assert (verdict.verdict, verdict.reason) == expected
