@@ -182,7 +182,7 @@ struct pg_paths {
  * read any more. An absolute one has a directory where the task's root is none (chroot). Not static: the verifier then
  * looks at it once, not at a second argument for each state in which the first one may have left it.
  */
-__noinline __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_paths *of, bool second)
+__noinline __u64 pg_file_argument(struct pg_scratch *space, __u64 at, struct pg_paths *of, bool second)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct vfsmount *mount = NULL;
@@ -232,6 +232,7 @@ __noinline __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_
 			at += length;
 		}
 	}
+	barrier_var(at); /* or the comparison is made with another form of it than the call's */
 	if (at >= PG_SCRATCH_HEAD + PG_PATH_MAX)
 		return at;
 	got = bpf_probe_read_user_str(&space->data[at], PG_PATH_MAX, argument);
@@ -261,7 +262,7 @@ __noinline int pg_path_operation(long result, struct pg_paths *of)
 	struct pg_session *session;
 	struct pg_scratch *space;
 	struct pg_file *record;
-	__u32 at = sizeof(*record), end;
+	__u64 at = sizeof(*record), end;
 
 	if (!mine || !of)
 		return 0;
