@@ -169,36 +169,58 @@ __noinline long pg_path_descriptor(__u64 argument)
 	return at << 32 | descriptor;
 }
 
-/*
- * A path argument and its directory, appended to the record. An absolute one has a directory where the task's root
- * is none (chroot). One that cannot be read any more is left out, and counted.
- */
-PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_session *session,
-				 struct task_struct *task, int dirfd, const char *argument, bool second)
-{
-	struct pg_file *record = (struct pg_file *)space->data;
-	long through = pg_path_descriptor((__u64)argument);
-	__u32 flags = 0, length, begin = at, kept;
-	struct file *base;
-	long got;
-	char first = 0;
+struct pg_paths {
+	__u8 op;
+	int dirfd, dirfd2;
+	const char *path, *path2;
+	__u64 hash;
+	__u32 flags;
+};
 
+/*
+ * A path argument and its directory, appended to the record at `at`; returns where it ends, 0 if the argument cannot be
+ * read any more. An absolute one has a directory where the task's root is none (chroot). Not static: the verifier then
+ * looks at it once, not at a second argument for each state in which the first one may have left it.
+ */
+__noinline __u64 pg_file_argument(struct pg_scratch *space, __u64 at, struct pg_paths *of, bool second)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct vfsmount *mount = NULL;
+	struct dentry *dentry = NULL;
+	const char *argument;
+	struct pg_file *record;
+	__u32 flags = 0, length;
+	struct file *base;
+	long through, got;
+	char first = 0;
+	int dirfd;
+
+	if (!space || !of || at < sizeof(*record))
+		return 0;
+	record = (struct pg_file *)space->data;
+	argument = second ? of->path2 : of->path;
+	dirfd = second ? of->dirfd2 : of->dirfd;
+	through = pg_path_descriptor((__u64)argument);
 	bpf_probe_read_user(&first, 1, argument);
 	if (through >= 0) {
+		first = 0;
 		dirfd = through & 0x7fffffff;
 		argument += through >> 32;
 	}
 	if (at < PG_SCRATCH_HEAD) {
-		if (first == '/' && through < 0) {
-			length = pg_path_copy(&space->data[at], PG_READ(task, fs, root.mnt), PG_READ(task, fs, root.dentry), &flags);
-			if (length == 1)
-				length = 0;
+		if (first == '/') {
+			mount = PG_READ(task, fs, root.mnt);
+			dentry = PG_READ(task, fs, root.dentry);
 		} else if (dirfd == AT_FDCWD) {
-			length = pg_path_copy(&space->data[at], PG_READ(task, fs, pwd.mnt), PG_READ(task, fs, pwd.dentry), &flags);
-		} else {
-			base = pg_file_of(task, dirfd);
-			length = base ? pg_path_copy(&space->data[at], PG_READ(base, f_path.mnt), PG_READ(base, f_path.dentry), &flags) : 0;
+			mount = PG_READ(task, fs, pwd.mnt);
+			dentry = PG_READ(task, fs, pwd.dentry);
+		} else if ((base = pg_file_of(task, dirfd))) {
+			mount = PG_READ(base, f_path.mnt);
+			dentry = PG_READ(base, f_path.dentry);
 		}
+		length = pg_path_copy(&space->data[at], mount, dentry, &flags);
+		if (length == 1 && first == '/')
+			length = 0; /* the root of all */
 		if (length) {
 			if (second)
 				record->base2_len = length;
@@ -210,6 +232,7 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_s
 			at += length;
 		}
 	}
+	barrier_var(at); /* or the comparison is made with another form of it than the call's */
 	if (at >= PG_SCRATCH_HEAD + PG_PATH_MAX)
 		return at;
 	got = bpf_probe_read_user_str(&space->data[at], PG_PATH_MAX, argument);
@@ -218,24 +241,15 @@ PG_INLINE __u32 pg_file_argument(struct pg_scratch *space, __u32 at, struct pg_s
 			record->base2_len = 0;
 		else
 			record->base_len = 0;
-		pg_lose(session, PG_DIM_FILE, PG_LOSS_READ);
-		return begin;
+		return 0;
 	}
-	kept = (got - 1) & (PG_PATH_MAX - 1); /* 6.1 and 6.12 lose the bound of a signed length */
+	length = (got - 1) & (PG_PATH_MAX - 1); /* 6.1 and 6.12 lose the bound of a signed length */
 	if (second)
-		record->path2_len = kept;
+		record->path2_len = length;
 	else
-		record->path_len = kept;
-	return at + kept;
+		record->path_len = length;
+	return at + length;
 }
-
-struct pg_paths {
-	__u8 op;
-	int dirfd, dirfd2;
-	const char *path, *path2;
-	__u64 hash;
-	__u32 flags;
-};
 
 /*
  * An operation of the current task on one or two path arguments, done or refused. Not static: the verifier then looks
@@ -248,7 +262,7 @@ __noinline int pg_path_operation(long result, struct pg_paths *of)
 	struct pg_session *session;
 	struct pg_scratch *space;
 	struct pg_file *record;
-	__u32 at = sizeof(*record);
+	__u64 at = sizeof(*record), end;
 
 	if (!mine || !of)
 		return 0;
@@ -260,9 +274,13 @@ __noinline int pg_path_operation(long result, struct pg_paths *of)
 	record->ino = of->hash;
 	record->open_flags = of->flags;
 	record->error = pg_errno(result);
-	at = pg_file_argument(space, at, session, task, of->dirfd, of->path, false);
-	if (of->path2)
-		at = pg_file_argument(space, at, session, task, of->dirfd2, of->path2, true);
+	for (int second = 0; second < (of->path2 ? 2 : 1); second++) {
+		end = pg_file_argument(space, at, of, second);
+		if (end)
+			at = end;
+		else
+			pg_lose(session, PG_DIM_FILE, PG_LOSS_READ);
+	}
 	pg_file_end(space, at, task, session, mine->session);
 	return 0;
 }

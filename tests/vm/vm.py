@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +60,15 @@ def kernel_folder(version: str) -> Path:
     return Path(cache) / "polygraph" / "kernels" / version
 
 
-def run_in_kernel(version: str, command: list[str], timeout: float) -> VmResult:
+def run_in_kernel(
+    version: str, command: list[str], timeout: float, stop: threading.Event | None = None
+) -> VmResult:
     """Boots kernel series `version`, runs `command` there as root in the repository, returns what it left.
 
     `timeout` is in seconds, for the command alone. The guest has tracefs, bpffs, securityfs and cgroup2
     mounted, loopback up, this Python first on PATH, this tree first to be imported, and HOME, /tmp and /var/tmp
     empty on an ext4; the rest of the file system is the host's, read only. Of what it writes, only the files in
-    the folder `$POLYGRAPH_RESULTS` come back. Raises VmError.
+    the folder `$POLYGRAPH_RESULTS` come back. Setting `stop` ends the guest within a second. Raises VmError.
     """
     image = kernel_folder(version) / "vmlinuz"
     if not image.is_file():
@@ -79,7 +82,7 @@ def run_in_kernel(version: str, command: list[str], timeout: float) -> VmResult:
         environment = f"export PATH={shlex.quote(path)} PYTHONPATH={shlex.quote(str(REPOSITORY))}"
         (results / "command").write_text(f"{environment}\nexec {shlex.join(command)}\n")
         disk = _disk(Path(folder) / "disk", path)
-        console = _boot(image, results, disk, path, timeout)
+        console = _boot(image, results, disk, path, timeout, stop or threading.Event())
         return _read(version, results, console)
 
 
@@ -98,7 +101,7 @@ def _disk(image: Path, path: str) -> Path:
     return image
 
 
-def _boot(image: Path, results: Path, disk: Path, path: str, timeout: float) -> str:
+def _boot(image: Path, results: Path, disk: Path, path: str, timeout: float, stop: threading.Event) -> str:
     """One boot; returns the end of the console. vng insists on a terminal; its exit status means nothing."""
     guest = ["bash", str(_GUEST_SCRIPT), str(results), str(timeout)]
     arguments = ["--disable-kvm", "--user=root", "--cpus=2", "--memory=2G", f"--append=lsm={_LSM}"]
@@ -117,7 +120,7 @@ def _boot(image: Path, results: Path, disk: Path, path: str, timeout: float) -> 
     finally:
         os.close(end)
     try:
-        console = _console(terminal, time.monotonic() + _BOOT_SECONDS + timeout)
+        console = _console(terminal, time.monotonic() + _BOOT_SECONDS + timeout, stop)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -126,14 +129,14 @@ def _boot(image: Path, results: Path, disk: Path, path: str, timeout: float) -> 
     return console.decode(errors="replace")
 
 
-def _console(terminal: int, deadline: float) -> bytes:
-    """Reads until the other side closes (a terminal then gives EIO on Linux) or until the deadline."""
+def _console(terminal: int, deadline: float, stop: threading.Event) -> bytes:
+    """Reads until the other side closes (a terminal then gives EIO on Linux), the deadline or `stop`."""
     kept = b""
     ready = select.poll()  # no select(), which ends at descriptor 1023: the tests before may hold more
     ready.register(terminal, select.POLLIN)
-    while (left := deadline - time.monotonic()) > 0:
-        if not ready.poll(left * 1000):
-            break
+    while time.monotonic() < deadline and not stop.is_set():
+        if not ready.poll(1000):
+            continue
         try:
             chunk = os.read(terminal, 1 << 14)
         except OSError:

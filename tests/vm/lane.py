@@ -1,0 +1,72 @@
+"""The guests' lane: each kernel is booted in turn and runs the suites, while the host runs its own tests.
+
+A guest is emulated and keeps one processor busy, the host's tests mostly another one: in turn they would take twice
+as long.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.vm.vm import REPOSITORY, RESULTS_VARIABLE, VmResult, run_in_kernel
+
+VERSIONS = ("6.1", "6.12", "7.3")
+SUITES = (
+    "tests/vm/guest_checks.py",
+    *(
+        f"tests/live/test_{name}.py"
+        for name in (
+            *("file", "flood", "network", "no_root", "plain", "process", "refused", "run"),
+            *("tls", "tls_libraries", "uring", "watch"),
+        )
+    ),
+)
+"""Tests that must pass in every guest: all that meet the kernel. Transports, formats and what a program has of TLS
+in it are no matter of the kernel, and stay the host's to show."""
+
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+#: s for all suites of a guest, and for one test. An idle machine of two cores takes a half of it.
+GUEST_SECONDS = 1500
+_TEST_SECONDS = 400
+
+
+class Lane:
+    """Guests that are booted one after the other, from now on."""
+
+    def __init__(self, versions: Iterable[str]) -> None:
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        probe = self._pool.submit(_build_probe)
+        self._results = {version: self._pool.submit(self._run, version, probe) for version in versions}
+
+    def result(self, version: str) -> VmResult:
+        """What a guest left behind; waits for it. Raises VmError."""
+        return self._results[version].result()
+
+    def close(self) -> None:
+        """Ends the guest that runs; the others are not booted."""
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, version: str, probe: Future[None]) -> VmResult:
+        probe.result()
+        options = ["-o", f"timeout={_TEST_SECONDS}", f"--junitxml=${RESULTS_VARIABLE}/junit.xml"]
+        return run_in_kernel(version, [*PYTEST, *options, *SUITES], GUEST_SECONDS, self._stop)
+
+
+GUESTS = pytest.StashKey[Lane]()
+
+
+def _build_probe() -> None:
+    """The BPF object that guest_checks.py loads, for the guests to find in the repository's folder."""
+    target = REPOSITORY / "build" / "vm" / "probe.bpf.o"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source = REPOSITORY / "tests" / "vm" / "probe.bpf.c"
+    compiler = ["clang", "-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"]
+    subprocess.run([*compiler, str(source), "-o", str(target)], check=True)
