@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -29,18 +29,23 @@ from collector.llm.model import ToolCall, ToolResultItem
 from collector.llm.seen import LlmEvent, RequestSeen, ResponseSeen
 from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
+from collector.mentions import Mentions
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact_path
 from collector.spoken import Followed, Spoken
+from collector.subjects import mentions_of
 from collector.telling import Telling, note, target
 from collector.tls.streams import Chunk, ConnectionKey
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
     Claim,
+    File,
     FileState,
     Intent,
     LlmCall,
+    Name,
+    Net,
     ProcessKey,
     SessionStart,
     StreamGap,
@@ -87,10 +92,22 @@ class _Pending(NamedTuple):
 class SessionPipeline:
     """Builds the log of one session."""
 
-    def __init__(self, start: SessionStart, key: bytes, look: Look) -> None:
+    def __init__(
+        self,
+        start: SessionStart,
+        key: bytes,
+        look: Look,
+        *,
+        home: str = "",
+        configuration: Iterable[bytes] = (),
+    ) -> None:
+        """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository."""
         self._session = start.session
         self._telling = Telling(start.content, key)
         self._look = look
+        self._workspace = start.cwd
+        self._listens = start.content != "off"
+        self._mentions = Mentions(start.session, home)
         self._connections: dict[ConnectionKey, Followed] = {}
         self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
         self._answers = Answers()
@@ -109,12 +126,17 @@ class SessionPipeline:
         self._log: list[AnyEvent] = []
         self._next_seq = 0
         self._add(self._telling.start(start))
+        for file in configuration:
+            self._log += self._mentions.text(file.decode("utf-8", "replace"), "configuration", start.ts)
 
     # --- input -----------------------------------------------------------------------------------
 
     def effect(self, event: AnyEvent) -> None:
         """An effect, coverage or loss event from the kernel side, its ``session`` set."""
-        self._add(self._telling.effect(event))
+        told = self._telling.effect(event)
+        self._add(told)
+        if self._listens and isinstance(event, File | Name | Net):
+            self._log += mentions_of(event, told, self._mentions, self._workspace)
 
     def chunk(self, chunk: Chunk) -> None:
         """Plaintext of one direction of one connection."""
@@ -206,6 +228,8 @@ class SessionPipeline:
             self._history(seen, connection)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
+            for text in seen.request.told:
+                self._log += self._mentions.text(text, "instructions", seen.ts, call=call)
             for result in seen.request.tool_results:
                 self._tool_result(result, call, seen.ts, connection)
         elif isinstance(seen, ResponseSeen):
@@ -294,6 +318,7 @@ class SessionPipeline:
             )
         if response is None:
             return
+        self._log += self._mentions.text(response.text, "answer", seen.ts, call=call)
         for number, tool_call in enumerate(response.tool_calls):
             self._intent(tool_call, f"{own}#{number}", call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
@@ -358,6 +383,9 @@ class SessionPipeline:
             text=self._telling.text(made.command or "") or self._telling.body(tool_call.arguments),
         )
         self._add(intent)
+        self._log += self._mentions.arguments(tool_call.arguments, ts, intent.intent, call)
+        if made.command and intent.command_digest is not None:
+            self._log += self._mentions.command(made.command, intent.command_digest, ts, intent.intent)
         size = len(tool_call.arguments)
         self._pending[call_id] = _Pending(intent, made, size)
         self._pending_size += size
@@ -417,6 +445,9 @@ class SessionPipeline:
                 reported_status=result.exit_code if result.exit_code is not None else read.reported_status,
                 text=self._telling.body(result.text),
             )
+        )
+        self._log += self._mentions.text(
+            result.text, "result", ts, intent=pending.intent.intent, call=pending.intent.call
         )
         self._file_states(pending, ts)
         for draft in read.claims:

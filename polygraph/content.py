@@ -128,6 +128,8 @@ FIELDS: dict[str, dict[str, Kind]] = {
         digest="digest",
         text="text",
     ),
+    "Mention": _EVENT | _fields("what origin said_ts intent call whole", path="value"),
+    "MentionsLost": _EVENT | _fields("count cause"),
     "Coverage": _EVENT | _fields("dimension state canary blind detail"),
     "Loss": _EVENT | _fields("dimension cause count since"),
     "BlindSpot": _EVENT | _fields("dimension name process", path="detail"),

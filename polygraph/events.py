@@ -489,6 +489,37 @@ class Claim(Event, frozen=True, tag="claim"):
     text: str | None = None
 
 
+MentionOrigin = Literal["instructions", "configuration", "intent", "answer", "result"]
+"""Where something was named: by the user or the system prompt, in a file of the repository that configures it, in the
+arguments of a tool call, in the model's words, or in the result of a tool call, which nobody vouches for."""
+
+
+class Mention(Event, frozen=True, tag="mention"):
+    """A text of the conversation named what an effect or a tool call is about. No more of the text is told.
+
+    Told only where both are there, the text and the effect, whichever came last (``ts``), and once for each text's
+    origin. ``value`` is the host or the path as the effect has it, or the ``command_digest`` of the intent whose
+    command the text held on a line of its own. ``intent`` is the tool call in whose arguments or result it stood.
+    """
+
+    what: Literal["host", "path", "command"]
+    value: str
+    origin: MentionOrigin
+    #: when the message that holds the text was complete
+    said_ts: int
+    intent: str | None = None
+    call: str | None = None
+    #: the path was written whole (``/etc/x``, ``~/x``) or with its folder; False: only its name, or a folder above it
+    whole: bool = True
+
+
+class MentionsLost(Event, frozen=True, tag="mentions_lost"):
+    """Texts named more than is remembered: from ``ts`` on, that a :class:`Mention` is missing says nothing."""
+
+    count: int
+    cause: Literal["text_too_long", "too_many"]
+
+
 # --- the observation itself --------------------------------------------------------------------------
 
 
@@ -550,6 +581,8 @@ AnyEvent = (
     | Intent
     | ToolResult
     | Claim
+    | Mention
+    | MentionsLost
     | Coverage
     | Loss
     | BlindSpot
