@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from correlator.coverage import CoverageLog
+from correlator.graph import Graph
 from correlator.paths import basename, names, normalise
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
@@ -118,6 +119,11 @@ class Session:
     claims: set[str] = field(default_factory=set)
     startup_end: int | None = None
     _agent_images: set[tuple[str, ...]] | None = None
+    #: what each effect belongs to
+    graph: Graph = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graph = Graph(self)
 
     # --- feeding ---------------------------------------------------------------------------------
 
@@ -149,6 +155,7 @@ class Session:
                 self._flow(event)
             case e.Name():
                 self.names.append(event)
+                self.graph.on_name(event)
             case e.FileState():
                 self._file_state(event)
             case e.LlmCall():
@@ -159,6 +166,7 @@ class Session:
                 state = self.intents.get(event.intent) if event.intent is not None else None
                 if state is not None and state.result is None:
                     state.result = event
+                    self.graph.on_result(state, event)
             case e.Claim():
                 if event.claim not in self.claims:
                     self.claims.add(event.claim)
@@ -191,12 +199,14 @@ class Session:
         self._started(event.request_ts)
         if not event.complete:
             self.coverage.broken_calls.append(event)
+        self.graph.on_call(event)
 
     def _exec(self, event: e.Exec) -> None:
         self.tree.exec(event)
         insort(self.execs, (event.ts, event.seq, event), key=lambda row: row[:2])
         if self.startup_end is None or event.ts <= self.startup_end:
             self._agent_images = None
+        self.graph.on_exec(event)
         match = identify(event)
         if match is not None:
             self.known.append(Known(event, match))
@@ -213,9 +223,10 @@ class Session:
         if event.intent not in self.intents:
             state = self.intents[event.intent] = IntentState(event)
             if event.command_digest is not None:
-                self.by_digest[event.command_digest].append(state)
+                insort(self.by_digest[event.command_digest], state, key=lambda one: one.intent.ts)
             self.open_intents.append(state)
             self._started(event.ts)
+            self.graph.on_intent(state, self.tries.get((event.call, event.ts)) or self.calls.get(event.call))
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:

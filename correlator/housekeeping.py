@@ -1,0 +1,192 @@
+"""What agents do of themselves, by data/housekeeping.toml: whether a row covers an effect of an agent's own process.
+
+An agent is known by the file that runs, never by the name that it gives itself; and a file that was written in the
+session is nobody's own. A row buys nothing that could hurt: credentials, and places from which something is run later
+(``never``), are covered only by a row that says so, for the agent's own image.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib import resources
+
+import msgspec
+
+from correlator.attribution import Arguments
+from correlator.paths import under
+from correlator.programs import program_name, script_of
+from polygraph.events import Exec
+
+#: rows of this agent hold for every agent
+ANY = "any"
+#: where the directories of users lie: one that is the workspace itself may still hold the agent's own files
+_HOMES = re.compile(r"/root|/home/[^/]+|/Users/[^/]+|/var/home/[^/]+")
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thing that an agent does of itself. With ``programs`` it is done by programs that the agent starts."""
+
+    #: what it is for, in one sentence
+    why: str
+    #: patterns of files that are read; what may be written may be read
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    #: ``git status``: a program, then its first arguments that are no options, and options that must be there
+    programs: tuple[str, ...] = ()
+    #: names of hosts
+    hosts: tuple[str, ...] = ()
+    #: ports of any host
+    ports: tuple[int, ...] = ()
+    #: it covers credentials and the paths of ``never`` as well, for the agent's own image
+    trusted: bool = False
+
+
+class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A client of models: how it is known, and what it does of itself."""
+
+    #: last components of the file or script that runs, or ``-m MODULE`` of an interpreter
+    files: tuple[str, ...]
+    #: with which versions, and how, the rows were seen
+    seen: str
+    rows: dict[str, Row] = {}
+
+
+class Housekeeping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/housekeeping.toml."""
+
+    #: places from which something is run later, or by which someone is let in: writing there is no housekeeping
+    never: tuple[str, ...]
+    agents: dict[str, Agent]
+
+
+@cache
+def housekeeping() -> Housekeeping:
+    """The table. Raises msgspec.ValidationError when it is malformed."""
+    raw = tomllib.loads(resources.files("correlator").joinpath("data/housekeeping.toml").read_text("utf-8"))
+    return msgspec.convert(raw, Housekeeping)
+
+
+def agents_of(image: Exec) -> list[str]:
+    """Agents that the image is, by the file or the script that the kernel ran."""
+    files = [path for path in (image.path, script_of(image)) if path is not None]
+    modules = [f"-m {two}" for one, two in zip(image.argv, image.argv[1:], strict=False) if one == "-m"]
+    return [
+        name
+        for name, agent in housekeeping().agents.items()
+        if any(
+            known in modules if known.startswith("-m ") else f"/{path.lstrip('/')}".endswith(f"/{known}")
+            for known in agent.files
+            for path in files
+        )
+    ]
+
+
+def dangerous(effect: Arguments, roots: tuple[str, ...]) -> bool:
+    """Whether no row covers the effect unless it says so."""
+    return effect.sensitive or (
+        effect.writes and any(matches(housekeeping().never, path, roots) for path in effect.paths)
+    )
+
+
+def own_effect(
+    agents: Iterable[str], effect: Arguments, names: Iterable[str], roots: tuple[str, ...]
+) -> str | None:
+    """The row that covers what an agent's own process did; ``names`` are those of the address. None: no row."""
+    risky = dangerous(effect, roots)
+    hosts = tuple(names)
+    for agent, name, row in _rows(agents):
+        if not row.programs and (row.trusted or not risky) and _covers(row, effect, hosts, roots):
+            return f"{agent}/{name}"
+    return None
+
+
+def started(agents: Iterable[str], image: Exec) -> str | None:
+    """The row of the program that an agent started, if it is one that the agent starts of itself."""
+    for agent, name, row in _rows(agents):
+        if any(_is_program(pattern, image) for pattern in row.programs):
+            return f"{agent}/{name}"
+    return None
+
+
+def of_started(rule: str, effect: Arguments, names: Iterable[str], roots: tuple[str, ...]) -> bool:
+    """Whether the row ``rule``, whose program an agent started, covers what was done below that program."""
+    agent, _, name = rule.partition("/")
+    row = housekeeping().agents[agent].rows[name]
+    if dangerous(effect, roots):
+        return row.trusted and _covers(row, effect, (), roots)
+    if effect.address is None and not effect.writes:
+        return True  # it was started to look
+    return _covers(row, effect, tuple(names), roots)
+
+
+@cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """``*`` within a component, ``**`` any number of components. ``~/`` any home; ``./`` the workspace."""
+    body = pattern.removeprefix("~/").removeprefix("./")
+    parts = re.split(r"(\*\*/|\*\*|\*)", body)
+    kinds = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    text = "".join(kinds.get(part) or re.escape(part) for part in parts)
+    return re.compile(f"(?P<home>(?:/.*?)?)/{text}" if pattern.startswith("~/") else text)
+
+
+def matches(patterns: Iterable[str], path: str, roots: tuple[str, ...]) -> bool:
+    """Whether a pattern holds for ``path``."""
+    return any(_matches(pattern, path, roots) for pattern in patterns)
+
+
+def _matches(pattern: str, path: str, roots: tuple[str, ...]) -> bool:
+    if pattern.startswith("./"):
+        return any(
+            under(path, root) and _pattern(pattern).fullmatch(path[len(root.rstrip("/")) + 1 :]) is not None
+            for root in roots
+        )
+    found = _pattern(pattern).fullmatch(path)
+    if found is None or not pattern.startswith("~/"):
+        return found is not None
+    # Which directory is the home is not known. What lies in the workspace is the project's, unless that is a home.
+    home = found["home"]
+    inside = any(home == root.rstrip("/") or under(home, root) for root in roots)
+    return not inside or _HOMES.fullmatch(home) is not None
+
+
+def _rows(agents: Iterable[str]) -> Iterable[tuple[str, str, Row]]:
+    table = housekeeping().agents
+    for agent in (*agents, ANY):
+        for name, row in table[agent].rows.items():
+            yield agent, name, row
+
+
+def _covers(row: Row, effect: Arguments, names: tuple[str, ...], roots: tuple[str, ...]) -> bool:
+    if effect.address is not None:
+        return effect.port in row.ports or any(
+            fnmatchcase(name, pattern) for name in names for pattern in row.hosts
+        )
+    patterns = row.writes if effect.writes else (*row.reads, *row.writes)
+    return bool(effect.paths) and all(matches(patterns, path, roots) for path in effect.paths)
+
+
+def _is_program(pattern: str, image: Exec) -> bool:
+    name, *words = pattern.split()
+    if program_name(image) != name:
+        return False
+    options = [word for word in words if word.startswith("-")]
+    said = [word for word in words if not word.startswith("-")]
+    return set(options) <= set(image.argv[1:]) and _first_words(image.argv[1:])[: len(said)] == said
+
+
+def _first_words(arguments: Iterable[str]) -> list[str]:
+    """Arguments that are neither options nor the values of git's."""
+    words: list[str] = []
+    value = False
+    for argument in arguments:
+        if value:
+            value = False
+        elif argument in ("-C", "-c", "--git-dir", "--work-tree", "--namespace"):
+            value = True
+        elif not argument.startswith("-"):
+            words.append(argument)
+    return words
