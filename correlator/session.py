@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from correlator.coverage import CoverageLog
 from correlator.graph import Graph
+from correlator.mentions import Mentions
 from correlator.paths import basename, names, normalise
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
@@ -117,6 +118,8 @@ class Session:
     open_claims: list[e.Claim] = field(default_factory=list)
     #: ids of the claims so far: a log may deliver an event twice
     claims: set[str] = field(default_factory=set)
+    #: who named what effects are about
+    mentions: Mentions = field(default_factory=Mentions)
     startup_end: int | None = None
     _agent_images: set[tuple[str, ...]] | None = None
     #: what each effect belongs to
@@ -173,6 +176,10 @@ class Session:
                     self.open_claims.append(event)
             case e.SessionStart():
                 self._start(event)
+            case e.Mention():
+                self.mentions.add(event)
+            case e.MentionsLost():
+                self.mentions.lost(event)
             case e.Coverage():
                 self.coverage.state(event)
             case e.Loss():
