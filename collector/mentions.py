@@ -154,14 +154,14 @@ class Mentions:
         return self._about("path", value, list(self._path_keys(path)), ts)
 
     def command(self, command: str, digest: str, ts: int, intent: str) -> list[Mention]:
-        """Tool call ``intent`` runs a command: which results held it, or a part of it, on a line of its own before."""
-        told: list[Mention] = []
+        """Tool call ``intent`` runs a command: who wrote it, or a part of it, on a line of its own before."""
+        told: dict[MentionOrigin, Mention] = {}
         for part in dict.fromkeys((command, *_PARTS.split(command[:MAX_TEXT]))):
             line = _line(part)
             for said in self._said.get(_key("c" + line), ()) if line else ():
-                if not told and said.intent != intent:
-                    told.append(self._mention(_Subject("command", digest, True), said, ts))
-        return told
+                if said.intent != intent:
+                    told.setdefault(said.origin, self._mention(_Subject("command", digest, True), said, ts))
+        return list(told.values())
 
     def _about(self, what: What, value: str, keys: list[tuple[int, bool]], ts: int) -> list[Mention]:
         put(self._subjects, (what, value), tuple(key for key, _ in keys), MAX_SUBJECTS + 1)

@@ -19,13 +19,12 @@ class Mentions:
         #: from when on a missing mention says nothing
         self.lost_at: int | None = None
 
-    def add(self, event: Mention) -> None:
-        """Somebody named something."""
-        self._of[event.what, event.value].setdefault((event.origin, event.intent, event.whole), event)
-
-    def lost(self, event: MentionsLost) -> None:
-        """Not everything that was named is remembered."""
-        self.lost_at = event.ts if self.lost_at is None else min(self.lost_at, event.ts)
+    def add(self, event: Mention | MentionsLost) -> None:
+        """Somebody named something, or not everything that was named is remembered."""
+        if isinstance(event, MentionsLost):
+            self.lost_at = event.ts if self.lost_at is None else min(self.lost_at, event.ts)
+        else:
+            self._of[event.what, event.value].setdefault((event.origin, event.intent, event.whole), event)
 
     def of(self, what: str, values: Iterable[str]) -> Iterator[Mention]:
         """Who named one of ``values``, in the order in which it was told."""

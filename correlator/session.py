@@ -176,10 +176,8 @@ class Session:
                     self.open_claims.append(event)
             case e.SessionStart():
                 self._start(event)
-            case e.Mention():
+            case e.Mention() | e.MentionsLost():
                 self.mentions.add(event)
-            case e.MentionsLost():
-                self.mentions.lost(event)
             case e.Coverage():
                 self.coverage.state(event)
             case e.Loss():

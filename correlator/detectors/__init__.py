@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from correlator.detectors.exfiltration import ExfiltrationPath
+from correlator.detectors.injection import Injection
 from correlator.detectors.unexplained import UnexplainedEffects
 from correlator.session import Session
 from polygraph.events import AnyEvent
@@ -28,4 +30,4 @@ class Detector(Protocol):
 
 
 #: makes one detector for a new session
-ALL: tuple[Callable[[], Detector], ...] = (UnexplainedEffects,)
+ALL: tuple[Callable[[], Detector], ...] = (UnexplainedEffects, Injection, ExfiltrationPath)

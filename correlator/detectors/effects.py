@@ -123,7 +123,9 @@ def _stands(session: Session, word: str, image: e.Exec) -> bool:
     if any(one.startswith("polygraph") for one in words):
         return True
     node = session.tree.get(session.tree.root) if session.tree.root is not None else None
-    observers = {one.parent.partition(":")[0] for one in node.images if one.parent} if node is not None else set()
+    observers = (
+        {one.parent.partition(":")[0] for one in node.images if one.parent} if node is not None else set()
+    )
     run = session.start is not None and session.start.origin == "run"
     return run and not observers.isdisjoint(words)
 
@@ -202,7 +204,10 @@ def reaches_known(session: Session, hosts: list[str]) -> bool:
     """Whether one of the names is a model's, or a host that tools reach by themselves."""
     models = {call.host.lower().rpartition(":")[0] or call.host.lower() for call in session.calls.values()}
     return any(
-        host in models or host in ("localhost", "ip6-localhost") or is_known(host) or "." not in host.strip(".")
+        host in models
+        or host in ("localhost", "ip6-localhost")
+        or is_known(host)
+        or "." not in host.strip(".")
         for host in hosts
         if ":" not in host
     )

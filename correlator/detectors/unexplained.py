@@ -16,6 +16,7 @@ from correlator.detectors.effects import Danger
 from correlator.facts import fact
 from correlator.hosts import HostNames
 from correlator.mentions import TRUSTED
+from correlator.programs import program_name
 from correlator.session import Session
 from correlator.trust import is_near
 from correlator.windows import of_intent
@@ -78,7 +79,7 @@ class UnexplainedEffects:
             if not (final or self._is_ready(session, danger)):
                 self._waiting.append(danger)
             elif not self._is_explained(session, danger):
-                key = (danger.kind, danger.row, session.top_of(danger.event.process))
+                key: tuple[str, ...] = (danger.kind, danger.row, session.top_of(danger.event.process))
                 if key in self._groups or len(self._groups) < MAX_FINDINGS:
                     changed[key] = self._join(session, key, danger, now)
         for key, group in changed.items():
@@ -89,7 +90,9 @@ class UnexplainedEffects:
             return False
         if danger.kind != "outside_write":
             return True
-        intent = session.graph.of(danger.event).intent  # whether the file stays is known when its call is over
+        intent = session.graph.of(
+            danger.event
+        ).intent  # whether the file stays is known when its call is over
         return intent is not None and session.intents[intent].result is not None
 
     def _join(self, session: Session, key: tuple[str, ...], danger: Danger, now: int) -> _Group:
@@ -98,7 +101,9 @@ class UnexplainedEffects:
             intent = session.graph.of(danger.event).intent
             ts = danger.event.ts
             window = (
-                of_intent(session, session.intents[intent], now).shown if intent is not None else Window(open=ts, close=ts)
+                of_intent(session, session.intents[intent], now).shown
+                if intent is not None
+                else Window(open=ts, close=ts)
             )
             group = self._groups[key] = _Group(danger, window)
         group.count += 1
@@ -137,7 +142,11 @@ class UnexplainedEffects:
                     or _named(session, danger)
                 )
             case "test_tampering":
-                return effects.is_a_tools(session, event.process, ts) or _by_git(session, danger) or _named(session, danger)
+                return (
+                    effects.is_a_tools(session, event.process, ts)
+                    or _by_git(session, danger)
+                    or _named(session, danger)
+                )
             case "observer_tampering":
                 return _by_user(session, danger) or _is_polygraph(session, danger)
             case _:
@@ -167,7 +176,8 @@ def _is_polygraph(session: Session, danger: Danger) -> bool:
     """A polygraph that runs below the agent keeps records of its own."""
     images = effects.images_of(session, danger.event.process, danger.event.ts)
     return isinstance(danger.event, e.File) and any(
-        effects.program_name(image) == "polygraph" or ("-m", "polygraph") in zip(image.argv, image.argv[1:], strict=False)
+        program_name(image) == "polygraph"
+        or ("-m", "polygraph") in zip(image.argv, image.argv[1:], strict=False)
         for image in images
     )
 
@@ -187,11 +197,11 @@ def _named(session: Session, danger: Danger) -> bool:
 
 def _by_git(session: Session, danger: Danger) -> bool:
     images = effects.images_of(session, danger.event.process, danger.event.ts)
-    return any(effects.program_name(image) in ("git", "hg", "jj") for image in images)
+    return any(program_name(image) in ("git", "hg", "jj") for image in images)
 
 
 def _is_nothing(session: Session, danger: Danger) -> bool:
-    """A write outside the workspace that says nothing: the agent's own notes, a tool's work, a file that did not stay."""
+    """A write outside the workspace that says nothing: the agent's notes, a tool's work, what did not stay."""
     event = danger.event
     if session.is_agent(event.process, event.ts):
         return True

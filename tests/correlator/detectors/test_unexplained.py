@@ -39,12 +39,21 @@ class Story(Scenario):
         """A credential is read."""
         return self.file(process, "read", path, sensitive=rule)
 
-    def reaches(self, process: str, address: str = EVIL, name: str | None = "evil.test", sent: int = 900) -> None:
+    def reaches(
+        self, process: str, address: str = EVIL, name: str | None = "evil.test", sent: int = 900
+    ) -> None:
         """A connection to a host, over which bytes go."""
         if name is not None:
             self.add(e.Name, process=process, source="dns", name=name, addresses=(address,))
         self.add(
-            e.Net, process=process, op="connect", family="inet", address=address, port=443, errno=115, socket=77
+            e.Net,
+            process=process,
+            op="connect",
+            family="inet",
+            address=address,
+            port=443,
+            errno=115,
+            socket=77,
         )
         self.add(
             e.Flow,
@@ -59,7 +68,9 @@ class Story(Scenario):
             closed=True,
         )
 
-    def mentions(self, what: str, value: str, origin: str, intent: e.Intent | None = None, **how: Any) -> e.Mention:
+    def mentions(
+        self, what: str, value: str, origin: str, intent: e.Intent | None = None, **how: Any
+    ) -> e.Mention:
         """Somebody named it."""
         return self.add(
             e.Mention,
