@@ -575,6 +575,8 @@ class Graph:
         after_exec: Callable[[_Place, T], T],
     ) -> T:
         """What holds for ``process`` at ``ts``, from what held for its parent and what each exec made of it."""
+        if self._session.tree.get(process) is None:
+            return start
         todo: list[_Place] = []
         pending: set[_Place] = set()
         place: _Place | None = self._place(process, ts)

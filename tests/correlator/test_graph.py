@@ -6,13 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from correlator.attribution import NO_ARGUMENTS, Arguments, Attribution
+from correlator.attribution import Attribution
 from correlator.session import Session
 from polygraph import events as e
-from tests.correlator.scenario import STEP, Scenario, expect
+from tests.correlator.scenario import Scenario, expect
 
 CLAUDE = "/root/.local/share/claude/versions/2.1.330/claude"
 
