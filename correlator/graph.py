@@ -23,6 +23,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from correlator import housekeeping
@@ -37,8 +38,8 @@ from correlator.attribution import (
 )
 from correlator.hosts import HostNames, host_of
 from correlator.matching import arguments_agree, is_of
-from correlator.paths import basename
-from correlator.programs import programs
+from correlator.paths import basename, normalise
+from correlator.programs import is_shell, programs
 from correlator.windows import MAX_OPEN, OpenWindows, early_of
 from polygraph import events as e
 from polygraph.reasons import Grade
@@ -52,6 +53,8 @@ _HELD_TO_FILES = frozenset({"read", "write", "edit", "delete"})
 _STARTS = frozenset({"shell", "delegate", "other"})
 
 _FOREVER = 1 << 63
+#: the rule for what the user asked for by the agent's own arguments
+COMMAND_LINE = "command_line"
 
 T = TypeVar("T")
 #: a process, after so many of its execs
@@ -108,8 +111,8 @@ class Graph:
         #: processes that called a model, and when they did so first
         self._callers: dict[e.ProcessKey, int] = {}
         self._model_hosts: set[str] = set()
-        #: tool calls of the latest try of each call; and those of earlier ones, by when the latest asked again
-        self._tries: dict[str, list[IntentState]] = {}
+        #: tool calls by the call of a model; and since when those of an earlier try hold no more
+        self._of_call: dict[str, list[IntentState]] = defaultdict(list)
         self._superseded: dict[str, int] = {}
         self._startup_agents: tuple[str, ...] | None = None
         self._caller_agents: dict[str, None] = {}
@@ -126,7 +129,9 @@ class Graph:
         intent = state.intent
         early = early_of(intent, call)
         self._windows.open(state, early)
-        self._try(state)
+        self._of_call[intent.call].append(state)
+        if (latest := self._session.calls.get(intent.call)) is not None:
+            self._give_up(latest, (state,))
         for name in sorted({basename(p) for f in intent.files for p in (f.path, f.new_path) if p}):
             insort(self._declared[name], state, key=lambda one: (one.intent.ts, one.intent.seq))
         if intent.command_digest in self._by_digest:
@@ -140,6 +145,7 @@ class Graph:
 
     def on_call(self, call: e.LlmCall) -> None:
         """A model was called."""
+        self._give_up(call, self._of_call.get(call.call, ()))
         insort(self._answers, call.ts)
         self._asked_until = max(self._asked_until, call.request_ts)
         if call.process not in self._callers:
@@ -246,16 +252,12 @@ class Graph:
 
     # --- the shells of tool calls ----------------------------------------------------------------------
 
-    def _try(self, state: IntentState) -> None:
-        """A later try of the same call of a model replaces what an earlier one asked for and nobody answered."""
-        latest = self._tries.setdefault(state.intent.call, [])
-        if latest and latest[0].intent.ts > state.intent.ts:
-            self._superseded[state.intent.intent] = latest[0].intent.ts
-            return
-        if latest and latest[0].intent.ts < state.intent.ts:
-            self._superseded.update((old.intent.intent, state.intent.ts) for old in latest)
-            latest.clear()
-        latest.append(state)
+    def _give_up(self, call: e.LlmCall, states: Iterable[IntentState]) -> None:
+        """What a try asked for before a later one of the same call was sent holds no more, unless it was answered."""
+        if call.attempt > 1:
+            for state in states:
+                if state.intent.ts <= call.request_ts:
+                    self._superseded.setdefault(state.intent.intent, call.request_ts)
 
     def _assign(self, digest: str, since: int) -> None:
         """Gives the shells of a command that were executed since then to the tool calls that ask for it."""
@@ -305,19 +307,20 @@ class Graph:
 
     def _after_exec(self, place: _Place, before: _Edge) -> _Edge:
         session, image = self._session, self._image(place)
-        if place[0] == session.tree.root:
-            return _AGENT
-        if before.agent and session.is_agent_image(image):
+        begins = session.startup_end is None or image.ts <= session.startup_end
+        if place[0] == session.tree.root or (before.agent and begins):
             return _AGENT
         if before.rank >= 3:
             return before
         edge = self._by_program(image)
         if before.agent and edge.rank < 4:
-            if image.process in self._callers:
-                return _AGENT
+            if is_shell(image) and not self._said.isdisjoint(image.argv[2:]):
+                return _Edge(3, "the agent's own command line asks for that command", rule=COMMAND_LINE)
             rule = housekeeping.started(self._agent_names, image)
             if rule is not None and not self._written_here(image):
                 return _Edge(3, "the agent starts that program of itself", rule=rule)
+            if session.is_agent_image(image) or image.process in self._callers:
+                return _AGENT
             if edge.rank == 0:
                 return self._by_window(image.ts)
         return edge if edge.rank > before.rank else before
@@ -370,6 +373,8 @@ class Graph:
     def _below(self, edge: _Edge, effect: Arguments, ts: int) -> Attribution:
         if edge.state is not None:
             return self._to(edge.state, _GRADES[edge.rank], edge.why, effect, ts, edge.rivals)
+        if edge.rule == COMMAND_LINE:
+            return to_housekeeping(COMMAND_LINE, "exact", edge.why)
         if edge.rule is not None:
             names = self._names(effect, ts)
             if housekeeping.of_started(edge.rule, effect, names, self._session.roots):
@@ -431,6 +436,8 @@ class Graph:
     def _own(self, process: e.ProcessKey, effect: Arguments, names: list[str], ts: int) -> Attribution | None:
         """What the agent does of itself."""
         session = self._session
+        if effect.paths and all(path in self._said_paths for path in effect.paths):
+            return to_housekeeping(COMMAND_LINE, "strong", "the agent's own command line names it")
         if not self._model_hosts.isdisjoint(names):
             return to_housekeeping("model", "strong", "it is a connection to a model")
         if self._starting(process, ts) and not housekeeping.dangerous(effect, session.roots):
@@ -517,6 +524,19 @@ class Graph:
         self._new_callers.clear()
         return tuple(dict.fromkeys((*self._startup_agents, *self._caller_agents)))
 
+    @cached_property
+    def _said(self) -> frozenset[str]:
+        """What the user said when the session was started: the arguments of its command, one of many words as it is
+        told at the content level, so that it equals the same text in a shell's arguments."""
+        start = self._session.start
+        return frozenset(start.argv[1:]) if start is not None else frozenset()
+
+    @cached_property
+    def _said_paths(self) -> frozenset[str]:
+        """The files that these arguments name."""
+        words = (word for said in self._said for word in (said, said.rpartition("=")[2]))
+        return frozenset(normalise(word, self._session.cwd) for word in words if word.strip("-."))
+
     def _known(self, images: Iterable[e.Exec]) -> Iterator[str]:
         for image in images:
             self.steps += 1
@@ -555,6 +575,8 @@ class Graph:
         after_exec: Callable[[_Place, T], T],
     ) -> T:
         """What holds for ``process`` at ``ts``, from what held for its parent and what each exec made of it."""
+        if self._session.tree.get(process) is None:
+            return start
         todo: list[_Place] = []
         pending: set[_Place] = set()
         place: _Place | None = self._place(process, ts)

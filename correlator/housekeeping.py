@@ -10,15 +10,17 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
 from correlator.attribution import Arguments
 from correlator.paths import under
-from correlator.programs import program_name, script_of
+from correlator.programs import plain, program_name, script_of
 from polygraph.events import Exec
 
 #: rows of this agent hold for every agent
@@ -27,11 +29,13 @@ ANY = "any"
 _HOMES = re.compile(r"/root|/home/[^/]+|/Users/[^/]+|/var/home/[^/]+")
 
 
-class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"origin": "from"}):
     """One thing that an agent does of itself. With ``programs`` it is done by programs that the agent starts."""
 
     #: what it is for, in one sentence
     why: str
+    #: seen in recorded sessions, or named in the program's own files
+    origin: Literal["recorded", "named"]
     #: patterns of files that are read; what may be written may be read
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
@@ -95,13 +99,17 @@ def dangerous(effect: Arguments, roots: tuple[str, ...]) -> bool:
 def own_effect(
     agents: Iterable[str], effect: Arguments, names: Iterable[str], roots: tuple[str, ...]
 ) -> str | None:
-    """The row that covers what an agent's own process did; ``names`` are those of the address. None: no row."""
-    risky = dangerous(effect, roots)
+    """The row that covers what an agent's own process did; ``names`` are those of the address. None: no row.
+
+    Of a rename or a link each name must be covered; the row of the last is given.
+    """
     hosts = tuple(names)
-    for agent, name, row in _rows(agents):
-        if not row.programs and (row.trusted or not risky) and _covers(row, effect, hosts, roots):
-            return f"{agent}/{name}"
-    return None
+    found = None
+    for one in [replace(effect, paths=(path,)) for path in effect.paths] or [effect]:
+        found = _row_of(agents, one, hosts, roots)
+        if found is None:
+            return None
+    return found
 
 
 def started(agents: Iterable[str], image: Exec) -> str | None:
@@ -113,14 +121,25 @@ def started(agents: Iterable[str], image: Exec) -> str | None:
 
 
 def of_started(rule: str, effect: Arguments, names: Iterable[str], roots: tuple[str, ...]) -> bool:
-    """Whether the row ``rule``, whose program an agent started, covers what was done below that program."""
+    """Whether the row ``rule``, whose program an agent started, or one of every agent covers what that program did."""
+    if not effect.paths and effect.address is None:
+        return True  # that it ran
     agent, _, name = rule.partition("/")
     row = housekeeping().agents[agent].rows[name]
-    if dangerous(effect, roots):
-        return row.trusted and _covers(row, effect, (), roots)
-    if effect.address is None and not effect.writes:
-        return True  # it was started to look
-    return _covers(row, effect, tuple(names), roots)
+    hosts = tuple(names)
+    if (row.trusted or not dangerous(effect, roots)) and _covers(row, effect, hosts, roots):
+        return True
+    return own_effect((), effect, hosts, roots) is not None
+
+
+def _row_of(
+    agents: Iterable[str], effect: Arguments, hosts: tuple[str, ...], roots: tuple[str, ...]
+) -> str | None:
+    risky = dangerous(effect, roots)
+    for agent, name, row in _rows(agents):
+        if not row.programs and (row.trusted or not risky) and _covers(row, effect, hosts, roots):
+            return f"{agent}/{name}"
+    return None
 
 
 @cache
@@ -171,7 +190,7 @@ def _covers(row: Row, effect: Arguments, names: tuple[str, ...], roots: tuple[st
 
 def _is_program(pattern: str, image: Exec) -> bool:
     name, *words = pattern.split()
-    if program_name(image) != name:
+    if name not in (program_name(image), plain(image.path)):
         return False
     options = [word for word in words if word.startswith("-")]
     said = [word for word in words if not word.startswith("-")]
