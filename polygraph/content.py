@@ -65,7 +65,7 @@ def _fields(typed: str, **others: str) -> dict[str, Kind]:
     return kinds
 
 
-#: class of polygraph/events.py or polygraph/verdicts.py -> field -> kind
+#: class of polygraph/events.py, polygraph/verdicts.py or polygraph/findings.py -> field -> kind
 FIELDS: dict[str, dict[str, Kind]] = {
     "SessionStart": _EVENT
     | _fields("host boot kernel process origin wall_offset content schema", argv="argv", path="cwd"),
@@ -150,5 +150,11 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Verdict": _fields(
         "id session ts subject verdict reason grade evidence coverage window traceparent rule version",
         argv="declared observed",
+    ),
+    # --- findings: made of events alone ---
+    "Step": _fields("ts id grade", argv="what"),
+    "Finding": _fields(
+        "id session ts detector kind evidence window path figures version",
+        argv="summary",
     ),
 }
