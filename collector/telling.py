@@ -13,6 +13,7 @@ import msgspec
 from collector.free_text import is_free_text, untold, untold_argv
 from collector.intents.tools import ExpectedFileDraft
 from collector.redact import redact, redact_argv, redact_path
+from collector.similarity import Signer
 from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
@@ -43,10 +44,15 @@ class Telling:
         self._level = level
         self._with_text = level in ("redacted", "full")
         self._key = key
+        self._signer = Signer(key)
 
     def digest(self, content: bytes) -> str:
         """The keyed digest of content: equal contents join, without the content."""
         return keyed_digest(self._key, content)
+
+    def signature(self, *texts: str) -> str:
+        """The keyed similarity signature of what texts say together: near-duplicates join."""
+        return self._signer.sign(*texts)
 
     def start(self, event: SessionStart) -> SessionStart:
         """The beginning of a session."""

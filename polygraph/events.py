@@ -323,6 +323,14 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     attempt: int = 1
     #: the TLS library that it went through: openssl, boringssl, rustls, go, gnutls or nss; empty where it was none
     tls: str = ""
+    #: the call that this one goes on from, in one conversation; empty where none was seen
+    follows: str = ""
+    #: bytes of what the request says that its conversation had not said before: results of tools, a user's message
+    new_bytes: int = 0
+    #: similarity signature of that; empty where there is none
+    new_signature: str = ""
+    #: similarity signature of the text of the answer
+    answer_signature: str = ""
 
 
 class McpCall(Event, frozen=True, tag="mcp_call"):
@@ -420,6 +428,8 @@ class Intent(Event, frozen=True, tag="intent"):
     #: where its effects happen when not in the lineage: docker, systemd, ssh, tmux, remote…
     hand_off: str | None = None
     background: bool = False
+    #: similarity signature of the arguments; empty where there are none
+    signature: str = ""
     #: the command, at content level ``redacted`` and ``full``; the arguments of other tools, as JSON, at ``full`` only
     text: str | None = None
 
