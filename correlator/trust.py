@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
+from collections.abc import Set
 from functools import cache
 from importlib import resources
 
 import msgspec
+
+from correlator.programs import plain
 
 
 class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,6 +21,7 @@ class Trust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     printers: frozenset[str]
     whole_printers: frozenset[str]
     bringers: frozenset[str]
+    fetchers: frozenset[str]
     becomes_root: frozenset[str]
 
 
@@ -26,6 +30,11 @@ def trust() -> Trust:
     """The table. Raises msgspec.ValidationError when it is malformed."""
     raw = tomllib.loads(resources.files("correlator").joinpath("data/trust.toml").read_text("utf-8"))
     return msgspec.convert(raw, Trust)
+
+
+def is_one(program: str, of: Set[str]) -> bool:
+    """Whether the program is one of these, by its name with or without a version (``base64`` has none)."""
+    return program in of or plain(program) in of
 
 
 def is_known(host: str) -> bool:

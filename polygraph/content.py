@@ -113,7 +113,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "A2aMessage": _EVENT
     | _fields("process side request_ts is_error complete", name="method message_id task_id context_id state"),
     "Execution": _fields(
-        "tool purpose conditional masked background builtin", argv="program args", path="cwd"
+        "tool purpose conditional masked background builtin feeds", argv="program args", path="cwd"
     ),
     "ExpectedFile": _fields("op size", path="path new_path", digest="digest"),
     "Intent": _EVENT

@@ -394,6 +394,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     masked: bool = False
     background: bool = False
     builtin: bool = False
+    #: where its output goes on to: through a pipe, or into the words of another command; None: neither, or not known
+    feeds: Literal["pipe", "words"] | None = None
 
 
 class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -16,7 +16,7 @@ from correlator.mentions import TRUSTED
 from correlator.places import is_temporary
 from correlator.programs import changes_no_content, identify, is_inert, plain, program_name, programs
 from correlator.session import Session
-from correlator.trust import is_known, is_near, trust
+from correlator.trust import is_known, is_near, is_one, trust
 from polygraph import events as e
 from polygraph.dangers import Owned, dangers, is_inside, place_of
 from polygraph.text import printable
@@ -159,7 +159,7 @@ def below_installer(session: Session, process: e.ProcessKey, at: int) -> bool:
 def of_system_installer(session: Session, process: e.ProcessKey, at: int) -> bool:
     """Whether a package of the system is being installed."""
     return any(
-        plain(program_name(image)) in trust().system_installers for image in images_of(session, process, at)
+        is_one(program_name(image), trust().system_installers) for image in images_of(session, process, at)
     )
 
 
@@ -169,7 +169,7 @@ def reads_its_own(session: Session, event: e.File) -> bool:
     image = next(images_of(session, event.process, event.ts), None)
     if image is None:
         return False
-    if plain(program_name(image)) in row.owners or program_name(image) in row.owners:
+    if is_one(program_name(image), row.owners):
         return not is_temporary(image.path)
     if not row.libraries or below_installer(session, event.process, event.ts):
         return False
@@ -249,7 +249,7 @@ def becomes_root_openly(session: Session, intent: str | None) -> bool:
     state = session.intents.get(intent) if intent is not None else None
     if state is None:
         return False
-    return any(plain(one.program) in trust().becomes_root for one in state.intent.executions)
+    return any(is_one(one.program, trust().becomes_root) for one in state.intent.executions)
 
 
 def leaves_content(session: Session, danger: Danger) -> bool:

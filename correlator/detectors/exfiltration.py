@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from correlator import declared
 from correlator.detectors import effects
@@ -24,7 +25,7 @@ from correlator.mentions import TRUSTED
 from correlator.processes import Node
 from correlator.programs import is_shell, plain, program_name
 from correlator.session import Session
-from correlator.trust import is_near, trust
+from correlator.trust import is_near, is_one, trust
 from correlator.windows import of_intent
 from polygraph import events as e
 from polygraph.dangers import Owned, dangers
@@ -36,6 +37,11 @@ from polygraph.verdicts import Window
 
 NAME = "exfiltration_path"
 _SSH = 22
+#: programs that a shell started afterwards and that are looked at, for one that printed a secret
+_BRANCHES = 64
+#: writes of the session between the start of such a program and its read that are looked at
+_EARLIER = 4096
+_PUTS = frozenset({"write", "create", "truncate"})
 _NOBODYS = Owned(frozenset())
 _ORDER: dict[Grade, int] = {"exact": 2, "strong": 1, "weak": 0}
 
@@ -48,6 +54,8 @@ class _Has:
     since: int
     grade: Grade
     steps: tuple[Step, ...]
+    #: the secret is made to be sent with requests
+    token: bool
 
 
 @dataclass(slots=True)
@@ -143,7 +151,7 @@ class ExfiltrationPath:
         project = effects.in_project(session, secret)
         if image is None or not (project or self._row(secret).sent):
             return True
-        if plain(program_name(image)) not in trust().printers:
+        if not is_one(program_name(image), trust().printers):
             return False
         name = secret.path.rpartition("/")[2]
         return not project or any(name in argument for argument in image.argv[1:])
@@ -165,7 +173,8 @@ class ExfiltrationPath:
         image = next(effects.images_of(session, secret.process, secret.ts), None)
         first = Step(ts=secret.ts, what=f"{_name(image)} read {_path(secret.path)}", id=secret.id)
         found: dict[e.ProcessKey, _Has] = {}
-        todo = deque([_Has(secret.process, secret.ts, "exact", (first,))])
+        token = self._row(secret).sent
+        todo = deque([_Has(secret.process, secret.ts, "exact", (first,), token)])
         while todo and len(found) < self._processes:
             has = todo.popleft()
             known = found.get(has.process)
@@ -185,71 +194,78 @@ class ExfiltrationPath:
         yield from self._by_pipes(session, has)
 
     def _by_files(self, session: Session, has: _Has) -> Iterator[_Has]:
-        for wrote in self._writes.get(has.process, ()):
-            if wrote.ts < has.since or not wrote.dev or not wrote.ino:
+        for wrote in self._written(session, has):
+            if not wrote.dev or not wrote.ino:
                 continue
-            what = Step(ts=wrote.ts, what=f"it wrote {_path(wrote.path)}", id=wrote.id, grade="strong")
+            since = max(wrote.ts, has.since)
+            what = Step(ts=since, what=f"it wrote {_path(wrote.path)}", id=wrote.id, grade="strong")
             for read in session.reads.get((wrote.dev, wrote.ino), ()):
-                if read.process != has.process and read.ts >= wrote.ts:
-                    through = _Has(has.process, has.since, has.grade, (*has.steps, what))
+                if read.process != has.process and read.ts >= since:
+                    through = replace(has, steps=(*has.steps, what))
                     yield self._step(
                         session, through, read.process, read.ts, "strong", "opened that file", read.id
                     )
 
-    def _by_pipes(self, session: Session, has: _Has) -> Iterator[_Has]:
-        """Programs that the same shell runs: at the same time a pipe may lead there, afterwards a substitution."""
+    def _written(self, session: Session, has: _Has) -> Iterator[e.File]:
+        """Files that the process opened for writing since; what prints has its output opened before it reads."""
+        yield from (wrote for wrote in self._writes.get(has.process, ()) if wrote.ts >= has.since)
         node = session.tree.get(has.process)
         image = node.image(has.since) if node is not None else None
-        if node is None or node.parent is None or image is None:
+        if node is None or image is None or not is_one(program_name(image), trust().printers):
             return
-        if plain(program_name(image)) not in trust().printers:
-            return
-        top = next(
-            (
-                n
-                for n in session.tree.ancestors(has.process)
-                if not self._is_subshell(session, n.key, has.since)
-            ),
-            None,
-        )
-        if (
-            top is None
-            or session.is_agent(top.key, has.since)
-            or not self._is_shell(session, top.key, has.since)
-        ):
-            return
-        own = self._branch(session, has.process, top.key)
-        ended = node.exit.ts if node.exit is not None else has.since
-        for key in session.tree.subtree(top.key) - session.tree.subtree(own.key):
-            other = session.tree.get(key)
-            # A shell starts the programs of a pipeline from left to right: those before read nothing of this one.
-            if other is None or key == top.key or self._branch(session, key, top.key).born < own.born:
-                continue
-            grade: Grade = "strong" if other.born <= ended else "weak"
-            how = (
-                "ran beside it, by the same shell"
-                if grade == "strong"
-                else "was run by the same shell afterwards"
-            )
-            yield self._step(session, has, key, max(has.since, other.born), grade, how)
+        for touch in islice(session.written(node.born, has.since - 1), _EARLIER):
+            if touch.event.process == has.process and touch.event.op in _PUTS:
+                yield touch.event
 
-    def _branch(self, session: Session, key: e.ProcessKey, top: e.ProcessKey) -> Node:
-        """The child of ``top`` that ``key`` is or descends from."""
-        branch = session.tree.get(key)
-        for node in session.tree.ancestors(key):
-            if node.key == top:
+    def _by_pipes(self, session: Session, has: _Has) -> Iterator[_Has]:
+        """Programs that the same shell started after it, as the command says or as they ran at the same time.
+
+        A shell starts the programs of a pipeline from left to right: those before read nothing of this one. On a busy
+        machine the first may have ended when the second is started.
+        """
+        node = session.tree.get(has.process)
+        image = node.image(has.since) if node is not None else None
+        if node is None or image is None or not is_one(program_name(image), trust().printers):
+            return
+        own, top = node, None
+        for top in session.tree.ancestors(has.process):
+            if top.image(has.since) is not None:
                 break
-            branch = node
-        assert branch is not None
-        return branch
+            own = top  # a subshell
+        if top is None or session.is_agent(top.key, has.since) or not self._is_shell(top, has.since):
+            return
+        feeds = self._feeds(session, has, image)
+        ended = node.exit.ts if node.exit is not None else has.since
+        later = (session.tree.get(key) for key in top.children)
+        for other in islice(
+            (n for n in later if n is not None and n is not own and n.born >= own.born), _BRANCHES
+        ):
+            if feeds is not None:
+                grade, how = feeds
+            elif other.born <= ended:
+                grade, how = "strong", "ran beside it, by the same shell"
+            else:
+                grade, how = "weak", "was run by the same shell afterwards"
+            yield self._step(session, has, other.key, other.born, grade, how)
 
-    def _is_subshell(self, session: Session, key: e.ProcessKey, at: int) -> bool:
-        node = session.tree.get(key)
-        return node is not None and node.image(at) is None
+    def _feeds(self, session: Session, has: _Has, image: e.Exec) -> tuple[Grade, str] | None:
+        """What the tool call's own command says of where the output of this program goes."""
+        belongs = session.graph.of(image)
+        state = session.intents.get(belongs.intent) if belongs.intent is not None else None
+        name = program_name(image)
+        for one in state.intent.executions if state is not None else ():
+            if plain(one.program) != plain(name) or one.feeds is None:
+                continue
+            if one.feeds == "pipe":
+                return "strong", "was run by the same shell, which pipes that output on"
+            return (
+                "weak" if has.token else "strong",
+                "was run by the same shell, with that output in its words",
+            )
+        return None
 
-    def _is_shell(self, session: Session, key: e.ProcessKey, at: int) -> bool:
-        node = session.tree.get(key)
-        image = node.image(at) if node is not None else None
+    def _is_shell(self, node: Node, at: int) -> bool:
+        image = node.image(at)
         return image is not None and is_shell(image)
 
     def _step(
@@ -261,7 +277,7 @@ class ExfiltrationPath:
             ts=ts, what=f"{_name(image)} {how}", id=ident or (image.id if image else key), grade=grade
         )
         worst = min(grade, has.grade, key=_ORDER.__getitem__)
-        return _Has(key, ts, worst, (*has.steps, step))
+        return _Has(key, ts, worst, (*has.steps, step), has.token)
 
     # --- to whom -----------------------------------------------------------------------------------------
 
@@ -300,9 +316,10 @@ class ExfiltrationPath:
         if state is None or belongs.rivals or state.result is None or state.result.is_error:
             return
         intent, result = state.intent, state.result
-        programs = [plain(one.program) for one in intent.executions if not one.builtin]
+        programs = [one.program for one in intent.executions if not one.builtin]
         inside = session.is_agent(secret.process, secret.ts)
-        whole = bool(programs) and set(programs) <= trust().whole_printers and not inside
+        prints = all(is_one(program, trust().whole_printers) for program in programs)
+        whole = bool(programs) and prints and not inside
         if not ((intent.kind == "read" and inside and belongs.named) or whole) or result.size < self._result:
             return
         call = session.calls.get(result.call)

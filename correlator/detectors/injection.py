@@ -19,9 +19,8 @@ from correlator.detectors.effects import Danger
 from correlator.facts import command, fact
 from correlator.hosts import HostNames
 from correlator.mentions import TRUSTED
-from correlator.programs import plain
 from correlator.session import IntentState, Session
-from correlator.trust import trust
+from correlator.trust import is_one, trust
 from correlator.windows import of_intent
 from polygraph import events as e
 from polygraph.findings import Finding, Step, detectors
@@ -158,13 +157,13 @@ class Injection:
         intent = text.intent
         if intent.kind in _FROM_OUTSIDE or (intent.kind == "other" and intent.hand_off is not None):
             return True
-        programs = [plain(one.program) for one in intent.executions if not one.builtin]
+        programs = [one.program for one in intent.executions if not one.builtin]
         if intent.kind == "shell" and intent.hosts:
             return True
-        brings = intent.kind == "read" or (bool(programs) and set(programs) <= trust().bringers)
-        fetches = any(
-            name in ("curl", "wget", "gh", "glab", "http", "https", "lynx", "w3m", "xh") for name in programs
+        brings = intent.kind == "read" or (
+            bool(programs) and all(is_one(name, trust().bringers) for name in programs)
         )
+        fetches = any(is_one(name, trust().fetchers) for name in programs)
         return brings and (danger.kind in _HEAVY or fetches)
 
     # --- telling it ------------------------------------------------------------------------------------
