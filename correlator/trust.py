@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import tomllib
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib import resources
 
@@ -32,7 +32,7 @@ def trust() -> Trust:
     return msgspec.convert(raw, Trust)
 
 
-def is_one(program: str, of: Set[str]) -> bool:
+def is_one(program: str, of: AbstractSet[str]) -> bool:
     """Whether the program is one of these, by its name with or without a version (``base64`` has none)."""
     return program in of or plain(program) in of
 

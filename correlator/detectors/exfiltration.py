@@ -26,7 +26,6 @@ from correlator.processes import Node
 from correlator.programs import is_shell, plain, program_name
 from correlator.session import Session
 from correlator.trust import is_near, is_one, trust
-from correlator.windows import of_intent
 from polygraph import events as e
 from polygraph.dangers import Owned, dangers
 from polygraph.findings import Finding, Step, detectors
@@ -67,6 +66,12 @@ class _Bytes:
     port: int
     rows: list[e.Flow]
 
+    def add(self, flow: e.Flow, secret: int) -> None:
+        """Takes a row; ``secret``: when the latest secret was read, before which the last row is kept."""
+        if len(self.rows) > 1 and secret <= self.rows[-2].ts:
+            self.rows.pop()
+        self.rows.append(flow)
+
     def since(self, ts: int) -> tuple[int, e.Flow | None]:
         """Bytes that were sent since, and the row that says so."""
         before = max((row.sent for row in self.rows if row.ts <= ts), default=0)
@@ -85,6 +90,7 @@ class ExfiltrationPath:
         self._most = int(thresholds["secrets"].value)
         self._hosts = HostNames()
         self._secrets: dict[tuple[e.ProcessKey, str], e.File] = {}
+        self._last_secret = 0
         #: secrets for which the conversation has not gone on
         self._fresh: list[e.File] = []
         self._flows: dict[e.ProcessKey, dict[int, _Bytes]] = {}
@@ -105,9 +111,7 @@ class ExfiltrationPath:
             ):
                 sockets = self._flows.setdefault(event.process, {})
                 known = sockets.setdefault(event.socket, _Bytes(event.process, event.address, event.port, []))
-                if len(known.rows) > 2:
-                    known.rows.pop(1)  # the first and the last two: what it was before a read, and in all
-                known.rows.append(event)
+                known.add(event, self._last_secret)
             case e.File() if event.errno == 0 and event.op == "read" and event.sensitive is not None:
                 self._read(event)
             case e.File() if (
@@ -122,9 +126,10 @@ class ExfiltrationPath:
         if key in self._secrets or len(self._secrets) >= self._most or dangers().not_secret.has(event.path):
             return
         self._secrets[key] = event
+        self._last_secret = max(self._last_secret, event.ts)
         self._fresh.append(event)
 
-    def due(self, session: Session, now: int, *, final: bool) -> Iterable[Finding]:
+    def due(self, session: Session, now: int, *, final: bool) -> Iterable[Finding]:  # noqa: ARG002
         """Each secret is followed when its conversation has gone on, and once more at the end."""
         ready = (
             list(self._secrets.values()) if final else [s for s in self._fresh if session.graph.settled(s.ts)]
@@ -135,7 +140,7 @@ class ExfiltrationPath:
                 continue
             if session.graph.of(secret).cause == "housekeeping":
                 continue
-            yield from self._to_model(session, secret, now)
+            yield from self._to_model(session, secret)
             if self._is_taken(session, secret):
                 yield from self._sent_out(session, secret)
 
@@ -310,7 +315,7 @@ class ExfiltrationPath:
 
     # --- to the model ------------------------------------------------------------------------------------
 
-    def _to_model(self, session: Session, secret: e.File, now: int) -> Iterator[Finding]:
+    def _to_model(self, session: Session, secret: e.File) -> Iterator[Finding]:
         belongs = session.graph.of(secret)
         state = session.intents.get(belongs.intent) if belongs.intent is not None else None
         if state is None or belongs.rivals or state.result is None or state.result.is_error:
@@ -343,7 +348,7 @@ class ExfiltrationPath:
             kind="secret_to_model",
             summary=f"{_path(secret.path)} ({secret.sensitive}) was read by “{said}”, and the result went to {host}",
             evidence=tuple(fact(one) for one in (secret, call) if one is not None),
-            window=of_intent(session, state, now).shown,
+            window=Window(open=intent.ts, close=result.ts),
             path=tuple(steps),
             figures={"result": float(result.size)},
         )

@@ -9,7 +9,8 @@ the output of a test run or of a listing is about what was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from correlator import declared
@@ -21,11 +22,11 @@ from correlator.hosts import HostNames
 from correlator.mentions import TRUSTED
 from correlator.session import IntentState, Session
 from correlator.trust import is_one, trust
-from correlator.windows import of_intent
 from polygraph import events as e
 from polygraph.findings import Finding, Step, detectors
 from polygraph.ids import derived_id
 from polygraph.reasons import Grade
+from polygraph.verdicts import Window
 
 NAME = "injection"
 MAX_WAITING = 16_384
@@ -50,7 +51,9 @@ class Injection:
     """See the head of the module."""
 
     def __init__(self) -> None:
-        self._waiting: list[Danger] = []
+        self._waiting: deque[Danger] = deque()
+        #: connections, of which it is known at the end how much was sent
+        self._at_the_end: list[Danger] = []
         self._hosts = HostNames()
         #: bytes sent, the latest of each socket; sockets whose host is spoken of
         self._sent: dict[int, e.Flow] = {}
@@ -65,29 +68,33 @@ class Injection:
                 self._sent[event.socket] = event
             return
         danger = effects.danger_of(session, event)
-        if danger is not None and danger.kind != "test_tampering" and len(self._waiting) < MAX_WAITING:
+        if danger is not None and danger.kind != "test_tampering" and self._waits < MAX_WAITING:
             self._waiting.append(danger)
 
-    def due(self, session: Session, now: int, *, final: bool) -> Iterable[Finding]:
+    @property
+    def _waits(self) -> int:
+        return len(self._waiting) + len(self._at_the_end)
+
+    def due(self, session: Session, now: int, *, final: bool) -> Iterable[Finding]:  # noqa: ARG002
         """Effects that a text drove, when the conversation has gone on."""
-        waiting, self._waiting = self._waiting, []
-        for danger in waiting:
-            if not (final or self._is_ready(session, danger)):
-                self._waiting.append(danger)
-                continue
+        for danger in self._ready(session, final=final):
             path = self._path(session, danger)
             key = (danger.kind, danger.row, path.drives.intent.intent) if path is not None else ()
             if path is not None and key not in self._told and len(self._told) < MAX_FINDINGS:
                 self._told.add(key)
-                yield self._finding(session, danger, path, now)
+                yield self._finding(session, danger, path)
 
-    def _is_ready(self, session: Session, danger: Danger) -> bool:
-        if not session.graph.settled(danger.event.ts):
-            return False
-        intent = session.graph.of(danger.event).intent  # how much was sent is known when the call is over
-        return danger.kind != "unknown_host" or (
-            intent is not None and session.intents[intent].result is not None
-        )
+    def _ready(self, session: Session, *, final: bool) -> Iterator[Danger]:
+        """Effects of which it is known what they belong to. Each is looked at twice at most."""
+        while self._waiting and (final or session.graph.settled(self._waiting[0].event.ts)):
+            danger = self._waiting.popleft()
+            if final or danger.kind != "unknown_host":
+                yield danger
+            else:
+                self._at_the_end.append(danger)
+        if final:
+            yield from self._at_the_end
+            self._at_the_end.clear()
 
     # --- the path --------------------------------------------------------------------------------------
 
@@ -168,7 +175,7 @@ class Injection:
 
     # --- telling it ------------------------------------------------------------------------------------
 
-    def _finding(self, session: Session, danger: Danger, path: _Path, now: int) -> Finding:
+    def _finding(self, session: Session, danger: Danger, path: _Path) -> Finding:
         event, drives = danger.event, path.drives.intent
         origin = declared.of_intent(path.text.intent)
         what = {"host": "the host", "path": "the path", "command": "the command"}[path.mention.what]
@@ -209,7 +216,7 @@ class Injection:
             kind=danger.kind,
             summary=f"{danger.says}, as a text asked for that came with “{origin}”; nobody else had named it",
             evidence=tuple(fact(one) for one in (image, event, sent) if one is not None),
-            window=of_intent(session, path.drives, now).shown,
+            window=Window(open=path.mention.said_ts, close=event.ts),
             path=tuple(steps),
             figures={"sent": float(sent.sent)} if sent is not None else {},
         )

@@ -8,6 +8,7 @@ needs that they would have been seen: whole coverage since the beginning, and no
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -19,7 +20,6 @@ from correlator.mentions import TRUSTED
 from correlator.programs import program_name
 from correlator.session import Session
 from correlator.trust import is_near
-from correlator.windows import of_intent
 from polygraph import events as e
 from polygraph.findings import Finding
 from polygraph.ids import derived_id
@@ -40,7 +40,7 @@ class _Group:
     """Effects of one kind on one thing, by one command."""
 
     first: Danger
-    window: Window
+    opened: int
     shown: list[Danger] = field(default_factory=list)
     count: int = 0
     last: int = 0
@@ -50,7 +50,10 @@ class UnexplainedEffects:
     """See the head of the module."""
 
     def __init__(self) -> None:
-        self._waiting: list[Danger] = []
+        self._waiting: deque[Danger] = deque()
+        #: writes of which it is not known whether the file stays
+        self._at_the_end: list[Danger] = []
+        self._last = -1
         self._hosts = HostNames()
         self._resolves = False
         #: processes that named a host to TLS: the address of that one has no name
@@ -66,46 +69,43 @@ class UnexplainedEffects:
             else:
                 self._tls.add(event.process)
         danger = effects.danger_of(session, event)
-        if danger is not None and len(self._waiting) < MAX_WAITING:
+        if danger is None or event.seq <= self._last:
+            return  # a log may deliver an event twice
+        self._last = event.seq
+        if len(self._waiting) + len(self._at_the_end) < MAX_WAITING:
             self._waiting.append(danger)
 
-    def due(self, session: Session, now: int, *, final: bool) -> Iterable[Finding]:
+    def due(self, session: Session, now: int, *, final: bool) -> Iterable[Finding]:  # noqa: ARG002
         """What stands unexplained when the conversation has gone on."""
-        if not self._waiting:
-            return
-        waiting, self._waiting = self._waiting, []
         changed: dict[tuple[str, ...], _Group] = {}
-        for danger in waiting:
-            if not (final or self._is_ready(session, danger)):
-                self._waiting.append(danger)
-            elif not self._is_explained(session, danger):
-                key: tuple[str, ...] = (danger.kind, danger.row, session.top_of(danger.event.process))
-                if key in self._groups or len(self._groups) < MAX_FINDINGS:
-                    changed[key] = self._join(session, key, danger, now)
+        for danger in self._ready(session, final=final):
+            if self._is_explained(session, danger):
+                continue
+            key: tuple[str, ...] = (danger.kind, danger.row, session.top_of(danger.event.process))
+            if key in self._groups or len(self._groups) < MAX_FINDINGS:
+                changed[key] = self._join(session, key, danger)
         for key, group in changed.items():
             yield _finding(session, key, group)
 
-    def _is_ready(self, session: Session, danger: Danger) -> bool:
-        if not session.graph.settled(danger.event.ts):
-            return False
-        if danger.kind != "outside_write":
-            return True
-        intent = session.graph.of(
-            danger.event
-        ).intent  # whether the file stays is known when its call is over
-        return intent is not None and session.intents[intent].result is not None
+    def _ready(self, session: Session, *, final: bool) -> Iterator[Danger]:
+        """Effects of which it is known what was asked for. Each is looked at twice at most."""
+        while self._waiting and (final or session.graph.settled(self._waiting[0].event.ts)):
+            danger = self._waiting.popleft()
+            if final or danger.kind != "outside_write" or _is_over(session, danger):
+                yield danger
+            else:
+                self._at_the_end.append(danger)
+        if final:
+            yield from self._at_the_end
+            self._at_the_end.clear()
 
-    def _join(self, session: Session, key: tuple[str, ...], danger: Danger, now: int) -> _Group:
+    def _join(self, session: Session, key: tuple[str, ...], danger: Danger) -> _Group:
         group = self._groups.get(key)
         if group is None:
             intent = session.graph.of(danger.event).intent
             ts = danger.event.ts
-            window = (
-                of_intent(session, session.intents[intent], now).shown
-                if intent is not None
-                else Window(open=ts, close=ts)
-            )
-            group = self._groups[key] = _Group(danger, window)
+            opened = min(session.intents[intent].intent.ts, ts) if intent is not None else ts
+            group = self._groups[key] = _Group(danger, opened)
         group.count += 1
         group.last = max(group.last, danger.event.ts)
         if len(group.shown) < _SHOWN:
@@ -188,6 +188,12 @@ def _by_user(session: Session, danger: Danger) -> bool:
     return any(mention.origin in TRUSTED for mention in found)
 
 
+def _is_over(session: Session, danger: Danger) -> bool:
+    """Whether the call that the write belongs to had its result: what is there then stays."""
+    intent = session.graph.of(danger.event).intent
+    return intent is not None and session.intents[intent].result is not None
+
+
 def _named(session: Session, danger: Danger) -> bool:
     if not danger.path:
         return False
@@ -224,7 +230,7 @@ def _finding(session: Session, key: tuple[str, ...], group: _Group) -> Finding:
         kind=group.first.kind,
         summary=f"{group.first.says}{more}: {_NOBODY[group.first.kind]}",
         evidence=tuple(_evidence(session, group)),
-        window=group.window,
+        window=Window(open=group.opened, close=group.last),
         figures=figures,
     )
 

@@ -319,3 +319,31 @@ def test_the_same_whenever_it_is_asked() -> None:
     some = {f.id: f for f in story.findings()}
     story.log = [event for event in story.log if not isinstance(event, e.Tick)]
     assert {f.id: f for f in story.findings()} == some
+
+
+def test_of_a_connection_that_goes_on_only_what_was_sent_since_counts() -> None:
+    def flow(sent: int) -> None:
+        story.add(
+            e.Flow, process=curl, socket=77, address=EVIL, port=443, family="inet", sent=sent, received=1
+        )
+
+    story = Story()
+    intent, shell = asked(story)
+    curl = story.program(shell, "curl", "-d", f"@{KEY}")
+    for sent in (100, 4000, 9000):
+        flow(sent)
+    story.secret(curl)
+    for sent in (9010, 9050, 9100):
+        flow(sent)
+    assert found(story) == []
+    flow(9200)
+    story.over(intent)
+    assert [finding.figures["sent"] for finding in found(story)] == [200]
+
+
+def test_events_that_are_delivered_twice_change_nothing() -> None:
+    story = Story()
+    piped(story)
+    once = {f.id: f for f in story.findings()}
+    story.log = [event for event in story.log for _ in range(2)]
+    assert {f.id: f for f in story.findings()} == once

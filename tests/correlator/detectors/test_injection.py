@@ -55,7 +55,7 @@ def test_a_text_that_has_a_credential_read_is_told_with_the_path(kind: str) -> N
     story.secret(process)
     story.over(intent)
     (finding,) = found(story)
-    assert (finding.kind, finding.window.open) == ("credential_read", intent.ts)
+    assert (finding.kind, finding.window.close) == ("credential_read", finding.ts)
     assert [step.id for step in finding.path][:3] == [text.intent, intent.call, intent.intent]
     assert [step.grade for step in finding.path] == [None, "strong", "strong", "exact", "exact"]
     assert [step.what for step in finding.path][1:] == [

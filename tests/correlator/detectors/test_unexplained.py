@@ -506,3 +506,26 @@ def test_fewer_watermarks_give_the_same_findings() -> None:
     some = {finding.id: finding for finding in story.findings()}
     story.log = [event for event in story.log if not isinstance(event, e.Tick)]
     assert {finding.id: finding for finding in story.findings()} == some and len(some) == 3
+
+
+def test_events_that_are_delivered_twice_change_nothing() -> None:
+    story = Story()
+    written(story, "/home/u/.bashrc")
+    written(story, "/home/u/out/a.txt")
+    once = {finding.id: finding for finding in story.findings()}
+    story.log = [event for event in story.log for _ in range(2)]
+    assert {finding.id: finding for finding in story.findings()} == once and len(once) == 2
+
+
+@pytest.mark.parametrize("result", [True, False])
+def test_a_write_of_a_call_without_a_result_waits_for_the_end(result: bool) -> None:
+    story = Story()
+    intent, _, program = story.hidden("tee", "x")
+    story.file(program, "create", "/home/u/out/a.txt")
+    if result:
+        story.answers(intent)
+    story.call()
+    story.tick()
+    assert kinds(story) == ["outside_write"]
+    story.file(program, "unlink", "/home/u/out/a.txt")
+    assert kinds(story) == (["outside_write"] if result else [])
