@@ -6,12 +6,12 @@ for granted (correlator/data/trust.toml).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from correlator.facts import command
-from correlator.hosts import HostNames
+from correlator.hosts import LOCAL, HostNames, host_of
 from correlator.mentions import TRUSTED
 from correlator.places import is_temporary
 from correlator.programs import changes_no_content, identify, is_inert, plain, program_name, programs
@@ -193,24 +193,45 @@ def was_walked(session: Session, event: e.File) -> bool:
     )
 
 
-def hosts_of(event: e.Net | e.Name, names: HostNames) -> list[str]:
-    """The host by all its names."""
-    if isinstance(event, e.Name):
-        return [event.name, event.name.rstrip(".").lower()]
-    return names.of(event.address, event.ts)
+class Hosts:
+    """What is known of hosts by name: what an address is called, who is a model, who gave TLS a name."""
 
+    def __init__(self) -> None:
+        self._names = HostNames()
+        self._models: set[str] = set()
+        #: an answer of DNS was seen: the names of addresses are
+        self.resolves = False
+        #: names that processes gave to TLS: it tells no address
+        self.tls: dict[e.ProcessKey, list[e.Name]] = {}
 
-def reaches_known(session: Session, hosts: list[str]) -> bool:
-    """Whether one of the names is a model's, or a host that tools reach by themselves."""
-    models = {call.host.lower().rpartition(":")[0] or call.host.lower() for call in session.calls.values()}
-    return any(
-        host in models
-        or host in ("localhost", "ip6-localhost")
-        or is_known(host)
-        or "." not in host.strip(".")
-        for host in hosts
-        if ":" not in host
-    )
+    def see(self, event: e.AnyEvent) -> None:
+        """Takes any event."""
+        if isinstance(event, e.LlmCall):
+            self._models.add(host_of(event.host.lower()))
+        elif isinstance(event, e.Name):
+            self._names.add(event)
+            if event.source == "dns":
+                self.resolves = True
+            else:
+                self.tls.setdefault(event.process, []).append(event)
+
+    def of(self, event: e.Net | e.Name) -> list[str]:
+        """The host of an effect by all its names."""
+        if isinstance(event, e.Name):
+            return [event.name, event.name.rstrip(".").lower()]
+        return self.at(event.address, event.ts)
+
+    def at(self, address: str, until: int) -> list[str]:
+        """The names that an address had, itself first."""
+        return self._names.of(address, until)
+
+    def are_known(self, hosts: Iterable[str]) -> bool:
+        """Whether one of the names is a model's, or a host that tools reach by themselves, or of the local network."""
+        return any(
+            host in self._models or host in LOCAL or is_known(host) or "." not in host.strip(".")
+            for host in hosts
+            if ":" not in host
+        )
 
 
 def is_a_tools(session: Session, process: e.ProcessKey, at: int) -> bool:

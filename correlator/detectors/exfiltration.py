@@ -20,7 +20,6 @@ from itertools import islice
 from correlator import declared
 from correlator.detectors import effects
 from correlator.facts import command, fact
-from correlator.hosts import HostNames
 from correlator.mentions import TRUSTED
 from correlator.processes import Node
 from correlator.programs import is_shell, plain, program_name
@@ -88,26 +87,22 @@ class ExfiltrationPath:
         self._result = int(thresholds["result"].value)
         self._processes = int(thresholds["processes"].value)
         self._most = int(thresholds["secrets"].value)
-        self._hosts = HostNames()
+        self._hosts = effects.Hosts()
         self._secrets: dict[tuple[e.ProcessKey, str], e.File] = {}
         self._last_secret = 0
         #: secrets for which the conversation has not gone on
         self._fresh: list[e.File] = []
         self._flows: dict[e.ProcessKey, dict[int, _Bytes]] = {}
-        #: names that were given to TLS, by process: who, and when
-        self._tls: dict[e.ProcessKey, list[e.Name]] = {}
         #: what processes wrote since the first secret was read
         self._writes: dict[e.ProcessKey, list[e.File]] = {}
 
     def see(self, session: Session, event: e.AnyEvent) -> None:  # noqa: ARG002
         """Keeps reads of secrets, and from then on what may carry them."""
         match event:
-            case e.Name():
-                self._hosts.add(event)
-                if event.source == "sni":
-                    self._tls.setdefault(event.process, []).append(event)
+            case e.Name() | e.LlmCall():
+                self._hosts.see(event)
             case e.Flow() if event.sent and (
-                event.process in self._tls or not is_near(event.address, private=False)
+                event.process in self._hosts.tls or not is_near(event.address, private=False)
             ):
                 sockets = self._flows.setdefault(event.process, {})
                 known = sockets.setdefault(event.socket, _Bytes(event.process, event.address, event.port, []))
@@ -289,13 +284,15 @@ class ExfiltrationPath:
     def _destination(self, session: Session, secret: e.File, has: _Has, flow: _Bytes) -> str | None:
         """The name of where it went, if nobody vouches for that."""
         ts = max(row.ts for row in flow.rows)
-        names = self._hosts.of(flow.address, ts)
-        tls = [name.name.rstrip(".").lower() for name in self._tls.get(flow.process, ()) if name.ts <= ts]
+        names = self._hosts.at(flow.address, ts)
+        tls = [
+            name.name.rstrip(".").lower() for name in self._hosts.tls.get(flow.process, ()) if name.ts <= ts
+        ]
         hosts = [*names, *tls]
         if is_near(flow.address, private=False) and not tls:
             return None
         # Of a loopback address only the name counts that was given to TLS: something listens here for another host.
-        if effects.reaches_known(session, tls if is_near(flow.address, private=False) else hosts):
+        if self._hosts.are_known(tls if is_near(flow.address, private=False) else hosts):
             return None
         said = effects.named_by(session, "host", hosts, ts)
         if any(mention.origin in TRUSTED for mention in said):

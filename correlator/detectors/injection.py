@@ -18,7 +18,6 @@ from correlator.attribution import Attribution
 from correlator.detectors import effects
 from correlator.detectors.effects import Danger
 from correlator.facts import command, fact
-from correlator.hosts import HostNames
 from correlator.mentions import TRUSTED
 from correlator.session import IntentState, Session
 from correlator.trust import is_one, trust
@@ -54,16 +53,15 @@ class Injection:
         self._waiting: deque[Danger] = deque()
         #: connections, of which it is known at the end how much was sent
         self._at_the_end: list[Danger] = []
-        self._hosts = HostNames()
+        self._hosts = effects.Hosts()
         #: bytes sent, the latest of each socket; sockets whose host is spoken of
         self._sent: dict[int, e.Flow] = {}
         self._told: set[tuple[str, ...]] = set()
 
     def see(self, session: Session, event: e.AnyEvent) -> None:
         """Keeps what may have been driven."""
-        if isinstance(event, e.Name):
-            self._hosts.add(event)
-        elif isinstance(event, e.Flow):
+        self._hosts.see(event)
+        if isinstance(event, e.Flow):
             if event.sent >= detectors()[NAME].thresholds["sent"].value:
                 self._sent[event.socket] = event
             return
@@ -135,11 +133,11 @@ class Injection:
         result = drives.result
         if drives.intent.kind != "shell" or sent is None or (result is not None and sent.ts > result.ts):
             return False
-        return not effects.reaches_known(session, effects.hosts_of(event, self._hosts))
+        return not self._hosts.are_known(self._hosts.of(event))
 
     def _subject(self, danger: Danger) -> tuple[str, list[str]]:
         if isinstance(danger.event, e.Net | e.Name):
-            return "host", effects.hosts_of(danger.event, self._hosts)
+            return "host", self._hosts.of(danger.event)
         return "path", [danger.path] if danger.path else []
 
     def _first(

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from correlator.detectors import effects
 from correlator.detectors.effects import Danger
 from correlator.facts import fact
-from correlator.hosts import HostNames
 from correlator.mentions import TRUSTED
 from correlator.programs import program_name
 from correlator.session import Session
@@ -54,20 +53,12 @@ class UnexplainedEffects:
         #: writes of which it is not known whether the file stays
         self._at_the_end: list[Danger] = []
         self._last = -1
-        self._hosts = HostNames()
-        self._resolves = False
-        #: processes that named a host to TLS: the address of that one has no name
-        self._tls: set[e.ProcessKey] = set()
+        self._hosts = effects.Hosts()
         self._groups: dict[tuple[str, ...], _Group] = {}
 
     def see(self, session: Session, event: e.AnyEvent) -> None:
         """Keeps what may have to be explained."""
-        if isinstance(event, e.Name):
-            self._hosts.add(event)
-            if event.source == "dns":
-                self._resolves = True
-            else:
-                self._tls.add(event.process)
+        self._hosts.see(event)
         danger = effects.danger_of(session, event)
         if danger is None or event.seq <= self._last:
             return  # a log may deliver an event twice
@@ -160,14 +151,14 @@ class UnexplainedEffects:
     def _is_known_host(self, session: Session, event: e.Net | e.Name) -> bool:
         if session.is_agent(event.process, event.ts):
             return True  # its model, its telemetry, its updates: what it reaches of itself is no effect of a tool call
-        hosts = effects.hosts_of(event, self._hosts)
+        hosts = self._hosts.of(event)
         if isinstance(event, e.Net):
             if is_near(event.address, private=True):
                 return True
             unnamed = len(hosts) == 1
-            if unnamed and (event.process in self._tls or not self._resolves):
+            if unnamed and (event.process in self._hosts.tls or not self._hosts.resolves):
                 return True  # it has a name, which is not known
-        if effects.reaches_known(session, hosts) or effects.is_a_tools(session, event.process, event.ts):
+        if self._hosts.are_known(hosts) or effects.is_a_tools(session, event.process, event.ts):
             return True
         return effects.is_asked_for(effects.named_by(session, "host", hosts, event.ts), results=True)
 
