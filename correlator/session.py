@@ -226,7 +226,7 @@ class Session:
                 insort(self.by_digest[event.command_digest], state, key=lambda one: one.intent.ts)
             self.open_intents.append(state)
             self._started(event.ts)
-            self.graph.on_intent(state, self.tries.get((event.call, event.ts)) or self.calls.get(event.call))
+            self.graph.on_intent(state)
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:

@@ -336,3 +336,29 @@ def test_what_is_no_effect_of_a_process_has_no_edge() -> None:
     s = Scenario()
     with pytest.raises(TypeError, match="Tick is no effect"):
         session_of(s.log).graph.of(e.Tick(session="s1", ts=1))
+
+
+def test_the_root_is_the_agent_where_its_exec_was_not_seen() -> None:
+    s = Scenario(origin="watch")
+    s.log = [event for event in s.log if not isinstance(event, e.Exec)]
+    call = s.call()
+    intent = s.intent("write", call=call, files=wrote("/repo/a.py"))
+    assert cause(s, s.file(s.fork(), "write", "/repo/a.py")) == strong(intent)
+
+
+def test_what_comes_to_light_late_moves_what_was_kept() -> None:
+    s = Scenario()
+    intent = s.asks("make")
+    shell = s.shell(intent)
+    child = s.fork(shell)
+    event = s.file(child, "write", "/repo/a")
+    *rest, fork, written = s.log
+    assert (fork.child, written) == (child, event)
+    session = session_of([*rest, written])
+    assert short(session.graph.of(event)) == NOTHING
+    session.add(
+        e.Exec(session="s1", ts=event.ts, process=child, parent="", path="/bin/x", argv=("x",), cwd="/")
+    )
+    assert short(session.graph.of(event)) == NOTHING
+    session.add(fork)
+    assert short(session.graph.of(event)) == exact(intent)
