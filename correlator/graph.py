@@ -7,11 +7,12 @@ way to an answer, surest first:
    and it stays so when the result has come: a job that runs on in the background is still the call's (shells.py).
 2. *It was made by the agent's own process* (a tool that works inside it): a tool call whose window holds the effect
    names the file or the host. Strong; weak where the result had just been sent.
-3. *Its process descends from a program that a tool call expects*, started in its window. Strong with its arguments,
+3. *It was made by a server of tools (MCP)*, or below one, while it worked on the call. Strong (servers.py).
+4. *Its process descends from a program that a tool call expects*, started in its window. Strong with its arguments,
    weak by its name alone (started.py).
-4. *The agent does so of itself*: before the first request to a model, by what its user said on its command line, or by
+5. *The agent does so of itself*: before the first request to a model, by what its user said on its command line, or by
    a row of data/housekeeping.toml (agents.py).
-5. *Its process was started in the window of a tool call that nothing else tells apart*, or the agent's own process did
+6. *Its process was started in the window of a tool call that nothing else tells apart*, or the agent's own process did
    it in the window of a call that names nothing. Weak.
 
 The session tells what may move an edge (`on_…`); everything else is worked out when it is asked, and kept.
@@ -33,6 +34,7 @@ from correlator.attribution import (
 )
 from correlator.conversation import Conversation
 from correlator.hosts import HostNames
+from correlator.servers import Servers
 from correlator.shells import Shell, Shells
 from correlator.started import BY_ARGUMENTS, Edge, Started
 from polygraph import events as e
@@ -53,6 +55,7 @@ class Graph:
         self._hosts = HostNames()
         self._conversation = Conversation(session)
         self._shells = Shells(session, self._conversation)
+        self._servers = Servers(session, self._conversation)
         self._agents = Agents(session, self._conversation, self._shells)
         self._started = Started(session, self._conversation, self._shells, self._agents)
 
@@ -74,6 +77,10 @@ class Graph:
         self._agents.on_call(call)
         self._conversation.on_call(call)
         self._started.clear()
+
+    def on_mcp_call(self, call: e.McpCall) -> None:
+        """A server of tools was called, and answered."""
+        self._servers.on_call(call)
 
     def on_name(self, event: e.Name) -> None:
         """An address got a name."""
@@ -120,6 +127,11 @@ class Graph:
         if shell is not None:
             why = "its process lies below the shell that ran the command"
             return self._to(shell.state, shell.grade, why, effect, hosts)
+        served = self._servers.at(process, ts)
+        if served:
+            why = "the server that the call's tool is of made it while it worked on that call"
+            rivals = tuple(state.intent.intent for state in served[1:])
+            return self._to(served[0], "strong", why, effect, hosts, rivals)
         edge = self._started.edge(process, ts)
         return self._inside(process, ts, effect, hosts) if edge.agent else self._below(edge, effect, hosts)
 
@@ -162,7 +174,8 @@ class Graph:
     @property
     def steps(self) -> int:
         """What was looked at so far: all edges of a session together cost as much as its log, and a test holds it."""
-        return self._conversation.steps + self._shells.above.steps + self._agents.steps + self._started.steps
+        parts = (self._conversation, self._shells.above, self._servers, self._agents, self._started)
+        return sum(part.steps for part in parts)
 
     # --- how -----------------------------------------------------------------------------------------
 

@@ -160,6 +160,8 @@ class Session:
                 self._file_state(event)
             case e.LlmCall():
                 self._call(event)
+            case e.McpCall():
+                self.graph.on_mcp_call(event)
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():

@@ -280,6 +280,54 @@ def test_a_call_says_whether_it_names_what_was_touched() -> None:
     assert not graph.of(s.file(shell, "read", "/root/.ssh/id_rsa", sensitive="ssh_private_key")).named
 
 
+# --- servers of tools ------------------------------------------------------------------------------------
+
+
+def _serves(s: Scenario, server: str, tool: str, since: int, arguments: str = "") -> None:
+    s.add(
+        e.McpCall,
+        process=s.agent,
+        side="client",
+        transport="stdio",
+        tool=tool,
+        request_ts=since,
+        id_digest="i",
+        arguments_digest=arguments,
+        peer=server,
+    )
+
+
+def test_a_server_of_tools_works_for_the_call_that_it_was_asked_for() -> None:
+    s = Scenario()
+    server = s.program(None, "files-server")
+    call = s.call()
+    one = s.intent("other", tool="mcp__files__write", call=call)
+    two = s.intent("other", tool="mcp__files__unwrite", call=call)
+    since = s.now
+    inside = s.file(server, "write", "/srv/a")
+    below = s.file(s.program(server, "cp"), "write", "/srv/b")
+    _serves(s, server, "write", since)
+    after = s.file(server, "write", "/root/.ssh/authorized_keys")
+    assert cause(s, inside) == strong(one)
+    assert cause(s, below) == strong(one)
+    s.answers(one)
+    s.answers(two)
+    assert cause(s, s.file(server, "write", "/srv/c")) == NOTHING
+    assert cause(s, after)[2] == "weak"
+
+
+def test_two_calls_of_a_tool_are_told_apart_by_their_arguments() -> None:
+    s = Scenario()
+    server = s.program(None, "files-server")
+    call = s.call()
+    one, two = (s.intent("other", tool="files.write", call=call) for _ in range(2))
+    since = s.now
+    event = s.file(server, "write", "/srv/a")
+    _serves(s, server, "write", since, arguments=two.digest)
+    assert cause(s, event) == strong(two)
+    assert one.digest != two.digest
+
+
 # --- tries, sub-agents ----------------------------------------------------------------------------------
 
 
