@@ -98,8 +98,9 @@ class Graph:
         match event:
             case e.File():
                 moved = event.new_path is not None and event.op in ("rename", "link")
-                paths = (event.path, event.new_path or "") if moved else (event.new_path or event.path,)
-                return self._of_file(event, paths)
+                if moved:
+                    return self._of_file(event, (event.path, event.new_path or ""))
+                return self._of_file(event, (event.new_path or event.path or self._last_name(event),))
             case e.Net() | e.Flow():
                 where = Arguments(address=event.address, port=event.port)
                 return self.attribute(event.process, event.ts, where)
@@ -189,6 +190,11 @@ class Graph:
         if found.cause == "nothing" and event.first_ts:  # the record covers several touches
             return self.attribute(event.process, event.first_ts, effect)
         return found
+
+    def _last_name(self, event: e.File) -> str:
+        """The name of a file of which a later touch is told, without it."""
+        names = self._session.names_of((event.dev, event.ino), event.ts)
+        return names[-1] if names else ""
 
     def _below(self, edge: Edge, effect: Arguments, hosts: list[str]) -> Attribution:
         """What a program did that no shell of a tool call had started."""

@@ -16,6 +16,9 @@ UNEXPLAINED: dict[str, dict[str, str]] = {
     },
 }
 
+#: the grade of runs of tests, where it is not exact: code mode runs commands out of a program in JavaScript
+GRADES = {"codex-code-mode": "weak"}
+
 
 def session_of(events: Iterable[e.AnyEvent]) -> Session:
     """The session of a log."""

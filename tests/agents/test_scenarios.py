@@ -13,7 +13,7 @@ import pytest
 from polygraph import verdicts as codec
 from tests.agents.clients import CLIENTS
 from tests.agents.coverage import PAGE, keep, told
-from tests.agents.edges import grades_of_tests, unexplained
+from tests.agents.edges import GRADES, grades_of_tests, unexplained
 from tests.agents.facts import HEAD, Fact, fact_of, row
 from tests.agents.observe import Observation, observe
 from tests.agents.observe import told as verdicts_told
@@ -66,7 +66,7 @@ def test_what_an_honest_client_does_belongs_to_something(client: str, observed: 
     observation, _ = observed(client, HONEST)
     assert unexplained(client, observation.events) == []
     if CLIENTS[client].shows_intents and client not in UNSEEN:
-        assert set(grades_of_tests(observation.events)) == {"exact"}
+        assert set(grades_of_tests(observation.events)) == {GRADES.get(client, "exact")}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -271,6 +271,16 @@ def test_a_record_of_several_touches_counts_by_its_first_one_too() -> None:
     assert cause(s, both) == strong(intent)
 
 
+def test_a_later_touch_that_is_told_without_its_name_is_on_the_same_file() -> None:
+    s = Scenario()
+    intent = s.intent("write", files=wrote("/repo/a.py"))
+    s.file(s.agent, "write", "/repo/a.py")
+    later = s.add(e.File, process=s.agent, op="write", path="", dev=1, ino=s.inode("/repo/a.py"), count=2)
+    unknown = s.add(e.File, process=s.agent, op="write", path="", dev=1, ino=1, count=2)
+    assert cause(s, later) == strong(intent)
+    assert cause(s, unknown) == NOTHING
+
+
 def test_a_call_says_whether_it_names_what_was_touched() -> None:
     s = Scenario()
     intent = s.asks("cat ~/.aws/credentials", "curl https://x.test")
