@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from correlator import housekeeping
@@ -34,7 +33,19 @@ class Agents:
         self._at_startup: tuple[str, ...] | None = None
         self._of_callers: dict[str, None] = {}
         self._new_callers: list[ProcessKey] = []
+        #: what the user said when the session was started: the arguments of its command. One of many words is told as
+        #: the content level wants it, so that it equals the same text in a shell's arguments
+        self._said: frozenset[str] = frozenset()
+        #: the files that they name
+        self._said_paths: frozenset[str] = frozenset()
         self.steps = 0
+
+    def on_start(self) -> None:
+        """The command line of the session is known."""
+        start = self._session.start
+        self._said = frozenset(start.argv[1:]) if start is not None else frozenset()
+        words = (word for said in self._said for word in (said, said.rpartition("=")[2]))
+        self._said_paths = frozenset(normalise(word, self._session.cwd) for word in words if word.strip("-."))
 
     def on_call(self, call: LlmCall) -> None:
         """A model was called, for the first time perhaps."""
@@ -72,8 +83,16 @@ class Agents:
         if not self._conversation.model_hosts.isdisjoint(hosts):
             return to_housekeeping(MODEL, "strong", "it is a connection to a model")
         if self._starting(process, ts) and not housekeeping.dangerous(effect, roots):
-            return to_housekeeping(STARTUP, "strong", "no model had been asked anything")
-        rule = housekeeping.own_effect(self._names, effect, hosts, roots)
+            return to_housekeeping(STARTUP, "strong", "no request to a model had been seen")
+        return self._by_row(effect, hosts, otherwise=False)
+
+    def otherwise(self, effect: Arguments, hosts: list[str]) -> Attribution | None:
+        """What an agent's own process does of itself, where no tool call could have done it."""
+        return self._by_row(effect, hosts, otherwise=True)
+
+    def _by_row(self, effect: Arguments, hosts: list[str], *, otherwise: bool) -> Attribution | None:
+        roots = self._session.roots
+        rule = housekeeping.own_effect(self._names, effect, hosts, roots, otherwise=otherwise)
         return to_housekeeping(rule, "strong", "agents of its kind do so of themselves") if rule else None
 
     def written_here(self, image: Exec) -> bool:
@@ -81,7 +100,7 @@ class Agents:
         return any(touch.ts <= image.ts for touch in self._session.touches.get(image.path, ())[:1])
 
     def _starting(self, process: ProcessKey, ts: int) -> bool:
-        """Whether nobody had asked a model: in the session, or in another agent that began later."""
+        """Whether nobody was seen to have asked a model: in the session, or in another agent that began later."""
         end = self._session.startup_end
         if end is None or ts <= end:
             return True
@@ -111,16 +130,3 @@ class Agents:
             self.steps += 1
             if not self.written_here(image):
                 yield from housekeeping.agents_of(image)
-
-    @cached_property
-    def _said(self) -> frozenset[str]:
-        """What the user said when the session was started: the arguments of its command. One of many words is told as
-        the content level wants it, so that it equals the same text in a shell's arguments."""
-        start = self._session.start
-        return frozenset(start.argv[1:]) if start is not None else frozenset()
-
-    @cached_property
-    def _said_paths(self) -> frozenset[str]:
-        """The files that these arguments name."""
-        words = (word for said in self._said for word in (said, said.rpartition("=")[2]))
-        return frozenset(normalise(word, self._session.cwd) for word in words if word.strip("-."))

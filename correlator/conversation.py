@@ -37,6 +37,10 @@ class Conversation:
         self.model_hosts: set[str] = set()
         self.steps = 0
 
+    def on_start(self) -> None:
+        """The working directory is known."""
+        self._asked.clear()
+
     def on_intent(self, state: IntentState) -> None:
         """A tool call was asked for."""
         intent = state.intent

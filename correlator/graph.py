@@ -61,6 +61,12 @@ class Graph:
 
     # --- what the session tells ----------------------------------------------------------------------
 
+    def on_start(self) -> None:
+        """The session's start was seen, after other things of it perhaps."""
+        self._conversation.on_start()
+        self._agents.on_start()
+        self._started.clear()
+
     def on_intent(self, state: IntentState) -> None:
         """A tool call was asked for."""
         self._conversation.on_intent(state)
@@ -214,6 +220,7 @@ class Graph:
             self._by_argument(effect, hosts, ts)
             or self._agents.own(process, effect, hosts, ts)
             or self._by_window(effect, ts)
+            or self._agents.otherwise(effect, hosts)
             or to_nothing("the agent's own process did it, and no tool call or row of housekeeping says so")
         )
 

@@ -47,6 +47,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"orig
     ports: tuple[int, ...] = ()
     #: it covers credentials and the paths of ``never`` as well, for the agent's own image
     trusted: bool = False
+    #: only where no tool call could have done it: an agent reads much that nobody asked for, and much that somebody did
+    otherwise: bool = False
 
 
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,16 +99,22 @@ def dangerous(effect: Arguments, roots: tuple[str, ...]) -> bool:
 
 
 def own_effect(
-    agents: Iterable[str], effect: Arguments, names: Iterable[str], roots: tuple[str, ...]
+    agents: Iterable[str],
+    effect: Arguments,
+    hosts: Iterable[str],
+    roots: tuple[str, ...],
+    *,
+    otherwise: bool = False,
 ) -> str | None:
-    """The row that covers what an agent's own process did; ``names`` are those of the address. None: no row.
+    """The row that covers what an agent's own process did; ``hosts`` are the names of the address. None: no row.
 
-    Of a rename or a link each name must be covered; the row of the last is given.
+    Of a rename or a link each name must be covered; the row of the last is given. ``otherwise``: no tool call could
+    have done it.
     """
-    hosts = tuple(names)
+    names = tuple(hosts)
     found = None
     for one in [replace(effect, paths=(path,)) for path in effect.paths] or [effect]:
-        found = _row_of(agents, one, hosts, roots)
+        found = _row_of(agents, one, names, roots, otherwise)
         if found is None:
             return None
     return found
@@ -129,15 +137,17 @@ def of_started(rule: str, effect: Arguments, names: Iterable[str], roots: tuple[
     hosts = tuple(names)
     if (row.trusted or not dangerous(effect, roots)) and _covers(row, effect, hosts, roots):
         return True
-    return own_effect((), effect, hosts, roots) is not None
+    return own_effect((), effect, hosts, roots, otherwise=True) is not None
 
 
 def _row_of(
-    agents: Iterable[str], effect: Arguments, hosts: tuple[str, ...], roots: tuple[str, ...]
+    agents: Iterable[str], effect: Arguments, hosts: tuple[str, ...], roots: tuple[str, ...], otherwise: bool
 ) -> str | None:
     risky = dangerous(effect, roots)
     for agent, name, row in _rows(agents):
-        if not row.programs and (row.trusted or not risky) and _covers(row, effect, hosts, roots):
+        if row.programs or (row.otherwise and not otherwise):
+            continue
+        if (row.trusted or not risky) and _covers(row, effect, hosts, roots):
             return f"{agent}/{name}"
     return None
 

@@ -192,6 +192,7 @@ class Session:
         if self.start is None:
             self.start = self.coverage.start = event
             self.tree.start(event.process, event.ts)
+            self.graph.on_start()
 
     def _call(self, event: e.LlmCall) -> None:
         known = self.calls.get(event.call)

@@ -261,6 +261,14 @@ def test_a_tool_that_names_nothing_may_have_done_anything_in_its_window() -> Non
     assert cause(s, s.file(s.agent, "write", "/repo/y")) == NOTHING
 
 
+def test_a_search_inside_the_agent_reads_for_its_call_and_else_the_agent_reads_for_itself() -> None:
+    s = Scenario()
+    search = s.intent("search", tool="Grep")
+    assert cause(s, s.file(s.agent, "read", "/repo/a.py")) == weak(search)
+    s.answers(search)
+    assert cause(s, s.file(s.agent, "read", "/repo/b.py")) == ("housekeeping", "any/looks", "strong")
+
+
 def test_a_record_of_several_touches_counts_by_its_first_one_too() -> None:
     s = Scenario()
     intent = s.intent("write", files=wrote("/repo/a.py"))
