@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from correlator.asked import Asked
@@ -26,6 +27,8 @@ class Conversation:
         self._asked: dict[str, Asked] = {}
         #: tool calls that declare a file, by the file's last component, in order of time
         self._declared: dict[str, list[IntentState]] = defaultdict(list)
+        #: calls of a model in order of their requests, with when the answer was over
+        self._calls: list[tuple[int, int, str]] = []
         #: when answers were over, in order; and until when requests were sent that were answered
         self._answers: list[int] = []
         self._asked_until = -1
@@ -58,6 +61,7 @@ class Conversation:
     def on_call(self, call: LlmCall) -> None:
         """A model was called."""
         self._give_up(call, self._of_call.get(call.call, ()))
+        insort(self._calls, (call.request_ts, call.ts, call.call))
         insort(self._answers, call.ts)
         self._asked_until = max(self._asked_until, call.request_ts)
         self.callers[call.process] = min(self.callers.get(call.process, call.request_ts), call.request_ts)
@@ -105,6 +109,16 @@ class Conversation:
             for s in self.open_at(asked)
             if s.intent.kind == "delegate" and s.intent.call != state.intent.call and s.intent.ts <= asked
         ]
+
+    def called_within(self, since: int, until: int, *, but: str) -> bool:
+        """Whether a model was called and answered in [since, until], another time than by ``but``."""
+        first = bisect_left(self._calls, (since,))
+        for request_ts, ts, call in islice(self._calls, first, None):
+            if request_ts > until:
+                return False
+            if ts <= until and call != but:
+                return True
+        return False
 
     def settled(self, ts: int) -> bool:
         """Whether an answer is over whose request was sent at ``ts`` or later."""

@@ -169,6 +169,11 @@ class Graph:
         """Tool calls whose windows hold ``ts``, from the request whose answer carries them to that of the result."""
         return self._conversation.open_at(ts)
 
+    def has_sub_agent(self, state: IntentState, until: int) -> bool:
+        """Whether a call that delegates was seen to do so: while it was open, a model was called and answered."""
+        close = state.result.ts if state.result is not None else until
+        return self._conversation.called_within(state.intent.ts, close, but=state.intent.call)
+
     def settled(self, ts: int) -> bool:
         """Whether what an effect at ``ts`` belongs to changes no more, as far as one conversation goes.
 
