@@ -26,6 +26,18 @@ _FOREVER = 1 << 63
 class Agents:
     """Of one session. ``steps`` counts the images that were looked at."""
 
+    __slots__ = (
+        "_at_startup",
+        "_conversation",
+        "_new_callers",
+        "_of_callers",
+        "_said",
+        "_said_paths",
+        "_session",
+        "_shells",
+        "steps",
+    )
+
     def __init__(self, session: Session, conversation: Conversation, shells: Shells) -> None:
         self._session = session
         self._conversation = conversation

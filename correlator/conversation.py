@@ -21,6 +21,21 @@ if TYPE_CHECKING:  # the session holds its graph, which this is a part of
 class Conversation:
     """Of one session. ``steps`` counts the tool calls that were looked at."""
 
+    __slots__ = (
+        "_answers",
+        "_asked",
+        "_asked_until",
+        "_calls",
+        "_declared",
+        "_of_call",
+        "_session",
+        "_superseded",
+        "_windows",
+        "callers",
+        "model_hosts",
+        "steps",
+    )
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self._windows = OpenWindows()

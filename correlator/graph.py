@@ -50,6 +50,8 @@ _HELD_TO_FILES = frozenset({"read", "write", "edit", "delete"})
 class Graph:
     """Answers for one session."""
 
+    __slots__ = ("_agents", "_conversation", "_hosts", "_servers", "_session", "_shells", "_started")
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self._hosts = HostNames()

@@ -21,6 +21,8 @@ class Inherited(Generic[T]):
     Each process and exec is one step, whoever asks: a chain of forks costs its length once. ``steps`` counts them.
     """
 
+    __slots__ = ("_after_exec", "_known", "_moved", "_start", "_tree", "steps")
+
     def __init__(
         self, tree: ProcessTree, start: Callable[[ProcessKey], T], after_exec: Callable[[Exec, T], T]
     ) -> None:

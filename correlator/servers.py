@@ -30,6 +30,8 @@ class _Served(NamedTuple):
 class Servers:
     """Of one session."""
 
+    __slots__ = ("_calls", "_conversation", "_server")
+
     def __init__(self, session: Session, conversation: Conversation) -> None:
         self._conversation = conversation
         self._calls: dict[ProcessKey, list[_Served]] = defaultdict(list)

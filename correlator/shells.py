@@ -26,6 +26,8 @@ class Shell(NamedTuple):
 class Shells:
     """Of one session."""
 
+    __slots__ = ("_by_digest", "_conversation", "_count", "_leads", "_new", "_of", "_session", "above")
+
     def __init__(self, session: Session, conversation: Conversation) -> None:
         self._session = session
         self._conversation = conversation

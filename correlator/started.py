@@ -41,6 +41,8 @@ _UNKNOWN = Edge(BY_NOTHING, "of its process nothing else was seen")
 class Started:
     """Of one session. ``steps`` counts the expected programs that were looked at."""
 
+    __slots__ = ("_agents", "_conversation", "_edges", "_session", "_shells", "_steps")
+
     def __init__(self, session: Session, conversation: Conversation, shells: Shells, agents: Agents) -> None:
         self._session = session
         self._conversation = conversation
