@@ -14,6 +14,7 @@ from collector.free_text import is_free_text, untold, untold_argv
 from collector.intents.tools import ExpectedFileDraft
 from collector.redact import redact, redact_argv, redact_path
 from collector.similarity import Signer
+from collector.wrappers import unwrapped
 from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
@@ -100,12 +101,12 @@ class Telling:
         )
 
     def _command_digest(self, argv: Sequence[str]) -> str | None:
-        """Digest of TEXT when argv is ``sh -c TEXT …`` (flags may be joined, as in ``-lc``)."""
+        """Digest of the command in TEXT when argv is ``sh -c TEXT …`` (flags may be joined, as in ``-lc``)."""
         if len(argv) < 3 or argv[0].rsplit("/", 1)[-1].lstrip("-") not in _SHELLS:
             return None
         for position, argument in enumerate(argv[1:-1], 1):
             if argument.startswith("-") and not argument.startswith("--") and "c" in argument:
-                return self.digest(to_bytes(argv[position + 1]))
+                return self.digest(to_bytes(unwrapped(argv[position + 1])))
             if not argument.startswith(("-", "+")):
                 return None
         return None

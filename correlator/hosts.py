@@ -30,11 +30,6 @@ class HostNames:
 
     _names: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        for name, addresses in LOCAL.items():
-            for address in addresses:
-                self._names.setdefault(address, {})[name] = 0
-
     def add(self, event: Name) -> None:
         """An answer of DNS. A name that is given to TLS tells no address."""
         name = event.name.rstrip(".").lower()
@@ -43,4 +38,9 @@ class HostNames:
 
     def of(self, address: str, until: int) -> list[str]:
         """The address itself, and the names that it had by ``until``."""
-        return [address, *(name for name, ts in self._names.get(address, {}).items() if ts <= until)]
+        local = (name for name, addresses in LOCAL.items() if address in addresses)
+        return [
+            address,
+            *local,
+            *(name for name, ts in self._names.get(address, {}).items() if ts <= until and name not in LOCAL),
+        ]

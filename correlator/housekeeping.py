@@ -14,7 +14,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"orig
     #: patterns of files that are read; what may be written may be read
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
-    #: ``git status``: a program, then its first arguments that are no options, and options that must be there
+    #: ``git status``: a program, its first arguments that are no options (``*`` is any text), and options in any place
     programs: tuple[str, ...] = ()
     #: names of hosts
     hosts: tuple[str, ...] = ()
@@ -47,6 +47,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"orig
     ports: tuple[int, ...] = ()
     #: it covers credentials and the paths of ``never`` as well, for the agent's own image
     trusted: bool = False
+    #: only where no tool call could have done it: an agent reads much that nobody asked for, and much that somebody did
+    otherwise: bool = False
 
 
 class Agent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,16 +99,22 @@ def dangerous(effect: Arguments, roots: tuple[str, ...]) -> bool:
 
 
 def own_effect(
-    agents: Iterable[str], effect: Arguments, names: Iterable[str], roots: tuple[str, ...]
+    agents: Iterable[str],
+    effect: Arguments,
+    hosts: Iterable[str],
+    roots: tuple[str, ...],
+    *,
+    otherwise: bool = False,
 ) -> str | None:
-    """The row that covers what an agent's own process did; ``names`` are those of the address. None: no row.
+    """The row that covers what an agent's own process did; ``hosts`` are the names of the address. None: no row.
 
-    Of a rename or a link each name must be covered; the row of the last is given.
+    Of a rename or a link each name must be covered; the row of the last is given. ``otherwise``: no tool call could
+    have done it.
     """
-    hosts = tuple(names)
+    names = tuple(hosts)
     found = None
     for one in [replace(effect, paths=(path,)) for path in effect.paths] or [effect]:
-        found = _row_of(agents, one, hosts, roots)
+        found = _row_of(agents, one, names, roots, otherwise)
         if found is None:
             return None
     return found
@@ -129,43 +137,60 @@ def of_started(rule: str, effect: Arguments, names: Iterable[str], roots: tuple[
     hosts = tuple(names)
     if (row.trusted or not dangerous(effect, roots)) and _covers(row, effect, hosts, roots):
         return True
-    return own_effect((), effect, hosts, roots) is not None
+    return own_effect((), effect, hosts, roots, otherwise=True) is not None
 
 
 def _row_of(
-    agents: Iterable[str], effect: Arguments, hosts: tuple[str, ...], roots: tuple[str, ...]
+    agents: Iterable[str], effect: Arguments, hosts: tuple[str, ...], roots: tuple[str, ...], otherwise: bool
 ) -> str | None:
     risky = dangerous(effect, roots)
     for agent, name, row in _rows(agents):
-        if not row.programs and (row.trusted or not risky) and _covers(row, effect, hosts, roots):
+        if row.programs or (row.otherwise and not otherwise):
+            continue
+        if (row.trusted or not risky) and _covers(row, effect, hosts, roots):
             return f"{agent}/{name}"
     return None
 
 
+class _Compiled(NamedTuple):
+    """Patterns by what they are relative to: one expression for all of a kind."""
+
+    anywhere: re.Pattern[str] | None
+    home: re.Pattern[str] | None
+    workspace: re.Pattern[str] | None
+
+
 @cache
-def _pattern(pattern: str) -> re.Pattern[str]:
-    """``*`` within a component, ``**`` any number of components. ``~/`` any home; ``./`` the workspace."""
-    body = pattern.removeprefix("~/").removeprefix("./")
-    parts = re.split(r"(\*\*/|\*\*|\*)", body)
+def _compiled(patterns: tuple[str, ...]) -> _Compiled:
+    home = [_expression(one[2:]) for one in patterns if one.startswith("~/")]
+    workspace = [_expression(one[2:]) for one in patterns if one.startswith("./")]
+    anywhere = [_expression(one) for one in patterns if not one.startswith(("~/", "./"))]
+    return _Compiled(
+        re.compile("|".join(anywhere)) if anywhere else None,
+        re.compile(f"(?P<home>(?:/.*?)?)/(?:{'|'.join(home)})") if home else None,
+        re.compile("|".join(workspace)) if workspace else None,
+    )
+
+
+def _expression(pattern: str) -> str:
+    """``*`` is within a component, ``**`` any number of components."""
     kinds = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
-    text = "".join(kinds.get(part) or re.escape(part) for part in parts)
-    return re.compile(f"(?P<home>(?:/.*?)?)/{text}" if pattern.startswith("~/") else text)
+    return "".join(kinds.get(part) or re.escape(part) for part in re.split(r"(\*\*/|\*\*|\*)", pattern))
 
 
-def matches(patterns: Iterable[str], path: str, roots: tuple[str, ...]) -> bool:
-    """Whether a pattern holds for ``path``."""
-    return any(_matches(pattern, path, roots) for pattern in patterns)
-
-
-def _matches(pattern: str, path: str, roots: tuple[str, ...]) -> bool:
-    if pattern.startswith("./"):
-        return any(
-            under(path, root) and _pattern(pattern).fullmatch(path[len(root.rstrip("/")) + 1 :]) is not None
-            for root in roots
-        )
-    found = _pattern(pattern).fullmatch(path)
-    if found is None or not pattern.startswith("~/"):
-        return found is not None
+def matches(patterns: tuple[str, ...], path: str, roots: tuple[str, ...]) -> bool:
+    """Whether a pattern holds for ``path``; ``~/`` begins one below any home, ``./`` one below the workspace."""
+    compiled = _compiled(patterns)
+    if compiled.anywhere is not None and compiled.anywhere.fullmatch(path):
+        return True
+    if compiled.workspace is not None and any(
+        under(path, root) and compiled.workspace.fullmatch(path[len(root.rstrip("/")) + 1 :])
+        for root in roots
+    ):
+        return True
+    found = compiled.home.fullmatch(path) if compiled.home is not None else None
+    if found is None:
+        return False
     # Which directory is the home is not known. What lies in the workspace is the project's, unless that is a home.
     home = found["home"]
     inside = any(home == root.rstrip("/") or under(home, root) for root in roots)
@@ -184,8 +209,10 @@ def _covers(row: Row, effect: Arguments, names: tuple[str, ...], roots: tuple[st
         return effect.port in row.ports or any(
             fnmatchcase(name, pattern) for name in names for pattern in row.hosts
         )
-    patterns = row.writes if effect.writes else (*row.reads, *row.writes)
-    return bool(effect.paths) and all(matches(patterns, path, roots) for path in effect.paths)
+    return bool(effect.paths) and all(
+        matches(row.writes, path, roots) or (not effect.writes and matches(row.reads, path, roots))
+        for path in effect.paths
+    )
 
 
 def _is_program(pattern: str, image: Exec) -> bool:
@@ -194,17 +221,20 @@ def _is_program(pattern: str, image: Exec) -> bool:
         return False
     options = [word for word in words if word.startswith("-")]
     said = [word for word in words if not word.startswith("-")]
-    return set(options) <= set(image.argv[1:]) and _first_words(image.argv[1:])[: len(said)] == said
+    words = _first_words(name, image.argv[1:])
+    return (
+        set(options) <= set(image.argv[1:]) and len(words) >= len(said) and all(map(fnmatchcase, words, said))
+    )
 
 
-def _first_words(arguments: Iterable[str]) -> list[str]:
+def _first_words(program: str, arguments: Iterable[str]) -> list[str]:
     """Arguments that are neither options nor the values of git's."""
     words: list[str] = []
     value = False
     for argument in arguments:
         if value:
             value = False
-        elif argument in ("-C", "-c", "--git-dir", "--work-tree", "--namespace"):
+        elif program == "git" and argument in ("-C", "-c", "--git-dir", "--work-tree", "--namespace"):
             value = True
         elif not argument.startswith("-"):
             words.append(argument)

@@ -60,6 +60,8 @@ class ProcessTree:
     def start(self, key: ProcessKey, ts: int) -> None:
         """The session's root."""
         self.root = key
+        if key in self._nodes:
+            self.moved += 1
         self._node(key, ts)
 
     def fork(self, event: Fork) -> None:

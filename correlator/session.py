@@ -163,6 +163,8 @@ class Session:
                 self._file_state(event)
             case e.LlmCall():
                 self._call(event)
+            case e.McpCall():
+                self.graph.on_mcp_call(event)
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():
@@ -195,6 +197,7 @@ class Session:
         if self.start is None:
             self.start = self.coverage.start = event
             self.tree.start(event.process, event.ts)
+            self.graph.on_start()
 
     def _call(self, event: e.LlmCall) -> None:
         known = self.calls.get(event.call)
@@ -231,7 +234,7 @@ class Session:
                 insort(self.by_digest[event.command_digest], state, key=lambda one: one.intent.ts)
             self.open_intents.append(state)
             self._started(event.ts)
-            self.graph.on_intent(state, self.tries.get((event.call, event.ts)) or self.calls.get(event.call))
+            self.graph.on_intent(state)
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:

@@ -84,6 +84,11 @@ class OpenWindows:
         """The tool calls whose windows hold ``ts``, in the order in which they were told."""
         return self._open[max(bisect_right(self._since, ts) - 1, 0)]
 
+    def newest_of_a_crowd(self, ts: int) -> IntentState | None:
+        """The last of those that are open at ``ts``, if more may be than are kept."""
+        states = self.at(ts)
+        return states[-1] if len(states) == MAX_OPEN else None
+
     def _row(self, ts: int) -> int:
         """The row that begins at ``ts``."""
         ts = max(ts, 0)

@@ -117,7 +117,8 @@ class Exec(Event, frozen=True, tag="exec"):
     container: str | None = None
     #: inode numbers of the namespaces: mnt, pid, net, user, uts, ipc, cgroup
     namespaces: dict[str, int] = {}
-    #: keyed digest of the script text of ``sh -c TEXT``: joins with :attr:`Intent.command_digest`.
+    #: keyed digest of the script of ``sh -c TEXT``, without what a known agent puts around each command: joins with
+    #: :attr:`Intent.command_digest`.
     command_digest: str | None = None
 
 

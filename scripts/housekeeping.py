@@ -13,7 +13,7 @@ import io
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -31,8 +31,8 @@ _VARIES = re.compile(
 _HOME = re.compile(r"^(/.*?)/(?=\.[a-z])")
 
 
-def read(path: Path) -> Session:
-    """The session of a log."""
+def read(path: Path) -> tuple[Session, list[e.AnyEvent]]:
+    """The session of a log, and its events."""
     data = path.read_bytes()
     if path.suffix == ".zst":
         data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
@@ -40,18 +40,12 @@ def read(path: Path) -> Session:
     session = Session(events[0].session)
     for event in events:
         session.add(event)
-    return session
+    return session, events
 
 
-def effects(path: Path) -> Iterator[e.AnyEvent]:
-    """The effects in a log that a row may be about."""
-    data = path.read_bytes()
-    if path.suffix == ".zst":
-        data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
-    for line in data.splitlines():
-        event = e.decode(line)
-        if isinstance(event, e.Exec | e.Net) or (isinstance(event, e.File) and event.errno == 0):
-            yield event
+def is_effect(event: e.AnyEvent) -> bool:
+    """Whether a row may be about it."""
+    return isinstance(event, e.Exec | e.Net) or (isinstance(event, e.File) and event.errno == 0)
 
 
 def shape(session: Session, event: e.AnyEvent) -> str:
@@ -100,10 +94,10 @@ def main(logs: tuple[Path, ...], startup: bool) -> None:
     found: dict[str, dict[str, set[Path]]] = defaultdict(lambda: defaultdict(set))
     count: dict[str, int] = defaultdict(int)
     for path in logs:
-        session = read(path)
+        session, events = read(path)
         agent = agents(session)
         count[agent] += 1
-        for event in effects(path):
+        for event in filter(is_effect, events):
             edge = session.graph.of(event)
             if edge.cause == "nothing" or (startup and edge.rule == "startup"):
                 found[agent][shape(session, event)].add(path)

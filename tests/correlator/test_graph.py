@@ -261,6 +261,14 @@ def test_a_tool_that_names_nothing_may_have_done_anything_in_its_window() -> Non
     assert cause(s, s.file(s.agent, "write", "/repo/y")) == NOTHING
 
 
+def test_a_search_inside_the_agent_reads_for_its_call_and_else_the_agent_reads_for_itself() -> None:
+    s = Scenario()
+    search = s.intent("search", tool="Grep")
+    assert cause(s, s.file(s.agent, "read", "/repo/a.py")) == weak(search)
+    s.answers(search)
+    assert cause(s, s.file(s.agent, "read", "/repo/b.py")) == ("housekeeping", "any/looks", "strong")
+
+
 def test_a_record_of_several_touches_counts_by_its_first_one_too() -> None:
     s = Scenario()
     intent = s.intent("write", files=wrote("/repo/a.py"))
@@ -271,6 +279,16 @@ def test_a_record_of_several_touches_counts_by_its_first_one_too() -> None:
     assert cause(s, both) == strong(intent)
 
 
+def test_a_later_touch_that_is_told_without_its_name_is_on_the_same_file() -> None:
+    s = Scenario()
+    intent = s.intent("write", files=wrote("/repo/a.py"))
+    s.file(s.agent, "write", "/repo/a.py")
+    later = s.add(e.File, process=s.agent, op="write", path="", dev=1, ino=s.inode("/repo/a.py"), count=2)
+    unknown = s.add(e.File, process=s.agent, op="write", path="", dev=1, ino=1, count=2)
+    assert cause(s, later) == strong(intent)
+    assert cause(s, unknown) == NOTHING
+
+
 def test_a_call_says_whether_it_names_what_was_touched() -> None:
     s = Scenario()
     intent = s.asks("cat ~/.aws/credentials", "curl https://x.test")
@@ -278,6 +296,54 @@ def test_a_call_says_whether_it_names_what_was_touched() -> None:
     graph = session_of(s.log).graph
     assert graph.of(s.file(shell, "read", "/root/.aws/credentials", sensitive="aws_credentials")).named
     assert not graph.of(s.file(shell, "read", "/root/.ssh/id_rsa", sensitive="ssh_private_key")).named
+
+
+# --- servers of tools ------------------------------------------------------------------------------------
+
+
+def _serves(s: Scenario, server: str, tool: str, since: int, arguments: str = "") -> None:
+    s.add(
+        e.McpCall,
+        process=s.agent,
+        side="client",
+        transport="stdio",
+        tool=tool,
+        request_ts=since,
+        id_digest="i",
+        arguments_digest=arguments,
+        peer=server,
+    )
+
+
+def test_a_server_of_tools_works_for_the_call_that_it_was_asked_for() -> None:
+    s = Scenario()
+    server = s.program(None, "files-server")
+    call = s.call()
+    one = s.intent("other", tool="mcp__files__write", call=call)
+    two = s.intent("other", tool="mcp__files__unwrite", call=call)
+    since = s.now
+    inside = s.file(server, "write", "/srv/a")
+    below = s.file(s.program(server, "cp"), "write", "/srv/b")
+    _serves(s, server, "write", since)
+    after = s.file(server, "write", "/root/.ssh/authorized_keys")
+    assert cause(s, inside) == strong(one)
+    assert cause(s, below) == strong(one)
+    s.answers(one)
+    s.answers(two)
+    assert cause(s, s.file(server, "write", "/srv/c")) == NOTHING
+    assert cause(s, after)[2] == "weak"
+
+
+def test_two_calls_of_a_tool_are_told_apart_by_their_arguments() -> None:
+    s = Scenario()
+    server = s.program(None, "files-server")
+    call = s.call()
+    one, two = (s.intent("other", tool="files.write", call=call) for _ in range(2))
+    since = s.now
+    event = s.file(server, "write", "/srv/a")
+    _serves(s, server, "write", since, arguments=two.digest)
+    assert cause(s, event) == strong(two)
+    assert one.digest != two.digest
 
 
 # --- tries, sub-agents ----------------------------------------------------------------------------------
@@ -336,3 +402,29 @@ def test_what_is_no_effect_of_a_process_has_no_edge() -> None:
     s = Scenario()
     with pytest.raises(TypeError, match="Tick is no effect"):
         session_of(s.log).graph.of(e.Tick(session="s1", ts=1))
+
+
+def test_the_root_is_the_agent_where_its_exec_was_not_seen() -> None:
+    s = Scenario(origin="watch")
+    s.log = [event for event in s.log if not isinstance(event, e.Exec)]
+    call = s.call()
+    intent = s.intent("write", call=call, files=wrote("/repo/a.py"))
+    assert cause(s, s.file(s.fork(), "write", "/repo/a.py")) == strong(intent)
+
+
+def test_what_comes_to_light_late_moves_what_was_kept() -> None:
+    s = Scenario()
+    intent = s.asks("make")
+    shell = s.shell(intent)
+    child = s.fork(shell)
+    event = s.file(child, "write", "/repo/a")
+    *rest, fork, written = s.log
+    assert (fork.child, written) == (child, event)
+    session = session_of([*rest, written])
+    assert short(session.graph.of(event)) == NOTHING
+    session.add(
+        e.Exec(session="s1", ts=event.ts, process=child, parent="", path="/bin/x", argv=("x",), cwd="/")
+    )
+    assert short(session.graph.of(event)) == NOTHING
+    session.add(fork)
+    assert short(session.graph.of(event)) == exact(intent)

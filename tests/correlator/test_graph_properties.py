@@ -158,6 +158,19 @@ def test_times_that_are_moved_together_move_no_edge(steps: list[Step]) -> None:
     assert edges(session_of(shifted), shifted) == edges(session_of(log), log)
 
 
+@given(STEPS, st.randoms(use_true_random=False))
+def test_a_log_in_any_order_gives_each_effect_an_edge(steps: list[Step], order: Any) -> None:
+    log = story(steps)
+    mixed = log.copy()
+    order.shuffle(mixed)
+    session = Session(log[0].session)
+    for event in mixed:
+        session.add(event)
+        if is_effect(event):
+            session.graph.of(event)
+    assert edges(session, log) == edges(session_of(mixed), log)
+
+
 # --- the cost -------------------------------------------------------------------------------------------
 
 
