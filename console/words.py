@@ -85,12 +85,12 @@ def figures(finding: Finding) -> list[tuple[str, str]]:
     shown = []
     for name, value in finding.figures.items():
         if name == "seconds":
-            name, told = "time", duration(round(value * 1e9))
+            shown.append(("time", duration(round(value * 1e9))))
         elif name == "usd":
-            told = f"{value:,.4f}"
+            shown.append(("USD", f"{value:,.4f}"))
         else:
             told = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
-        shown.append((printable(name, 60).replace("_", " "), told))
+            shown.append((printable(name, 60).replace("_", " "), told))
     return shown
 
 

@@ -60,7 +60,7 @@ def test_tables_fit_their_width_and_are_clean_in_a_pipe(width: int) -> None:
 def test_the_finding_table_has_what_was_found_and_measured() -> None:
     text = finding_table(looped().findings, plain(240), {looped().findings[0].session: "/home/ada/shop"})
     assert len([line for line in text.splitlines() if line.startswith("◆  reasoning_loop (")]) == 2
-    for told in ("(same_call)", "for Bash in tests;", "calls 5, input tokens 12,000, time 7.7 s, usd 0.0425"):
+    for told in ("(same_call)", "for Bash in tests;", "calls 5, input tokens 12,000, time 7.7 s, USD 0.0425"):
         assert told in text
     assert finding_table([]) == "no findings\n"
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from correlator.detectors import kinds
 from correlator.detectors import loop as module
 from correlator.session import Session
 from polygraph import events as e
@@ -466,8 +467,9 @@ def test_what_is_delivered_twice_counts_once(places: list[int]) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, most in (("MAX_CONVERSATIONS", 2), ("MAX_KINDS", 3), ("MAX_CALLS", 4), ("MAX_INTENTS", 1)):
+    for name, most in (("MAX_CONVERSATIONS", 2), ("MAX_CALLS", 4), ("MAX_INTENTS", 1)):
         monkeypatch.setattr(module, name, most)
+    monkeypatch.setattr(kinds, "MAX_KINDS", 3)
     story = Scenario()
     for _ in range(6):
         Talk(story).does("ls", "a.py", *[lambda n=n: story.runs(None, f"tool{n}") for n in range(5)])
@@ -476,7 +478,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for event in story.log:
         session.add(event)
         kept.see(session, event)
-    assert [len(of) for of in (kept._conversations, kept._kinds, kept._seen)] == [2, 3, 4]
+    assert [len(of) for of in (kept._conversations, kept._kinds, kept._seen)] == [2, 6, 4]
 
 
 def test_a_finding_goes_through_its_codec() -> None:
