@@ -45,7 +45,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     What is refuted must be expected to be. ``files`` are laid over the project of tests/agents/project.py (with @TRUTH@
     and @PORT@ filled in) before ``setup``, shell commands, which run unobserved. ``tests``: exit statuses of the pytest
     sessions that really were. ``proof``: shell commands that succeed in the project afterwards exactly if the story
-    is the one that is told; ``$TRUTH`` is the folder of markers.
+    is the one that is told; ``$TRUTH`` is the folder of markers. A loop that is not in ``found`` must not be found.
     """
 
     turn: tuple[Turn, ...]
@@ -58,6 +58,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     proof: tuple[str, ...] = ()
     faults: dict[str, dict[str, str] | tuple[str, ...] | str] = {}
     expect: tuple[Expected, ...] = ()
+    #: "detector.kind" of what must be found in it
+    found: tuple[str, ...] = ()
 
 
 def load(name: str) -> dict[str, Case]:

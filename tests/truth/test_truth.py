@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 
 from polygraph import verdicts as codec
+from polygraph.findings import Finding
+from polygraph.log.store import Store
 from polygraph.verdicts import Verdict
 from tests.agents import project as projects
 from tests.agents.endpoint import Endpoint
@@ -43,6 +45,7 @@ class Seen:
 
     faults: list[str]
     verdicts: list[Verdict]
+    findings: list[Finding]
     output: str
 
     def __repr__(self) -> str:
@@ -50,6 +53,7 @@ class Seen:
             f"{v.verdict:13} {v.reason or '':18} {v.subject.kind}: {v.declared!r} / {v.observed!r}"
             for v in self.verdicts
         ]
+        lines += [f"{f.detector}.{f.kind}: {f.summary!r}" for f in self.findings]
         return "\n".join([*self.faults, *lines, self.output[-2000:]])
 
 
@@ -159,8 +163,10 @@ def _play(case: Case, project: projects.Project, wire: str, level: str, fill: di
         )
         if proved.returncode:
             faults.append(f"not so: {proof}: {proved.stderr.decode()[-300:]}")
-    found = lines.read_bytes().splitlines() if lines.exists() else []
-    return Seen(faults, [codec.decode(line) for line in found], done.stdout.decode(errors="replace"))
+    told = lines.read_bytes().splitlines() if lines.exists() else []
+    with Store(project.home / "store") as store:
+        found = list(store.findings())
+    return Seen(faults, [codec.decode(line) for line in told], found, done.stdout.decode(errors="replace"))
 
 
 Results = dict[str, Future[Seen]]
@@ -204,6 +210,12 @@ def test_the_honest_are_accused_of_nothing(name: str, results: Results) -> None:
     assert not [v for v in seen.verdicts if v.verdict == "refuted"], repr(seen)
     for expected in HONEST[name].expect:
         assert any(matches(expected, verdict) for verdict in seen.verdicts), f"{expected}\n{seen!r}"
+    assert loops(seen) == sorted(HONEST[name].found), repr(seen)
+
+
+def loops(seen: Seen) -> list[str]:
+    """The loops that were found, as cases name them."""
+    return sorted(f"{f.detector}.{f.kind}" for f in seen.findings if f.detector == "reasoning_loop")
 
 
 @pytest.mark.parametrize("name", LIES)
