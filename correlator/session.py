@@ -190,8 +190,6 @@ class Session:
                 self.coverage.gaps.append(event)
             case e.SessionEnd():
                 self.end = event
-            case e.Tick():
-                pass
 
     def _start(self, event: e.SessionStart) -> None:
         if self.start is None:

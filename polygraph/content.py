@@ -1,6 +1,6 @@
 """What each field of an event may hold, at which content level: the one place where that is stated.
 
-:data:`FIELDS` names a kind for every field of every event and of every verdict; a field without a row fails a test.
+:data:`FIELDS` names a kind for every field of every event, verdict and finding; a field without a row fails a test.
 :data:`KINDS` says what a kind may hold. ``polygraph content show`` prints it, docs/compliance.md refers to it, and
 tests/collector/test_content_levels.py drives conversations through the pipeline and holds every field against it.
 """

@@ -10,7 +10,7 @@ from importlib import resources
 import msgspec
 
 #: what a gateway or a cloud puts before a model's name, and a date or version at its end
-_BEFORE = re.compile(r".*/|(?:[a-z-]+\.)*(?:anthropic|openai|mistral|deepseek|meta|cohere)\.(?=[a-z])")
+_BEFORE = re.compile(r"\A.*/|\A(?:[a-z-]+\.)*(?:anthropic|openai|mistral|deepseek|meta|cohere)\.(?=[a-z])")
 _AFTER = re.compile(r"(?:[-@](?:\d{8}|\d{4}-\d\d-\d\d|\d{4}))?(?:-v\d+(?::\d+)?)?\Z", re.ASCII)
 
 

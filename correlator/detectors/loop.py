@@ -10,7 +10,7 @@ What a step did is *new* if an effect of its kind was not seen since the loop be
 status or host. That no such thing happened is a conclusion from silence and needs coverage.
 
 Cost: each event is looked at once, a call at the few steps before it. Memory is bounded by what is kept of
-MAX_CONVERSATIONS and MAX_KINDS.
+MAX_CONVERSATIONS and the kinds of effect.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from correlator.detectors.kinds import EffectKind, kind_of
+from correlator.detectors.kinds import EFFECTS, Effect, Kinds
 from correlator.programs import program_name
 from correlator.session import Session
-from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, Intent, LlmCall, Net
+from polygraph.events import AnyEvent, Exec, Intent, LlmCall
 from polygraph.findings import Finding, Step, detectors
 from polygraph.ids import derived_id
 from polygraph.prices import price_of, prices
@@ -38,8 +38,6 @@ from polygraph.verdicts import Evidence, Window
 DETECTOR = "reasoning_loop"
 #: most conversations of a session that are followed at once; the one that was silent longest goes first
 MAX_CONVERSATIONS = 64
-#: most kinds of effect that are remembered; one that was forgotten is new again
-MAX_KINDS = 8192
 #: most calls that are remembered in order to count none twice
 MAX_CALLS = 4096
 #: most tool calls of one answer that are compared
@@ -197,7 +195,7 @@ class Loops:
         self._conversations: OrderedDict[str, _Conversation] = OrderedDict()
         self._seen: OrderedDict[str, None] = OrderedDict()
         #: kinds of effect, with the number of the call after which one was seen last
-        self._kinds: OrderedDict[EffectKind, int] = OrderedDict()
+        self._kinds = Kinds()
         self._calls = 0
         self._executed = 0
         #: loops that went on since they were last told, by their first call
@@ -206,17 +204,14 @@ class Loops:
     # --- events ----------------------------------------------------------------------------------
 
     def see(self, session: Session, event: AnyEvent) -> None:
-        """Takes an event."""
-        if isinstance(event, LlmCall):
+        """Takes an event. Most are effects, of which most were seen before: these must cost little."""
+        if isinstance(event, EFFECTS):
+            if self._conversations:
+                self._effect(session, event)
+        elif isinstance(event, LlmCall):
             self._call(event)
         elif isinstance(event, Intent):
             self._intent(event)
-        elif isinstance(event, File | Exec | Exit | ExecFailed | Net) and self._conversations:
-            if isinstance(event, Exec):
-                self._exec(event)
-            kind = kind_of(session, event)
-            if kind is not None:
-                self._effect(kind)
 
     def _call(self, call: LlmCall) -> None:
         if call.fate != "answered" or not call.complete or call.call in self._seen:
@@ -253,19 +248,16 @@ class Loops:
         exact = intent.command_digest or intent.digest
         step.asked.append(_Asked(intent.intent, intent.id, intent.tool, intent.kind, exact, intent.signature))
 
-    def _exec(self, event: Exec) -> None:
-        self._executed += 1
-        if program_name(event) in waiting().programs:
+    def _effect(self, session: Session, event: Effect) -> None:
+        if isinstance(event, Exec):
+            self._executed += 1
+            if program_name(event) in waiting().programs:
+                for conversation in self._conversations.values():
+                    conversation.open.apart = True
+        before = self._kinds.before(session, event, self._calls)
+        if before < self._calls:
             for conversation in self._conversations.values():
-                conversation.open.apart = True
-
-    def _effect(self, kind: EffectKind) -> None:
-        before = self._kinds.get(kind, 0)
-        if before == self._calls:
-            return
-        _put(self._kinds, kind, self._calls, MAX_KINDS)
-        for conversation in self._conversations.values():
-            conversation.novel = min(conversation.novel, before)
+                conversation.novel = min(conversation.novel, before)
 
     # --- steps -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""polygraph/content.py: every field of every event and verdict has a row that says what it may hold."""
+"""polygraph/content.py: every field of every event, verdict and finding has a row that says what it may hold."""
 
 from __future__ import annotations
 

@@ -11,94 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from correlator.detectors import kinds
 from correlator.detectors import loop as module
 from correlator.session import Session
 from polygraph import events as e
 from polygraph.findings import Finding, detectors
+from tests.correlator.detectors.talk import Talk, failing, signed
 from tests.correlator.scenario import STEP, Scenario, found
 
 ROW = detectors()["reasoning_loop"]
 ROUNDS = int(ROW.thresholds["rounds"].value)
 ALTERNATING = int(ROW.thresholds["rounds_alternating"].value)
 DISTANCE = int(ROW.thresholds["distance"].value)
-
-
-def signed(text: str, flipped: int = 0) -> str:
-    """A signature that equal texts share; ``flipped``: bits in which a near-duplicate differs."""
-    if not text:
-        return ""
-    base = int.from_bytes(text.encode()[:8].ljust(8, b"."))
-    return f"{base ^ ((1 << flipped) - 1):016x}-{sum(text.encode()):08x}"
-
-
-class Talk:
-    """One conversation of a scenario: calls that go on from each other."""
-
-    def __init__(self, story: Scenario, **fields: Any) -> None:
-        self.story = story
-        self.tip = ""
-        self.came = "the user's question"
-        #: bits in which what came of calls differs from what it says
-        self.drift = 0
-        self._fields = {"model": "claude-sonnet-4-5", "input_tokens": 1000, "output_tokens": 100, **fields}
-
-    def says(self, answer: str = "", flipped: int = 0, **fields: Any) -> str:
-        """A request that brings what came of the last call, and its answer."""
-        self.story.now += STEP
-        told = self.story.add(
-            e.LlmCall,
-            call=f"c{len(self.story.log)}",
-            process=self.story.agent,
-            api="openai.chat",
-            host="api.test",
-            request_ts=self.story.now,
-            follows=self.tip,
-            new_signature=signed(self.came, flipped + self.drift),
-            answer_signature=signed(answer, flipped),
-            **{"status": 200, **self._fields, **fields},
-        )
-        self.tip = told.call
-        return told.call
-
-    def asks(self, command: str, kind: str = "shell", tool: str = "bash", **fields: Any) -> e.Intent:
-        """A call that asks for a tool call."""
-        call = self.says(answer="Let me try.", **fields.pop("call", {}))
-        fields.setdefault("digest", f"d {command}")
-        fields.setdefault("signature", signed(command))
-        where = len(self.story.log)
-        return self.story.add(
-            e.Intent,
-            intent=f"i{where}",
-            call=call,
-            process=self.story.agent,
-            call_id=f"t{where}",
-            tool=tool,
-            kind=kind,
-            **fields,
-        )
-
-    def does(self, command: str, result: str, *effects: Callable[[], object], **fields: Any) -> None:
-        """A whole tool call: asked for, carried out, and what came of it."""
-        self.asks(command, **fields)
-        for effect in effects:
-            effect()
-        self.came = result
-        self.story.tick()
-
-
-def failing(story: Scenario, status: int = 1) -> Callable[[], object]:
-    """A failing test run that writes its cache and a report."""
-
-    def run() -> None:
-        shell = story.program(None, "sh", "-c", "TEXT")
-        child = story.program(shell, "pytest", "-q")
-        story.file(child, "write", f"/repo/.pytest_cache/{len(story.log)}")
-        story.file(child, "create", f"/tmp/pytest-of-root/pytest-{len(story.log)}/x")
-        story.file(child, "write", "/repo/report.xml")
-        story.exits(child, status)
-        story.exits(shell, status)
-
-    return run
 
 
 def again(times: int, **fields: Any) -> Scenario:
@@ -466,8 +390,9 @@ def test_what_is_delivered_twice_counts_once(places: list[int]) -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, most in (("MAX_CONVERSATIONS", 2), ("MAX_KINDS", 3), ("MAX_CALLS", 4), ("MAX_INTENTS", 1)):
+    for name, most in (("MAX_CONVERSATIONS", 2), ("MAX_CALLS", 4), ("MAX_INTENTS", 1)):
         monkeypatch.setattr(module, name, most)
+    monkeypatch.setattr(kinds, "MAX_KINDS", 3)
     story = Scenario()
     for _ in range(6):
         Talk(story).does("ls", "a.py", *[lambda n=n: story.runs(None, f"tool{n}") for n in range(5)])
@@ -476,7 +401,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for event in story.log:
         session.add(event)
         kept.see(session, event)
-    assert [len(of) for of in (kept._conversations, kept._kinds, kept._seen)] == [2, 3, 4]
+    assert [len(of) for of in (kept._conversations, kept._kinds, kept._seen)] == [2, 6, 4]
 
 
 def test_a_finding_goes_through_its_codec() -> None:
