@@ -9,6 +9,7 @@ import pytest
 
 from correlator.attribution import Attribution
 from correlator.session import Session
+from correlator.windows import MAX_OPEN
 from polygraph import events as e
 from tests.correlator.scenario import Scenario, expect
 
@@ -387,6 +388,26 @@ def test_two_calls_of_sub_agents_at_once_are_rivals() -> None:
     inner = s.asks("make")
     found = session_of(s.log).graph.above(inner.intent)
     assert (found.intent, found.grade, found.rivals) == (two.intent, "weak", (one.intent,))
+
+
+def test_of_more_open_calls_than_are_kept_the_newest_stands_for_all() -> None:
+    s = Scenario()
+    call = s.call()
+    s.intent("other", tool="mcp__x", call=call)
+    inert = [s.intent("other", tool="TodoWrite", call=call) for _ in range(MAX_OPEN)]
+    assert [state.intent for state in session_of(s.log).graph.open_at(s.now)] == inert
+    first = s.file(s.program(None, "curl"), "write", "/tmp/x")
+    assert cause(s, first) == weak(inert[-1])
+
+
+def test_a_window_that_was_closed_is_open_no_more() -> None:
+    s = Scenario()
+    one = s.asks("make")
+    two = s.intent("other", call=one.call)
+    result = s.answers(one)
+    graph = session_of(s.log).graph
+    assert [state.intent for state in graph.open_at(result.ts)] == [one, two]
+    assert [state.intent for state in graph.open_at(result.ts + 1)] == [two]
 
 
 def test_an_edge_is_settled_when_the_answer_to_a_later_request_is_over() -> None:
