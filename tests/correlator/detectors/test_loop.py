@@ -331,6 +331,19 @@ def test_without_coverage_silence_says_nothing(hole: tuple[type[e.Event], dict[s
     assert spared(story)
 
 
+@pytest.mark.parametrize("ticks", [True, False])
+def test_a_loop_is_told_as_far_as_it_was_covered(ticks: bool) -> None:
+    story = Scenario()
+    talk = Talk(story)
+    for number in range(2 * ROUNDS):
+        talk.does("ls", "a.py")
+        if number == ROUNDS + 1:
+            story.add(e.Loss, dimension="file", cause="ring", count=1, since=story.now)
+    talk.says("So.")
+    story.log = [event for event in story.log if ticks or not isinstance(event, e.Tick)]
+    assert one(story).figures["calls"] == ROUNDS + 1
+
+
 # --- figures ---------------------------------------------------------------------------------------------
 
 
