@@ -74,6 +74,7 @@ def test_the_same_answer_to_the_same_words() -> None:
     talk = Talk(story)
     for number in range(ROUNDS + 2):
         talk.came = "continue" if number else "Fix the bug."
+        story.now += 6_000_000_000  # a person may take their time
         talk.says("I will now fix the bug.", flipped=number % 2 * DISTANCE)
     finding = one(story)
     assert finding.kind == "same_answer" and finding.figures["calls"] == ROUNDS + 1
@@ -257,7 +258,8 @@ def test_refused_and_unfinished_calls_are_none() -> None:
     story = Scenario()
     talk = Talk(story)
     for _ in range(3 * ROUNDS):
-        talk.says("", fate="refused", status=529)
+        talk.came = "continue"
+        talk.says("It is overloaded.", fate="refused", status=529)
     for _ in range(3 * ROUNDS):
         talk.does("ls", "a.py", call={"complete": False})
     assert spared(story)
