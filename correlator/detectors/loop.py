@@ -209,11 +209,11 @@ class Loops:
             if self._conversations:
                 self._effect(session, event)
         elif isinstance(event, LlmCall):
-            self._call(event)
+            self._call(session, event)
         elif isinstance(event, Intent):
             self._intent(event)
 
-    def _call(self, call: LlmCall) -> None:
+    def _call(self, session: Session, call: LlmCall) -> None:
         if call.fate != "answered" or not call.complete or call.call in self._seen:
             return  # it said nothing, or not all is known of it: what goes on from it begins anew
         _put(self._seen, call.call, None, MAX_CALLS)
@@ -226,7 +226,7 @@ class Loops:
             rounds = [_Round(length) for length in range(1, longest + 1)]
             known = _Conversation(step, deque(maxlen=longest), rounds, self._calls)
         else:
-            self._over(known, call)
+            self._over(session, known, call)
             known.open = step
         _put(self._conversations, call.call, known, MAX_CONVERSATIONS)
 
@@ -261,7 +261,7 @@ class Loops:
 
     # --- steps -----------------------------------------------------------------------------------
 
-    def _over(self, conversation: _Conversation, following: LlmCall) -> None:
+    def _over(self, session: Session, conversation: _Conversation, following: LlmCall) -> None:
         """The conversation's last step is over: the next call brought what came of it."""
         step = conversation.open
         step.result, step.over = following.new_signature, following.request_ts
@@ -274,7 +274,9 @@ class Loops:
         found = next((of for of in conversation.rounds if _is_loop(of)), None)
         if found is not None:
             first = found.first[0]
-            self._going[first.call.call] = _Loop(found.length, first, step, tuple(found.first))
+            loop = _Loop(found.length, first, step, tuple(found.first))
+            if _covered(session, loop):  # else it is told as far as it was covered
+                self._going[first.call.call] = loop
         steps.append(step)
         conversation.novel = self._calls
 
@@ -299,8 +301,12 @@ class Loops:
         """Loops that went on since the last time."""
         going, self._going = self._going, {}
         for loop in going.values():
-            if session.coverage.gate(_NEEDS, loop.first.call.request_ts, loop.last.over) is None:
+            if _covered(session, loop):  # a loss may have been told since
                 yield _finding(session, loop)
+
+
+def _covered(session: Session, loop: _Loop) -> bool:
+    return session.coverage.gate(_NEEDS, loop.first.call.request_ts, loop.last.over) is None
 
 
 def _is_loop(of: _Round) -> bool:

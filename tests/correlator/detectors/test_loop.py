@@ -74,6 +74,7 @@ def test_the_same_answer_to_the_same_words() -> None:
     talk = Talk(story)
     for number in range(ROUNDS + 2):
         talk.came = "continue" if number else "Fix the bug."
+        story.now += 6_000_000_000  # a person may take their time
         talk.says("I will now fix the bug.", flipped=number % 2 * DISTANCE)
     finding = one(story)
     assert finding.kind == "same_answer" and finding.figures["calls"] == ROUNDS + 1
@@ -257,7 +258,8 @@ def test_refused_and_unfinished_calls_are_none() -> None:
     story = Scenario()
     talk = Talk(story)
     for _ in range(3 * ROUNDS):
-        talk.says("", fate="refused", status=529)
+        talk.came = "continue"
+        talk.says("It is overloaded.", fate="refused", status=529)
     for _ in range(3 * ROUNDS):
         talk.does("ls", "a.py", call={"complete": False})
     assert spared(story)
@@ -329,6 +331,19 @@ def test_without_coverage_silence_says_nothing(hole: tuple[type[e.Event], dict[s
             story.add(hole[0], **hole[1])
     talk.says("So.")
     assert spared(story)
+
+
+@pytest.mark.parametrize("ticks", [True, False])
+def test_a_loop_is_told_as_far_as_it_was_covered(ticks: bool) -> None:
+    story = Scenario()
+    talk = Talk(story)
+    for number in range(2 * ROUNDS):
+        talk.does("ls", "a.py")
+        if number == ROUNDS + 1:
+            story.add(e.Loss, dimension="file", cause="ring", count=1, since=story.now)
+    talk.says("So.")
+    story.log = [event for event in story.log if ticks or not isinstance(event, e.Tick)]
+    assert one(story).figures["calls"] == ROUNDS + 1
 
 
 # --- figures ---------------------------------------------------------------------------------------------
