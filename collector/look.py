@@ -25,11 +25,11 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def look_at(root: bytes | None, cwd: str | None, path: str) -> FileLook | None:
+def look_at(root: bytes | None, cwd: str | None, path: str, limit: int = CONTENT_LIMIT) -> FileLook | None:
     """The file at ``path`` as a process with this ``root`` (:func:`root_of`) and this ``cwd`` would find it.
 
     None when that cannot be told: no absolute path, no root, or a name that is another file for each process, such as
-    /proc/self/fd/1.
+    /proc/self/fd/1. Content of more than ``limit`` bytes is left out.
     """
     if not path.startswith("/"):
         if cwd is None or not cwd.startswith("/"):
@@ -46,7 +46,7 @@ def look_at(root: bytes | None, cwd: str | None, path: str) -> FileLook | None:
         return None
     try:
         state = os.fstat(fd)
-        content = _content(fd, state) if stat.S_ISREG(state.st_mode) else None
+        content = _content(fd, state, limit) if stat.S_ISREG(state.st_mode) else None
     finally:
         os.close(fd)
     return FileLook(
@@ -111,8 +111,8 @@ def root_of(pid: int) -> bytes | None:
         return None
 
 
-def _content(fd: int, state: os.stat_result) -> bytes | None:
-    if state.st_size > CONTENT_LIMIT:
+def _content(fd: int, state: os.stat_result, limit: int) -> bytes | None:
+    if state.st_size > limit:
         return None
     try:
         # O_PATH first, so that nothing but a regular file is ever opened for reading.
@@ -120,4 +120,4 @@ def _content(fd: int, state: os.stat_result) -> bytes | None:
     except OSError:
         return None
     with os.fdopen(readable, "rb") as file:
-        return file.read(CONTENT_LIMIT)
+        return file.read(limit)

@@ -1,7 +1,8 @@
 """One session under observation: what the kernel side says of it, as events into its pipeline.
 
 No clock, no kernel: records, counters and times come in as arguments. Only the state of files is looked up, at
-the moment in which a tool call's result says that they were written, and the program that talks to a model.
+the moment in which a tool call's result says that they were written, the program that talks to a model, and at the
+beginning what configures the repository.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collector.kernel.uring import uring_ops
 from collector.look import look_at, renamed_to, root_of
 from collector.pipeline import FileLook, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
+from collector.repository import configuration, home_of
 from collector.tls.rustls import RustlsConnections
 from collector.tls.streams import Chunk, TlsClose, TlsData, TlsStreams
 from polygraph.events import (
@@ -78,7 +80,10 @@ class ObservedSession:
         self.adrift = False
         #: plaintext came in since the last round: a verdict may be near
         self.spoke = False
-        self._pipeline = SessionPipeline(start, key, self._look)
+        pid = _pid(start.process)
+        home = home_of(pid)
+        known = configuration(root_of(pid), start.cwd, home) if start.content != "off" else ()
+        self._pipeline = SessionPipeline(start, key, self._look, home=home, configuration=known)
         self._streams = TlsStreams()
         self._plain = PlainStreams()
         #: by generation: whether a connection without TLS is of interest, as it was told last

@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -22,6 +22,7 @@ from collector.bounded import put
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
+from collector.conversations import LAST_RESULTS, MAX_CALLS, Conversations
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
@@ -29,18 +30,23 @@ from collector.llm.model import ToolCall, ToolResultItem
 from collector.llm.seen import LlmEvent, RequestSeen, ResponseSeen
 from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
+from collector.mentions import Mentions
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.redact import redact_path
 from collector.spoken import Followed, Spoken
+from collector.subjects import mentions_of
 from collector.telling import Telling, note, target
 from collector.tls.streams import Chunk, ConnectionKey
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
     Claim,
+    File,
     FileState,
     Intent,
     LlmCall,
+    Name,
+    Net,
     ProcessKey,
     SessionStart,
     StreamGap,
@@ -84,17 +90,39 @@ class _Pending(NamedTuple):
     size: int
 
 
+class _Asked(NamedTuple):
+    """What a call brought that was new, as it is told."""
+
+    follows: str = ""
+    size: int = 0
+    signature: str = ""
+
+
 class SessionPipeline:
     """Builds the log of one session."""
 
-    def __init__(self, start: SessionStart, key: bytes, look: Look) -> None:
+    def __init__(
+        self,
+        start: SessionStart,
+        key: bytes,
+        look: Look,
+        *,
+        home: str = "",
+        configuration: Iterable[bytes] = (),
+    ) -> None:
+        """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository."""
         self._session = start.session
         self._telling = Telling(start.content, key)
         self._look = look
+        self._workspace = start.cwd
+        self._listens = start.content != "off"
+        self._mentions = Mentions(start.session, home)
         self._connections: dict[ConnectionKey, Followed] = {}
         self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
         self._answers = Answers()
         self._attempts = Attempts()
+        self._conversations = Conversations()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -109,12 +137,17 @@ class SessionPipeline:
         self._log: list[AnyEvent] = []
         self._next_seq = 0
         self._add(self._telling.start(start))
+        for file in configuration:
+            self._log += self._mentions.text(file.decode("utf-8", "replace"), "configuration", start.ts)
 
     # --- input -----------------------------------------------------------------------------------
 
     def effect(self, event: AnyEvent) -> None:
         """An effect, coverage or loss event from the kernel side, its ``session`` set."""
-        self._add(self._telling.effect(event))
+        told = self._telling.effect(event)
+        self._add(told)
+        if self._listens and isinstance(event, File | Name | Net):
+            self._log += mentions_of(event, told, self._mentions, self._workspace)
 
     def chunk(self, chunk: Chunk) -> None:
         """Plaintext of one direction of one connection."""
@@ -206,8 +239,15 @@ class SessionPipeline:
             self._history(seen, connection)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
-            for result in seen.request.tool_results:
-                self._tool_result(result, call, seen.ts, connection)
+            for text in seen.request.told:
+                self._log += self._mentions.text(text, "instructions", seen.ts, call=call)
+            results = [
+                result.text
+                for result in seen.request.tool_results
+                if self._tool_result(result, call, seen.ts, connection)
+            ]
+            if not seen.prewarm and call not in self._asked:  # else nothing is asked, or the same again
+                self._new(seen, call, connection, results)
         elif isinstance(seen, ResponseSeen):
             self._response(seen, connection)
         elif seen.lasts:
@@ -233,6 +273,20 @@ class SessionPipeline:
                 )
             )
 
+    def _new(self, seen: RequestSeen, call: str, connection: ConnectionKey, results: list[str]) -> None:
+        """What is new in a request, ``results`` among it, is remembered until its answer is told."""
+        last = seen.request.tool_results[-LAST_RESULTS:]
+        idents = [ident for one in last for ident in (self._telling.ident(one.call_id), one.made_id)]
+        new = self._conversations.request(
+            call,
+            seen,
+            connection.process,
+            [ident for ident in idents if ident not in self._ambiguous],
+            results,
+        )
+        told = _Asked(new.follows, new.size, self._telling.signature(*new.texts))
+        put(self._asked, call, told, MAX_CALLS)
+
     def _call_id(self, connection: ConnectionKey, index: int) -> str:
         return derived_id(
             "c",
@@ -247,6 +301,9 @@ class SessionPipeline:
         own = self._call_id(connection, seen.index)
         call, attempt = self._attempts.over(own, seen)
         response = seen.response
+        asked = self._asked.get(call, _Asked())
+        if response is not None and response.response_id:
+            self._conversations.answered(response.response_id, call)
         self._add(
             LlmCall(
                 session=self._session,
@@ -275,6 +332,10 @@ class SessionPipeline:
                 fate=seen.fate,
                 attempt=attempt,
                 tls=connection.library,
+                follows=asked.follows,
+                new_bytes=asked.size,
+                new_signature=asked.signature,
+                answer_signature=self._telling.signature(response.text) if response else "",
             )
         )
         # An agent that got an error after a tool call, or a part of one, may not make it: that is no evidence.
@@ -294,6 +355,7 @@ class SessionPipeline:
             )
         if response is None:
             return
+        self._log += self._mentions.text(response.text, "answer", seen.ts, call=call)
         for number, tool_call in enumerate(response.tool_calls):
             self._intent(tool_call, f"{own}#{number}", call, seen.ts, connection)
         for number, block in enumerate(edit_blocks(response.text)):
@@ -347,6 +409,7 @@ class SessionPipeline:
             tool=self._telling.name(tool_call.name),
             kind=made.kind,
             digest=self._telling.digest(tool_call.arguments.encode()),
+            signature=self._telling.signature(tool_call.arguments),
             executions=tuple(self._telling.execution(execution) for execution in made.executions),
             files=tuple(self._telling.expected(draft) for draft in made.files),
             hosts=tuple(map(self._telling.name, made.hosts)),
@@ -358,6 +421,10 @@ class SessionPipeline:
             text=self._telling.text(made.command or "") or self._telling.body(tool_call.arguments),
         )
         self._add(intent)
+        self._log += self._mentions.arguments(tool_call.arguments, ts, intent.intent, call)
+        if made.command and intent.command_digest is not None:
+            self._log += self._mentions.command(made.command, intent.command_digest, ts, intent.intent)
+        self._conversations.tool_call(call_id, call)
         size = len(tool_call.arguments)
         self._pending[call_id] = _Pending(intent, made, size)
         self._pending_size += size
@@ -391,16 +458,17 @@ class SessionPipeline:
             )
         )
 
-    def _tool_result(self, result: ToolResultItem, call: str, ts: int, connection: ConnectionKey) -> None:
+    def _tool_result(self, result: ToolResultItem, call: str, ts: int, connection: ConnectionKey) -> bool:
+        """Tells a result; False if that is nothing new."""
         call_id = self._telling.ident(result.call_id)
         if result.made_id in self._pending and call_id not in self._pending:
             call_id = result.made_id
         if call_id in self._ambiguous:
-            return
+            return False
         pending = self._answer(call_id)
         if pending is None:
             # History of before this session, or a result sent again with each request: nothing new is said.
-            return
+            return False
         put(self._answered, call_id, None, MAX_SAID)
         read = from_result(pending.plan, result.text, result.is_error)
         self._add(
@@ -418,9 +486,13 @@ class SessionPipeline:
                 text=self._telling.body(result.text),
             )
         )
+        self._log += self._mentions.text(
+            result.text, "result", ts, intent=pending.intent.intent, call=pending.intent.call
+        )
         self._file_states(pending, ts)
         for draft in read.claims:
             self._claim(draft, "tool_result", call, ts, connection, pending.intent)
+        return True
 
     def _claim(
         self,

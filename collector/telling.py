@@ -13,6 +13,8 @@ import msgspec
 from collector.free_text import is_free_text, untold, untold_argv
 from collector.intents.tools import ExpectedFileDraft
 from collector.redact import redact, redact_argv, redact_path
+from collector.similarity import Signer
+from collector.wrappers import unwrapped
 from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
@@ -43,10 +45,15 @@ class Telling:
         self._level = level
         self._with_text = level in ("redacted", "full")
         self._key = key
+        self._signer = Signer(key)
 
     def digest(self, content: bytes) -> str:
         """The keyed digest of content: equal contents join, without the content."""
         return keyed_digest(self._key, content)
+
+    def signature(self, *texts: str) -> str:
+        """The keyed similarity signature of what texts say together: near-duplicates join."""
+        return self._signer.sign(*texts)
 
     def start(self, event: SessionStart) -> SessionStart:
         """The beginning of a session."""
@@ -94,12 +101,12 @@ class Telling:
         )
 
     def _command_digest(self, argv: Sequence[str]) -> str | None:
-        """Digest of TEXT when argv is ``sh -c TEXT …`` (flags may be joined, as in ``-lc``)."""
+        """Digest of the command in TEXT when argv is ``sh -c TEXT …`` (flags may be joined, as in ``-lc``)."""
         if len(argv) < 3 or argv[0].rsplit("/", 1)[-1].lstrip("-") not in _SHELLS:
             return None
         for position, argument in enumerate(argv[1:-1], 1):
             if argument.startswith("-") and not argument.startswith("--") and "c" in argument:
-                return self.digest(to_bytes(argv[position + 1]))
+                return self.digest(to_bytes(unwrapped(argv[position + 1])))
             if not argument.startswith(("-", "+")):
                 return None
         return None

@@ -1,4 +1,4 @@
-"""The live view of ``polygraph run``: a line for each verdict as it comes, a summary at the end.
+"""The live view of ``polygraph run``: a line for each verdict and finding as it comes, a summary at the end.
 
 It writes whole lines to one stream (stderr) and nothing else: no cursor movement, no erasing, so that what
 the agent prints on the same terminal stays as it is. Rich is imported only for the summary's table.
@@ -9,16 +9,28 @@ from __future__ import annotations
 from typing import NamedTuple, TextIO
 
 from console.tables import Terminal, counts_line, more_line, verdict_table
-from console.words import ASCII_GLYPHS, GLYPHS, duration, gaps, in_reading_order, reason_sentence, relative
+from console.words import (
+    ASCII_GLYPHS,
+    GLYPHS,
+    counted,
+    duration,
+    gaps,
+    in_reading_order,
+    reason_sentence,
+    relative,
+)
 from polygraph.events import SessionStart
+from polygraph.findings import Finding
 from polygraph.text import printable
 from polygraph.verdicts import Verdict
 
-_SGR = {"verified": "32", "refuted": "1;31", "unverifiable": "33", "note": "2"}
+_SGR = {"verified": "32", "refuted": "1;31", "unverifiable": "33", "finding": "1;35", "note": "2"}
 #: characters of one live line's halves
 _LINE = 160
 #: rows of the summary's table
 _ROWS = 40
+#: lines of the summary's findings
+_FINDINGS = 20
 #: lines of the summary's coverage
 _NOTES = 20
 
@@ -47,6 +59,8 @@ class LiveView:
         self._stream = stream
         self._terminal = Terminal.of(stream, color)
         self._verdicts: dict[str, Verdict] = {}
+        #: the last word on each, by id
+        self._findings: dict[str, Finding] = {}
         self._folders: dict[str, str] = {}
         self.muted = False
 
@@ -61,12 +75,19 @@ class LiveView:
         self._verdicts[verdict.id] = verdict
         glyphs = GLYPHS if self._terminal.fancy else ASCII_GLYPHS
         mark = self._paint(f"{glyphs[verdict.verdict]} {verdict.verdict}", verdict.verdict)
-        line = f"{mark}  {self._near(verdict, verdict.declared)}"
+        line = f"{mark}  {self._near(verdict.session, verdict.declared)}"
         if verdict.verdict == "refuted":
-            line += f" {self._arrow()} {self._near(verdict, verdict.observed)}"
+            line += f" {self._arrow()} {self._near(verdict.session, verdict.observed)}"
         if verdict.reason is not None:
             line += "  " + self._paint(f"({printable(verdict.reason, 40)})", "note")
         self._write(f"polygraph {line}\n")
+
+    def finding(self, finding: Finding) -> None:
+        """Shows a finding when it is said first; that it went on is shown at the end."""
+        known = finding.id in self._findings
+        self._findings[finding.id] = finding
+        if not known:
+            self._write(f"polygraph {self._found(finding)}\n")
 
     def note(self, text: str) -> None:
         """Shows one line that is no verdict: "watching pid 12", "report: …"."""
@@ -88,6 +109,12 @@ class LiveView:
             self._write(f"  {printable(summary.silence, 600)}\n")
         for reason in sorted({row.reason for row in rows[:_ROWS] if row.reason is not None}):
             self._write(self._paint(f"  {printable(reason, 40)}: {reason_sentence(reason)}", "note") + "\n")
+        if self._findings:
+            self._write(f"{counted(len(self._findings), 'finding')}:\n")
+            for finding in list(self._findings.values())[:_FINDINGS]:
+                self._write(f"  {self._found(finding)}\n")
+            if len(self._findings) > _FINDINGS:
+                self._write(f"  {more_line(len(self._findings) - _FINDINGS, 'finding', 'findings')}")
         found = {sentence for row in rows for sentence in gaps(row.coverage)}
         notes = [*sorted(found), *summary.notes]
         if notes:
@@ -101,8 +128,14 @@ class LiveView:
         if summary.report is not None:
             self._write(f"report: {printable(summary.report, 4096)}\n")
 
-    def _near(self, verdict: Verdict, text: str) -> str:
-        folder = printable(self._folders.get(verdict.session, ""))
+    def _found(self, finding: Finding) -> str:
+        mark = GLYPHS["finding"] if self._terminal.fancy else ASCII_GLYPHS["finding"]
+        name = self._paint(f"{mark} {printable(finding.detector, 40)}", "finding")
+        kind = self._paint(f"({printable(finding.kind, 40)})", "note")
+        return f"{name}  {self._near(finding.session, finding.summary)}  {kind}"
+
+    def _near(self, session: str, text: str) -> str:
+        folder = printable(self._folders.get(session, ""))
         return printable(relative(printable(text), folder), _LINE)
 
     def _arrow(self) -> str:

@@ -1,4 +1,4 @@
-"""Tables for terminals and pipes: verdicts, sessions, and scenarios side by side.
+"""Tables for terminals and pipes: verdicts, findings, sessions, and scenarios side by side.
 
 Each function gives text with a newline at its end. Nothing is cut without an ellipsis, and every string
 that an observed process could influence goes through :func:`polygraph.text.printable` and enters rich as
@@ -14,7 +14,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
-from console.words import ASCII_GLYPHS, GLYPHS, brief_command, counted, duration, in_reading_order, relative
+from console.words import (
+    ASCII_GLYPHS,
+    GLYPHS,
+    brief_command,
+    counted,
+    duration,
+    figures,
+    in_reading_order,
+    relative,
+)
+from polygraph.findings import Finding
 from polygraph.text import printable
 from polygraph.verdicts import Verdict, encode
 
@@ -27,7 +37,7 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 100
 _MIN_WIDTH = 40
 _MAX_WIDTH = 240
-_STYLES = {"verified": "green", "refuted": "bold red", "unverifiable": "yellow"}
+_STYLES = {"verified": "green", "refuted": "bold red", "unverifiable": "yellow", "finding": "bold magenta"}
 #: characters of one cell: a hostile declaration must not fill the terminal
 _CELL = 400
 #: columns before a scenario's text, and of its verdict: the longest word is "? unverifiable"
@@ -125,6 +135,32 @@ def verdict_table(
     return _render(table, terminal)
 
 
+def finding_table(
+    findings: Iterable[Finding], terminal: Terminal = _PLAIN, folders: Mapping[str, str] = {}
+) -> str:
+    """What detectors found, in the order given, each with what was measured.
+
+    ``folders``: as in :func:`verdict_table`.
+    """
+    rows = list(findings)
+    if not rows:
+        return "no findings\n"
+    table = _table(terminal)
+    table.add_column("", width=1, no_wrap=True)
+    table.add_column("finding", ratio=3, overflow="fold")
+    table.add_column("what was found", ratio=7, overflow="fold")
+    table.add_column("measured", ratio=4, overflow="fold")
+    for row in rows:
+        folder = printable(folders.get(row.session, ""))
+        table.add_row(
+            _text(_glyph("finding", terminal), _STYLES["finding"]),
+            _text(f"{printable(row.detector, 60)} ({printable(row.kind, 60)})"),
+            _text(relative(printable(row.summary), folder)),
+            _text(", ".join(f"{name} {value}" for name, value in figures(row)), "dim"),
+        )
+    return _render(table, terminal)
+
+
 def session_table(rows: Sequence[SessionLike], terminal: Terminal = _PLAIN) -> str:
     """Sessions with their counts, in the order given; times in UTC."""
     if not rows:
@@ -217,9 +253,9 @@ def counts_line(verdicts: Iterable[Verdict]) -> str:
     return ", ".join(f"{number:,} {word}" for word, number in tally.items())
 
 
-def more_line(hidden: int, what: str) -> str:
+def more_line(hidden: int, what: str, command: str = "verdicts") -> str:
     """Says how much a table leaves out, and where it is."""
-    return f"and {counted(hidden, what)} more: polygraph verdicts lists them all\n"
+    return f"and {counted(hidden, what)} more: polygraph {command} lists them all\n"
 
 
 def _table(terminal: Terminal) -> Table:

@@ -15,12 +15,13 @@ from importlib import resources
 
 import msgspec
 
+from polygraph.findings import Finding
 from polygraph.reasons import reasons
 from polygraph.text import printable
 from polygraph.verdicts import DimensionCoverage, Verdict
 
-GLYPHS: Mapping[str, str] = {"verified": "✓", "refuted": "✗", "unverifiable": "?"}
-ASCII_GLYPHS: Mapping[str, str] = {"verified": "+", "refuted": "X", "unverifiable": "?"}
+GLYPHS: Mapping[str, str] = {"verified": "✓", "refuted": "✗", "unverifiable": "?", "finding": "◆"}
+ASCII_GLYPHS: Mapping[str, str] = {"verified": "+", "refuted": "X", "unverifiable": "?", "finding": "!"}
 
 #: refuted first: the order in which people should read verdicts
 ORDER: Mapping[str, int] = {"refuted": 0, "unverifiable": 1, "verified": 2}
@@ -77,6 +78,20 @@ def duration(ns: int) -> str:
         return f"{minutes} min {seconds} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def figures(finding: Finding) -> list[tuple[str, str]]:
+    """What a finding measured, each with its name, in the units that fit."""
+    shown = []
+    for name, value in finding.figures.items():
+        if name == "seconds":
+            shown.append(("time", duration(round(value * 1e9))))
+        elif name == "usd":
+            shown.append(("USD", f"{value:,.4f}"))
+        else:
+            told = f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
+            shown.append((printable(name, 60).replace("_", " "), told))
+    return shown
 
 
 def size(count: int) -> str:

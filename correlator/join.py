@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from correlator.programs import identify, plain, program_name
+from correlator.matching import arguments_agree, is_of
 from correlator.session import IntentState, Session
-from correlator.windows import Span, of_intent
+from correlator.windows import Span
 from polygraph.events import Exec, ExecFailed, Execution, ProcessKey
 from polygraph.reasons import Grade
 
@@ -32,9 +32,9 @@ class Joined:
         return [image.process for _, image, _ in self.found]
 
 
-def join(session: Session, state: IntentState, span: Span, now: int) -> Joined:
+def join(session: Session, state: IntentState, span: Span) -> Joined:
     """Finds the processes of a tool call in its window."""
-    joined = Joined(others=claimed_by_others(session, state, span, now))
+    joined = Joined(others=claimed_by_others(session, state, span))
     images = [
         image for image in session.executed(span.early, span.until) if image.process not in joined.others
     ]
@@ -64,37 +64,13 @@ def join(session: Session, state: IntentState, span: Span, now: int) -> Joined:
     return joined
 
 
-def claimed_by_others(session: Session, state: IntentState, span: Span, now: int) -> set[ProcessKey]:
+def claimed_by_others(session: Session, state: IntentState, span: Span) -> set[ProcessKey]:
     """Processes below a shell that another tool call's command names exactly."""
     others: set[ProcessKey] = set()
     own = state.intent.command_digest
     for image in session.executed(span.early, span.until):
-        digest = image.command_digest
-        if digest is None or digest == own or image.process in others:
+        if image.command_digest in (None, own) or image.process in others:
             continue
-        if any(_overlap(span, of_intent(session, o, now)) for o in session.by_digest.get(digest, ())):
+        if session.graph.shell_of(image) is not None:
             others |= session.tree.subtree(image.process)
     return others
-
-
-def is_of(expected: Execution, image: Exec) -> bool:
-    """Whether the image is the expected program: the same tool, or the same name."""
-    if expected.tool is not None:
-        match = identify(image)
-        if match is not None:
-            return match.tool.name == expected.tool
-    name = expected.program.rpartition("/")[2]
-    names = {program_name(image), image.path.rpartition("/")[2]}
-    if image.argv:
-        names.add(image.argv[0].rpartition("/")[2])
-    return name in names or plain(name) in {plain(n) for n in names}
-
-
-def arguments_agree(expected: Execution, image: Exec) -> bool:
-    """Whether every expected argument that the shell would not have changed stands in argv."""
-    literal = [a for a in expected.args if a and not any(c in a for c in "$*?[]{}~`'\"\\<>")]
-    return set(literal) <= set(image.argv)
-
-
-def _overlap(one: Span, other: Span) -> bool:
-    return one.early <= other.until and other.early <= one.until

@@ -35,19 +35,20 @@ def is_project_file(path: str, roots: tuple[str, ...]) -> bool:
     table = places()
     if any(path == top or path.startswith(top + "/") for top in table.system):
         return False
-    for root in roots:
-        if not under(path, root):
-            continue
-        inside = path[len(root.rstrip("/")) + 1 :].split("/")
-        name = inside[-1]
-        if (
-            table.components.isdisjoint(inside)
-            and not any(part.startswith(table.component_prefixes) for part in inside)
-            and not name.startswith(table.prefixes)
-            and not name.endswith(table.suffixes)
-        ):
-            return True
-    return False
+    return any(under(path, root) and is_content(path[len(root.rstrip("/")) + 1 :]) for root in roots)
+
+
+def is_content(path: str) -> bool:
+    """Whether ``path`` is none of the caches, logs, lock files and states of tools, by its names alone."""
+    table = places()
+    inside = path.split("/")
+    name = inside[-1]
+    return (
+        table.components.isdisjoint(inside)
+        and not any(part.startswith(table.component_prefixes) for part in inside)
+        and not name.startswith(table.prefixes)
+        and not name.endswith(table.suffixes)
+    )
 
 
 def is_metadata(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ class ProcessTree:
     def __init__(self) -> None:
         self._nodes: dict[ProcessKey, Node] = {}
         self.root: ProcessKey | None = None
+        #: how often something came to light that was so before: what is kept of ancestors may not hold any more
+        self.moved = 0
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
@@ -57,10 +60,14 @@ class ProcessTree:
     def start(self, key: ProcessKey, ts: int) -> None:
         """The session's root."""
         self.root = key
+        if key in self._nodes:
+            self.moved += 1
         self._node(key, ts)
 
     def fork(self, event: Fork) -> None:
         """``child`` belongs to ``process`` whatever its parent becomes later."""
+        if event.child in self._nodes:
+            self.moved += 1
         child = self._node(event.child, event.ts)
         child.born, child.forked = min(child.born, event.ts), True
         self._adopt(child, event.process, event.ts)
@@ -68,7 +75,11 @@ class ProcessTree:
     def exec(self, event: Exec) -> None:
         """A new image; the parent counts only when no fork told it."""
         node = self._node(event.process, event.ts)
-        node.images.append(event)
+        insort(node.images, event, key=lambda image: (image.ts, image.seq))
+        if node.images[-1] is not event or (
+            node.children and self._nodes[node.children[-1]].born >= event.ts
+        ):
+            self.moved += 1
         if node.parent is None and event.parent and event.process not in (event.parent, self.root):
             self._adopt(node, event.parent, event.ts)
 
@@ -85,6 +96,8 @@ class ProcessTree:
     def _adopt(self, child: Node, parent: ProcessKey, ts: int) -> None:
         if child.parent == parent:
             return
+        if child.images or child.children:
+            self.moved += 1
         if child.parent is not None:
             old = self._nodes.get(child.parent)
             if old is not None and child.key in old.children:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from correlator.coverage import CoverageLog
+from correlator.graph import Graph
+from correlator.mentions import Mentions
 from correlator.paths import basename, names, normalise
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
@@ -116,8 +118,15 @@ class Session:
     open_claims: list[e.Claim] = field(default_factory=list)
     #: ids of the claims so far: a log may deliver an event twice
     claims: set[str] = field(default_factory=set)
+    #: who named what effects are about
+    mentions: Mentions = field(default_factory=Mentions)
     startup_end: int | None = None
     _agent_images: set[tuple[str, ...]] | None = None
+    #: what each effect belongs to
+    graph: Graph = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.graph = Graph(self)
 
     # --- feeding ---------------------------------------------------------------------------------
 
@@ -149,22 +158,28 @@ class Session:
                 self._flow(event)
             case e.Name():
                 self.names.append(event)
+                self.graph.on_name(event)
             case e.FileState():
                 self._file_state(event)
             case e.LlmCall():
                 self._call(event)
+            case e.McpCall():
+                self.graph.on_mcp_call(event)
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():
                 state = self.intents.get(event.intent) if event.intent is not None else None
                 if state is not None and state.result is None:
                     state.result = event
+                    self.graph.on_result(state, event)
             case e.Claim():
                 if event.claim not in self.claims:
                     self.claims.add(event.claim)
                     self.open_claims.append(event)
             case e.SessionStart():
                 self._start(event)
+            case e.Mention() | e.MentionsLost():
+                self.mentions.add(event)
             case e.Coverage():
                 self.coverage.state(event)
             case e.Loss():
@@ -175,13 +190,12 @@ class Session:
                 self.coverage.gaps.append(event)
             case e.SessionEnd():
                 self.end = event
-            case e.Tick():
-                pass
 
     def _start(self, event: e.SessionStart) -> None:
         if self.start is None:
             self.start = self.coverage.start = event
             self.tree.start(event.process, event.ts)
+            self.graph.on_start()
 
     def _call(self, event: e.LlmCall) -> None:
         known = self.calls.get(event.call)
@@ -191,12 +205,14 @@ class Session:
         self._started(event.request_ts)
         if not event.complete:
             self.coverage.broken_calls.append(event)
+        self.graph.on_call(event)
 
     def _exec(self, event: e.Exec) -> None:
         self.tree.exec(event)
         insort(self.execs, (event.ts, event.seq, event), key=lambda row: row[:2])
         if self.startup_end is None or event.ts <= self.startup_end:
             self._agent_images = None
+        self.graph.on_exec(event)
         match = identify(event)
         if match is not None:
             self.known.append(Known(event, match))
@@ -213,9 +229,10 @@ class Session:
         if event.intent not in self.intents:
             state = self.intents[event.intent] = IntentState(event)
             if event.command_digest is not None:
-                self.by_digest[event.command_digest].append(state)
+                insort(self.by_digest[event.command_digest], state, key=lambda one: one.intent.ts)
             self.open_intents.append(state)
             self._started(event.ts)
+            self.graph.on_intent(state)
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:

@@ -141,7 +141,7 @@ def _by_intent(session: Session, state: IntentState, since: int, until: int) -> 
         return unverifiable(
             "handed_off", f"a tool call gave work to {intent.hand_off}, outside the lineage", intent
         )
-    if intent.kind == "delegate" and not _sub_agent_seen(session, state, until):
+    if intent.kind == "delegate" and not session.graph.has_sub_agent(state, until):
         return unverifiable(
             "handed_off", "work was delegated and no sub-agent was seen in the lineage", intent
         )
@@ -162,14 +162,6 @@ def _about_to_run(session: Session, node: Node, at: int) -> bool:
         return node.forked and _below_shell(session, node.key, at)
     return program_name(image) in programs().wrappers and not any(
         (child := session.tree.get(key)) is not None and child.born <= at for key in node.children
-    )
-
-
-def _sub_agent_seen(session: Session, state: IntentState, until: int) -> bool:
-    close = state.result.ts if state.result is not None else until
-    return any(
-        state.intent.ts <= call.request_ts and call.ts <= close and call.call != state.intent.call
-        for call in session.calls.values()
     )
 
 

@@ -1,6 +1,6 @@
 """What each field of an event may hold, at which content level: the one place where that is stated.
 
-:data:`FIELDS` names a kind for every field of every event and of every verdict; a field without a row fails a test.
+:data:`FIELDS` names a kind for every field of every event, verdict and finding; a field without a row fails a test.
 :data:`KINDS` says what a kind may hold. ``polygraph content show`` prints it, docs/compliance.md refers to it, and
 tests/collector/test_content_levels.py drives conversations through the pipeline and holds every field against it.
 """
@@ -22,7 +22,7 @@ MEANINGS: dict[ContentLevel, str] = {
     "full": "As redacted, and the arguments and results of tool calls whole, without credentials.",
 }
 
-Kind = Literal["typed", "digest", "name", "path", "address", "argv", "text", "body"]
+Kind = Literal["typed", "digest", "signature", "name", "path", "address", "argv", "text", "body"]
 
 
 class KindRule(NamedTuple):
@@ -37,6 +37,11 @@ KINDS: dict[Kind, KindRule] = {
     "typed": KindRule("numbers, words of closed lists, identifiers that polygraph or the kernel made", None),
     "digest": KindRule(
         "a keyed digest (HMAC-SHA-256 with the secret of the store), or a count of bytes", None
+    ),
+    "signature": KindRule(
+        "a keyed similarity signature, 64 bits and a digest of 32 (collector/similarity.py): it tells how alike two"
+        " texts are, and no word of them to who has not the secret of the store",
+        None,
     ),
     "name": KindRule(
         "a name that the other side chose, at most 256 characters; one with white space is free text",
@@ -60,7 +65,7 @@ def _fields(typed: str, **others: str) -> dict[str, Kind]:
     return kinds
 
 
-#: class of polygraph/events.py or polygraph/verdicts.py -> field -> kind
+#: class of polygraph/events.py, polygraph/verdicts.py or polygraph/findings.py -> field -> kind
 FIELDS: dict[str, dict[str, Kind]] = {
     "SessionStart": _EVENT
     | _fields("host boot kernel process origin wall_offset content schema", argv="argv", path="cwd"),
@@ -94,7 +99,9 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "LlmCall": _EVENT
     | _fields(
         "call process api request_ts status streamed input_tokens output_tokens cached_tokens request_bytes"
-        " response_bytes complete gap_bytes traceparent transport fate attempt tls",
+        " response_bytes complete gap_bytes traceparent transport fate attempt tls"
+        " follows new_bytes",
+        signature="new_signature answer_signature",
         name="host model response_id finish",
     ),
     "McpCall": _EVENT
@@ -106,7 +113,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "A2aMessage": _EVENT
     | _fields("process side request_ts is_error complete", name="method message_id task_id context_id state"),
     "Execution": _fields(
-        "tool purpose conditional masked background builtin", argv="program args", path="cwd"
+        "tool purpose conditional masked background builtin feeds", argv="program args", path="cwd"
     ),
     "ExpectedFile": _fields("op size", path="path new_path", digest="digest"),
     "Intent": _EVENT
@@ -114,6 +121,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
         "intent call process kind executions files parsed parse_note hand_off background",
         name="call_id tool hosts",
         digest="digest command_digest",
+        signature="signature",
         text="text",  # the command; arguments of other tools stand in it from ``full`` on only
     ),
     "ToolResult": _EVENT
@@ -128,6 +136,8 @@ FIELDS: dict[str, dict[str, Kind]] = {
         digest="digest",
         text="text",
     ),
+    "Mention": _EVENT | _fields("what origin said_ts intent call whole", path="value"),
+    "MentionsLost": _EVENT | _fields("count cause"),
     "Coverage": _EVENT | _fields("dimension state canary blind detail"),
     "Loss": _EVENT | _fields("dimension cause count since"),
     "BlindSpot": _EVENT | _fields("dimension name process", path="detail"),
@@ -142,5 +152,11 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Verdict": _fields(
         "id session ts subject verdict reason grade evidence coverage window traceparent rule version",
         argv="declared observed",
+    ),
+    # --- findings: made of events alone ---
+    "Step": _fields("ts id grade", argv="what"),
+    "Finding": _fields(
+        "id session ts detector kind evidence window path figures version",
+        argv="summary",
     ),
 }

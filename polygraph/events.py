@@ -117,7 +117,8 @@ class Exec(Event, frozen=True, tag="exec"):
     container: str | None = None
     #: inode numbers of the namespaces: mnt, pid, net, user, uts, ipc, cgroup
     namespaces: dict[str, int] = {}
-    #: keyed digest of the script text of ``sh -c TEXT``: joins with :attr:`Intent.command_digest`.
+    #: keyed digest of the script of ``sh -c TEXT``, without what a known agent puts around each command: joins with
+    #: :attr:`Intent.command_digest`.
     command_digest: str | None = None
 
 
@@ -323,6 +324,14 @@ class LlmCall(Event, frozen=True, tag="llm_call"):
     attempt: int = 1
     #: the TLS library that it went through: openssl, boringssl, rustls, go, gnutls or nss; empty where it was none
     tls: str = ""
+    #: the call that this one goes on from, in one conversation; empty where none was seen
+    follows: str = ""
+    #: bytes of what the request says that its conversation had not said before: results of tools, a user's message
+    new_bytes: int = 0
+    #: similarity signature of that; empty where there is none
+    new_signature: str = ""
+    #: similarity signature of the text of the answer
+    answer_signature: str = ""
 
 
 class McpCall(Event, frozen=True, tag="mcp_call"):
@@ -386,6 +395,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     masked: bool = False
     background: bool = False
     builtin: bool = False
+    #: where its output goes on to: through a pipe, or into the words of another command; None: neither, or not known
+    feeds: Literal["pipe", "words"] | None = None
 
 
 class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -420,6 +431,8 @@ class Intent(Event, frozen=True, tag="intent"):
     #: where its effects happen when not in the lineage: docker, systemd, ssh, tmux, remote…
     hand_off: str | None = None
     background: bool = False
+    #: similarity signature of the arguments; empty where there are none
+    signature: str = ""
     #: the command, at content level ``redacted`` and ``full``; the arguments of other tools, as JSON, at ``full`` only
     text: str | None = None
 
@@ -489,6 +502,37 @@ class Claim(Event, frozen=True, tag="claim"):
     text: str | None = None
 
 
+MentionOrigin = Literal["instructions", "configuration", "intent", "answer", "result"]
+"""Where something was named: by the user or the system prompt, in a file of the repository that configures it, in the
+arguments of a tool call, in the model's words, or in the result of a tool call, which nobody vouches for."""
+
+
+class Mention(Event, frozen=True, tag="mention"):
+    """A text of the conversation named what an effect or a tool call is about. No more of the text is told.
+
+    Told only where both are there, the text and the effect, whichever came last (``ts``), and once for each text's
+    origin. ``value`` is the host or the path as the effect has it, or the ``command_digest`` of the intent whose
+    command the text held on a line of its own. ``intent`` is the tool call in whose arguments or result it stood.
+    """
+
+    what: Literal["host", "path", "command"]
+    value: str
+    origin: MentionOrigin
+    #: when the message that holds the text was complete
+    said_ts: int
+    intent: str | None = None
+    call: str | None = None
+    #: the path was written whole (``/etc/x``, ``~/x``) or with its folder; False: only its name, or a folder above it
+    whole: bool = True
+
+
+class MentionsLost(Event, frozen=True, tag="mentions_lost"):
+    """Texts named more than is remembered: from ``ts`` on, that a :class:`Mention` is missing says nothing."""
+
+    count: int
+    cause: Literal["text_too_long", "too_many"]
+
+
 # --- the observation itself --------------------------------------------------------------------------
 
 
@@ -550,6 +594,8 @@ AnyEvent = (
     | Intent
     | ToolResult
     | Claim
+    | Mention
+    | MentionsLost
     | Coverage
     | Loss
     | BlindSpot

@@ -58,6 +58,8 @@ class Context(NamedTuple):
     nested: int = 0
     #: number of executions at which a ``timeout`` began: only the first one under it is sure to be reached
     timed: int | None = None
+    #: where the output goes on to
+    feeds: Literal["pipe", "words"] | None = None
 
 
 class Recorder:
@@ -141,5 +143,6 @@ class Recorder:
                 masked=context.masked or state.trapped,
                 background=context.background,
                 builtin=builtin,
+                feeds=context.feeds,
             )
         )

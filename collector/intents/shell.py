@@ -191,6 +191,8 @@ class _Walker(Commands):
             last = position == len(stages) - 1
             masked = context.masked or negated or not (last or state.pipefail)
             inner = context._replace(masked=masked, stdin=context.stdin if position == 0 else None)
+            if not last:
+                inner = inner._replace(feeds="pipe")
             if position and isinstance(stage, Node):
                 if stage.type == "negated_command":
                     self.doubt("syntax that the parser does not know")
@@ -414,8 +416,10 @@ class _Walker(Commands):
             else:
                 state.variables[name] = None
 
-    def _substitutions(self, node: Node, state: State, context: Context, masked: bool = True) -> None:
-        """Runs the command substitutions inside words."""
+    def _substitutions(
+        self, node: Node, state: State, context: Context, masked: bool = True, *, feeds: bool = False
+    ) -> None:
+        """Runs the command substitutions inside words. ``feeds``: a command is given them."""
         for name in certainty.defaults(node):
             state.variables[name] = None
         stack = [node]
@@ -432,6 +436,7 @@ class _Walker(Commands):
                     depth=context.depth + 1,
                     stdin=None,
                     tail=False,
+                    feeds="words" if feeds else None,
                 )
                 if b"\\`" in (current.text or b""):
                     self.unknown("a command inside backquotes inside backquotes")
@@ -445,7 +450,7 @@ class _Walker(Commands):
         risky = certainty.may_end(node, state)
         for child in node.named_children:
             if child.type == "herestring_redirect":
-                self._substitutions(child, state, context)
+                self._substitutions(child, state, context, feeds=True)
                 context = context._replace(stdin=nodes.herestring(child, state.scope()))
             elif child.type == "variable_assignment":
                 self._substitutions(child, state, context)
@@ -460,7 +465,7 @@ class _Walker(Commands):
             elif child.type in ("subshell", "compound_statement"):
                 self.visit(child, state, context)  # `time ( … )`: the tree has it as an argument
             else:
-                self._substitutions(child, state, context)
+                self._substitutions(child, state, context, feeds=True)
                 word = child
                 if child.type == "command_name" and child.named_child_count:
                     word = child.named_children[0]

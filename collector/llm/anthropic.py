@@ -46,13 +46,15 @@ def parse_request(body: bytes) -> ModelRequest | None:
     results: list[ToolResultItem] = []
     history: list[ToolCall] = []
     user_text = ""
+    told = [parts_text(request.get("system"))]
     messages = list(objects(request["messages"]))
     for message in messages:
         if message.get("role") == "assistant":
             history += filter(None, map(_call, objects(message.get("content"))))
             continue
         results += map(_tool_result, _of_type(message.get("content"), "tool_result"))
-        user_text = _own_text(message.get("content")) or user_text
+        told.append(_own_text(message.get("content")))
+        user_text = told[-1] or user_text
     return ModelRequest(
         api=_API,
         model=clean(string(request.get("model"))),
@@ -60,7 +62,8 @@ def parse_request(body: bytes) -> ModelRequest | None:
         tool_results=tuple(results),
         tool_calls_in_history=tuple(history),
         user_text=user_text,
-        instructions_size=len(parts_text(request.get("system"))),
+        told=tuple(told),
+        instructions_size=len(told[0]),
         message_count=len(messages),
     )
 

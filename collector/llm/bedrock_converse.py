@@ -35,6 +35,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
     results: list[ToolResultItem] = []
     history: list[ToolCall] = []
     user_text = ""
+    told = [_lines(objects(request.get("system")))]
     messages = list(objects(request["messages"]))
     for message in messages:
         blocks = list(objects(message.get("content")))
@@ -42,13 +43,15 @@ def parse_request(body: bytes) -> ModelRequest | None:
             history += filter(None, map(_call, blocks))
             continue
         results += filter(None, map(_result, blocks))
-        user_text = _lines(blocks) or user_text
+        told.append(_lines(blocks))
+        user_text = told[-1] or user_text
     return ModelRequest(
         api=_API,
         tool_results=tuple(results),
         tool_calls_in_history=tuple(history),
         user_text=user_text,
-        instructions_size=len(_lines(objects(request.get("system")))),
+        told=tuple(told),
+        instructions_size=len(told[0]),
         message_count=len(messages),
     )
 

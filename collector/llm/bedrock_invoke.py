@@ -39,7 +39,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
     prompt = next((string(request[key]) for key in _PROMPTS if isinstance(request.get(key), str)), None)
     if prompt is None:
         return None
-    return ModelRequest(api=_API, user_text=clean(prompt), message_count=1)
+    return ModelRequest(api=_API, user_text=clean(prompt), told=(clean(prompt),), message_count=1)
 
 
 def _is_converse(request: dict[str, Json]) -> bool:

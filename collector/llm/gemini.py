@@ -31,22 +31,25 @@ def parse_request(body: bytes) -> ModelRequest | None:
     contents = list(objects(request["contents"]))
     history = History()
     user_text = ""
+    instruction = mapping(_field(request, "systemInstruction", "system_instruction"))
+    told = [_text(objects(instruction.get("parts")))]
     for content in contents:
         parts = list(objects(content.get("parts")))
         if content.get("role") == "model":
             history.model(call for part in parts for call in _calls(part))
         else:
             history.other(content, filter(None, map(_result, parts)))
-            user_text = _text(parts) or user_text
+            told.append(_text(parts))
+            user_text = told[-1] or user_text
     history.close()
-    instruction = mapping(_field(request, "systemInstruction", "system_instruction"))
     return ModelRequest(
         api=_API,
         model=clean(string(sent.get("model"))).removeprefix("models/"),
         tool_results=tuple(history.results),
         tool_calls_in_history=tuple(history.calls),
         user_text=user_text,
-        instructions_size=len(_text(objects(instruction.get("parts")))),
+        told=tuple(told),
+        instructions_size=len(told[0]),
         message_count=len(contents),
         turn=history.next_turn,
     )

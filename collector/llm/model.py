@@ -68,6 +68,8 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls_in_history: tuple[ToolCall, ...] = ()
     #: text of the last message of the user
     user_text: str = ""
+    #: all that the user and the instructions say: texts of this and of earlier turns
+    told: tuple[str, ...] = ()
     #: characters of system prompt and instructions
     instructions_size: int = 0
     message_count: int = 0

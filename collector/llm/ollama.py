@@ -37,6 +37,7 @@ def parse_chat(body: bytes) -> ModelRequest | None:
     history = History()
     user_text = ""
     instructions_size = 0
+    told: list[str] = []
     messages = list(objects(request["messages"]))
     for message in messages:
         role = message.get("role")
@@ -44,10 +45,14 @@ def parse_chat(body: bytes) -> ModelRequest | None:
             history.model(map(_call, objects(message.get("tool_calls"))))
             continue
         history.other(message, (_result(message),) if role == "tool" else ())
+        if role == "tool":
+            continue
+        text = parts_text(message.get("content"))
+        told.append(text)
         if role == "system":
-            instructions_size += len(parts_text(message.get("content")))
-        elif role != "tool":
-            user_text = parts_text(message.get("content")) or user_text
+            instructions_size += len(text)
+        else:
+            user_text = text or user_text
     history.close()
     return ModelRequest(
         api=_CHAT,
@@ -56,6 +61,7 @@ def parse_chat(body: bytes) -> ModelRequest | None:
         tool_results=tuple(history.results),
         tool_calls_in_history=tuple(history.calls),
         user_text=user_text,
+        told=tuple(told),
         instructions_size=instructions_size,
         message_count=len(messages),
         turn=history.next_turn,
@@ -72,6 +78,7 @@ def parse_generate(body: bytes) -> ModelRequest | None:
         model=clean(string(request["model"])),
         stream=request.get("stream") is not False,
         user_text=clean(string(request["prompt"])),
+        told=(clean(string(request.get("system"))), clean(string(request["prompt"]))),
         instructions_size=len(string(request.get("system"))),
         message_count=1,
     )

@@ -38,6 +38,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
     history: list[ToolCall] = []
     user_text = ""
     instructions_size = 0
+    told: list[str] = []
     messages = list(objects(request["messages"]))
     for message in messages:
         role = message.get("role")
@@ -46,10 +47,13 @@ def parse_request(body: bytes) -> ModelRequest | None:
         elif role in ("tool", "function"):
             call_id = clean(string(message.get("tool_call_id")))
             results.append(ToolResultItem(call_id, parts_text(message.get("content"))))
-        elif role in _INSTRUCTIONS:
-            instructions_size += len(parts_text(message.get("content")))
         else:
-            user_text = parts_text(message.get("content")) or user_text
+            text = parts_text(message.get("content"))
+            told.append(text)
+            if role in _INSTRUCTIONS:
+                instructions_size += len(text)
+            else:
+                user_text = text or user_text
     return ModelRequest(
         api=_API,
         model=clean(string(request.get("model")) or string(request.get("agent_id"))),
@@ -57,6 +61,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
         tool_results=tuple(results),
         tool_calls_in_history=tuple(history),
         user_text=user_text,
+        told=tuple(told),
         instructions_size=instructions_size,
         message_count=len(messages),
     )

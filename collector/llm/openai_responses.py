@@ -65,13 +65,18 @@ def parse_request(body: bytes) -> ModelRequest | None:
     else:
         return None
     results = [_result(item) for item in given if string(item.get("type")).endswith("_call_output")]
-    instructions_size = len(parts_text(request.get("instructions")))
+    told = [parts_text(request.get("instructions"))]
+    instructions_size = len(told[0])
     user_text = ""
     for item in given:
-        if item.get("role") in ("system", "developer"):
-            instructions_size += len(parts_text(item.get("content")))
-        elif item.get("role") == "user":
-            user_text = parts_text(item.get("content")) or user_text
+        if item.get("role") not in ("system", "developer", "user"):
+            continue
+        text = parts_text(item.get("content"))
+        told.append(text)
+        if item.get("role") == "user":
+            user_text = text or user_text
+        else:
+            instructions_size += len(text)
     return ModelRequest(
         api=_API,
         model=clean(string(request.get("model"))),
@@ -79,6 +84,7 @@ def parse_request(body: bytes) -> ModelRequest | None:
         tool_results=tuple(results),
         tool_calls_in_history=tuple(filter(None, map(_call, given))),
         user_text=user_text,
+        told=tuple(told),
         instructions_size=instructions_size,
         message_count=len(given),
         previous_response_id=text_or_none(request.get("previous_response_id")),

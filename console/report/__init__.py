@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page from the events and verdicts of a session.
+"""The report: one self-contained HTML page from the events, verdicts and findings of a session.
 
 The page needs no network, no font and no file beside it; its Content-Security-Policy forbids every load and
 every script and style other than the two inside it (by SHA-256). All text is printed by Jinja2 with
@@ -21,7 +21,7 @@ from console.report.graph import COLUMN, NODE_HEIGHT, NODE_WIDTH, caption, graph
 from console.report.model import Limits, ReportInput, index
 from console.report.timeline import ROW, timeline
 from console.report.tree import tree
-from console.report.view import coverage, groups, header
+from console.report.view import coverage, findings, groups, header
 from console.words import in_reading_order
 from polygraph.text import printable
 
@@ -32,8 +32,21 @@ MAX_BYTES = 9_500_000
 
 _TIERS = (
     Limits(),
-    Limits(cards=150, rows=1000, evidence=6, text=240, bars=120, ticks=300, tree=300, subjects=40, gaps=20),
-    Limits(cards=40, rows=200, evidence=3, text=80, bars=60, ticks=150, tree=80, subjects=20, gaps=8),
+    Limits(
+        cards=150,
+        rows=1000,
+        evidence=6,
+        text=240,
+        bars=120,
+        ticks=300,
+        tree=300,
+        subjects=40,
+        gaps=20,
+        findings=40,
+    ),
+    Limits(
+        cards=40, rows=200, evidence=3, text=80, bars=60, ticks=150, tree=80, subjects=20, gaps=8, findings=20
+    ),
 )
 
 
@@ -50,6 +63,8 @@ def render(session: ReportInput) -> str:
         page = _template().render(
             head=header(log),
             groups=groups(log, limits),
+            findings=findings(log, limits),
+            more_findings=max(0, len(log.findings) - limits.findings),
             timeline=timeline(log, limits),
             tree=tree(log, limits),
             graph=drawn,

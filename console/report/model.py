@@ -30,15 +30,17 @@ from polygraph.events import (
     Tick,
     ToolResult,
 )
+from polygraph.findings import Finding
 from polygraph.text import printable
 from polygraph.verdicts import Verdict
 
 
 class ReportInput(NamedTuple):
-    """The log of one session and its verdicts, as the store gives them."""
+    """The log of one session, its verdicts and its findings, as the store gives them."""
 
     events: Sequence[AnyEvent]
     verdicts: Sequence[Verdict]
+    findings: Sequence[Finding] = ()
 
 
 class Limits(NamedTuple):
@@ -57,6 +59,7 @@ class Limits(NamedTuple):
     tree: int = 700
     subjects: int = 60
     gaps: int = 60
+    findings: int = 60
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class Session:
     """All that the views draw from. Times in ns since boot; ``begin`` < ``end`` always."""
 
     verdicts: list[Verdict]
+    findings: list[Finding] = field(default_factory=list)
     begin: int = 0
     end: int = 1
     start: SessionStart | None = None
@@ -108,7 +112,7 @@ class Session:
     losses: list[Loss] = field(default_factory=list)
     blind: list[BlindSpot] = field(default_factory=list)
     stream_gaps: list[StreamGap] = field(default_factory=list)
-    #: the events that verdicts cite, by id
+    #: the events that verdicts and findings cite, by id
     cited: dict[str, AnyEvent] = field(default_factory=dict)
     #: verdicts (by place in ``verdicts``) that cite a process, by its key
     process_verdicts: dict[str, list[int]] = field(default_factory=dict)
@@ -127,8 +131,10 @@ class Session:
 
 def index(given: ReportInput, ordered: list[Verdict]) -> Session:
     """Reads the log. ``ordered``: the verdicts in the order in which the page shows them."""
-    session = Session(verdicts=ordered)
+    session = Session(verdicts=ordered, findings=list(given.findings))
     wanted = {item.id for verdict in ordered for item in verdict.evidence}
+    wanted.update(item.id for finding in given.findings for item in finding.evidence)
+    wanted.update(step.id for finding in given.findings for step in finding.path)
     for event in given.events:
         if event.id in wanted:
             session.cited[event.id] = event

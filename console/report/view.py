@@ -1,17 +1,19 @@
-"""The page's words: header, verdict cards and coverage, ready to print."""
+"""The page's words: header, verdict cards, findings and coverage, ready to print."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from console.report.model import Limits, Session
+from console.report.model import Limits, Session, process_of
 from console.words import (
     GLYPHS,
     blind_spot,
     command,
     counted,
     duration,
+    figures,
     gaps,
     reason_sentence,
     signal_name,
@@ -19,9 +21,10 @@ from console.words import (
     words,
 )
 from polygraph.events import SessionStart
+from polygraph.findings import Finding, detectors
 from polygraph.reasons import DIMENSIONS
 from polygraph.text import printable
-from polygraph.verdicts import Verdict
+from polygraph.verdicts import Evidence, Verdict
 
 
 class Header(NamedTuple):
@@ -69,6 +72,32 @@ class Group(NamedTuple):
     cards: list[Card]
     rows: list[Card]
     hidden: int
+
+
+class PathStep(NamedTuple):
+    """One step of a finding's path; ``grade``: how sure it is that the one before led to it, in words."""
+
+    when: str
+    what: str
+    grade: str
+    process: int
+
+
+class Found(NamedTuple):
+    """One finding. ``sentence``: what its kind means; ``evidence`` as in :class:`Card`."""
+
+    number: int
+    glyph: str
+    detector: str
+    kind: str
+    sentence: str
+    summary: str
+    when: str
+    path: list[PathStep]
+    more_path: int
+    evidence: list[tuple[str, str, int]]
+    more_evidence: int
+    facts: list[tuple[str, str]]
 
 
 class CoverageRow(NamedTuple):
@@ -198,16 +227,7 @@ def groups(session: Session, limits: Limits) -> list[Group]:
 def _card(session: Session, place: int, limits: Limits) -> Card:
     verdict = session.verdicts[place]
     subject = verdict.subject
-    evidence = []
-    for item in verdict.evidence[: limits.evidence]:
-        process = session.processes.get(getattr(session.cited.get(item.id), "process", None) or "")
-        evidence.append(
-            (
-                _offset(session, item.ts),
-                printable(session.near(item.fact), limits.text // 2),
-                process.number if process else -1,
-            )
-        )
+    evidence = _evidence(session, verdict.evidence, limits)
     return Card(
         number=place,
         verdict=verdict.verdict,
@@ -226,6 +246,75 @@ def _card(session: Session, place: int, limits: Limits) -> Card:
         gaps=gaps(verdict.coverage),
         watched=_watched(session, verdict),
     )
+
+
+def _evidence(session: Session, evidence: Sequence[Evidence], limits: Limits) -> list[tuple[str, str, int]]:
+    return [
+        (
+            _offset(session, item.ts),
+            printable(session.near(item.fact), limits.text // 2),
+            _process_of(session, item.id),
+        )
+        for item in evidence[: limits.evidence]
+    ]
+
+
+def _process_of(session: Session, event: str) -> int:
+    """The number of the process that a cited event is about; -1 where it is about none."""
+    process = session.processes.get(process_of(session.cited.get(event)) or "")
+    return process.number if process else -1
+
+
+def findings(session: Session, limits: Limits) -> list[Found]:
+    """The first of the findings, in the order of the log."""
+    return [_found(session, number, limits) for number in range(min(len(session.findings), limits.findings))]
+
+
+def _found(session: Session, number: int, limits: Limits) -> Found:
+    finding = session.findings[number]
+    evidence = _evidence(session, finding.evidence, limits)
+    path = finding.path[: limits.evidence]
+    return Found(
+        number=number,
+        glyph=GLYPHS["finding"],
+        detector=printable(finding.detector, 60).replace("_", " "),
+        kind=printable(finding.kind, 60).replace("_", " "),
+        sentence=_meaning(finding),
+        summary=printable(session.near(finding.summary), limits.text),
+        when=_offset(session, finding.ts),
+        path=[
+            PathStep(
+                _offset(session, step.ts),
+                printable(session.near(step.what), limits.text // 2),
+                printable(step.grade or "", 20),
+                _process_of(session, step.id),
+            )
+            for step in path
+        ],
+        more_path=len(finding.path) - len(path),
+        evidence=evidence,
+        more_evidence=len(finding.evidence) - len(evidence),
+        facts=[
+            *figures(finding),
+            ("Window", _window(session, finding)),
+            ("Finding id", printable(finding.id, 80)),
+        ],
+    )
+
+
+def _meaning(finding: Finding) -> str:
+    """What the kind means, by the table; nothing for one of a newer polygraph."""
+    row = detectors().get(finding.detector)
+    kind = row.kinds.get(finding.kind) if row is not None else None
+    return kind.sentence if kind is not None else ""
+
+
+def _window(session: Session, said: Verdict | Finding) -> str:
+    opened = _offset(session, said.window.open)
+    if said.window.close is None:
+        return f"from {opened}, still open at the session's end"
+    closed = _offset(session, said.window.close)
+    return f"{opened} to {closed} ({duration(said.window.close - said.window.open)})"
 
 
 def _watched(session: Session, verdict: Verdict) -> str:
@@ -262,12 +351,7 @@ def _who(verdict: Verdict) -> str:
 
 
 def _card_facts(session: Session, verdict: Verdict) -> list[tuple[str, str]]:
-    window = verdict.window
-    opened = _offset(session, window.open)
-    closed = "still open at the session's end" if window.close is None else _offset(session, window.close)
-    facts = [("Window", f"{opened} to {closed}" if window.close is not None else f"from {opened}, {closed}")]
-    if window.close is not None:
-        facts[0] = ("Window", f"{opened} to {closed} ({duration(window.close - window.open)})")
+    facts = [("Window", _window(session, verdict))]
     if verdict.grade is not None:
         facts.append(("Grade", f"{verdict.grade}: {words().grade.get(verdict.grade, '')}"))
     facts.append(("Proven coverage", ", ".join(_proven(verdict)) or "none"))

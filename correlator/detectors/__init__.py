@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from correlator.detectors.exfiltration import ExfiltrationPath
+from correlator.detectors.injection import Injection
+from correlator.detectors.loop import Loops
+from correlator.detectors.unexplained import UnexplainedEffects
 from correlator.session import Session
 from polygraph.events import AnyEvent
 from polygraph.findings import Finding
@@ -27,4 +31,4 @@ class Detector(Protocol):
 
 
 #: makes one detector for a new session
-ALL: tuple[Callable[[], Detector], ...] = ()
+ALL: tuple[Callable[[], Detector], ...] = (UnexplainedEffects, Injection, ExfiltrationPath, Loops)

@@ -15,7 +15,7 @@ from polygraph.reasons import Grade
 
 def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
     """The verdict on a tool call that carries a command."""
-    joined = join(session, state, span, now)
+    joined = join(session, state, span)
     if joined.shells:
         return _ran(session, state, joined, joined.shells[-1], "exact", span)
     needed = [e for e in joined.missing if not e.conditional]

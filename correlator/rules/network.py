@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
+from correlator.hosts import LOCAL, host_of
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.session import IntentState, Session
 from correlator.windows import Span
 from polygraph.events import AnyEvent, Name, Net
 
-_LOCAL = {"localhost": {"127.0.0.1", "::1"}, "ip6-localhost": {"::1"}}
 _IN_PROGRESS = 115
 
 
@@ -22,19 +20,6 @@ def judge(session: Session, state: IntentState, span: Span) -> Outcome:
         return unverifiable("form_unknown", "which host it would reach is not known")
     failed = state.result is None or state.result.is_error
     return combine([reached(session, host, span, told_failed=failed) for host in intent.hosts])
-
-
-def host_of(target: str) -> str:
-    """Host of a URL or of ``host:port``; ``target`` itself when it is neither."""
-    if "://" in target:
-        try:
-            return (urlsplit(target).hostname or target).lower()
-        except ValueError:
-            return target.lower()
-    host, colon, port = target.rpartition(":")
-    return (
-        (host if colon and port.isdigit() and ":" not in host else target).strip("[]").lower().split("/")[0]
-    )
 
 
 def reached(session: Session, target: str, span: Span, *, told_failed: bool = False) -> Outcome:
@@ -97,7 +82,7 @@ def _unless_other(
 def addresses_of(session: Session, host: str, until: int) -> tuple[set[str], list[Name]]:
     """Addresses that ``host`` was seen to have, and the events that say so."""
     named = [n for n in session.names if n.ts <= until and n.name.rstrip(".").lower() == host]
-    addresses = {a for n in named for a in n.addresses} | _LOCAL.get(host, {host})
+    addresses = {a for n in named for a in n.addresses} | LOCAL.get(host, {host})
     return addresses, named
 
 

@@ -60,7 +60,7 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
 def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState, now: int) -> Outcome:
     """What a tool's result says is judged on that tool call alone."""
     window = of_intent(session, state, now)
-    joined = join(session, state, window, now)
+    joined = join(session, state, window)
     runs = find_runs(session, purpose, window.early, claim.ts)
     below = set().union(*(session.tree.subtree(p) for p in joined.processes)) if joined.processes else set()
     mine = [r for r in runs if (r.process in below if below else r.process not in joined.others)]

@@ -118,6 +118,9 @@ class Recorder:
             self.refuted += verdict.verdict == "refuted"
             if self._live is not None:
                 self._live.verdict(verdict)
+        if self._live is not None:
+            for finding in findings:
+                self._live.finding(finding)
         try:
             self._store.add(verdicts)
             self._store.add_findings(findings)

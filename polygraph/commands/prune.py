@@ -48,7 +48,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Remove sessions, events and verdicts, that are beyond the limits.
+    """Remove sessions, events, verdicts and findings, that are beyond the limits.
 
     Without an option the limits are those of the environment (docs/settings.md). A session that is being written stays.
     """

@@ -32,7 +32,13 @@ def write_report(store: Store, session: str, output: Path) -> None:
     """Renders the session to ``output``. Raises PolygraphError when the file cannot be written."""
     from console.report import ReportInput, render
 
-    page = render(ReportInput(events=list(store.events(session)), verdicts=list(store.verdicts(session))))
+    page = render(
+        ReportInput(
+            events=list(store.events(session)),
+            verdicts=list(store.verdicts(session)),
+            findings=list(store.findings(session)),
+        )
+    )
     try:
         output.write_text(page, encoding="utf-8")
     except OSError as error:

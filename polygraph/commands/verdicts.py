@@ -27,7 +27,7 @@ def command(session: str | None, everything: bool, as_json: bool) -> None:
             for verdict in found:
                 sys.stdout.buffer.write(codec.encode(verdict) + b"\n")
             return
-        folders = {name: _folder(store, name) for name in {item.session for item in found}}
+        folders = {name: folder_of(store, name) for name in {item.session for item in found}}
         why = _why_none(store, row) if row is not None and not found else ""
     from console.tables import Terminal, counts_line, verdict_table
     from console.words import brief_command
@@ -41,7 +41,7 @@ def command(session: str | None, everything: bool, as_json: bool) -> None:
         click.echo(f"\n{counts_line(found)}" if found else why)
 
 
-def _folder(store: Store, session: str) -> str:
+def folder_of(store: Store, session: str) -> str:
     """The folder that the session began in; "" where its events do not say."""
     with suppress(StoreError):  # a full disk left verdicts without events: paths stay absolute then
         for event in store.events(session):

@@ -1,8 +1,8 @@
 """What the store keeps, and for how long: limits, what they choose, and its removal.
 
-Without a limit nothing is deleted. A session goes whole, events and verdicts, the oldest first; one that is being
-written stays. The limits are applied when ``run`` or ``watch`` begins and by ``polygraph prune``; each removal is in
-the audit log before it happens. :meth:`polygraph.log.store.Store.delete` has the recovery rule.
+Without a limit nothing is deleted. A session goes whole, events, verdicts and findings, the oldest first; one that is
+being written stays. The limits are applied when ``run`` or ``watch`` begins and by ``polygraph prune``; each removal
+is in the audit log before it happens. :meth:`polygraph.log.store.Store.delete` has the recovery rule.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     content_days: float | None = None
     #: of the newest sessions
     sessions: int | None = None
-    #: events and verdicts on disk, 10^6 bytes
+    #: events, verdicts and findings on disk, 10^6 bytes
     megabytes: float | None = None
 
     @property

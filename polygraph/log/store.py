@@ -1,4 +1,4 @@
-"""The store of embedded mode: sessions and verdicts in SQLite, events in segments beside it.
+"""The store of embedded mode: sessions, verdicts and findings in SQLite, events in segments beside it.
 
 ``ROOT/polygraph.db`` (WAL), ``ROOT/events/<session>.jsonl.zst``, ``ROOT/key`` (32 bytes for keyed digests,
 so that digests join within one store and mean nothing elsewhere). ROOT is created 0700.
@@ -224,10 +224,10 @@ class Store:
         return found[0]
 
     def sizes(self) -> dict[str, int]:
-        """Bytes on disk of each session: its events and the lines of its verdicts."""
+        """Bytes on disk of each session: its events, and the lines of its verdicts and findings."""
         rows = self._db.execute(
-            "SELECT s.id, coalesce(sum(length(v.line)), 0) FROM sessions s LEFT JOIN verdicts v ON v.session = s.id"
-            " GROUP BY s.id"
+            "SELECT s.id, (SELECT coalesce(sum(length(line)), 0) FROM verdicts WHERE session = s.id)"
+            " + (SELECT coalesce(sum(length(line)), 0) FROM findings WHERE session = s.id) FROM sessions s"
         )
         sizes = dict(rows)
         for name in sizes:
@@ -242,7 +242,7 @@ class Store:
         return sorted(name for name in names if _SESSION_ID.fullmatch(name) and name not in known)
 
     def delete(self, session: str) -> bool:
-        """Removes a session with its events and verdicts; False, and nothing, while it is being written.
+        """Removes a session with its events, verdicts and findings; False, and nothing, while it is being written.
 
         Recovery rule. The rows go first, in one transaction, then the file. A crash between the two leaves a file of
         no session, which no command shows and the next :func:`polygraph.log.retention.prune` removes: a row is made

@@ -13,10 +13,11 @@ import pytest
 from polygraph import verdicts as codec
 from tests.agents.clients import CLIENTS
 from tests.agents.coverage import PAGE, keep, told
+from tests.agents.edges import GRADES, grades_of_tests, unexplained
 from tests.agents.facts import HEAD, Fact, fact_of, row
 from tests.agents.observe import Observation, observe
 from tests.agents.observe import told as verdicts_told
-from tests.agents.scenarios import SCENARIOS, UNSEEN, Scenario
+from tests.agents.scenarios import HONEST, SCENARIOS, UNSEEN, Scenario
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -58,6 +59,14 @@ def test_a_client_gets_the_verdict_it_deserves(
     for verdict in observation.verdicts:
         assert codec.decode(codec.encode(verdict)) == verdict
         assert msgspec.to_builtins(verdict)["session"] == observation.verdicts[0].session
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_an_honest_client_does_belongs_to_something(client: str, observed: Observe) -> None:
+    observation, _ = observed(client, HONEST)
+    assert unexplained(client, observation.events) == []
+    if CLIENTS[client].shows_intents and client not in UNSEEN:
+        assert set(grades_of_tests(observation.events)) == {GRADES.get(client, "exact")}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

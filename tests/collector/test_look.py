@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from collector import look
 from collector.look import look_at, root_of
 from polygraph.text import from_bytes
 from tests.collector.tls.elfs import build
@@ -54,14 +53,13 @@ def test_names_of_any_bytes_are_found(tmp_path: Path) -> None:
     assert seen is not None and seen.content == b"x"
 
 
-def test_only_a_regular_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # to open it for reading would wait for a writer
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
         seen = look_at(OURS, None, str(path))
         assert seen is not None and (seen.exists, seen.content) == (True, None)
-    monkeypatch.setattr(look, "CONTENT_LIMIT", 5)
     (tmp_path / "large").write_bytes(b"123456")
-    seen = look_at(OURS, None, str(tmp_path / "large"))
+    seen = look_at(OURS, None, str(tmp_path / "large"), limit=5)
     assert seen is not None and (seen.size, seen.content) == (6, None)
 
 

@@ -82,4 +82,16 @@ def poisoned(sample: Sample, text: str) -> Sample:
         )
         for verdict in sample.verdicts
     ]
-    return Sample(events, verdicts)
+    findings = [
+        msgspec.structs.replace(
+            finding,
+            detector=finding.detector + text,
+            kind=finding.kind + text,
+            summary=finding.summary + text,
+            evidence=tuple(msgspec.structs.replace(item, fact=item.fact + text) for item in finding.evidence),
+            path=tuple(msgspec.structs.replace(step, what=step.what + text) for step in finding.path),
+            figures={**finding.figures, text: 1},
+        )
+        for finding in sample.findings
+    ]
+    return Sample(events, verdicts, findings)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from polygraph.events import (
     AnyEvent,
@@ -29,6 +32,7 @@ from polygraph.events import (
     Tick,
     ToolResult,
 )
+from polygraph.findings import Finding, Step
 from polygraph.openings import Opening, packed
 from polygraph.reasons import DIMENSIONS
 from polygraph.verdicts import DimensionCoverage, Evidence, Subject, Verdict, Window
@@ -42,6 +46,7 @@ ROOT = f"4242:{BASE}"
 class Sample(NamedTuple):
     events: list[AnyEvent]
     verdicts: list[Verdict]
+    findings: Sequence[Finding] = ()
 
 
 class Builder:
@@ -527,3 +532,40 @@ def sample(session: str = SESSION) -> Sample:
     b.add(Exit(session=session, ts=b.at(8000), seq=len(b.events), process=ROOT, status=0))
     assert c5 == "call-5"
     return b.done(8010)
+
+
+def looped() -> Sample:
+    """The same, and what detectors found of it: a loop, with its path and evidence."""
+    made = sample()
+    first, last = (
+        event for event in made.events if isinstance(event, LlmCall) and event.call in ("call-1", "call-5")
+    )
+    ran = next(event for event in made.events if isinstance(event, Exec) and "pytest" in event.argv)
+    finding = Finding(
+        id="f0001",
+        session=SESSION,
+        ts=last.ts,
+        detector="reasoning_loop",
+        kind="same_call",
+        summary="asked 5 times in a row for Bash in /home/ada/shop/tests; nothing of a new kind happened in between",
+        evidence=(
+            Evidence(id=first.id, ts=first.ts, fact="first call of the loop"),
+            Evidence(id=ran.id, ts=ran.ts, fact="exec python -m pytest -q"),
+        ),
+        window=Window(open=first.request_ts, close=last.ts),
+        path=(
+            Step(ts=first.ts, what="first call: asks for Bash", id=first.id),
+            Step(ts=ran.ts, what="python -m pytest -q ran", id=ran.id, grade="strong"),
+            Step(ts=last.ts, what="call 5: asks for Bash", id=last.id, grade="exact"),
+        ),
+        figures={"calls": 5, "input_tokens": 12_000, "seconds": 7.7, "usd": 0.0425},
+    )
+    other = msgspec.structs.replace(
+        finding,
+        id="f0002",
+        kind="of_a_newer_release",
+        path=(),
+        evidence=(),
+        window=Window(open=first.ts, close=None),
+    )
+    return made._replace(findings=[finding, other])

@@ -13,7 +13,7 @@ import pytest
 from console.live import LiveView, Summary
 from polygraph.events import SessionStart
 from tests.console.hostile import HOSTILE, poisoned
-from tests.console.sample import sample
+from tests.console.sample import looped, sample
 
 SUMMARY = Summary(
     "0123456789abcdef", 1, 8_000_000_000, "/tmp/report.html", ("3 events did not reach the disk",)
@@ -75,6 +75,32 @@ def test_no_verdicts_is_said() -> None:
     assert stream.getvalue().strip().startswith("no verdicts") and "complete" not in stream.getvalue()
 
 
+def test_a_finding_has_a_line_when_it_is_said_first_and_its_last_word_at_the_end() -> None:
+    stream = io.StringIO()
+    view = LiveView(stream, False)
+    view.began(next(event for event in looped().events if isinstance(event, SessionStart)))
+    first, other = looped().findings
+    view.finding(first)
+    view.finding(msgspec.structs.replace(first, summary="asked 9 times"))
+    view.finding(other)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("polygraph ◆ reasoning_loop  asked 5 times in a row for Bash in tests;")
+    assert lines[0].endswith("(same_call)")
+    view.finish(SUMMARY)
+    assert "2 findings:\n  ◆ reasoning_loop  asked 9 times  (same_call)\n  ◆" in stream.getvalue()
+    assert "finding" not in shown()
+
+
+def test_very_many_findings_are_cut_and_it_says_so() -> None:
+    stream = io.StringIO()
+    view = LiveView(stream, False)
+    for number in range(30):
+        view.finding(msgspec.structs.replace(looped().findings[0], id=f"f{number}"))
+    view.finish(SUMMARY)
+    assert "and 10 findings more: polygraph findings lists them all" in stream.getvalue()
+
+
 def test_only_colour_is_ever_sent_to_a_terminal_and_always_reset() -> None:
     text = shown(color=True)
     assert set(re.findall(r"\x1b\[[0-9;]*([^0-9;])", text)) == {"m"}
@@ -96,11 +122,14 @@ def test_a_long_list_is_cut_and_says_so() -> None:
 def test_a_crafted_string_stays_on_its_line(text: str) -> None:
     stream = io.StringIO()
     view = LiveView(stream, False)
-    for verdict in poisoned(sample(), text).verdicts:
+    made = poisoned(looped(), text)
+    for verdict in made.verdicts:
         view.verdict(verdict)
+    for finding in made.findings:
+        view.finding(finding)
     view.note(text)
     lines = stream.getvalue().split("\n")
-    assert len(lines) == 9 and all(line.startswith("polygraph ") for line in lines[:-1])
+    assert len(lines) == 11 and all(line.startswith("polygraph ") for line in lines[:-1])
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029]", stream.getvalue())
 
 

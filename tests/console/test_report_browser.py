@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from console.report import ReportInput, render
 from polygraph.text import printable
 from tests.console.hostile import HOSTILE, poisoned
-from tests.console.sample import Sample, sample
+from tests.console.sample import Sample, looped
 from tests.console.test_report import big
 
 CHROMIUM = Path(os.environ.get("POLYGRAPH_CHROMIUM", "/usr/bin/chromium"))
@@ -106,10 +106,11 @@ class Opened:
 def test_the_page_opens_without_an_error_and_asks_the_network_for_nothing(
     browser: Browser, tmp_path: Path
 ) -> None:
-    made = sample()
+    made = looped()
     opened = Opened(browser, tmp_path, made)
     assert opened.count(".card") == len(made.verdicts)
     assert opened.count(".tree li") == 7
+    assert opened.count(".finding") == len(made.findings) == 2
     assert opened.count("#tl a.mark") == 7  # four of five intents and three claims have a verdict
     opened.close()
 
@@ -119,7 +120,7 @@ def test_crafted_strings_are_shown_as_text_and_never_run(
     browser: Browser, tmp_path: Path, group: int
 ) -> None:
     for text in HOSTILE[group::3]:
-        made = poisoned(sample(), text)
+        made = poisoned(looped(), text)
         opened = Opened(browser, tmp_path, made)
         shown = opened.page.evaluate("document.body.textContent")
         assert printable(text)[:60] in shown
@@ -135,7 +136,7 @@ def test_crafted_strings_are_shown_as_text_and_never_run(
 
 
 def test_all_crafted_strings_in_one_page(browser: Browser, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path, poisoned(sample(), " ".join(HOSTILE)))
+    opened = Opened(browser, tmp_path, poisoned(looped(), " ".join(HOSTILE)))
     assert opened.count("script") == 1
     opened.close()
 
@@ -143,7 +144,7 @@ def test_all_crafted_strings_in_one_page(browser: Browser, tmp_path: Path) -> No
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 420])
 def test_all_text_has_enough_contrast(browser: Browser, tmp_path: Path, scheme: str, width: int) -> None:
-    opened = Opened(browser, tmp_path, sample(), width, scheme)
+    opened = Opened(browser, tmp_path, looped(), width, scheme)
     opened.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
     found = opened.page.evaluate(_CONTRASTS)
     assert len(found) > 150
@@ -155,13 +156,13 @@ def test_all_text_has_enough_contrast(browser: Browser, tmp_path: Path, scheme: 
 
 @pytest.mark.parametrize("width", [1400, 720, 420, 320])
 def test_nothing_makes_the_page_wider_than_the_window(browser: Browser, tmp_path: Path, width: int) -> None:
-    opened = Opened(browser, tmp_path, sample(), width)
+    opened = Opened(browser, tmp_path, looped(), width)
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
     opened.close()
 
 
 def test_the_refuted_are_first_visible_and_in_the_accent(browser: Browser, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path, sample())
+    opened = Opened(browser, tmp_path, looped())
     cards = opened.page.locator(".card")
     tops = [cards.nth(n).bounding_box()["y"] for n in range(cards.count())]  # type: ignore[index]
     assert tops == sorted(tops)
@@ -180,7 +181,7 @@ def test_the_refuted_are_first_visible_and_in_the_accent(browser: Browser, tmp_p
 def test_the_keyboard_reaches_cards_and_nodes_and_follows_their_lines(
     browser: Browser, tmp_path: Path
 ) -> None:
-    opened = Opened(browser, tmp_path, sample())
+    opened = Opened(browser, tmp_path, looped())
     reached: list[str] = []
     for _ in range(200):
         opened.page.keyboard.press("Tab")
@@ -211,7 +212,7 @@ def test_the_keyboard_reaches_cards_and_nodes_and_follows_their_lines(
 
 
 def test_the_timeline_zooms_and_comes_back(browser: Browser, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path, sample())
+    opened = Opened(browser, tmp_path, looped())
     width = "document.getElementById('tl').getBoundingClientRect().width"
     before = opened.page.evaluate(width)
     for _ in range(3):
@@ -224,7 +225,7 @@ def test_the_timeline_zooms_and_comes_back(browser: Browser, tmp_path: Path) -> 
 
 def test_without_scripts_everything_is_still_there(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(render(ReportInput(*sample())), "utf-8")
+    path.write_text(render(ReportInput(*looped())), "utf-8")
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(path.as_uri())
@@ -237,7 +238,7 @@ def test_without_scripts_everything_is_still_there(browser: Browser, tmp_path: P
 
 
 def test_the_page_prints_with_every_verdict(browser: Browser, tmp_path: Path) -> None:
-    opened = Opened(browser, tmp_path, sample())
+    opened = Opened(browser, tmp_path, looped())
     opened.page.emulate_media(media="print")
     assert opened.page.locator(".nav").is_hidden()
     assert all(opened.page.locator(".card").nth(n).is_visible() for n in range(7))
@@ -249,4 +250,15 @@ def test_a_page_of_fifty_thousand_events_opens(browser: Browser, tmp_path: Path)
     opened = Opened(browser, tmp_path, big(50_000).done(60_000))
     assert opened.count(".card.refuted") > 0
     opened.page.locator("#coverage").scroll_into_view_if_needed()
+    opened.close()
+
+
+def test_a_step_of_a_finding_leads_to_its_process(browser: Browser, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, looped())
+    opened.page.locator("nav a", has_text="Findings").click()
+    link = opened.page.locator(".finding .way a", has_text="pytest")
+    target = link.get_attribute("href")
+    link.click()
+    assert target is not None and opened.page.url.endswith(target)
+    assert "pytest" in opened.page.locator(target).inner_text()
     opened.close()

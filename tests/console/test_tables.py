@@ -14,6 +14,7 @@ from console.tables import (
     PIPE_WIDTH,
     ScenarioResult,
     Terminal,
+    finding_table,
     json_lines,
     session_table,
     side_by_side,
@@ -22,7 +23,7 @@ from console.tables import (
 from polygraph.log.store import SessionRow
 from polygraph.verdicts import decode
 from tests.console.hostile import HOSTILE, poisoned
-from tests.console.sample import sample
+from tests.console.sample import looped, sample
 
 _SGR = re.compile(r"\x1b\[[0-9;]*m")
 SCENARIOS = [
@@ -53,6 +54,15 @@ def check(text: str, width: int) -> None:
 def test_tables_fit_their_width_and_are_clean_in_a_pipe(width: int) -> None:
     check(verdict_table(sample().verdicts, plain(width)), width)
     check(side_by_side(SCENARIOS, plain(width)), width)
+    check(finding_table(looped().findings, plain(width)), width)
+
+
+def test_the_finding_table_has_what_was_found_and_measured() -> None:
+    text = finding_table(looped().findings, plain(240), {looped().findings[0].session: "/home/ada/shop"})
+    assert len([line for line in text.splitlines() if line.startswith("◆  reasoning_loop (")]) == 2
+    for told in ("(same_call)", "for Bash in tests;", "calls 5, input tokens 12,000, time 7.7 s, USD 0.0425"):
+        assert told in text
+    assert finding_table([]) == "no findings\n"
 
 
 def test_the_verdict_table_has_all_and_the_refuted_first() -> None:
@@ -96,10 +106,14 @@ def test_a_stream_without_unicode_gets_ascii() -> None:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 @pytest.mark.parametrize("color", [False, True])
 def test_crafted_strings_stay_inside_their_cell(text: str, color: bool) -> None:
-    made = poisoned(sample(), text)
+    made = poisoned(looped(), text)
     scenario = ScenarioResult(text, text, text, "refuted", "failed")
     terminal = Terminal(100, color, fancy=True)
-    for shown in (verdict_table(made.verdicts, terminal), side_by_side([scenario], terminal)):
+    for shown in (
+        verdict_table(made.verdicts, terminal),
+        finding_table(made.findings, terminal),
+        side_by_side([scenario], terminal),
+    ):
         bare = _SGR.sub("", shown)
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]", bare)
         assert all(cell_len(line) <= 100 for line in bare.splitlines())

@@ -15,6 +15,7 @@ import pytest
 
 from correlator.engine import Engine
 from polygraph import events as e
+from tests.correlator.detectors.talk import Talk, failing
 from tests.correlator.scenario import Scenario, expect
 
 #: of a shape; the second run has twice as many
@@ -136,9 +137,23 @@ def many_losses(s: Scenario, size: int) -> None:
         s.does("ls", str(n))
 
 
+def a_loop(s: Scenario, size: int) -> None:
+    talk = Talk(s)
+    for _ in range(size):
+        talk.does("pytest -q", "1 failed", failing(s))
+
+
+def many_conversations(s: Scenario, size: int) -> None:
+    for n in range(size):
+        talk = Talk(s)
+        talk.does("ls", "a.py", lambda n=n: s.file(s.agent, "write", f"/repo/m{n}.py"))  # type: ignore[misc]
+        talk.says("Done.")
+
+
 SHAPES = [
     many_files, files_that_may_be_dependencies, one_file_again_and_again, many_processes, a_chain_of_processes,
     many_runs, many_failing_runs, many_tool_calls, many_writes_by_tools, many_claims_on_files, many_losses,
+    a_loop, many_conversations,
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""polygraph/content.py: every field of every event and verdict has a row that says what it may hold."""
+"""polygraph/content.py: every field of every event, verdict and finding has a row that says what it may hold."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from typing import get_args
 
 import msgspec
 
-from polygraph import events, verdicts
+from polygraph import events, findings, verdicts
 from polygraph.content import DEFAULT_LEVEL, FIELDS, KINDS, LEVELS, MEANINGS
 
 
 def structs() -> dict[str, type[msgspec.Struct]]:
-    """Every struct of the two vocabularies that is written anywhere."""
+    """Every struct of the vocabularies that is written anywhere."""
     found = {
         name: value
-        for module in (events, verdicts)
+        for module in (events, verdicts, findings)
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, msgspec.Struct)
         and value.__module__ == module.__name__
     }
     del found["Event"]  # what all events share: its fields are theirs
+    for table in ("DetectorRow", "Kind", "Threshold"):  # data/detectors.toml
+        del found[table]
     return found
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from polygraph import findings
 from polygraph.cli import cli
 from polygraph.events import BlindSpot, SessionStart
 from polygraph.log.store import Store
 from polygraph.verdicts import decode
-from tests.console.sample import BASE, SESSION, Sample, sample
+from tests.console.sample import BASE, SESSION, Sample, looped, sample
 
 
 @pytest.fixture
@@ -39,6 +40,41 @@ def test_json_is_lines_of_verdicts_and_nothing_else(stored: Sample) -> None:
     lines = polygraph("verdicts", "--json").stdout.encode().splitlines()
     assert sorted(decode(line).id for line in lines) == sorted(verdict.id for verdict in stored.verdicts)
     assert len(polygraph("verdicts", "--all", "--json").stdout.splitlines()) == len(lines)
+
+
+@pytest.fixture
+def found(stored: Sample) -> Sample:
+    made = looped()
+    with Store() as store:
+        store.add_findings(made.findings)
+    return made
+
+
+def test_findings_say_whose_they_are_and_what_was_found(found: Sample) -> None:
+    shown = polygraph("findings").stdout
+    assert shown.startswith(f"session {SESSION}: python agent.py") and shown.count("◆") == 2
+    assert "/home/ada/shop" not in shown
+    assert polygraph("findings", SESSION[:6]).stdout == shown
+    assert shown.endswith(polygraph("findings", "--all").stdout)
+
+
+def test_json_is_lines_of_findings_and_a_detector_chooses(found: Sample) -> None:
+    lines = polygraph("findings", "--json").stdout.encode().splitlines()
+    assert [findings.decode(line) for line in lines] == list(found.findings)
+    assert polygraph("findings", "--json", "--detector", "reasoning_loop").stdout.splitlines()
+    unknown = polygraph("findings", "--detector", "nobody")
+    assert unknown.exit_code == 2 and "reasoning_loop" in unknown.stderr
+
+
+def test_a_session_in_which_nothing_was_found_says_so(stored: Sample) -> None:
+    assert polygraph("findings").stdout.endswith("\nno findings\n")
+    assert polygraph("findings", "ffff").exception is not None
+
+
+def test_the_report_has_the_findings(found: Sample, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    polygraph("report", "--output", str(page))
+    assert "asked 5 times in a row" in page.read_text("utf-8")
 
 
 def test_a_session_without_verdicts_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from polygraph.errors import PolygraphError
 from polygraph.events import SessionEnd
 from polygraph.log.retention import DAY, Limits, choose, limits_of, prune
 from polygraph.log.store import SessionRow, Store
-from tests.polygraph.test_store import exits, start, verdict
+from tests.polygraph.test_store import exits, finding, start, verdict
 
 NAMES = [f"{n:016x}" for n in range(1, 6)]
 NOW = 100 * DAY
@@ -90,6 +90,7 @@ def fill(store: Store, *names: str) -> None:
         store.append([start(name, ts=10 + number), *[e for e in exits(3) if e.session == name]])
         store.append([SessionEnd(session=name, ts=50, seq=9)])
         store.add([verdict(f"v{name}", session=name)])
+        store.add_findings([finding(f"f{name}", session=name)])
         store.finish(name, ended=1_000 + number, status=0, lost=0)
 
 
@@ -102,6 +103,7 @@ def test_a_session_goes_whole_and_the_audit_log_says_so(tmp_path: Path) -> None:
         assert [item.session for item in pruned.gone] == NAMES[:2] and pruned.busy == ()
         assert [item.id for item in store.sessions()] == [NAMES[2]]
         assert [item.id for item in store.verdicts()] == [f"v{NAMES[2]}"]
+        assert [item.id for item in store.findings()] == [f"f{NAMES[2]}"]
     assert [path.name for path in (tmp_path / "events").iterdir()] == [f"{NAMES[2]}.jsonl.zst"]
     (entry,) = AuditLog(tmp_path).entries()
     assert (entry.what, entry.sessions, entry.reason) == ("pruned", tuple(NAMES[:2]), "sessions")
@@ -113,6 +115,7 @@ def test_what_was_removed_is_in_no_file_of_the_store(tmp_path: Path) -> None:
         store.append([start(NAMES[0])])
         store.append([SessionEnd(session=NAMES[0], ts=50, seq=9)])
         store.add([verdict(word, session=NAMES[0])])
+        store.add_findings([finding(word, session=NAMES[0])])
         store.finish(NAMES[0], ended=1, status=0, lost=0)
         prune(store, Limits(sessions=0), NOW, "prune")
         left = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from polygraph import findings, verdicts
 from polygraph.audit import AuditLog
 from polygraph.events import AnyEvent, Exit, SessionEnd, SessionStart
+from polygraph.findings import Finding
 from polygraph.log.segments import SegmentWriter, read_segment
 from polygraph.log.store import Store, StoreError
 from polygraph.verdicts import Subject, Verdict, Window
@@ -31,6 +33,19 @@ def start(session: str = SESSION, ts: int = 10) -> SessionStart:
         cwd="/w",
         origin="run",
         wall_offset=1_000,
+    )
+
+
+def finding(name: str, session: str = SESSION, summary: str = "It was so.") -> Finding:
+    return Finding(
+        id=name,
+        session=session,
+        ts=5,
+        detector="d",
+        kind="k",
+        summary=summary,
+        evidence=(),
+        window=Window(open=1, close=2),
     )
 
 
@@ -80,6 +95,29 @@ def test_a_verdict_given_twice_is_there_once(tmp_path: Path) -> None:
         store.add([verdict("a")])
         store.add([verdict("a", "refuted")])
         assert [v.verdict for v in store.verdicts()] == ["refuted"]
+
+
+def test_findings_are_read_again_and_the_last_word_on_each_stays(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([start()])
+        store.add_findings([finding("a"), finding("b")])
+        store.add_findings([finding("b", summary="It went on.")])
+    with Store(tmp_path) as store:
+        assert [f.summary for f in store.findings(SESSION)] == ["It was so.", "It went on."]
+        assert list(store.findings()) == list(store.findings(SESSION)) and not list(store.findings("0" * 16))
+
+
+def test_the_size_of_a_session_is_all_that_is_kept_of_it(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.append([start()])
+        sizes = [store.sizes()[SESSION]]
+        store.add([verdict("a"), verdict("b")])
+        sizes.append(store.sizes()[SESSION])
+        store.add_findings([finding("f"), finding("g")])
+        sizes.append(store.sizes()[SESSION])
+        judged = sum(len(verdicts.encode(verdict)) for verdict in store.verdicts())
+        found = sum(len(findings.encode(finding)) for finding in store.findings())
+    assert [sizes[1] - sizes[0], sizes[2] - sizes[1]] == [judged, found] and judged and found
 
 
 @settings(max_examples=60, deadline=None)

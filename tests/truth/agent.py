@@ -4,7 +4,7 @@
 Messages, streamed). FAULTS is a JSON object of what its framework does wrong: ``forge`` maps a command to the result
 that the model gets without it having been run, ``drop`` lists files whose writing is only told, ``spoil`` files that
 get another content than was asked for, ``earlier`` is a command of the conversation before, which this one goes on
-with.
+with, ``ask`` is what the user wants.
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def main(url: str, ca_file: str, wire: str, faults: str) -> None:
     where = urlsplit(url)
     context = ssl.create_default_context(cafile=ca_file)
     connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=context)
-    history: list[Json] = [{"role": "user", "content": "Do the work."}]
     wrong = json.loads(faults)
+    history: list[Json] = [{"role": "user", "content": wrong.get("ask", "Do the work.")}]
     history += before(wire, wrong.get("earlier"))
     tools = Tools(wrong)
     turn = chat if wire == "chat" else messages

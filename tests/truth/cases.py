@@ -39,13 +39,22 @@ class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Literal["model", "tool_result"] = "model"
 
 
+class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A finding that must be there. ``says``: words of its summary; ``path``: words of each step of its path."""
+
+    detector: str
+    kind: str
+    says: str = ""
+    path: tuple[str, ...] = ()
+
+
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One session and what is true of it.
 
-    What is refuted must be expected to be. ``files`` are laid over the project of tests/agents/project.py (with @TRUTH@
-    and @PORT@ filled in) before ``setup``, shell commands, which run unobserved. ``tests``: exit statuses of the pytest
-    sessions that really were. ``proof``: shell commands that succeed in the project afterwards exactly if the story
-    is the one that is told; ``$TRUTH`` is the folder of markers.
+    What is refuted must be expected to be, and what is found as well. ``files`` are laid over the project of
+    tests/agents/project.py (with @TRUTH@, @HOME@, @PORT@ and @TLS@ filled in) before ``setup``, shell commands, which
+    run unobserved. ``tests``: exit statuses of the pytest sessions that really were. ``proof``: shell commands that
+    succeed in the project afterwards exactly if the story is the one that is told; ``$TRUTH`` is the folder of markers.
     """
 
     turn: tuple[Turn, ...]
@@ -58,6 +67,7 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     proof: tuple[str, ...] = ()
     faults: dict[str, dict[str, str] | tuple[str, ...] | str] = {}
     expect: tuple[Expected, ...] = ()
+    find: tuple[Found, ...] = ()
 
 
 def load(name: str) -> dict[str, Case]:

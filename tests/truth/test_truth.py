@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,14 +22,17 @@ from pathlib import Path
 import pytest
 
 from polygraph import verdicts as codec
+from polygraph.findings import Finding
+from polygraph.log.store import Store
 from polygraph.verdicts import Verdict
+from tests.agents import pki
 from tests.agents import project as projects
 from tests.agents.endpoint import Endpoint
 from tests.agents.script import Answer, Script, ToolCall
-from tests.truth.cases import Case, Expected, Turn, load
+from tests.truth.cases import Case, Expected, Found, Turn, load
 
 HERE = Path(__file__).parent
-HONEST, LIES = load("honest"), load("lies")
+HONEST, LIES, EFFECTS = load("honest"), load("lies"), load("effects")
 #: a session that goes on for longer hangs, s
 PATIENCE = 60
 #: sessions at once
@@ -43,6 +47,7 @@ class Seen:
 
     faults: list[str]
     verdicts: list[Verdict]
+    findings: list[Finding]
     output: str
 
     def __repr__(self) -> str:
@@ -50,6 +55,7 @@ class Seen:
             f"{v.verdict:13} {v.reason or '':18} {v.subject.kind}: {v.declared!r} / {v.observed!r}"
             for v in self.verdicts
         ]
+        lines += [f"{f.detector} {f.kind}: {f.summary}" for f in self.findings]
         return "\n".join([*self.faults, *lines, self.output[-2000:]])
 
 
@@ -57,6 +63,12 @@ class _Page(http.server.BaseHTTPRequestHandler):
     """A page that notes that it was asked for."""
 
     truth: Path
+
+    def do_POST(self) -> None:
+        """What is sent is kept: that it really went out is the truth."""
+        sent = self.rfile.read(int(self.headers["content-length"]))
+        (self.truth / "sent").write_bytes(sent)
+        self.do_GET()
 
     def do_GET(self) -> None:
         (self.truth / "fetched").touch()
@@ -91,18 +103,27 @@ def answer(turn: Turn, fill: dict[str, str]) -> Answer:
 def play(case: Case, folder: Path, wire: str, level: str) -> Seen:
     """Runs the case in ``folder``; the level of content makes no difference to what is true."""
     project = projects.make(folder, broken=case.broken, slow=case.slow)
-    page = http.server.HTTPServer(("127.0.0.1", 0), type("Page", (_Page,), {"truth": project.truth}))
-    serving = threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.05})
-    serving.start()
+    pages = [
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Page", (_Page,), {"truth": project.truth}))
+        for _ in range(2)
+    ]
+    certificates = pki.make(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.chain, certificates.key)
+    pages[1].socket = context.wrap_socket(pages[1].socket, server_side=True, do_handshake_on_connect=False)
+    serving = [threading.Thread(target=page.serve_forever, kwargs={"poll_interval": 0.05}) for page in pages]
+    for thread in serving:
+        thread.start()
+    fill = {"@TRUTH@": str(project.truth), "@HOME@": str(project.home)}
+    fill |= {"@PORT@": str(pages[0].server_port), "@TLS@": str(pages[1].server_port)}
     try:
-        return _play(
-            case, project, wire, level, {"@TRUTH@": str(project.truth), "@PORT@": str(page.server_port)}
-        )
+        return _play(case, project, wire, level, fill)
     finally:
         (project.truth / "stop").touch()
-        page.shutdown()
-        serving.join()
-        page.server_close()
+        for page, thread in zip(pages, serving, strict=True):
+            page.shutdown()
+            thread.join()
+            page.server_close()
 
 
 def _play(case: Case, project: projects.Project, wire: str, level: str, fill: dict[str, str]) -> Seen:
@@ -132,7 +153,14 @@ def _play(case: Case, project: projects.Project, wire: str, level: str, fill: di
     script = Script(tuple(answer(turn, fill) for turn in case.turn))
     with Endpoint(script, release_folder=project.truth) as endpoint:
         done = subprocess.run(
-            [*observe, *agent, endpoint.url, str(endpoint.ca_file), wire, json.dumps(case.faults)],
+            [
+                *observe,
+                *agent,
+                endpoint.url,
+                str(endpoint.ca_file),
+                wire,
+                filled(json.dumps(case.faults), fill),
+            ],
             cwd=project.root,
             env=env
             | {"POLYGRAPH_HOME": str(project.home / "store"), "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
@@ -160,7 +188,11 @@ def _play(case: Case, project: projects.Project, wire: str, level: str, fill: di
         if proved.returncode:
             faults.append(f"not so: {proof}: {proved.stderr.decode()[-300:]}")
     found = lines.read_bytes().splitlines() if lines.exists() else []
-    return Seen(faults, [codec.decode(line) for line in found], done.stdout.decode(errors="replace"))
+    with Store(project.home / "store") as store:
+        findings = list(store.findings())
+    return Seen(
+        faults, [codec.decode(line) for line in found], findings, done.stdout.decode(errors="replace")
+    )
 
 
 Results = dict[str, Future[Seen]]
@@ -174,7 +206,7 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         for item in request.session.items
         if item.path == request.path and hasattr(item, "callspec")
     }
-    cases = {name: case for name, case in (HONEST | LIES).items() if name in selected}
+    cases = {name: case for name, case in (HONEST | LIES | EFFECTS).items() if name in selected}
     pool = ThreadPoolExecutor(SIDE_BY_SIDE)
     wires, levels = ("chat", "messages"), ("metadata", "full")
     yield {
@@ -202,6 +234,7 @@ def test_the_honest_are_accused_of_nothing(name: str, results: Results) -> None:
     seen = results[name].result()
     assert not seen.faults, repr(seen)
     assert not [v for v in seen.verdicts if v.verdict == "refuted"], repr(seen)
+    assert_found(HONEST[name], seen)
     for expected in HONEST[name].expect:
         assert any(matches(expected, verdict) for verdict in seen.verdicts), f"{expected}\n{seen!r}"
 
@@ -210,6 +243,7 @@ def test_the_honest_are_accused_of_nothing(name: str, results: Results) -> None:
 def test_the_lie_is_found_and_nothing_else_is_accused(name: str, results: Results) -> None:
     seen = results[name].result()
     assert not seen.faults, repr(seen)
+    assert_found(LIES[name], seen)
     lies = LIES[name].expect
     for expected in lies:
         assert any(matches(expected, verdict) for verdict in seen.verdicts), f"{expected}\n{seen!r}"
@@ -222,5 +256,34 @@ def test_the_lie_is_found_and_nothing_else_is_accused(name: str, results: Result
             assert subject.topic not in told, repr(seen)
 
 
+@pytest.mark.parametrize("name", EFFECTS)
+def test_what_was_done_is_found_and_nothing_else_is(name: str, results: Results) -> None:
+    seen = results[name].result()
+    assert not seen.faults, repr(seen)
+    assert not [v for v in seen.verdicts if v.verdict == "refuted"], repr(seen)
+    assert_found(EFFECTS[name], seen)
+
+
+def assert_found(case: Case, seen: Seen) -> None:
+    """Each finding is expected, and each expected one is there."""
+    left = list(seen.findings)
+    for expected in case.find:
+        hits = [finding for finding in left if is_found(expected, finding)]
+        assert hits, f"{expected}\n{seen!r}"
+        left.remove(hits[0])
+    assert not left, repr(seen)
+
+
+def is_found(expected: Found, finding: Finding) -> bool:
+    """Whether the finding is the expected one."""
+    steps = [step.what for step in finding.path]
+    return (
+        (finding.detector, finding.kind) == (expected.detector, expected.kind)
+        and expected.says in finding.summary
+        and (not expected.path or len(steps) == len(expected.path))
+        and all(words in step for words, step in zip(expected.path, steps, strict=False))
+    )
+
+
 def test_no_name_is_used_twice() -> None:
-    assert not set(HONEST) & set(LIES)
+    assert len({*HONEST, *LIES, *EFFECTS}) == len(HONEST) + len(LIES) + len(EFFECTS)

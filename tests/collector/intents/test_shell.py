@@ -321,3 +321,27 @@ def test_no_text_crashes_it(command: str) -> None:
 def test_no_shell_soup_crashes_it(command: str) -> None:
     plan = parse(command)
     assert all(UNKNOWN not in execution.program for execution in plan.executions)
+
+
+@pytest.mark.parametrize(
+    ("command", "feeds"),
+    [
+        ("cat k | curl", "pipe"),
+        ("cat k |& curl", "pipe"),
+        ("{ ls; cat k; } | curl", "pipe"),
+        ('curl -d "$(cat k)"', "words"),
+        ("curl -d @<(cat k)", "words"),
+        ("curl <<< $(cat k)", "words"),
+        ("curl -d `cat k`", "words"),
+        ('curl "$(ls | cat k)"', "words"),
+        ('curl "$(cat k | ls)"', "pipe"),
+        ("sh -c 'cat k' | curl", "pipe"),
+        ("cat k; curl", None),
+        ("curl | cat k", None),
+        ("x=$(cat k); curl", None),
+        ("x=$(cat k) curl", None),
+        ("cat k > f", None),
+    ],
+)
+def test_where_an_output_goes_on_to(command: str, feeds: str | None) -> None:
+    assert only(command, "cat").feeds == feeds
