@@ -21,7 +21,7 @@ import msgspec
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
-from collector.claims.text import edit_blocks, from_text
+from collector.claims.text import edit_blocks, from_text, in_order, tells
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
@@ -38,6 +38,7 @@ from polygraph.events import (
     AnyEvent,
     BlindSpot,
     Claim,
+    ClaimTell,
     FileState,
     Intent,
     LlmCall,
@@ -78,6 +79,15 @@ Look = Callable[[ProcessKey, str], FileLook | None]
 """``look(process, path)``: ``path`` as the process would resolve it; None if it cannot be told."""
 
 
+FindTests = Callable[[ProcessKey], list[tuple[str, FileLook]]]
+"""``find_tests(process)``: test files, absolute, below the directory of the process."""
+
+
+def no_tests(_process: ProcessKey) -> list[tuple[str, FileLook]]:
+    """Where nobody can look for tests, none are found."""
+    return []
+
+
 class _Pending(NamedTuple):
     intent: Intent
     plan: IntentPlan
@@ -87,10 +97,11 @@ class _Pending(NamedTuple):
 class SessionPipeline:
     """Builds the log of one session."""
 
-    def __init__(self, start: SessionStart, key: bytes, look: Look) -> None:
+    def __init__(self, start: SessionStart, key: bytes, look: Look, find_tests: FindTests = no_tests) -> None:
         self._session = start.session
         self._telling = Telling(start.content, key)
         self._look = look
+        self._find_tests = find_tests
         self._connections: dict[ConnectionKey, Followed] = {}
         self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
         self._answers = Answers()
@@ -104,6 +115,9 @@ class SessionPipeline:
         self._meant: OrderedDict[str, bytes] = OrderedDict()
         self._ambiguous: OrderedDict[str, None] = OrderedDict()
         self._said: OrderedDict[str, None] = OrderedDict()
+        #: what the user's requests speak of, and the last of them
+        self._asked: frozenset[ClaimTell] = frozenset()
+        self._request = ""
         #: the conversation is an earlier one, gone on with
         self._continued = False
         self._log: list[AnyEvent] = []
@@ -204,6 +218,9 @@ class SessionPipeline:
             return
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
+            if seen.request.user_text != self._request:
+                self._request = seen.request.user_text
+                self._asked |= tells(self._request, asked=True)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for result in seen.request.tool_results:
@@ -431,6 +448,7 @@ class SessionPipeline:
         connection: ConnectionKey,
         intent: Intent | None,
     ) -> None:
+        told = in_order(self._asked.union(draft.tells)) if source == "model" else ()
         digest = self._telling.digest(draft.text.encode())
         claim = derived_id(
             "k", self._session, call, source, intent.intent if intent else "", draft.topic, digest
@@ -454,6 +472,7 @@ class SessionPipeline:
                 tool=draft.tool,
                 targets=tuple(map(target, draft.targets)),
                 counts=draft.counts,
+                tells=told,
                 digest=digest,
                 text=self._telling.text(draft.text),
             )
@@ -463,6 +482,9 @@ class SessionPipeline:
                 look = self._look(connection.process, path)
                 if look is not None:
                     self._add(self._state(path, claim, look, None, ts))
+        if "whole" in told:
+            for path, look in self._find_tests(connection.process):
+                self._add(self._state(path, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
 

@@ -122,7 +122,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     ),
     "Claim": _EVENT
     | _fields(
-        "claim source kind topic outcome process call intent tool counts",
+        "claim source kind topic outcome process call intent tool counts tells",
         name="call_id",
         path="targets",
         digest="digest",

@@ -463,6 +463,16 @@ ClaimTopic = Literal[
 ]
 
 
+ClaimTell = Literal["whole", "part", "gone", "skipped"]
+"""What a claim's text, or the user's request, says besides. It decides how strictly the claim is read.
+
+- ``whole``: the claim is about all tests that there are ("all tests pass", "the full suite"), and nothing narrows it.
+- ``part``: the text or the request speaks of a part of the tests.
+- ``gone``: of files that are temporary, copies, moved or removed again.
+- ``skipped``: of tests that are skipped, disabled, expected to fail or removed.
+"""
+
+
 class Claim(Event, frozen=True, tag="claim"):
     """Something that a tool result or the model says is so. ``ts`` is when the carrying message was complete.
 
@@ -483,8 +493,10 @@ class Claim(Event, frozen=True, tag="claim"):
     call_id: str | None = None
     tool: str | None = None
     targets: tuple[str, ...] = ()
-    #: counts that the claim states, of passed / failed / skipped / total
+    #: counts that the claim states, of passed / failed / skipped / total; a result also of deselected (not run),
+    #: expected (to fail) and subtests
     counts: dict[str, int] = {}
+    tells: tuple[ClaimTell, ...] = ()
     digest: str = ""
     text: str | None = None
 

@@ -9,7 +9,7 @@ from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename, normalise, under
 from correlator.programs import program_name
-from correlator.rules import staleness
+from correlator.rules import parts, staleness
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
@@ -143,7 +143,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             return verified(_told(last), "strong", *_events(last))
         return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))
     if not failed:
-        return _success(session, claim, full, last, until)
+        return _success(session, claim, full, last, since, until)
     if last.inner and last.word != "ok" and all(r.word == "ok" for r in last.inner):
         return unverifiable(
             "ambiguous",
@@ -165,6 +165,9 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
         return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
     ran = [r for r in real if not r.nothing and r.word != "error"]
     if ran:
+        less = parts.judge(session, claim, ran, since, until) if claim.topic == "tests_run" else None
+        if less is not None:
+            return less
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
     if last.nothing:
         return _nothing_run(session, real, since, until)
@@ -241,10 +244,13 @@ def _same(good: Run, bad: Run) -> bool:
     return good.key == bad.key or (same_tool and whole)
 
 
-def _success(session: Session, claim: Claim, full: list[Run], last: Run, until: int) -> Outcome:
+def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: int, until: int) -> Outcome:
     elsewhere = _elsewhere(session, claim, full, last, until)
     if elsewhere is not None:
         return elsewhere
+    less = parts.judge(session, claim, full, since, until) if claim.topic == "tests_passed" else None
+    if less is not None:
+        return less
     for index, run in enumerate(full[:-1]):
         if run.word == "running" and not (last.key == run.key or run.match.subset):
             return unverifiable("still_running", f"{command(run.image)} had not ended", *_events(run))

@@ -142,12 +142,19 @@ def _ambiguous(s: Scenario) -> Subject:
     return s.claims("tests_failed", "failed")
 
 
+def _subset(s: Scenario) -> Subject:
+    s.does("pytest", status=1)
+    s.does("pytest", "--lf")
+    return s.passed(tells=("whole",))
+
+
 EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "no_execution": _nothing,
     "failed": _failed,
     "masked_exit": _masked,
     "empty_run": _empty,
     "shadowed_tool": _shadowed,
+    "subset": _subset,
     "stale": _stale,
     "superseded_by_failure": _superseded,
     "wrong_target": _wrong_target,
