@@ -33,6 +33,8 @@ _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
 _LASTING = frozenset({"commit", "push", "deploy"})
 #: to say that they were run means, in the mouth of most, that they were done
 _DONE_OR_NOT = _LASTING | {"install"}
+#: what these do is to send something
+_SENDS = frozenset({"push", "deploy"})
 #: programs that are named, and cited, where the one that was meant did not run
 _SHOWN = 3
 
@@ -335,7 +337,9 @@ def _empty(session: Session, runs: list[Run], since: int, until: int, observed: 
     gate = session.coverage.gate(("process",), since, until)
     if gate is not None:
         return unverifiable(gate, observed, *_events(run))
-    return refuted("shadowed_tool" if run.shadowed else "empty_run", observed, *_events(run))
+    sends = run.match.tool.purpose in _SENDS
+    reason = "shadowed_tool" if run.shadowed else "not_transferred" if sends else "empty_run"
+    return refuted(reason, observed, *_events(run))
 
 
 def _no_run(

@@ -148,6 +148,17 @@ def _subset(s: Scenario) -> Subject:
     return s.passed(tells=("whole",))
 
 
+def _not_persisted(s: Scenario) -> Subject:
+    s.file(s.agent, "create", "/repo/notes.md")
+    s.add(e.File, process=s.agent, op="unlink", path="/repo/notes.md")
+    return s.claims("file_created", targets=("notes.md",), finds={"notes.md": False})
+
+
+def _not_transferred(s: Scenario) -> Subject:
+    s.does("git", "push", "--dry-run")
+    return s.claims("push")
+
+
 EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "no_execution": _nothing,
     "failed": _failed,
@@ -160,6 +171,8 @@ EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "wrong_target": _wrong_target,
     "not_written": _not_written,
     "content_differs": _content_differs,
+    "not_persisted": _not_persisted,
+    "not_transferred": _not_transferred,
     "not_read": _not_read,
     "not_connected": _not_connected,
     "undisclosed_effect": _undisclosed,
