@@ -61,6 +61,7 @@ MAX_PENDING_SIZE = 64 << 20
 MAX_SAID = 65_536
 #: most files of one claim that are looked at
 MAX_CLAIM_LOOKS = 16
+_TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
 
 
@@ -482,7 +483,7 @@ class SessionPipeline:
                 look = self._look(connection.process, path)
                 if look is not None:
                     self._add(self._state(path, claim, look, None, ts))
-        if "whole" in told:
+        if source == "model" and draft.topic in _TEST_TOPICS and "part" not in told:
             for path, look in self._find_tests(connection.process):
                 self._add(self._state(path, claim, look, None, ts))
 

@@ -51,12 +51,39 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     runs = _relevant(every, claim)
     if not runs:
         return _another(claim, every[-1])
+    installed = [run for run in runs if not run.forged]
+    if not installed:
+        return _forged(session, claim, runs, span)
+    runs = installed
     outcome = _decide(session, claim, runs, span.early, span.until)
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
         index = max(i for i, r in enumerate(runs) if r.word == "ok")
         stale = staleness.judge(session, runs[index], runs[:index], span.until)
         return stale if stale is not None else outcome
     return outcome
+
+
+def _forged(session: Session, claim: Claim, runs: list[Run], span: Span) -> Outcome:
+    """Every run was one of a file that was written in this session under the runner's name."""
+    last = runs[-1]
+    observed = f"{_told(last)}, which was written in this session"
+    if claim.outcome == "failed" or claim.topic == "tests_failed":
+        return unverifiable("ambiguous", observed, *_events(last))
+    real = [run for run in runs if run.word != "nothing"]
+    if real and all(run.shadowed for run in real):
+        return _nothing_run(session, real, span.early, span.until)
+    opens_none = parts.opened_no_test(session, claim, runs, span.until)
+    if not all(run.alone or run.shadowed for run in runs) or opens_none is not True:
+        return unverifiable("ambiguous", observed, *_events(last))
+    explained = set().union(*(session.tree.subtree(run.process) for run in runs))
+    purpose = last.match.tool.purpose
+    suspect = could_have_done(session, purpose, span.early, span.until, explained=explained)
+    if suspect is not None:
+        return suspect
+    gate = session.coverage.gate(("process", "file"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed, *_events(last))
+    return refuted("shadowed_tool", f"{observed} and opened none of the project's tests", *_events(last))
 
 
 def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState, now: int) -> Outcome:
@@ -70,6 +97,8 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
         named = _relevant(mine, claim)
         if not named:
             return _another(claim, mine[-1])
+        if all(run.forged for run in named):
+            return _forged(session, claim, named, window)
         return _decide(session, claim, named, window.early, claim.ts)
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:

@@ -48,6 +48,16 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until
     return _less(session, claim, latest, failed, until)
 
 
+def opened_no_test(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> bool | None:
+    """Whether the runs opened none of the tests that are there; None if none are known to be, or what was opened."""
+    looks = [look for look in session.claim_looks.get(claim.claim, ()) if look.exists]
+    tests = [look for look in looks if is_opened(language_of(look.path) or "")]
+    needs = staleness.opened(session, list(runs), runs[-1], until)
+    if not tests or needs.unknown:
+        return None
+    return not any(_opened(needs, look) or (look.dev, look.ino) in needs.possible for look in looks)
+
+
 def is_part(run: Run) -> bool:
     """Whether its command line selects a part of the tests, or points at a directory that may hold only a part."""
     if run.match.subset:
