@@ -108,7 +108,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Execution": _fields(
         "tool purpose conditional masked background builtin", argv="program args", path="cwd"
     ),
-    "ExpectedFile": _fields("op size", path="path new_path", digest="digest"),
+    "ExpectedFile": _fields("op size marks", path="path new_path", digest="digest"),
     "Intent": _EVENT
     | _fields(
         "intent call process kind executions files parsed parse_note hand_off background",

@@ -388,6 +388,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     builtin: bool = False
 
 
+EditMark = Literal["skips", "empties", "exits", "hides"]
+"""What an edit adds to a test file that makes it pass without work: the test is skipped, or asserts nothing, or ends
+with success; ``hides``: settings of a runner that change what it found."""
+
+
 class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file effect that an intent should have. ``path`` is absolute when the tool said so, else relative."""
 
@@ -397,6 +402,8 @@ class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     #: keyed digest and size of the whole content, when the intent declares it
     digest: str | None = None
     size: int | None = None
+    #: of a test file, or of what sets a test runner up: what the new text has and the old (if declared) has not
+    marks: tuple[EditMark, ...] = ()
 
 
 class Intent(Event, frozen=True, tag="intent"):

@@ -9,7 +9,7 @@ from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename, normalise, under
 from correlator.programs import program_name
-from correlator.rules import parts, staleness
+from correlator.rules import parts, staleness, tampering
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
@@ -59,6 +59,8 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
         index = max(i for i, r in enumerate(runs) if r.word == "ok")
         stale = staleness.judge(session, runs[index], runs[:index], span.until)
+        if stale is None and purpose == "test":
+            stale = tampering.judge(session, claim, runs, runs[index], span.until)
         return stale if stale is not None else outcome
     return outcome
 

@@ -21,6 +21,7 @@ from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done
 from correlator.windows import of_intent
 from polygraph.events import AnyEvent, Claim, FileState
+from polygraph.reasons import Dimension
 from polygraph.test_files import is_opened, language_of
 
 #: counts of a runner's result that are tests of the run
@@ -77,35 +78,43 @@ def _less(
     last = latest[-1]
     told = f"{command(last.image)} ran only a part"
     events = _events(last)
-    left_out = sum(
-        c.counts.get("deselected", 0) for run in latest[-1:] for c in _results(session, run, until)
-    )
-    selections = {(run.image.argv[1:], run.image.cwd) for run in latest}
-    if len(selections) == 1 and left_out:
-        return refuted("subset", f"{told}: its result tells of {left_out} tests that it left out", *events)
-    if len(selections) == 1 and failed is not None and failed.place == last.place and last.match.subset:
-        hidden = session.coverage.hidden(("process",), failed.image.ts, until)
-        again = could_have_done(
-            session, "test", failed.ended + 1, until, explained=_explained(session, latest)
-        )
-        if again is None and hidden is None:
-            return refuted("subset", f"{told}, and the whole had failed before", *_events(failed), *events)
+    if len({(run.image.argv[1:], run.image.cwd) for run in latest}) == 1:
+        left_out = sum(said.counts.get("deselected", 0) for said in _results(session, last, until))
+        if left_out:
+            observed = f"{told}: its result tells of {left_out} tests that it left out"
+            return _unless_unseen(session, latest, session.began, until, ("process",), observed, events)
+        if failed is not None and failed.place == last.place and last.match.subset:
+            observed = f"{told}, and the whole had failed before"
+            both = (*_events(failed), *events)
+            return _unless_unseen(session, latest, failed.ended + 1, until, ("process",), observed, both)
     rest, all_known = _not_run(session, claim, latest, until)
     if rest:
-        suspect = could_have_done(
-            session, "test", session.began, until, explained=_explained(session, latest)
-        )
-        if suspect is not None:
-            return suspect
-        gate = session.coverage.gate(("process", "file"), session.began, until)
-        names = ", ".join(basename(look.path) for look in rest[:_SHOWN])
-        observed = f"{told}: {names} {'was' if len(rest) == 1 else 'were'} not run"
-        if gate is not None:
-            return unverifiable(gate, observed, *events)
-        return refuted("subset", observed, *events, *rest[:_SHOWN])
+        some = ", ".join(basename(look.path) for look in rest[:_SHOWN])
+        observed = f"{told}: {some} {'was' if len(rest) == 1 else 'were'} not run"
+        cited = (*events, *rest[:_SHOWN])
+        return _unless_unseen(session, latest, session.began, until, ("process", "file"), observed, cited)
     if all_known or not last.match.subset:
         return None
     return unverifiable("ambiguous", f"{told}, and whether there is more is not known", *events)
+
+
+def _unless_unseen(
+    session: Session,
+    runs: Sequence[Run],
+    since: int,
+    until: int,
+    dimensions: tuple[Dimension, ...],
+    observed: str,
+    events: tuple[AnyEvent, ...],
+) -> Outcome:
+    """``subset``, unless something in [since, until] may have run the rest unseen."""
+    suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs))
+    if suspect is not None:
+        return suspect
+    gate = session.coverage.gate(dimensions, since, until)
+    if gate is not None:
+        return unverifiable(gate, observed, *events)
+    return refuted("subset", observed, *events)
 
 
 # --- by the tests that are there ------------------------------------------------------------------------------
@@ -187,13 +196,7 @@ def _by_count(session: Session, claim: Claim, good: Sequence[Run], since: int, u
         return None
     last = good[-1]
     observed = f"{command(last.image)} ran {number} tests, not {said}"
-    suspect = could_have_done(session, "test", since, until, explained=_explained(session, good))
-    if suspect is not None:
-        return suspect
-    gate = session.coverage.gate(("process",), since, until)
-    if gate is not None:
-        return unverifiable(gate, observed, *_events(last))
-    return refuted("subset", observed, *_events(last))
+    return _unless_unseen(session, good, since, until, ("process",), observed, _events(last))
 
 
 def _size(result: Claim) -> int:
