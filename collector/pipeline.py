@@ -484,7 +484,8 @@ class SessionPipeline:
                 if look is not None:
                     self._add(self._state(path, claim, look, None, ts))
         if source == "model" and draft.topic in _TEST_TOPICS and "part" not in told:
-            for path, look in self._find_tests(connection.process):
+            tests = self._find_tests(connection.process)
+            for path, look in tests if "whole" in told else tests[:MAX_CLAIM_LOOKS]:
                 self._add(self._state(path, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
