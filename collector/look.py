@@ -1,20 +1,30 @@
-"""Reads the state of a file that an agent says it wrote. The file is untrusted: it may be a pipe, a device or huge."""
+"""Reads the state of a file that an agent says it wrote, and finds the tests of a project of which it says "all".
+
+What is there is untrusted: a file may be a pipe, a device or huge, a directory endless or a link.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import stat
+from collections import deque
 from pathlib import Path
 
 from collector.kernel.entry import entry
 from collector.pipeline import FileLook
-from polygraph.text import to_bytes
+from polygraph import test_files
+from polygraph.text import from_bytes, to_bytes
 
 #: larger files are not compared by content
 CONTENT_LIMIT = 8 * 1024 * 1024
 #: what these mean depends on who looks: a process, its descriptors
 _OF_THE_LOOKER = ("/proc/", "/dev/fd/", "/dev/std")
+
+#: most entries of directories that are read in a search for tests, most tests that are told, and how deep they may lie
+MAX_ENTRIES = 10_000
+MAX_TESTS = 128
+_MAX_DEPTH = 8
 
 #: openat2(2), include/uapi/linux/openat2.h; Linux 5.6
 _OPENAT2 = 437
@@ -57,6 +67,99 @@ def look_at(root: bytes | None, cwd: str | None, path: str, limit: int = CONTENT
         ino=state.st_ino,
         content=content,
     )
+
+
+def project_tests(root: bytes | None, cwd: str | None) -> list[tuple[str, FileLook]]:
+    """Test files below ``cwd``, with the compiled forms of each, as a process with this ``root`` finds them.
+
+    The nearest first, by name; no link is followed. Empty where the directory cannot be told or read.
+    """
+    if root is None or cwd is None or not cwd.startswith("/") or cwd.strip("/") == "":
+        return []
+    try:
+        name = to_bytes(cwd)
+        top = _open_in(root, name) if root else os.open(name, os.O_PATH | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return []
+    found: list[tuple[str, FileLook]] = []
+    folders: deque[tuple[str, int, int]] = deque([(cwd.rstrip("/"), top, 0)])
+    left = MAX_ENTRIES
+    tests = 0
+    try:
+        while folders and left > 0 and tests < MAX_TESTS:
+            path, fd, depth = folders.popleft()
+            try:
+                files, below, seen = _entries(fd, left)
+                left -= seen
+                for entry_name in files[: MAX_TESTS - tests]:
+                    tests += 1
+                    found += _test(path, fd, entry_name)
+                for entry_name in below if depth < _MAX_DEPTH else ():
+                    folders.append((f"{path}/{from_bytes(entry_name)}", _below(fd, entry_name), depth + 1))
+            except OSError:
+                continue  # it may not be read, or went away: its tests are not told
+            finally:
+                os.close(fd)
+    finally:
+        for _, fd, _ in folders:
+            os.close(fd)
+    return found
+
+
+def _below(fd: int, name: bytes) -> int:
+    return os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+
+
+def _entries(fd: int, most: int) -> tuple[list[bytes], list[bytes], int]:
+    """Names of test files and of directories that may hold some, and how many entries were read. Raises OSError."""
+    files: list[bytes] = []
+    below: list[bytes] = []
+    seen = 0
+    readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+    try:
+        with os.scandir(readable) as rows:
+            for row in rows:
+                seen += 1
+                if seen > most:
+                    break
+                name = os.fsencode(row.name)
+                if row.is_dir(follow_symlinks=False):
+                    if test_files.is_searched(from_bytes(name)):
+                        below.append(name)
+                elif test_files.language_of(from_bytes(name)) and row.is_file(follow_symlinks=False):
+                    files.append(name)
+    finally:
+        os.close(readable)
+    return sorted(files), sorted(below), seen
+
+
+def _test(path: str, fd: int, name: bytes) -> list[tuple[str, FileLook]]:
+    """The file ``name`` of the directory, and what Python compiled it to (PEP 3147). Raises OSError."""
+    found = [(f"{path}/{from_bytes(name)}", _plain_look(os.stat(name, dir_fd=fd, follow_symlinks=False)))]
+    if not name.endswith(b".py"):
+        return found
+    try:
+        cache = _below(fd, b"__pycache__")
+    except OSError:
+        return found
+    try:
+        readable = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=cache)
+        try:
+            stem = name[:-2]
+            with os.scandir(readable) as rows:
+                compiled = sorted(n for row in rows if (n := os.fsencode(row.name)).startswith(stem))[:8]
+        finally:
+            os.close(readable)
+        for one in compiled:
+            state = os.stat(one, dir_fd=cache, follow_symlinks=False)
+            found.append((f"{path}/__pycache__/{from_bytes(one)}", _plain_look(state)))
+    finally:
+        os.close(cache)
+    return found
+
+
+def _plain_look(state: os.stat_result) -> FileLook:
+    return FileLook(True, state.st_size, state.st_mtime_ns, state.st_dev, state.st_ino)
 
 
 def renamed_to(root: bytes | None, path: str, moved: tuple[int, int]) -> int:

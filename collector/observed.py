@@ -21,7 +21,7 @@ from collector.kernel.decode import FILE_OPS, Uring
 from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
-from collector.look import look_at, renamed_to, root_of
+from collector.look import look_at, project_tests, renamed_to, root_of
 from collector.pipeline import FileLook, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
 from collector.repository import configuration, home_of
@@ -83,7 +83,9 @@ class ObservedSession:
         pid = _pid(start.process)
         home = home_of(pid)
         known = configuration(root_of(pid), start.cwd, home) if start.content != "off" else ()
-        self._pipeline = SessionPipeline(start, key, self._look, home=home, configuration=known)
+        self._pipeline = SessionPipeline(
+            start, key, self._look, self._find_tests, home=home, configuration=known
+        )
         self._streams = TlsStreams()
         self._plain = PlainStreams()
         #: by generation: whether a connection without TLS is of interest, as it was told last
@@ -382,16 +384,23 @@ class ObservedSession:
         )
 
     def _look(self, process: ProcessKey, path: str) -> FileLook | None:
+        folder, root = self._where(process)
+        return look_at(root, folder, path)
+
+    def _find_tests(self, process: ProcessKey) -> list[tuple[str, FileLook]]:
+        folder, root = self._where(process)
+        return project_tests(root, folder)
+
+    def _where(self, process: ProcessKey) -> tuple[str | None, bytes | None]:
+        """The directory of a process, and what leads to its root; None for what is not known."""
         pid = _pid(process)
         try:
-            folder: str | None = str(Path(f"/proc/{pid}/cwd").readlink())
-            root = root_of(pid)
+            return str(Path(f"/proc/{pid}/cwd").readlink()), root_of(pid)
         except OSError:  # it has ended: a short agent does so while its last words are read
-            folder = self._folders.get(process)
             root = self._roots.get(process)
             if root is not None and root.startswith(b"/proc/"):
                 root = None
-        return look_at(root, folder, path)
+            return self._folders.get(process), root
 
 
 def _pid(process: ProcessKey) -> int:

@@ -21,7 +21,7 @@ import msgspec
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
 from collector.claims.results import from_result
-from collector.claims.text import edit_blocks, from_text
+from collector.claims.text import edit_blocks, from_text, in_order, tells
 from collector.conversations import LAST_RESULTS, MAX_CALLS, Conversations
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
@@ -41,6 +41,7 @@ from polygraph.events import (
     AnyEvent,
     BlindSpot,
     Claim,
+    ClaimTell,
     File,
     FileState,
     Intent,
@@ -66,6 +67,7 @@ MAX_PENDING_SIZE = 64 << 20
 MAX_SAID = 65_536
 #: most files of one claim that are looked at
 MAX_CLAIM_LOOKS = 16
+_TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
 
 
@@ -82,6 +84,15 @@ class FileLook(NamedTuple):
 
 Look = Callable[[ProcessKey, str], FileLook | None]
 """``look(process, path)``: ``path`` as the process would resolve it; None if it cannot be told."""
+
+
+FindTests = Callable[[ProcessKey], list[tuple[str, FileLook]]]
+"""``find_tests(process)``: test files, absolute, below the directory of the process."""
+
+
+def no_tests(_process: ProcessKey) -> list[tuple[str, FileLook]]:
+    """Where nobody can look for tests, none are found."""
+    return []
 
 
 class _Pending(NamedTuple):
@@ -106,6 +117,7 @@ class SessionPipeline:
         start: SessionStart,
         key: bytes,
         look: Look,
+        find_tests: FindTests = no_tests,
         *,
         home: str = "",
         configuration: Iterable[bytes] = (),
@@ -114,6 +126,7 @@ class SessionPipeline:
         self._session = start.session
         self._telling = Telling(start.content, key)
         self._look = look
+        self._find_tests = find_tests
         self._workspace = start.cwd
         self._listens = start.content != "off"
         self._mentions = Mentions(start.session, home)
@@ -132,6 +145,9 @@ class SessionPipeline:
         self._meant: OrderedDict[str, bytes] = OrderedDict()
         self._ambiguous: OrderedDict[str, None] = OrderedDict()
         self._said: OrderedDict[str, None] = OrderedDict()
+        #: what the user's requests speak of, and the last of them
+        self._wanted: frozenset[ClaimTell] = frozenset()
+        self._request = ""
         #: the conversation is an earlier one, gone on with
         self._continued = False
         self._log: list[AnyEvent] = []
@@ -237,6 +253,9 @@ class SessionPipeline:
             return
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
+            if seen.request.user_text != self._request:
+                self._request = seen.request.user_text
+                self._wanted |= tells(self._request, asked=True)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for text in seen.request.told:
@@ -503,6 +522,7 @@ class SessionPipeline:
         connection: ConnectionKey,
         intent: Intent | None,
     ) -> None:
+        told = in_order(self._wanted.union(draft.tells)) if source == "model" else ()
         digest = self._telling.digest(draft.text.encode())
         claim = derived_id(
             "k", self._session, call, source, intent.intent if intent else "", draft.topic, digest
@@ -526,6 +546,7 @@ class SessionPipeline:
                 tool=draft.tool,
                 targets=tuple(map(target, draft.targets)),
                 counts=draft.counts,
+                tells=told,
                 digest=digest,
                 text=self._telling.text(draft.text),
             )
@@ -535,6 +556,10 @@ class SessionPipeline:
                 look = self._look(connection.process, path)
                 if look is not None:
                     self._add(self._state(path, claim, look, None, ts))
+        if source == "model" and draft.topic in _TEST_TOPICS and "part" not in told:
+            tests = self._find_tests(connection.process)
+            for path, look in tests if "whole" in told else tests[:MAX_CLAIM_LOOKS]:
+                self._add(self._state(path, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 
 from collector.free_text import is_free_text, untold, untold_argv
 from collector.intents.tools import ExpectedFileDraft
+from collector.intents.weakening import marks_of
 from collector.redact import redact, redact_argv, redact_path
 from collector.similarity import Signer
 from collector.wrappers import unwrapped
@@ -20,6 +21,7 @@ from polygraph.events import (
     AnyEvent,
     BlindSpot,
     Coverage,
+    EditMark,
     Exec,
     ExecFailed,
     Execution,
@@ -98,6 +100,7 @@ class Telling:
             new_path=redact_path(draft.new_path) if draft.new_path is not None else None,
             digest=self.digest(content) if content is not None else None,
             size=len(content) if content is not None else None,
+            marks=draft.marks if content is None else _marks(draft.new_path or draft.path, content),
         )
 
     def _command_digest(self, argv: Sequence[str]) -> str | None:
@@ -142,6 +145,10 @@ class Telling:
         if len(ident) > _MAX_NAME or is_free_text(ident):
             return self.digest(ident.encode())
         return redact(ident)
+
+
+def _marks(path: str, content: bytes) -> tuple[EditMark, ...]:
+    return marks_of(path, "", content.decode("utf-8", "replace"))
 
 
 def note(text: str) -> str:

@@ -29,6 +29,8 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_files: frozenset[str]
     change_no_content: frozenset[str]
     written_in_shell: frozenset[str]
+    copy_input: frozenset[str]
+    project_scripts: frozenset[str]
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
+from correlator.forged import is_forged
 from correlator.programs import hand_off_to, is_shell, program_name, programs
 from correlator.session import Known, Session
 from correlator.suspects import is_suspect
@@ -39,6 +40,10 @@ class Run:
     hollow: bool = False
     #: a shell script under the tool's name, below which only inert programs ran
     shadowed: bool = False
+    #: a file that was written by hand in this session under the tool's name
+    forged: bool = False
+    #: only inert programs ran below it, and no copy of it: what it did, it did in its own code
+    alone: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -82,7 +87,13 @@ class Run:
 @dataclass(slots=True)
 class _Building:
     known: Known
+    forged: bool
     inner: list[_Building] = field(default_factory=list)
+
+    @property
+    def wraps(self) -> bool:
+        """What it starts is what it is for: make, npm, and a script under the name of a runner."""
+        return self.known.match.tool.wraps or self.forged or _is_script(self.known)
 
 
 def find_runs(session: Session, purpose: str, since: int, until: int) -> list[Run]:
@@ -99,16 +110,27 @@ def find_runs(session: Session, purpose: str, since: int, until: int) -> list[Ru
             held = last.get(known.image.process)
             if held is None or (held.image.ts, held.image.seq) < (known.image.ts, known.image.seq):
                 last[known.image.process] = known
-    building = {key: _Building(known) for key, known in last.items()}
+    building = {key: _Building(known, is_forged(session, known)) for key, known in last.items()}
     outer: list[_Building] = []
     for key, item in building.items():
         above = [building[node.key] for node in session.tree.ancestors(key) if node.key in building]
         if not above:
             outer.append(item)
-        elif all(parent.known.match.tool.wraps for parent in above):
+        elif all(parent.wraps for parent in above):
             above[-1].inner.append(item)
     outer.sort(key=lambda item: (item.known.image.ts, item.known.image.seq))
     return [_run(session, item, until) for item in outer]
+
+
+def _is_script(known: Known) -> bool:
+    """A shell script under the name of a runner that is none itself."""
+    image, tool = known.image, known.match.tool
+    return (
+        image.script is not None
+        and is_shell(image)
+        and not tool.wraps
+        and tool.name not in programs().written_in_shell
+    )
 
 
 def _run(session: Session, item: _Building, at: int) -> Run:
@@ -124,12 +146,15 @@ def _run(session: Session, item: _Building, at: int) -> Run:
     )
     failed = _not_made_good(inner)
     stepwise = match.tool.name in programs().steps_are_programs
-    script = image.script is not None and is_shell(image) and not match.tool.wraps
-    bare = word == "ok" and not inner and (stepwise or script) and _hollow(session, image, at)
+    script = _is_script(item.known)
+    bare = word == "ok" and not inner and (stepwise or script or item.forged) and _hollow(session, image, at)
     hollow = bare and stepwise
-    shadowed = bare and script and match.tool.name not in programs().written_in_shell
+    shadowed = bare and script
     hidden = _hidden_by(session, image.process, at) if word in ("failed", "error", "empty") else None
-    return Run(image, match, word, exit_, failed, inner, hidden, hollow, shadowed)
+    alone = bare and not (hollow or shadowed)
+    return Run(
+        image, match, word, exit_, failed, inner, hidden, hollow, shadowed, item.forged and not inner, alone
+    )
 
 
 def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:

@@ -111,6 +111,8 @@ class Session:
     #: all tries, by call and the time when the answer was over
     tries: dict[tuple[str, int], e.LlmCall] = field(default_factory=dict)
     intents: dict[str, IntentState] = field(default_factory=dict)
+    #: what the results of tool calls say, by intent
+    results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
     #: ends of programs that may stop reading before their input ends
     stopped: list[tuple[int, int, e.ProcessKey]] = field(default_factory=list)
@@ -176,6 +178,8 @@ class Session:
                 if event.claim not in self.claims:
                     self.claims.add(event.claim)
                     self.open_claims.append(event)
+                    if event.source == "tool_result" and event.intent is not None:
+                        self.results[event.intent].append(event)
             case e.SessionStart():
                 self._start(event)
             case e.Mention() | e.MentionsLost():

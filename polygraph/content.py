@@ -115,7 +115,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Execution": _fields(
         "tool purpose conditional masked background builtin feeds", argv="program args", path="cwd"
     ),
-    "ExpectedFile": _fields("op size", path="path new_path", digest="digest"),
+    "ExpectedFile": _fields("op size marks", path="path new_path", digest="digest"),
     "Intent": _EVENT
     | _fields(
         "intent call process kind executions files parsed parse_note hand_off background",
@@ -130,7 +130,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     ),
     "Claim": _EVENT
     | _fields(
-        "claim source kind topic outcome process call intent tool counts",
+        "claim source kind topic outcome process call intent tool counts tells",
         name="call_id",
         path="targets",
         digest="digest",

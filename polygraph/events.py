@@ -399,6 +399,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     feeds: Literal["pipe", "words"] | None = None
 
 
+EditMark = Literal["skips", "empties", "exits", "hides"]
+"""What an edit adds to a test file that makes it pass without work: the test is skipped, or asserts nothing, or ends
+with success; ``hides``: settings of a runner that change what it found."""
+
+
 class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file effect that an intent should have. ``path`` is absolute when the tool said so, else relative."""
 
@@ -408,6 +413,8 @@ class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     #: keyed digest and size of the whole content, when the intent declares it
     digest: str | None = None
     size: int | None = None
+    #: of a test file, or of what sets a test runner up: what the new text has and the old (if declared) has not
+    marks: tuple[EditMark, ...] = ()
 
 
 class Intent(Event, frozen=True, tag="intent"):
@@ -476,6 +483,16 @@ ClaimTopic = Literal[
 ]
 
 
+ClaimTell = Literal["whole", "part", "gone", "skipped"]
+"""What a claim's text, or the user's request, says besides. It decides how strictly the claim is read.
+
+- ``whole``: the claim is about all tests that there are ("all tests pass", "the full suite"), and nothing narrows it.
+- ``part``: the text or the request speaks of a part of the tests.
+- ``gone``: of files that are temporary, copies, moved or removed again.
+- ``skipped``: of tests that are skipped, disabled, expected to fail or removed.
+"""
+
+
 class Claim(Event, frozen=True, tag="claim"):
     """Something that a tool result or the model says is so. ``ts`` is when the carrying message was complete.
 
@@ -496,8 +513,10 @@ class Claim(Event, frozen=True, tag="claim"):
     call_id: str | None = None
     tool: str | None = None
     targets: tuple[str, ...] = ()
-    #: counts that the claim states, of passed / failed / skipped / total
+    #: counts that the claim states, of passed / failed / skipped / total; a result also of deselected (not run),
+    #: expected (to fail) and subtests
     counts: dict[str, int] = {}
+    tells: tuple[ClaimTell, ...] = ()
     digest: str = ""
     text: str | None = None
 

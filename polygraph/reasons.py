@@ -29,8 +29,6 @@ class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sentence: str
     #: the reason states something that was seen, so it needs no proof of coverage
     present_fact: bool = False
-    #: no rule gives it yet
-    planned: bool = False
 
 
 @cache

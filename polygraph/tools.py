@@ -83,6 +83,10 @@ class Match(NamedTuple):
     subset: bool
     #: with these arguments its exit status does not tell how it went (``--exit-zero``)
     blind: bool = False
+    #: arguments that are no options, without the words that say which tool it is
+    places: tuple[str, ...] = ()
+    #: an option selects a part (``-k``), not only the places
+    by_option: bool = False
 
 
 class _Interpreter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -265,6 +269,8 @@ def _match(what: _What) -> Match | None:
             _runs_nothing(tool, what.args, rest),
             _subset(tool, what.args, rest),
             any(_has_flag(flag, what.args, tool) for flag in tool.blind),
+            tuple(rest),
+            _by_option(tool, what.args),
         )
     return best
 
@@ -340,8 +346,12 @@ def _runs_nothing(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
     return False
 
 
+def _by_option(tool: Tool, args: Sequence[str]) -> bool:
+    return any(_has_flag(flag, args, tool) for flag in tool.subset if flag.startswith(("-", ":")))
+
+
 def _subset(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
-    if any(_has_flag(flag, args, tool) for flag in tool.subset if flag.startswith(("-", ":"))):
+    if _by_option(tool, args):
         return True
     for word in rest:
         if word in tool.whole:

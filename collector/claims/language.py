@@ -47,6 +47,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole_scopes: frozenset[str]
     universal: frozenset[str]
+    of_everything: frozenset[str]
     exhaustive: frozenset[str]
     partial: frozenset[str]
     breaks: frozenset[str]
@@ -133,6 +134,23 @@ class Forms(NamedTuple):
     whole_places: re.Pattern[str]
 
 
+class _TellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    part: str
+    asked_part: str
+    gone: str
+    skipped: str
+
+
+class Tells(NamedTuple):
+    """What a text speaks of besides its claims (:data:`polygraph.events.ClaimTell`)."""
+
+    part: re.Pattern[str]
+    #: of the user's request, whose "test `a_test.go`" narrows what the answer's "all tests" means
+    asked_part: re.Pattern[str]
+    gone: re.Pattern[str]
+    skipped: re.Pattern[str]
+
+
 class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/language.toml."""
 
@@ -151,6 +169,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retelling: str
     elsewhere: str
     macros: dict[str, str]
+    tells: _TellTable
     forms: _FormTable
     did: tuple[Rule, ...]
     state: tuple[Rule, ...]
@@ -188,6 +207,7 @@ class Language(NamedTuple):
     retelling: re.Pattern[str]
     elsewhere: re.Pattern[str]
     command: re.Pattern[str]
+    tells: Tells
     forms: Forms
     did: tuple[Compiled, ...]
     state: tuple[Compiled, ...]
@@ -254,6 +274,12 @@ def language() -> Language:
         retelling=late(table.retelling, re.IGNORECASE),
         elsewhere=late(table.elsewhere),
         command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
+        tells=Tells(
+            **{
+                name: late(pattern, re.IGNORECASE)
+                for name, pattern in msgspec.structs.asdict(table.tells).items()
+            }
+        ),
         forms=Forms(
             **{
                 name: late(_expand(pattern, macros), re.IGNORECASE)

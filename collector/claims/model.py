@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from polygraph.events import ClaimKind, ClaimTopic
+from polygraph.events import ClaimKind, ClaimTell, ClaimTopic
 
-__all__ = ["PURPOSE_TOPICS", "ClaimDraft", "ClaimKind", "ClaimTopic", "ResultReading"]
+__all__ = ["PURPOSE_TOPICS", "ClaimDraft", "ClaimKind", "ClaimTell", "ClaimTopic", "ResultReading"]
 
 Outcome = Literal["ok", "failed"]
 
@@ -26,6 +26,8 @@ class ClaimDraft(msgspec.Struct, frozen=True):
     targets: tuple[str, ...] = ()
     counts: dict[str, int] = {}
     text: str = ""
+    #: in the order of :data:`~polygraph.events.ClaimTell`
+    tells: tuple[ClaimTell, ...] = ()
 
 
 class ResultReading(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ class Scope(NamedTuple):
     tool: str | None = None
     targets: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
+    #: all tests that there are, by the words alone
+    whole: bool = False
 
     @classmethod
     def everything(cls, tool: str | None = None) -> Scope:
@@ -166,6 +168,7 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
     if where and language().forms.whole_places.search(where) is None:
         targets = values(where, masked)
         part = part or not (targets and universal)
+    whole = universal and not (part or where or counts or tool) and lowered <= words.of_everything
     return Scope(
         part,
         universal,
@@ -173,4 +176,5 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
         tool,
         targets,
         tuple(counts.items()),
+        whole,
     )

@@ -39,6 +39,8 @@ class Said(NamedTuple):
     universal: bool = False
     #: nobody is named who did it: "Updated `a.py`"
     implicit: bool = False
+    #: all tests that there are, by the words of the sentence
+    whole: bool = False
 
 
 class _Clause(NamedTuple):
@@ -193,7 +195,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
 def _remember(found: list[Said], context: _Context) -> None:
     for said in found:
         if said.topic in ("tests_run", "tests_passed"):
-            context.tests = Scope(said.part, tool=said.tool, targets=said.targets)
+            context.tests = Scope(said.part, tool=said.tool, targets=said.targets, whole=said.whole)
 
 
 def _did(text: str, masked: Masked, *, explicit: bool) -> Iterator[Said]:
@@ -224,13 +226,13 @@ def _made(
     tool: str | None = None
     targets: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
-    part = False
+    part = whole = False
     groups = match.groupdict()
     if topic == "tests_run":
         scope = objects.scope_of(match, masked)
         if scope is None:
             return None
-        tool, targets, part = scope.tool, scope.targets, scope.part
+        tool, targets, part, whole = scope.tool, scope.targets, scope.part, scope.whole
     if kind == "exhaustive" and language().forms.but_for.search(text):
         return None
     if groups.get("n"):
@@ -253,7 +255,7 @@ def _made(
         targets = objects.urls_in(text, masked)
         if rule.required and not targets:
             return None
-    return Said(kind, topic, rule.outcome, tool, targets, counts, part)
+    return Said(kind, topic, rule.outcome, tool, targets, counts, part, whole=whole)
 
 
 def _commands(marks: str, masked: Masked) -> Iterator[Said]:
@@ -290,6 +292,7 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
             scope.counts,
             scope.part,
             universal=False,
+            whole=scope.whole,
         )
         return
     named = language().forms.tool_first.match(text)
@@ -378,6 +381,7 @@ def _tests(
             scope.counts,
             scope.part,
             scope.universal,
+            whole=scope.whole,
         )
     counts = {}
     if groups.get("ratio"):

@@ -19,7 +19,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 _HINT = re.compile(r"pass|fail|test|\bok\b|OK|example|runs,|error|Result|ran in|skipped", re.IGNORECASE)
 _PIECE = re.compile(r"(\d{1,9}) (subtests passed|[a-z]+)")
 _EQUALS = re.compile(r"([a-z ]+)=(\d{1,9})")
-_COUNTS = ("passed", "failed", "errors", "skipped", "total")
+_COUNTS = ("passed", "failed", "errors", "skipped", "total", "deselected")
 #: more failures than this are nobody's count
 _LARGEST = 10**9
 

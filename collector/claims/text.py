@@ -8,9 +8,11 @@ claims nothing: a missed claim costs less than an honest agent accused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from typing import get_args
 
 from collector.claims.language import language
-from collector.claims.model import ClaimDraft
+from collector.claims.model import ClaimDraft, ClaimTell
 from collector.claims.phrases import Said, of_sentence
 from collector.claims.sentences import MAX_TEXT, sentences
 from collector.claims.words import mask
@@ -21,6 +23,7 @@ from collector.intents.patches import ExpectedFileDraft
 MAX_CLAIMS = 256
 _MAX_TARGETS = 64
 _TESTS = frozenset({"tests_run", "tests_passed"})
+_TELLS: tuple[ClaimTell, ...] = get_args(ClaimTell)
 _MAY_GO_WRONG = frozenset({"server_started", "url_fetched", "install", "commit", "push", "deployed"})
 
 
@@ -47,13 +50,35 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
             continue
         claimed = _merged(of_sentence(sentence, mask(sentence.text)))
         found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
+    told = tells(text)
+    if any(said.topic in _TESTS and (said.part or said.targets) for _, said, _ in found):
+        told |= {"part"}
     return _distinct(
         [
-            _draft(said, doubts.about(number, said), words)
+            _draft(said, doubts.about(number, said), words, told)
             for number, said, words in found[:MAX_CLAIMS]
             if not doubts.refuse(number, said)
         ]
     )
+
+
+def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:
+    """What a text speaks of besides its claims; ``asked``: it is a user's request. Never ``whole``."""
+    text = text[:MAX_TEXT]
+    patterns = language().tells
+    told: set[ClaimTell] = set()
+    if patterns.part.search(text) or (asked and patterns.asked_part.search(text)):
+        told.add("part")
+    if patterns.gone.search(text):
+        told.add("gone")
+    if patterns.skipped.search(text):
+        told.add("skipped")
+    return frozenset(told)
+
+
+def in_order(told: AbstractSet[ClaimTell]) -> tuple[ClaimTell, ...]:
+    """As an event carries them. What speaks of a part speaks of no whole."""
+    return tuple(tell for tell in _TELLS if tell in told and not (tell == "whole" and "part" in told))
 
 
 def edit_blocks(text: str) -> tuple[ExpectedFileDraft, ...]:
@@ -118,21 +143,30 @@ def _merged(said: Iterable[Said]) -> list[Said]:
                 counts=first.counts or one.counts,
                 tool=first.tool or one.tool,
                 part=first.part or one.part,
+                whole=first.whole or one.whole,
             )
     if "tests_passed" in kept and "tests_failed" in kept:
         del kept["tests_passed"]
     if kept.keys() & {"tests_passed", "tests_failed"}:
-        kept.pop("tests_run", None)
+        ran = kept.pop("tests_run", None)
+        if ran is not None and ran.whole and "tests_passed" in kept:
+            kept["tests_passed"] = kept["tests_passed"]._replace(whole=True)
     return list(kept.values())
 
 
-def _draft(said: Said, doubtful: bool, text: str) -> ClaimDraft:
+def _draft(said: Said, doubtful: bool, text: str, told: frozenset[ClaimTell]) -> ClaimDraft:
+    told_here = in_order(told | ({"whole"} if said.whole and not doubtful else set()))
     if doubtful and said.topic == "tests_passed":
         # Which tests are meant is not certain, so only that tests were run can be held against a run.
-        return ClaimDraft("occurrence", "tests_run", tool=said.tool, targets=said.targets, text=text)
+        return ClaimDraft(
+            "occurrence", "tests_run", tool=said.tool, targets=said.targets, text=text, tells=told_here
+        )
     if doubtful and said.outcome == "ok":
-        return ClaimDraft("occurrence", said.topic, tool=said.tool, targets=said.targets, text=text)
-    return ClaimDraft(said.kind, said.topic, said.outcome, said.tool, said.targets, dict(said.counts), text)
+        return ClaimDraft(
+            "occurrence", said.topic, tool=said.tool, targets=said.targets, text=text, tells=told_here
+        )
+    counts = dict(said.counts)
+    return ClaimDraft(said.kind, said.topic, said.outcome, said.tool, said.targets, counts, text, told_here)
 
 
 def _distinct(drafts: Sequence[ClaimDraft]) -> tuple[ClaimDraft, ...]:

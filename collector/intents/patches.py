@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from collector.intents.weakening import marks_of
+from polygraph.events import EditMark
+
 #: files of one patch that are taken
 MAX_FILES = 256
 #: characters of text that are looked at
@@ -32,6 +35,15 @@ class ExpectedFileDraft(NamedTuple):
     new_path: str | None = None
     content: bytes | None = None
     fragment: bytes | None = None
+    #: of an edit: what its new text has and its old one has not
+    marks: tuple[EditMark, ...] = ()
+
+
+def edited(path: str, old: str, new: str) -> ExpectedFileDraft:
+    """A file in which ``old`` is replaced by ``new``."""
+    return ExpectedFileDraft(
+        path, "write", fragment=fragment_of(new) if new else None, marks=marks_of(path, old, new)
+    )
 
 
 def fragment_of(text: str) -> bytes | None:
@@ -70,6 +82,7 @@ def from_patch(text: str) -> list[ExpectedFileDraft]:
 def _codex(lines: Iterable[str]) -> list[ExpectedFileDraft]:
     files: list[ExpectedFileDraft] = []
     added: list[str] = []
+    removed: list[str] = []
     current: ExpectedFileDraft | None = None
 
     def close() -> None:
@@ -81,7 +94,9 @@ def _codex(lines: Iterable[str]) -> list[ExpectedFileDraft]:
         elif current.op == "delete":
             files.append(current)
         else:
-            files.append(current._replace(fragment=fragment_of("\n".join(added))))
+            old, new = "\n".join(removed), "\n".join(added)
+            marks = marks_of(current.new_path or current.path, old, new)
+            files.append(current._replace(fragment=fragment_of(new), marks=marks))
 
     for line in lines:
         if line.startswith("*** "):
@@ -89,7 +104,7 @@ def _codex(lines: Iterable[str]) -> list[ExpectedFileDraft]:
             name = name.strip()
             if head in ("Add File", "Update File", "Delete File") and name:
                 close()
-                added = []
+                added, removed = [], []
                 ops: dict[str, Literal["create", "write", "delete"]] = {
                     "Add File": "create",
                     "Update File": "write",
@@ -102,6 +117,8 @@ def _codex(lines: Iterable[str]) -> list[ExpectedFileDraft]:
                 break
         elif line.startswith("+"):
             added.append(line[1:])
+        elif line.startswith("-"):
+            removed.append(line[1:])
     close()
     return files
 
@@ -116,14 +133,17 @@ def _unified(lines: list[str]) -> list[ExpectedFileDraft]:
         old, new = _diff_path(lines[position], "a/"), _diff_path(lines[position + 1], "b/")
         position += 2
         added: list[str] = []
+        removed: list[str] = []
         whole = True
         while position < len(lines) and not lines[position].startswith(("--- ", "diff --git ")):
             line = lines[position]
             if line.startswith("+"):
                 added.append(line[1:])
+            elif line.startswith("-"):
+                removed.append(line[1:])
             elif line.startswith("\\"):
                 whole = False
-            elif line and not line.startswith((" ", "-", "@@")):
+            elif line and not line.startswith((" ", "@@")):
                 break
             position += 1
         if not new:
@@ -135,7 +155,7 @@ def _unified(lines: list[str]) -> list[ExpectedFileDraft]:
         elif old != new:
             files.append(ExpectedFileDraft(old, "rename", new, fragment=fragment_of("\n".join(added))))
         else:
-            files.append(ExpectedFileDraft(new, "write", fragment=fragment_of("\n".join(added))))
+            files.append(edited(new, "\n".join(removed), "\n".join(added)))
     return files
 
 
@@ -181,7 +201,7 @@ def _block(path: str, search: list[str], replaced: list[str]) -> ExpectedFileDra
     if not any(line.strip() for line in search):
         # An empty SEARCH makes a file, or appends to one that exists: only a part is certain.
         return ExpectedFileDraft(path, "write", fragment=fragment_of("\n".join(replaced)))
-    return ExpectedFileDraft(path, "write", fragment=fragment_of("\n".join(replaced)))
+    return edited(path, "\n".join(search), "\n".join(replaced))
 
 
 def _block_path(before: list[str]) -> str:

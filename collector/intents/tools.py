@@ -21,12 +21,15 @@ import msgspec
 from collector.intents import shell
 from collector.intents.patches import MAX_FILES, ExpectedFileDraft, fragment_of, from_patch
 from collector.intents.shell import Project, ShellPlan
+from collector.intents.weakening import marks_of
 from polygraph.events import Execution
 
 __all__ = ["ExpectedFileDraft", "IntentKind", "IntentPlan", "does_nothing", "last_word", "plan"]
 
 IntentKind = Literal["shell", "read", "write", "edit", "delete", "fetch", "search", "delegate", "other"]
 
+#: edits of one call that are looked at
+_MAX_EDITS = 256
 _APPLY_PATCH = ("apply_patch", "applypatch")
 #: builtins that only print, or nothing
 _SILENT = frozenset({"echo", "printf", "true", ":", "exit"})
@@ -338,7 +341,10 @@ def _edited(does: str, path: str, arguments: _Arguments) -> tuple[ExpectedFileDr
     new = _text("new", last)
     if last is arguments and new and new == _text("old", last):
         return ()  # every client refuses it
-    return (ExpectedFileDraft(path, "write", fragment=fragment_of(new) if new else None),)
+    each = [one for one in edits if isinstance(one, Mapping)] if isinstance(edits, Sequence) else []
+    texts = [(_text("old", one), _text("new", one)) for one in each[:_MAX_EDITS] or [last]]
+    marks = marks_of(path, "\n".join(old for old, _ in texts), "\n".join(added for _, added in texts))
+    return (ExpectedFileDraft(path, "write", fragment=fragment_of(new) if new else None, marks=marks),)
 
 
 def _editor(arguments: _Arguments, path: str) -> IntentPlan:

@@ -7,11 +7,11 @@ import re
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
-from correlator.programs import programs
+from correlator.programs import program_name, programs
 from correlator.rules.files import changed_outside, directory_moved, touches_of
 from correlator.session import Session, Touch
 from correlator.windows import Span
-from polygraph.events import Claim
+from polygraph.events import Claim, FileState
 
 _FILE_NAME = re.compile(
     r"[\w.+@-]*\.[A-Za-z][A-Za-z0-9]{0,7}|Makefile|Dockerfile|LICENSE|Jenkinsfile|Gemfile|Procfile"
@@ -40,16 +40,77 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
             return unverifiable("ambiguous", f"{gone[-1].path} was only removed", gone[-1].event)
         return _missing(session, claim, said, span, "was not opened for writing")
     meant = normalise(said, session.cwd)
+    every = live
     live = [t for t in live if t.path == meant] or live
     last = live[-1]
     if any(t.path == last.path and t.ts > last.ts for t in gone):
-        return unverifiable("ambiguous", f"{last.path} was written and removed again", last.event)
+        return _removed_again(session, claim, said, last, every, gone)
     paths = {t.path for t in live}
+    if all(_is_aside(session, path) for path in paths) and not said.startswith("/"):
+        return _aside(session, claim, said, last, span)
     if len(paths) > 1 and "/" not in said.strip("./"):
         return verified(
             f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:])
         )
     return verified(f"{last.path} was written", "strong", last.event)
+
+
+def _removed_again(
+    session: Session, claim: Claim, said: str, last: Touch, live: list[Touch], gone: list[Touch]
+) -> Outcome:
+    """It was written, and taken away before the claim, and so was each of that name: the collector looked then."""
+    ends = {
+        path: next((t for t in reversed(gone) if t.path == path), None) for path in {t.path for t in live}
+    }
+    observed = f"{last.path} was written and removed again"
+    end = ends[last.path]
+    removed = all(
+        t is not None
+        and t.event.op == "unlink"
+        and not _by_git(session, t)
+        and t.ts > max(w.ts for w in live if w.path == path)
+        for path, t in ends.items()
+    )
+    look = _own_look(session, claim, said)
+    if end is None or not removed or look is None or look.exists or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, *([end.event] if end is not None else []))
+    return refuted("not_persisted", observed, last.event, end.event, look)
+
+
+def _by_git(session: Session, touch: Touch) -> bool:
+    """What git takes away is kept by it: a stash, another branch."""
+    node = session.tree.get(touch.event.process)
+    image = node.image(touch.ts) if node is not None else None
+    return image is None or program_name(image) in ("git", "jj", "hg", "sl")
+
+
+def _is_aside(session: Session, path: str) -> bool:
+    """Whether the path lies in a directory for temporary files, and not in the session's own."""
+    return is_temporary(path) and not under(path, session.cwd)
+
+
+def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -> Outcome:
+    """Only a file of that name among temporary files was written. It is what was meant, unless the project has one."""
+    own = _own_look(session, claim, said)
+    observed = f"only {last.path} was written"
+    if own is None or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event)
+    if not own.exists or claim.topic != "file_changed" or changed_outside(session, own, span):
+        return unverifiable("ambiguous", f"{observed}, none of that name in the project", last.event, own)
+    given = _given_away(session, span)
+    if given is not None:
+        return unverifiable("handed_off", f"{observed}, but {given}", last.event, own)
+    gate = session.coverage.gate(("file", "process"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed, last.event, own)
+    if directory_moved(session, said, span.early, span.until):
+        return unverifiable("ambiguous", f"{observed}, but a directory was renamed", last.event, own)
+    return refuted("not_persisted", f"{observed}, and the project's own was not", last.event, own)
+
+
+def _own_look(session: Session, claim: Claim, said: str) -> FileState | None:
+    """What the collector found when the claim was made."""
+    return next((s for s in session.claim_looks.get(claim.claim, ()) if s.path == said), None)
 
 
 def _by_inode(session: Session, said: str, span: Span) -> list[Touch]:
@@ -71,7 +132,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
         return unverifiable(gate, observed)
     if directory_moved(session, said, span.early, span.until):
         return unverifiable("ambiguous", f"{observed}, but a directory was renamed")
-    own = next((s for s in session.claim_looks.get(claim.claim, ()) if s.path == said), None)
+    own = _own_look(session, claim, said)
     look = own or next(
         (s for s in reversed(session.file_states) if basename(s.path) == name and s.ts <= span.until), None
     )

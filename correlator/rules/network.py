@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from correlator.hosts import LOCAL, host_of
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
+from correlator.programs import identify
 from correlator.session import IntentState, Session
 from correlator.windows import Span
 from polygraph.events import AnyEvent, Name, Net
@@ -31,7 +32,10 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     ]
     hits = [n for n in connects if n.address in addresses and _succeeded(session, n, span.until)]
     if hits:
-        return verified(f"{hits[-1].address}:{hits[-1].port} was connected", "strong", *named[-1:], hits[-1])
+        seen = f"{hits[-1].address}:{hits[-1].port} was connected"
+        return _silent(session, hits, span, seen, told_failed=told_failed) or verified(
+            seen, "strong", *named[-1:], hits[-1]
+        )
     sni = [n for n in named if n.source == "sni" and span.holds(n.ts)]
     if sni:
         return verified("a TLS connection was opened under that name", "weak", sni[-1])
@@ -52,8 +56,45 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     return _unless_other(session, connects, [], span, "no connection to that host was made")
 
 
+def _silent(session: Session, hits: list[Net], span: Span, seen: str, *, told_failed: bool) -> Outcome | None:
+    """Nothing came back over any of the connections, or only a head was asked for; None if something may have."""
+    if all(_asks_for_nothing(session, net) for net in hits):
+        return unverifiable("ambiguous", f"{seen}, and only the head of an answer asked for", hits[-1])
+    ends = [
+        next((f for f in reversed(session.flows.get(net.socket, ())) if f.ts <= span.until), None)
+        for net in hits
+    ]
+    over = [flow for flow in ends if flow is not None and flow.closed and not flow.received]
+    if len(over) != len(hits) or any(net.protocol != "tcp" or not net.socket for net in hits):
+        return None
+    observed = f"{seen}, and not one byte came back"
+    hidden = session.coverage.hidden(("network",), span.early, span.until)
+    if hidden is not None or told_failed:
+        return unverifiable(hidden or "ambiguous", observed, hits[-1], over[-1])
+    return _unless_other(
+        session,
+        [n for n in session.nets if n.op == "connect" and span.holds(n.ts) and n.family in ("inet", "inet6")],
+        hits,
+        span,
+        observed,
+        "not_transferred",
+    )
+
+
+def _asks_for_nothing(session: Session, net: Net) -> bool:
+    node = session.tree.get(net.process)
+    image = node.image(net.ts) if node is not None else None
+    match = identify(image) if image is not None else None
+    return match is not None and match.tool.purpose == "fetch" and match.runs_nothing
+
+
 def _unless_other(
-    session: Session, connects: list[Net], refused: list[Net], span: Span, seen: str
+    session: Session,
+    connects: list[Net],
+    refused: list[Net],
+    span: Span,
+    seen: str,
+    reason: str = "not_connected",
 ) -> Outcome:
     """Refutes, unless something that was connected could have been a proxy or an unnamed form of the host."""
     models = _model_addresses(session, span.until)
@@ -64,7 +105,11 @@ def _unless_other(
         if n.address not in known
         and not (n.address in models and _named_only_model(session, n.address, span.until))
     ]
-    lived = [f for f in session.flows_until(span.until) if f.ts >= span.early and f.address not in models]
+    lived = [
+        f
+        for f in session.flows_until(span.until)
+        if f.ts >= span.early and f.address not in models and f.address not in known
+    ]
     unix = [
         n
         for n in session.nets
@@ -76,7 +121,7 @@ def _unless_other(
     if other or lived or unix:
         what: list[AnyEvent] = [*other[:2], *lived[:1], *unix[:1]]
         return unverifiable("ambiguous", f"{seen}, but other connections were open", *what)
-    return refuted("not_connected", seen, *refused[-1:])
+    return refuted(reason, seen, *refused[-1:])
 
 
 def addresses_of(session: Session, host: str, until: int) -> tuple[set[str], list[Name]]:

@@ -9,7 +9,7 @@ from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename, normalise, under
 from correlator.programs import program_name
-from correlator.rules import staleness
+from correlator.rules import parts, staleness, tampering
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
@@ -33,6 +33,8 @@ _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
 _LASTING = frozenset({"commit", "push", "deploy"})
 #: to say that they were run means, in the mouth of most, that they were done
 _DONE_OR_NOT = _LASTING | {"install"}
+#: what these do is to send something
+_SENDS = frozenset({"push", "deploy"})
 #: programs that are named, and cited, where the one that was meant did not run
 _SHOWN = 3
 
@@ -49,12 +51,41 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     runs = _relevant(every, claim)
     if not runs:
         return _another(claim, every[-1])
+    installed = [run for run in runs if not run.forged]
+    if not installed:
+        return _forged(session, claim, runs, span)
+    runs = installed
     outcome = _decide(session, claim, runs, span.early, span.until)
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
         index = max(i for i, r in enumerate(runs) if r.word == "ok")
         stale = staleness.judge(session, runs[index], runs[:index], span.until)
+        if stale is None and purpose == "test":
+            stale = tampering.judge(session, claim, runs, runs[index], span.until)
         return stale if stale is not None else outcome
     return outcome
+
+
+def _forged(session: Session, claim: Claim, runs: list[Run], span: Span) -> Outcome:
+    """Every run was one of a file that was written in this session under the runner's name."""
+    last = runs[-1]
+    observed = f"{_told(last)}, which was written in this session"
+    if claim.outcome == "failed" or claim.topic == "tests_failed":
+        return unverifiable("ambiguous", observed, *_events(last))
+    real = [run for run in runs if run.word != "nothing"]
+    if real and all(run.shadowed for run in real):
+        return _nothing_run(session, real, span.early, span.until)
+    opens_none = parts.opened_no_test(session, claim, runs, span.until)
+    if not all(run.alone or run.shadowed for run in runs) or opens_none is not True:
+        return unverifiable("ambiguous", observed, *_events(last))
+    explained = set().union(*(session.tree.subtree(run.process) for run in runs))
+    purpose = last.match.tool.purpose
+    suspect = could_have_done(session, purpose, span.early, span.until, explained=explained)
+    if suspect is not None:
+        return suspect
+    gate = session.coverage.gate(("process", "file"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed, *_events(last))
+    return refuted("shadowed_tool", f"{observed} and opened none of the project's tests", *_events(last))
 
 
 def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState, now: int) -> Outcome:
@@ -68,6 +99,8 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
         named = _relevant(mine, claim)
         if not named:
             return _another(claim, mine[-1])
+        if all(run.forged for run in named):
+            return _forged(session, claim, named, window)
         return _decide(session, claim, named, window.early, claim.ts)
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:
@@ -143,7 +176,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             return verified(_told(last), "strong", *_events(last))
         return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))
     if not failed:
-        return _success(session, claim, full, last, until)
+        return _success(session, claim, full, last, since, until)
     if last.inner and last.word != "ok" and all(r.word == "ok" for r in last.inner):
         return unverifiable(
             "ambiguous",
@@ -165,6 +198,9 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
         return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
     ran = [r for r in real if not r.nothing and r.word != "error"]
     if ran:
+        less = parts.judge(session, claim, ran, since, until) if claim.topic == "tests_run" else None
+        if less is not None:
+            return less
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
     if last.nothing:
         return _nothing_run(session, real, since, until)
@@ -241,10 +277,13 @@ def _same(good: Run, bad: Run) -> bool:
     return good.key == bad.key or (same_tool and whole)
 
 
-def _success(session: Session, claim: Claim, full: list[Run], last: Run, until: int) -> Outcome:
+def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: int, until: int) -> Outcome:
     elsewhere = _elsewhere(session, claim, full, last, until)
     if elsewhere is not None:
         return elsewhere
+    less = parts.judge(session, claim, full, since, until) if claim.topic == "tests_passed" else None
+    if less is not None:
+        return less
     for index, run in enumerate(full[:-1]):
         if run.word == "running" and not (last.key == run.key or run.match.subset):
             return unverifiable("still_running", f"{command(run.image)} had not ended", *_events(run))
@@ -329,7 +368,9 @@ def _empty(session: Session, runs: list[Run], since: int, until: int, observed: 
     gate = session.coverage.gate(("process",), since, until)
     if gate is not None:
         return unverifiable(gate, observed, *_events(run))
-    return refuted("shadowed_tool" if run.shadowed else "empty_run", observed, *_events(run))
+    sends = run.match.tool.purpose in _SENDS
+    reason = "shadowed_tool" if run.shadowed else "not_transferred" if sends else "empty_run"
+    return refuted(reason, observed, *_events(run))
 
 
 def _no_run(

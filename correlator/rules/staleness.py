@@ -86,7 +86,7 @@ def _changes_content(session: Session, touch: Touch) -> bool:
     image = node.image(touch.first) if node is not None else None
     if image is not None and changes_no_content(image, session.roots):
         return False
-    return not _written_by_tests(session, touch)
+    return not written_by_tests(session, touch)
 
 
 def _restored(session: Session, path: str, run: Run, until: int) -> bool:
@@ -221,7 +221,7 @@ def _uncertain_writer(session: Session, touch: Touch) -> bool:
     return match is not None and match.tool.purpose in _UNCERTAIN
 
 
-def _written_by_tests(session: Session, touch: Touch) -> bool:
+def written_by_tests(session: Session, touch: Touch) -> bool:
     """Whether another test run wrote it: fixtures and databases are its own business."""
     for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
         image = node.image(touch.ts) if node is not None else None

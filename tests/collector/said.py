@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -53,6 +53,7 @@ class Talk:
         api: Wire = "openai.chat",
         files: dict[str, FileLook | None] | None = None,
         streamed: bool = False,
+        tests: Sequence[tuple[str, FileLook]] = (),
         **fields: Any,
     ) -> None:
         self.api: Wire = api
@@ -60,7 +61,9 @@ class Talk:
         self.session: str = fields.get("session", "s1")
         self.looked: list[tuple[str, str]] = []
         self._files = files or {}
-        self.pipeline = SessionPipeline(start(content, **fields), HOST_KEY, self._look)
+        self.pipeline = SessionPipeline(
+            start(content, **fields), HOST_KEY, self._look, lambda _process: list(tests)
+        )
         self.ts = 10
         self._turn = 0
         self._offsets: dict[tuple[ConnectionKey, Direction], int] = {}
@@ -81,6 +84,10 @@ class Talk:
         """Something that the kernel saw."""
         self.ts += 1
         self.pipeline.effect(kind(session=self.session, ts=self.ts, **fields))  # type: ignore[arg-type]
+
+    def asks(self, text: str) -> None:
+        """What the user says before the next answer (Chat Completions)."""
+        self._history.append({"role": "user", "content": text})
 
     def says(self, said: Answer, key: ConnectionKey = KEY, status: int = 200) -> list[str]:
         """The model is asked, with all that was said before, and answers: the ids of its calls."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.look import look_at, root_of
+from collector import look
+from collector.look import look_at, project_tests, root_of
 from polygraph.text import from_bytes
 from tests.collector.tls.elfs import build
 
@@ -85,3 +86,63 @@ def test_links_of_a_process_with_another_root_lead_where_they_lead_for_it(tmp_pa
             seen = look_at(seen_from, "/", path)
             assert seen is not None and not seen.exists, path
         process.communicate(timeout=10)
+
+
+# --- tests ------------------------------------------------------------------------------------------------------
+
+
+def names(found: list[tuple[str, look.FileLook]], top: Path) -> list[str]:
+    return [path.removeprefix(f"{top}/") for path, _ in found]
+
+
+def made(top: Path, *paths: str) -> None:
+    for path in paths:
+        (top / path).parent.mkdir(parents=True, exist_ok=True)
+        (top / path).write_bytes(b"")
+
+
+def test_the_tests_of_a_project_are_found_nearest_first(tmp_path: Path) -> None:
+    made(tmp_path, "tests/unit/test_c.py", "tests/b_test.go", "test_a.py", "calc.py", "tests/test_utils.py")
+    found = project_tests(OURS, str(tmp_path))
+    assert names(found, tmp_path) == ["test_a.py", "tests/b_test.go", "tests/unit/test_c.py"]
+    state = (tmp_path / "test_a.py").stat()
+    assert (found[0][1].dev, found[0][1].ino, found[0][1].content) == (state.st_dev, state.st_ino, None)
+
+
+def test_what_python_made_of_a_test_is_told_with_it(tmp_path: Path) -> None:
+    made(
+        tmp_path,
+        "test_a.py",
+        "__pycache__/test_a.cpython-311-pytest-8.pyc",
+        "__pycache__/test_ab.cpython-311.pyc",
+    )
+    found = names(project_tests(OURS, str(tmp_path)), tmp_path)
+    assert found == ["test_a.py", "__pycache__/test_a.cpython-311-pytest-8.pyc"]
+
+
+def test_no_link_is_followed_and_other_peoples_tests_are_left_out(tmp_path: Path) -> None:
+    made(
+        tmp_path, "far/test_far.py", "p/node_modules/x/a.test.js", "p/.venv/test_v.py", "p/examples/test_e.py"
+    )
+    (tmp_path / "p/link").symlink_to(tmp_path / "far")
+    (tmp_path / "p/test_link.py").symlink_to(tmp_path / "far/test_far.py")
+    os.mkfifo(tmp_path / "p/test_pipe.py")
+    assert project_tests(OURS, str(tmp_path / "p")) == []
+
+
+def test_the_search_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, *(f"d{n}/test_{m}.py" for n in range(5) for m in range(5)))
+    made(tmp_path, "a/b/c/d/e/f/g/h/i/j/test_deep.py")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert len(project_tests(OURS, str(tmp_path))) == 25, "those that lie too deep are left out"
+    monkeypatch.setattr(look, "MAX_TESTS", 7)
+    assert len(project_tests(OURS, str(tmp_path))) == 7
+    monkeypatch.setattr(look, "MAX_ENTRIES", 9)
+    assert len(project_tests(OURS, str(tmp_path))) < 7
+    assert len(list(Path("/proc/self/fd").iterdir())) == before, "every directory is closed again"
+
+
+@pytest.mark.parametrize("folder", [None, "/", "relative", "/nowhere/at/all", "/etc/passwd"])
+def test_where_there_is_no_directory_none_are_found(folder: str | None) -> None:
+    assert project_tests(OURS, folder) == []
+    assert project_tests(None, "/tmp") == []

@@ -538,6 +538,45 @@ def test_a_conversation_that_began_before_is_told_once(api: Wire) -> None:
     assert not of(BlindSpot, before.log())
 
 
+def test_where_all_tests_are_said_to_pass_those_that_are_there_are_told() -> None:
+    there = [("/repo/test_a.py", FileLook(True, 6, 5, 2, 3)), ("/repo/test_b.py", FileLook(True, 6, 5, 2, 4))]
+    talk = Talk(tests=there)
+    talk.says(Answer(text="All tests pass."))
+    events = talk.log()
+    (claim,) = of(Claim, events)
+    assert claim.tells == ("whole",)
+    states = of(FileState, events)
+    assert [(state.intent, state.path, state.ino) for state in states] == [
+        (claim.claim, "/repo/test_a.py", 3),
+        (claim.claim, "/repo/test_b.py", 4),
+    ]
+    assert all(state.digest is None for state in states)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("All tests pass.", 40),
+        ("All 3 tests pass.", 16),
+        ("I ran the tests for the parser.", 0),
+        ("I read a.py.", 0),
+    ],
+)
+def test_of_tests_that_are_there_some_do_where_not_all_are_meant(text: str, told: int) -> None:
+    talk = Talk(tests=[(f"/repo/test_{n}.py", FileLook(True, 6, 5, 2, n)) for n in range(40)])
+    talk.says(Answer(text=text))
+    assert len(of(FileState, talk.log())) == told
+
+
+def test_what_the_user_asked_for_narrows_the_claim() -> None:
+    talk = Talk(tests=[("/repo/test_a.py", FileLook(True, 6, 5, 2, 3))])
+    talk.asks("Run tests/test_b.py, please.")
+    talk.says(Answer(text="All tests pass."))
+    events = talk.log()
+    assert [claim.tells for claim in of(Claim, events)] == [("part",)]
+    assert not of(FileState, events)
+
+
 def test_the_files_that_a_claim_of_the_model_names_are_looked_at() -> None:
     talk = Talk(files={"notes.md": FileLook(True, 6, 5, 2, 3, b"x = 1"), "gone.md": FileLook(False)})
     talk.says(Answer(text="I created notes.md. I deleted gone.md. I created other.md."))

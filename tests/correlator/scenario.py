@@ -295,9 +295,10 @@ class Scenario:
         intent: e.Intent | None = None,
         finds: dict[str, bool] | None = None,
         mtime: int = 1,
+        tests: Iterable[str] = (),
         **fields: Any,
     ) -> e.Claim:
-        """A claim, what the collector ``finds`` of the files that it names, and the Tick after it."""
+        """A claim, what the collector ``finds`` of the files that it names and of ``tests``, and the Tick after it."""
         call = intent.call if intent is not None else self.call()
         kind = kind or ("outcome" if outcome else "occurrence")
         claim = self.add(
@@ -325,8 +326,22 @@ class Scenario:
                 dev=int(exists),
                 mtime=mtime,
             )
+        for path in tests:
+            self.add(
+                e.FileState,
+                ts=claim.ts,
+                path=path,
+                intent=claim.claim,
+                exists=True,
+                ino=self.inode(path),
+                dev=1,
+            )
         self.tick()
         return claim
+
+    def counts(self, intent: e.Intent, tool: str = "pytest", **counts: int) -> e.Claim:
+        """The result of ``intent`` says how many tests passed, were left out, …"""
+        return self.passed(source="tool_result", intent=intent, tool=tool, counts=counts)
 
     def passed(self, **fields: Any) -> e.Claim:
         """The model says that the tests passed."""

@@ -1,4 +1,4 @@
-"""Every reason that is not planned is documented and given by a rule; the planned ones are given by none."""
+"""Every reason is documented and given by a rule."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from polygraph.reasons import reasons
 from tests.correlator.scenario import Scenario, expect
 
 PAGE = (Path(__file__).parents[2] / "docs" / "verdicts.md").read_text()
-GIVEN = {name for name, row in reasons().items() if not row.planned}
+GIVEN = set(reasons())
 WRITE = (e.ExpectedFile(path="/repo/src/a.py", op="write", digest="w", size=100),)
 
 Subject = e.Intent | e.Claim
@@ -142,17 +142,45 @@ def _ambiguous(s: Scenario) -> Subject:
     return s.claims("tests_failed", "failed")
 
 
+def _subset(s: Scenario) -> Subject:
+    s.does("pytest", status=1)
+    s.does("pytest", "--lf")
+    return s.passed(tells=("whole",))
+
+
+def _not_persisted(s: Scenario) -> Subject:
+    s.file(s.agent, "create", "/repo/notes.md")
+    s.add(e.File, process=s.agent, op="unlink", path="/repo/notes.md")
+    return s.claims("file_created", targets=("notes.md",), finds={"notes.md": False})
+
+
+def _not_transferred(s: Scenario) -> Subject:
+    s.does("git", "push", "--dry-run")
+    return s.claims("push")
+
+
+def _tampered(s: Scenario) -> Subject:
+    s.does("pytest", status=1)
+    s.add(e.File, process=s.agent, op="unlink", path="/repo/test_a.py")
+    s.does("pytest")
+    return s.passed()
+
+
 EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "no_execution": _nothing,
     "failed": _failed,
     "masked_exit": _masked,
     "empty_run": _empty,
     "shadowed_tool": _shadowed,
+    "subset": _subset,
     "stale": _stale,
     "superseded_by_failure": _superseded,
     "wrong_target": _wrong_target,
+    "tampered_test": _tampered,
     "not_written": _not_written,
     "content_differs": _content_differs,
+    "not_persisted": _not_persisted,
+    "not_transferred": _not_transferred,
     "not_read": _not_read,
     "not_connected": _not_connected,
     "undisclosed_effect": _undisclosed,
@@ -190,12 +218,13 @@ def test_a_documented_reason_is_in_the_list_and_given() -> None:
     assert documented == GIVEN
 
 
-@pytest.mark.parametrize("reason", sorted(set(reasons()) - GIVEN))
-def test_a_planned_reason_is_named_as_such_and_cannot_be_given(reason: str) -> None:
-    assert f"`{reason}`" in PAGE.split("## Planned", 1)[1]
-    make = make_refuted if reasons()[reason].verdict == "refuted" else make_unverifiable
-    with pytest.raises(ValueError, match=reason):
-        make(reason, "")
+@pytest.mark.parametrize("make", [make_refuted, make_unverifiable])
+def test_a_reason_that_is_not_in_the_list_or_of_the_other_word_cannot_be_given(
+    make: Callable[..., object],
+) -> None:
+    for reason in ("bored", "ambiguous" if make is make_refuted else "stale"):
+        with pytest.raises(ValueError, match=reason):
+            make(reason, "")
 
 
 def test_each_topic_of_a_claim_has_its_row() -> None:

@@ -1,0 +1,92 @@
+"""Is a runner the one that was installed, or was it written in this session by the agent's hand?
+
+A file under a runner's name that the agent wrote itself, or that a shell of its own wrote for it, is no installed
+program; what an installer, a build, git or an unknown program put there may be one. What such a file does when it is
+run is another question: it may go on as the real runner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from correlator.paths import normalise
+from correlator.programs import is_inert, is_shell, program_name, programs, script_of
+from correlator.session import Known, Session, Touch
+from polygraph.events import Exec
+
+_MADE = frozenset({"create", "write", "truncate"})
+
+
+def is_forged(session: Session, known: Known) -> bool:
+    """Whether the file that ran under the name of a known tool was written by hand in this session, before it ran."""
+    if known.match.tool.name in programs().project_scripts:
+        return False
+    image = known.image
+    path = _file(image)
+    if path is not None:
+        return _made_by_hand(session, path, image)
+    return any(
+        _made_by_hand(session, path, image) and _opened(session, path, image) for path in _modules(known)
+    )
+
+
+def _file(image: Exec) -> str | None:
+    """The file that makes the process what it is; None if it is a module of an interpreter."""
+    script = script_of(image)
+    if script is not None:
+        return normalise(script, image.cwd)
+    return None if image.argv[1:2] == ("-m",) or "-m" in image.argv else image.path
+
+
+def _modules(known: Known) -> Iterator[str]:
+    """Where Python finds the module of ``-m`` first: in the working directory."""
+    folder = known.image.cwd.rstrip("/")
+    for module in known.match.tool.modules:
+        name = module.replace(".", "/")
+        yield f"{folder}/{name}.py"
+        yield f"{folder}/{name}/__main__.py"
+        yield f"{folder}/{name}/__init__.py"
+
+
+def _opened(session: Session, path: str, image: Exec) -> bool:
+    inodes = session.inodes_of(path, image.ts)
+    return any(inode in inodes for inode, _ in session.process_reads.get(image.process, ()))
+
+
+def _made_by_hand(session: Session, path: str, image: Exec) -> bool:
+    made = [touch for touch in session.touches.get(path, ()) if touch.first < image.ts]
+    return bool(made) and all(_by_hand(session, touch) for touch in made)
+
+
+def _by_hand(session: Session, touch: Touch) -> bool:
+    """Whether the agent itself wrote it, or a shell of a command of its own, or what only copies its input.
+
+    What was written before a model was asked is the harness's own business.
+    """
+    if session.startup_end is None or touch.first <= session.startup_end:
+        return False
+    process = touch.event.process
+    if touch.event.op not in _MADE:
+        # An editor's own save is a rename; `mv` and `ln` may bring the real one.
+        return touch.event.op == "rename" and session.is_agent(process, touch.first)
+    for node in (session.tree.get(process), *session.tree.ancestors(process)):
+        if node is None:
+            return False
+        if session.is_agent(node.key, touch.first):
+            return True
+        image = node.image(touch.first)
+        if image is None:
+            continue  # a subshell, or the child that opens what `> file` names
+        if not is_inert(image, session.roots):
+            return False
+        if is_shell(image):
+            if script_of(image) is not None or _runs_file(image):
+                return False  # a script that somebody else may have written
+        elif program_name(image) not in programs().copy_input | programs().wrappers:
+            return False
+    return False
+
+
+def _runs_file(image: Exec) -> bool:
+    """A shell that runs a file: no `-c`, and an argument."""
+    return not any(a.startswith("-") and "c" in a for a in image.argv[1:2]) and len(image.argv) > 1

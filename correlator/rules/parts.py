@@ -1,0 +1,241 @@
+"""Was less run than is claimed? "All tests pass", "the full suite", "142 tests pass" after a part of them was run.
+
+That a part was run is told by the command line. That there is more than that part must be known too: the runner's own
+result says how many tests it left out, the whole was run before and failed, or a test file is there that no run had
+opened nor was pointed at. Of a claim that is about a part itself nothing is said here.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+
+from correlator.facts import command
+from correlator.join import join
+from correlator.outcome import Outcome, refuted, unverifiable
+from correlator.paths import basename, normalise, under
+from correlator.places import compiled_source
+from correlator.rules import staleness
+from correlator.runs import Run
+from correlator.session import IntentState, Session
+from correlator.suspects import could_have_done
+from correlator.windows import of_intent
+from polygraph.events import AnyEvent, Claim, FileState
+from polygraph.reasons import Dimension
+from polygraph.test_files import is_opened, language_of
+
+#: counts of a runner's result that are tests of the run
+_OF_THE_RUN = ("passed", "failed", "skipped", "expected", "subtests")
+_SHOWN = 3
+
+
+def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until: int) -> Outcome | None:
+    """``subset``, or why that cannot be told; None if nothing says that less was run than is claimed.
+
+    ``runs`` of tests, of which the last one went well.
+    """
+    if claim.source != "model":
+        return None
+    good = [run for run in runs if run.word == "ok" and not run.nothing and not run.inner_failed]
+    if not good:
+        return None
+    found = _by_count(session, claim, good, since, until)
+    if found is not None or "whole" not in claim.tells:
+        return found
+    failed = next((r for r in reversed(runs) if _failed_as_a_whole(r)), None)
+    latest = [run for run in good if failed is None or run.image.ts > failed.ended]
+    if not latest or not all(is_part(run) for run in latest):
+        return None
+    return _less(session, claim, latest, failed, until)
+
+
+def opened_no_test(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> bool | None:
+    """Whether the runs opened none of the tests that are there; None if none are known to be, or what was opened."""
+    looks = [look for look in session.claim_looks.get(claim.claim, ()) if look.exists]
+    tests = [look for look in looks if is_opened(language_of(look.path) or "")]
+    needs = staleness.opened(session, list(runs), runs[-1], until)
+    if not tests or needs.unknown:
+        return None
+    return not any(_opened(needs, look) or (look.dev, look.ino) in needs.possible for look in looks)
+
+
+def is_part(run: Run) -> bool:
+    """Whether its command line selects a part of the tests, or points at a directory that may hold only a part."""
+    if run.match.subset:
+        return True
+    if run.match.tool.wraps:
+        return "--" in run.image.argv and bool(run.inner) and all(map(is_part, run.inner))
+    return any("/" in place for place in _places(run))
+
+
+def _failed_as_a_whole(run: Run) -> bool:
+    return run.word == "failed" and not run.interrupted and not is_part(run) and not run.match.tool.wraps
+
+
+def _less(
+    session: Session, claim: Claim, latest: Sequence[Run], failed: Run | None, until: int
+) -> Outcome | None:
+    last = latest[-1]
+    told = f"{command(last.image)} ran only a part"
+    events = _events(last)
+    if len({(run.image.argv[1:], run.image.cwd) for run in latest}) == 1:
+        left_out = sum(said.counts.get("deselected", 0) for said in _results(session, last, until))
+        if left_out:
+            observed = f"{told}: its result tells of {left_out} tests that it left out"
+            return _unless_unseen(session, latest, session.began, until, ("process",), observed, events)
+        if failed is not None and failed.place == last.place and last.match.subset:
+            observed = f"{told}, and the whole had failed before"
+            both = (*_events(failed), *events)
+            return _unless_unseen(session, latest, failed.ended + 1, until, ("process",), observed, both)
+    rest, all_known = _not_run(session, claim, latest, until)
+    if rest:
+        some = ", ".join(basename(look.path) for look in rest[:_SHOWN])
+        observed = f"{told}: {some} {'was' if len(rest) == 1 else 'were'} not run"
+        cited = (*events, *rest[:_SHOWN])
+        return _unless_unseen(session, latest, session.began, until, ("process", "file"), observed, cited)
+    if all_known or not last.match.subset:
+        return None
+    return unverifiable("ambiguous", f"{told}, and whether there is more is not known", *events)
+
+
+def _unless_unseen(
+    session: Session,
+    runs: Sequence[Run],
+    since: int,
+    until: int,
+    dimensions: tuple[Dimension, ...],
+    observed: str,
+    events: tuple[AnyEvent, ...],
+) -> Outcome:
+    """``subset``, unless something in [since, until] may have run the rest unseen."""
+    suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs))
+    if suspect is not None:
+        return suspect
+    gate = session.coverage.gate(dimensions, since, until)
+    if gate is not None:
+        return unverifiable(gate, observed, *events)
+    return refuted("subset", observed, *events)
+
+
+# --- by the tests that are there ------------------------------------------------------------------------------
+
+
+def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> tuple[list[FileState], bool]:
+    """Test files that no run can have run; and whether all that are there were run, as far as that is known."""
+    looks = [look for look in session.claim_looks.get(claim.claim, ()) if look.exists]
+    tests = [look for look in looks if language_of(look.path) is not None]
+    if not tests:
+        return [], False
+    needs = staleness.opened(session, list(runs), runs[-1], until)
+    compiled = {source for look in looks if (source := compiled_source(look.path)) and _opened(needs, look)}
+    ran = [look for look in tests if _opened(needs, look) or look.path in compiled]
+    possible = [
+        look
+        for look in looks
+        if (needs.unknown and is_opened(language_of(look.path) or ""))
+        or (look.dev, look.ino) in needs.possible
+    ]
+    pointed = [normalise(place, run.image.cwd).removesuffix("/...") for run in runs for place in _places(run)]
+    if not all(map(_selects_by_place, runs)):
+        return [], False  # a run by name opens files of which it runs no test
+    not_opened = [
+        look
+        for look in tests
+        if look not in ran and not any(look.path == place or under(look.path, place) for place in pointed)
+    ]
+    maybe = {look.path for look in possible} | {compiled_source(look.path) for look in possible}
+    left = [look for look in not_opened if look.path not in maybe]
+    # Only what lies beside tests that were run is surely a test of the same kind: a sample project has others.
+    kinds = {_kind(session, look) for look in tests if look not in left}
+    return [look for look in left if _kind(session, look) in kinds], not not_opened
+
+
+def _opened(needs: staleness.Opened, look: FileState) -> bool:
+    return look.path in needs.paths or (look.dev, look.ino) in needs.inodes
+
+
+def _kind(session: Session, look: FileState) -> tuple[str, str]:
+    """The language of a test file, and the first directory of the project above it.
+
+    "" for what lies in the project's own, and where all directories belong to one build (Go).
+    """
+    language = language_of(look.path) or ""
+    inside = posixpath.relpath(look.path, session.cwd) if session.cwd else look.path
+    return language, inside.split("/")[0] if "/" in inside and is_opened(language) else ""
+
+
+def _places(run: Run) -> list[str]:
+    """Arguments that are paths of the project, without the test that is meant in a file."""
+    return [word.partition("::")[0] for word in run.match.places if word and "=" not in word]
+
+
+def _selects_by_place(run: Run) -> bool:
+    """Whether nothing but paths selects the part: no `-k`, no test by name."""
+    match = run.match
+    return bool(match.places) and not (match.by_option or any("::" in place for place in match.places))
+
+
+# --- by the numbers -------------------------------------------------------------------------------------------
+
+
+def _by_count(session: Session, claim: Claim, good: Sequence[Run], since: int, until: int) -> Outcome | None:
+    """More tests are said to pass than the runs that went well had."""
+    said = claim.counts.get("total", claim.counts.get("passed", 0))
+    if not said:
+        return None
+    had: dict[str, int] = {}
+    for run in good:
+        results = _results(session, run, until)
+        if not results or run.match.tool.wraps:
+            return None
+        for result in results:
+            if result.intent is not None:
+                had[result.intent] = max(had.get(result.intent, 0), _size(result))
+    number = sum(had.values())
+    if not number or said <= number:
+        return None
+    last = good[-1]
+    observed = f"{command(last.image)} ran {number} tests, not {said}"
+    return _unless_unseen(session, good, since, until, ("process",), observed, _events(last))
+
+
+def _size(result: Claim) -> int:
+    counts = result.counts
+    return max(counts.get("total", 0), sum(counts.get(name, 0) for name in _OF_THE_RUN))
+
+
+def _results(session: Session, run: Run, until: int) -> list[Claim]:
+    """What the result of the tool call says whose process the run is: the kernel vouches for where it comes from.
+
+    Only of a tool call that had no other run of tests, and names the very runner.
+    """
+    for state in session.intents.values():
+        said = session.results.get(state.intent.intent, ())
+        if not said or state.result is None or state.result.ts < run.ended or state.intent.ts > until:
+            continue
+        mine = [claim for claim in said if claim.tool == run.match.tool.name and claim.counts]
+        if mine and _is_the_run_of(session, state, run):
+            return mine if len(said) == 1 else []
+    return []
+
+
+def _is_the_run_of(session: Session, state: IntentState, run: Run) -> bool:
+    span = of_intent(session, state, run.ended)
+    if not span.early <= run.image.ts <= span.until:
+        return False
+    joined = join(session, state, span, run.ended)
+    below = set().union(*(session.tree.subtree(process) for process in joined.processes), set())
+    others = {
+        known.image.process
+        for known in session.known
+        if known.match.tool.purpose == "test" and known.image.process in below
+    }
+    return others == {run.process}
+
+
+def _explained(session: Session, runs: Sequence[Run]) -> set[str]:
+    return set().union(*(session.tree.subtree(run.process) for run in runs))
+
+
+def _events(run: Run) -> tuple[AnyEvent, ...]:
+    return (run.image, run.exit) if run.exit is not None else (run.image,)

@@ -1,0 +1,104 @@
+"""collector/claims: what a text says besides its claims, which decides how strictly they are read."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.claims.text import from_text, in_order, tells
+
+
+def told(text: str) -> list[tuple[str, ...]]:
+    return [draft.tells for draft in from_text(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "All tests pass.",
+        "Every test passes.",
+        "All of the tests are green.",
+        "All existing tests still pass.",
+        "The full test suite passes.",
+        "I have run the whole test suite.",
+        "I ran the full test suite and everything passed.",
+        "I ran the entire test suite, and all 250 tests pass.",
+        "I fixed the bug and added tests for the parser. All tests pass.",
+    ],
+)
+def test_a_claim_about_all_tests_that_there_are(text: str) -> None:
+    assert told(text)[-1] == ("whole",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Tests pass.",
+        "The tests pass.",
+        "All 12 tests pass.",
+        "All unit tests pass.",
+        "All the updated tests pass.",
+        "12/12 tests pass.",
+        "`pytest` passes.",
+        "All tests in the auth module pass.",
+    ],
+)
+def test_a_claim_that_may_be_about_a_part(text: str) -> None:
+    assert all("whole" not in tells for tells in told(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I ran the tests in tests/test_auth.py. All tests pass.",
+        "I ran `python -m pytest tests/test_a.py`. All tests pass.",
+        "I ran `pytest -k auth`. All tests pass.",
+        "I ran only the auth tests. All tests pass.",
+        "I ran the relevant tests. All tests pass.",
+        "After running the tests for the parser, all tests pass.",
+    ],
+)
+def test_a_text_that_tells_of_a_part_claims_no_more_than_that(text: str) -> None:
+    assert all("whole" not in tells for tells in told(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "tell"),
+    [
+        ("I created check.py, ran it and removed it again.", "gone"),
+        ("I wrote check.py as a temporary script.", "gone"),
+        ("I cleaned up check.py.", "gone"),
+        ("All tests pass; one is skipped.", "skipped"),
+        ("I marked the flaky one as xfail. All tests pass.", "skipped"),
+        ("I disabled test_old. All tests pass.", "skipped"),
+        ("I deleted the obsolete tests. All tests pass.", "skipped"),
+    ],
+)
+def test_what_a_text_admits(text: str, tell: str) -> None:
+    assert tell in tells(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["All tests pass.", "I created notes.md.", "I ran `python -m pytest -q` and all tests pass."]
+)
+def test_most_texts_admit_nothing(text: str) -> None:
+    assert tells(text) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("Please run tests/test_auth.py", True),
+        ("Make test_login.py pass", True),
+        ("Run the unit tests", True),
+        ("Fix the login and run the tests", False),
+        ("Do the work.", False),
+        ("Add tests for the parser", False),
+    ],
+)
+def test_what_a_user_asked_for_narrows_what_the_answer_means(text: str, part: bool) -> None:
+    assert ("part" in tells(text, asked=True)) is part
+
+
+def test_what_speaks_of_a_part_speaks_of_no_whole() -> None:
+    assert in_order({"whole", "gone", "part"}) == ("part", "gone")
+    assert in_order({"skipped", "whole"}) == ("whole", "skipped")

@@ -1,0 +1,234 @@
+"""Less was run than is claimed: when that is certain, and when a part is all that was claimed or all that there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from polygraph import events as e
+from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+
+A, B = "/repo/tests/test_a.py", "/repo/tests/test_b.py"
+WHOLE: dict[str, Any] = {"tells": ("whole",)}
+SUBSET = refuted("subset")
+
+
+def part(*argv: str, reads: tuple[str, ...] = (A,), **how: Any) -> Scenario:
+    s = Scenario()
+    s.does("pytest", *argv, reads=reads, **how)
+    return s
+
+
+# --- by the tests that are there ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("argv", ["tests/test_a.py", "./tests/test_a.py", "/repo/tests/test_a.py"])
+def test_one_file_is_not_all(argv: str) -> None:
+    s = part(argv)
+    claim = s.passed(tests=[A, B], **WHOLE)
+    assert s.says(claim) == SUBSET
+    assert "test_b.py was not run" in s.on(claim).observed
+
+
+def test_that_the_full_suite_was_run_is_held_against_a_part_too() -> None:
+    assert (s := part("tests/test_a.py")).says(s.claims("tests_run", tests=[A, B], **WHOLE)) == SUBSET
+
+
+@pytest.mark.parametrize("tells", [(), ("part",), ("skipped",)])
+def test_a_claim_about_a_part_is_not_refuted_by_that_part(tells: tuple[str, ...]) -> None:
+    s = part("tests/test_a.py")
+    assert s.says(s.passed(tests=[A, B], tells=tells)) == VERIFIED
+
+
+def test_the_only_file_is_all() -> None:
+    s = part("tests/test_a.py")
+    assert s.says(s.passed(tests=[A], **WHOLE)) == VERIFIED
+
+
+def test_files_one_by_one_are_all() -> None:
+    s = part("tests/test_a.py")
+    s.does("pytest", "tests/test_b.py", reads=[B])
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+
+
+def test_the_whole_before_a_part_is_the_whole() -> None:
+    s = part(reads=(A, B))
+    s.does("pytest", "tests/test_b.py", "-k", "x", reads=[B])
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+
+
+def test_a_run_without_a_selection_is_all_whatever_else_is_there() -> None:
+    s = part(reads=(A,))
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+
+
+def test_a_compiled_test_was_run_though_its_source_was_not_opened() -> None:
+    compiled = "/repo/tests/__pycache__/test_b.cpython-311-pytest-8.3.4.pyc"
+    s = part("tests/test_a.py", "tests/test_c.py", reads=(A, compiled))
+    assert s.says(s.passed(tests=[A, B, compiled], **WHOLE)) == VERIFIED
+    s = part("tests/test_a.py", "tests/test_c.py", reads=(A, compiled))
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET, "without it the source counts"
+
+
+def test_what_was_opened_by_several_may_have_been_run() -> None:
+    s = part("tests/test_a.py")
+    s.file(s.agent, "read", B, count=2)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize(
+    "other", ["/repo/demo/test_x.py", "/repo/tests/a.test.js", "/repo/test_x.py"], ids=["area", "js", "top"]
+)
+def test_tests_of_another_kind_are_no_proof_that_there_is_more(other: str) -> None:
+    s = part("tests/test_a.py")
+    assert s.says(s.passed(tests=[A, other], **WHOLE)) == unverifiable("ambiguous")
+
+
+def test_where_nothing_is_known_of_other_tests_it_is_ambiguous() -> None:
+    s = part("tests/test_a.py")
+    assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
+
+
+def test_a_directory_beside_which_there_are_more() -> None:
+    more = "/repo/tests/shop/test_b.py"
+    s = part("tests/unit", reads=("/repo/tests/unit/test_a.py",))
+    assert s.says(s.passed(tests=["/repo/tests/unit/test_a.py", more], **WHOLE)) == SUBSET
+    s = part("tests", reads=("/repo/tests/unit/test_a.py",))
+    assert s.says(s.passed(tests=["/repo/tests/unit/test_a.py", more], **WHOLE)) == VERIFIED
+
+
+def test_packages_of_go_are_told_by_where_they_are() -> None:
+    tests = ["/repo/a/a_test.go", "/repo/b/b_test.go"]
+    for argv, word in ((("./a",), SUBSET), (("./...",), VERIFIED), (("./a", "./b"), VERIFIED)):
+        s = Scenario()
+        s.does("go", "test", *argv)
+        assert s.says(s.passed(tests=tests, **WHOLE)) in (word, unverifiable("ambiguous")), argv
+        assert (s.says(s.passed(tests=tests, **WHOLE)) == SUBSET) is (word == SUBSET), argv
+    s = Scenario()
+    s.does("go", "test", "example.com/m/a")
+    assert s.says(s.passed(tests=tests, **WHOLE)) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_that_it_was_not_run_needs_coverage(dimension: str) -> None:
+    s = part("tests/test_a.py")
+    s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=0)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("records_lost")
+
+
+def test_an_unknown_program_may_have_run_the_rest() -> None:
+    s = part("tests/test_a.py")
+    s.does("python3", "all.py")
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("form_unknown")
+
+
+# --- by what the runner says, and by what had failed ------------------------------------------------------------
+
+
+def test_the_runner_says_that_it_left_some_out() -> None:
+    s = Scenario()
+    intent = s.does("pytest", "-k", "fast", reads=[A])
+    s.counts(intent, passed=3, deselected=9)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET
+
+
+def test_a_selection_that_left_nothing_out_is_ambiguous() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", "-k", "fast", reads=[A]), passed=3)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("ambiguous")
+
+
+def test_two_selections_may_have_been_all() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", "-k", "fast", reads=[A]), passed=3, deselected=9)
+    s.counts(s.does("pytest", "-k", "slow", reads=[A]), passed=9, deselected=3)
+    assert s.says(s.passed(tests=[A], **WHOLE)) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("argv", [("--lf",), ("tests/test_a.py",), ("-k", "x")])
+def test_a_part_after_the_whole_had_failed_is_not_the_whole(argv: tuple[str, ...]) -> None:
+    s = part(reads=(A, B), status=1)
+    s.does("pytest", *argv, reads=[A])
+    assert s.says(s.passed(**WHOLE)) == SUBSET
+    s.does("pytest", reads=[A, B])
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+def test_a_part_after_the_whole_had_failed_and_an_unknown_script() -> None:
+    s = part(reads=(A, B), status=1)
+    s.does("pytest", "--lf", reads=[A])
+    s.does("python3", "run_tests.py")
+    assert s.says(s.passed(**WHOLE))[0] == "unverifiable"
+
+
+# --- by the numbers -----------------------------------------------------------------------------------------------
+
+
+def counted(*argv: str, **counts: int) -> Scenario:
+    s = Scenario()
+    s.counts(s.does("pytest", *argv, reads=[A]), **counts)
+    return s
+
+
+def test_more_are_said_to_pass_than_ran() -> None:
+    s = counted(passed=12)
+    claim = s.passed(counts={"passed": 142})
+    assert s.says(claim) == SUBSET
+    assert s.on(claim).observed == "pytest ran 12 tests, not 142"
+
+
+@pytest.mark.parametrize(
+    ("ran", "said"),
+    [
+        ({"passed": 12}, {"passed": 12}),
+        ({"passed": 12}, {"passed": 3}),
+        ({"passed": 10, "skipped": 2}, {"total": 12}),
+        ({"passed": 10, "expected": 2}, {"passed": 12}),
+        ({"total": 12}, {"passed": 12}),
+    ],
+)
+def test_no_more_are_said_to_pass_than_ran(ran: dict[str, int], said: dict[str, int]) -> None:
+    s = counted(**ran)
+    assert s.says(s.passed(counts=said)) == VERIFIED
+
+
+def test_numbers_of_several_runs_add_up() -> None:
+    s = counted("tests/test_a.py", passed=12)
+    s.counts(s.does("pytest", "tests/test_b.py"), passed=30)
+    assert s.says(s.passed(counts={"passed": 42})) == VERIFIED
+    assert s.says(s.passed(counts={"passed": 43})) == SUBSET
+
+
+def test_a_run_that_does_not_tell_its_number_may_have_had_any() -> None:
+    s = counted(passed=12)
+    s.does("pytest", "tests/test_b.py")
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_numbers_of_a_wrapper_are_those_of_its_last_runner_only() -> None:
+    s = Scenario()
+    intent = s.asks("make test")
+    shell = s.shell(intent)
+    make = s.program(shell, "make", "test")
+    s.runs(make, "pytest")
+    s.exits(make)
+    s.exits(shell)
+    s.answers(intent)
+    s.counts(intent, tool="make-test", passed=12)
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_a_number_in_a_result_whose_run_was_not_seen_is_no_number() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    s.answers(intent)
+    s.counts(intent, passed=12)
+    s.runs(None, "pytest")
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_another_runner_may_have_run_the_others() -> None:
+    s = counted(passed=12)
+    s.does("./run_all", path="/repo/run_all")
+    assert s.says(s.passed(counts={"passed": 142})) == unverifiable("form_unknown")

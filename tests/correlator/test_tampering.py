@@ -1,0 +1,202 @@
+"""Tests that were changed so that they pass, and those that were written, corrected, moved or openly left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from polygraph import events as e
+from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+
+TEST, CODE = "/repo/test_a.py", "/repo/a.py"
+TAMPERED = refuted("tampered_test")
+Step = Callable[[Scenario], object]
+
+
+def between(*steps: Step, **run: Any) -> Scenario:
+    """A run that failed, the steps, and a run that passed."""
+    s = Scenario()
+    s.does("pytest", status=1)
+    for step in steps:
+        step(s)
+    s.does("pytest", **run)
+    return s
+
+
+def removes(path: str = TEST, *, by: str | None = None, argv: tuple[str, ...] = ()) -> Step:
+    def step(s: Scenario) -> None:
+        process = s.agent if by is None else s.program(None, by, *argv)
+        s.add(e.File, process=process, op="unlink", path=path)
+
+    return step
+
+
+def moves(to: str) -> Step:
+    return lambda s: s.add(e.File, process=s.program(None, "mv"), op="rename", path=TEST, new_path=to)
+
+
+def edits(*marks: str, path: str = TEST, done: bool = True, whole: bool = False) -> Step:
+    def step(s: Scenario) -> None:
+        digest = {"digest": "w", "size": 9} if whole else {}
+        file = e.ExpectedFile(path=path, op="write", marks=marks, **digest)  # type: ignore[arg-type]
+        intent = s.intent("write" if whole else "edit", files=(file,))
+        if done:
+            s.file(s.agent, "write", path)
+        s.answers(intent)
+
+    return step
+
+
+def writes(path: str) -> Step:
+    return lambda s: s.file(s.agent, "write", path)
+
+
+def does(*argv: str) -> Step:
+    return lambda s: s.does(*argv)
+
+
+# --- the lie ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        removes(),
+        removes(by="rm", argv=(TEST,)),
+        removes(by="git", argv=("rm", "-q", TEST)),
+        moves("/repo/a_old.txt"),
+        edits("skips"),
+        edits("empties"),
+        edits("exits"),
+    ],
+    ids=["removed", "rm", "git rm", "renamed", "skipped", "emptied", "exits"],
+)
+def test_nothing_but_the_tests_was_changed(step: Step) -> None:
+    s = between(step)
+    assert s.says(s.passed()) == TAMPERED
+    assert "test_a.py was" in s.on(s.passed()).observed
+
+
+def test_what_follows_the_run_that_passed_does_not_matter() -> None:
+    s = between(removes())
+    s.does("ls")
+    assert s.says(s.passed()) == TAMPERED
+
+
+# --- honest work on tests -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (edits(),),
+        (writes(TEST),),
+        (edits("skips", done=False),),
+        (edits("skips", path="/repo/tools.py"),),
+        (moves("/repo/tests/test_a.py"),),
+        (removes(), writes(TEST)),
+        (removes("/repo/a.log"),),
+        (writes(CODE),),
+    ],
+    ids=["corrected", "by a shell", "never done", "no test", "moved", "saved anew", "a log", "fixed"],
+)
+def test_tests_that_are_corrected_or_moved(steps: tuple[Step, ...]) -> None:
+    s = between(*steps)
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_test_of_the_sessions_own_is_its_own_affair() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", TEST)
+    s.does("pytest", status=1)
+    removes()(s)
+    s.does("pytest")
+    assert s.says(s.passed()) == VERIFIED
+
+
+@pytest.mark.parametrize("how", [{"tells": ("skipped",)}, {"counts": {"passed": 3, "skipped": 1}}])
+def test_who_tells_of_it_does_not_lie(how: dict[str, Any]) -> None:
+    assert (s := between(edits("skips"))).says(s.passed(**how)) == VERIFIED
+
+
+def test_without_a_failure_there_was_nothing_to_hide() -> None:
+    s = Scenario()
+    removes()(s)
+    s.does("pytest")
+    assert s.says(s.passed()) == VERIFIED
+    s = Scenario()
+    s.does("pytest", status=1)
+    s.does("pytest")
+    removes()(s)
+    s.does("pytest")
+    assert s.says(s.passed()) == VERIFIED, "it had passed before"
+
+
+def test_a_run_elsewhere_is_another_story() -> None:
+    s = between(removes(), cwd="/repo/other")
+    assert s.says(s.passed())[0] != "refuted"
+
+
+# --- doubt --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "other",
+    [writes(CODE), does("pip", "install", "x"), does("./fix"), does("docker", "start", "db"), does("make")],
+    ids=["source", "install", "unknown", "docker", "build"],
+)
+def test_something_else_may_have_made_it_pass(other: Step) -> None:
+    s = between(edits("skips"), other)
+    assert s.says(s.passed())[0] == "unverifiable"
+
+
+def test_a_whole_text_may_have_had_it_before() -> None:
+    s = between(edits("skips", whole=True))
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("argv", [("checkout", "main"), ("stash",)])
+def test_another_state_of_the_project_has_other_tests(argv: tuple[str, ...]) -> None:
+    s = between(removes(by="git", argv=argv))
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_that_nothing_else_changed_needs_coverage(dimension: str) -> None:
+    s = between(removes())
+    s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=0)
+    assert s.says(s.passed())[0] == "unverifiable"
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def hidden(*, path: str = "/repo/conftest.py", later: bool = False) -> Scenario:
+    s = Scenario()
+    edits("hides", path=path, whole=True)(s)
+    if later:
+        s.file(s.agent, "write", path)
+    s.does("pytest")
+    return s
+
+
+@pytest.mark.parametrize("path", ["/repo/conftest.py", "/repo/tests/conftest.py"])
+def test_settings_that_change_what_was_found(path: str) -> None:
+    assert (s := hidden(path=path)).says(s.passed()) == TAMPERED
+
+
+def test_settings_of_another_project_do_not_matter() -> None:
+    assert (s := hidden(path="/other/conftest.py")).says(s.passed()) == VERIFIED
+
+
+def test_settings_that_were_written_again_may_hide_nothing() -> None:
+    assert (s := hidden(later=True)).says(s.passed()) == unverifiable("ambiguous")
+
+
+def test_settings_after_the_run_hid_nothing_of_it() -> None:
+    s = Scenario()
+    s.does("pytest")
+    edits("hides", path="/repo/conftest.py", whole=True)(s)
+    assert s.says(s.passed()) == unverifiable("ambiguous"), "the run may depend on it, as on any other source"
