@@ -12,7 +12,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -20,6 +20,7 @@ import msgspec
 
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
+from collector.claims.objects import is_code
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
@@ -60,11 +61,14 @@ MAX_PENDING_SIZE = 64 << 20
 MAX_SAID = 65_536
 #: most files of one claim that are looked at
 MAX_CLAIM_LOOKS = 16
-_FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
+_FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
 
 
 class FileLook(NamedTuple):
-    """What a file was when it was looked at. ``content`` is None when it is unreadable or too large."""
+    """What a file was when it was looked at. ``content`` is None when it is unreadable or too large.
+
+    ``names``: of a directory, those of its files; empty where they are too many.
+    """
 
     exists: bool
     size: int = 0
@@ -72,6 +76,7 @@ class FileLook(NamedTuple):
     dev: int = 0
     ino: int = 0
     content: bytes | None = None
+    names: tuple[str, ...] = ()
 
 
 Look = Callable[[ProcessKey, str], FileLook | None]
@@ -460,11 +465,19 @@ class SessionPipeline:
         )
         if draft.topic in _FILE_TOPICS and source == "model":
             for path in draft.targets[:MAX_CLAIM_LOOKS]:
-                look = self._look(connection.process, path)
-                if look is not None:
-                    self._add(self._state(path, claim, look, None, ts))
+                for file in self._files_of(connection.process, path):
+                    look = self._look(connection.process, file)
+                    if look is not None:
+                        self._add(self._state(file, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
+
+    def _files_of(self, process: ProcessKey, path: str) -> Iterable[str]:
+        """``path``; of a directory (with a slash at its end) its source files."""
+        if not path.endswith("/"):
+            return (path,)
+        look = self._look(process, path)
+        return [f"{path}{name}" for name in (look.names if look is not None else ()) if is_code(name)]
 
     def _file_states(self, pending: _Pending, ts: int) -> None:
         for draft in pending.plan.files:

@@ -182,8 +182,8 @@ class Reads(Event, frozen=True, tag="reads"):
     """Ordinary files that processes of the session opened for reading since the last such event.
 
     ``ts`` is when the kernel's list was looked at; each row has its own. ``rows`` are packed, see
-    :mod:`polygraph.openings`. Emitted when a verdict may need it and at the end, and when the list fills. Among the rows
-    are such as tell that a file was read in part only.
+    :mod:`polygraph.openings`. Emitted when a verdict may need it and at the end, and when the list fills. Some tell
+    that a file was read in part only.
     """
 
     rows: bytes

@@ -546,3 +546,12 @@ def test_the_files_that_a_claim_of_the_model_names_are_looked_at() -> None:
     looks = [(by_claim[state.intent], state.path, state.exists, state.ino) for state in of(FileState, events)]
     assert looks == [(("notes.md",), "notes.md", True, 3), (("gone.md",), "gone.md", False, 0)]
     assert all(state.matches is None for state in of(FileState, events))
+
+
+def test_of_a_directory_that_a_claim_names_the_source_files_are_looked_at() -> None:
+    there = FileLook(True, 6, 5, 2, 3, b"x = 1")
+    listed = FileLook(True, names=("a.py", "b.py", "logo.png"))
+    talk = Talk(files={"src/": listed, "src/a.py": there, "src/b.py": there, "src/logo.png": there})
+    talk.says(Answer(text="I read all files in `src/`. I read all files in `none/`."))
+    states = of(FileState, talk.log())
+    assert [state.path for state in states] == ["src/a.py", "src/b.py"]
