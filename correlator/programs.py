@@ -137,6 +137,17 @@ def git_shows_files(image: Exec) -> bool:
     return subcommand in table.git_shows or (bool(subcommand) and subcommand not in known)
 
 
+def git_takes_in(image: Exec) -> bool:
+    """Whether this is a git that opens changed files in order to commit them: `git add`, `git commit -a`."""
+    subcommand, arguments = _git_subcommand(image)
+    if subcommand in ("add", "stage"):
+        return True
+    flags = [a for a in arguments if a.startswith("-")]
+    return subcommand == "commit" and any(
+        a == "--all" or (a[1:2] != "-" and "a" in a.partition("m")[0]) for a in flags
+    )
+
+
 def _git_subcommand(image: Exec) -> tuple[str, tuple[str, ...]]:
     """The subcommand of a git and its arguments; empty for every other program."""
     if program_name(image) != "git":

@@ -308,7 +308,7 @@ class Scenario:
         size: int = 0,
         **fields: Any,
     ) -> e.Claim:
-        """A claim, what the collector ``finds`` of the files that it names (of ``size`` bytes), and the Tick after it."""
+        """A claim, what the collector ``finds`` of the files that it names (each of ``size``), and the Tick after."""
         call = intent.call if intent is not None else self.call()
         kind = kind or ("outcome" if outcome else "occurrence")
         claim = self.add(
