@@ -104,7 +104,9 @@ def _at(session: Session, point: _Point, tests: list[Run], now: int) -> Finding 
     taken: list[_Taken] = []
     if point.commit is not None:
         taken = [
-            _Taken(touch, by) for touch in changed if (by := _taken_in(session, touch, until)) is not None
+            _Taken(touch, by)
+            for touch in changed
+            if (by := _taken_in(session, touch, point.commit)) is not None
         ]
         changed = [one.touch for one in taken]
     if not changed:
@@ -125,13 +127,13 @@ def _by_tool(session: Session, touch: Touch) -> bool:
     return image is not None and identify(image) is not None
 
 
-def _taken_in(session: Session, touch: Touch, until: int) -> Exec | None:
-    """The git that read the changed file in order to commit it."""
-    for inode in sorted(session.inodes_of(touch.path, until)):
+def _taken_in(session: Session, touch: Touch, commit: Run) -> Exec | None:
+    """The git that read the changed file in order to commit it: before the commit began, or the commit itself."""
+    own = session.tree.subtree(commit.process)
+    for inode in sorted(session.inodes_of(touch.path, commit.ended)):
         for read in session.reads.get(inode, ()):
-            if not touch.ts < read.ts <= until:
-                continue
-            node = session.tree.get(read.process)
+            in_time = read.ts <= commit.image.ts or (read.process in own and read.ts <= commit.ended)
+            node = session.tree.get(read.process) if touch.ts < read.ts and in_time else None
             image = node.image(read.ts) if node is not None else None
             if image is not None and git_takes_in(image):
                 return image

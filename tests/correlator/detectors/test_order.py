@@ -249,6 +249,19 @@ def test_each_kind_of_the_table_is_given(kind: str) -> None:
     assert told(s) == [("order_contradiction", kind)]
 
 
+def test_what_is_added_while_the_commit_is_made_may_have_come_too_late() -> None:
+    """Two tool calls side by side."""
+    s = Scenario()
+    pytest_runs(s)
+    edits(s)
+    intent = s.asks("git commit -m TEXT")
+    git = s.program(s.shell(intent), "git", "commit", "-m", "TEXT")
+    s.does("git", "add", A, reads=[A])
+    s.exits(git)
+    s.answers(intent)
+    assert told(s) == [("order_contradiction", "tested_before_last_edit")]
+
+
 @pytest.mark.parametrize("refused", ["commit", "push"])
 def test_what_did_not_succeed_is_none(refused: str) -> None:
     s = Scenario()
