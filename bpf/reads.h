@@ -151,8 +151,10 @@ PG_INLINE void pg_row_end(struct pg_opened *row)
  */
 #define PG_PAGE_SHIFT 12
 #define PG_FOREIGN 4096
+#define PG_HASH 0x9E3779B97F4A7C15ull
 
-/* Files that were told to be read in another way: hashes of session and inode, in their places. */
+/* Files that were told to be read in another way: hashes of session and inode, in their places. One whose place another
+ * took is told again. */
 __u64 pg_foreign[PG_FOREIGN];
 
 PG_INLINE void pg_read_over(struct task_struct *task, struct pg_lineage *mine)
@@ -175,7 +177,7 @@ PG_INLINE void pg_read_over(struct task_struct *task, struct pg_lineage *mine)
 /* `inode` was read in a way that is not followed. */
 PG_INLINE void pg_read_foreign(struct task_struct *task, __u64 handle, __u64 ino, __u32 dev)
 {
-	__u64 key = (ino ^ (__u64)dev << 32 ^ handle << 48) * 0x9E3779B97F4A7C15ull | 1;
+	__u64 key = ((ino * PG_HASH ^ dev) * PG_HASH ^ handle) * PG_HASH;
 	struct pg_opened *row;
 	__u32 at = key >> 52 & (PG_FOREIGN - 1);
 
