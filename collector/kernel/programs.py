@@ -161,3 +161,5 @@ DIMENSION_OF: dict[str, Dimension] = {
 #: the one by which a child comes into the lineage, and the one by which the lineage ends
 FORK, EXIT = "pg_on_fork", "pg_on_exit"
 ENROL = "pg_enrol"
+#: the one that says how far files are read
+PAGES = "pg_on_pages"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.collect import Collector
 from polygraph.events import Reads
 from polygraph.openings import PAGE
 from tests.live.conftest import Observe, Seen
@@ -19,6 +20,13 @@ from tests.live.conftest import Observe, Seen
 WHOLE = 64
 #: since when the kernel says what is asked of the page cache (mm_filemap_get_pages)
 PAGES_TOLD = (6, 13)
+
+
+def test_the_canary_proves_that_it_is_told_how_far_files_are_read(
+    collector: Collector, kernel: tuple[int, int]
+) -> None:
+    assert collector.source.tells_pages == (kernel >= PAGES_TOLD)
+
 
 BEGIN = """
 import mmap, os, sys, threading
