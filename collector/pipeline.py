@@ -64,6 +64,12 @@ MAX_CLAIM_LOOKS = 16
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
 
 
+#: most texts of users that are remembered, and characters of each
+MAX_ASKED, MAX_ASKED_SIZE = 16, 256 << 10
+#: bytes of a file, and lines of so many characters in them, that tell it in what a user said
+_GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
+
+
 class FileLook(NamedTuple):
     """What a file was when it was looked at. ``content`` is None when it is unreadable or too large.
 
@@ -100,6 +106,8 @@ class SessionPipeline:
         self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
         self._answers = Answers()
         self._attempts = Attempts()
+        #: what users said: it may hold the files that they ask about
+        self._asked: OrderedDict[str, None] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -209,6 +217,7 @@ class SessionPipeline:
             return
         if isinstance(seen, RequestSeen):
             self._history(seen, connection)
+            self._was_asked(seen.request.user_text)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for result in seen.request.tool_results:
@@ -467,10 +476,24 @@ class SessionPipeline:
             for path in draft.targets[:MAX_CLAIM_LOOKS]:
                 for file in self._files_of(connection.process, path):
                     look = self._look(connection.process, file)
-                    if look is not None:
+                    if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
                         self._add(self._state(file, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
+
+    def _was_asked(self, text: str) -> None:
+        if len(text) >= _GIVEN_LINES * _GIVEN_LINE:
+            put(self._asked, text[:MAX_ASKED_SIZE], None, MAX_ASKED)
+
+    def _was_given(self, look: FileLook) -> bool:
+        """Whether the user had put the file into the conversation: then it was read without being opened.
+
+        Told by its first lines, since clients number and indent them.
+        """
+        content = (look.content or b"")[:_GIVEN_HEAD].decode("utf-8", "replace")
+        lines = [line.strip() for line in content.splitlines() if len(line.strip()) >= _GIVEN_LINE]
+        head = lines[:_GIVEN_LINES]
+        return bool(head) and any(all(line in text for line in head) for text in self._asked)
 
     def _files_of(self, process: ProcessKey, path: str) -> Iterable[str]:
         """``path``; of a directory (with a slash at its end) its source files."""

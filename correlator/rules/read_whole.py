@@ -10,7 +10,7 @@ from __future__ import annotations
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, names
 from correlator.places import is_text
-from correlator.rules import other_ways
+from correlator.rules import other_ways, readers
 from correlator.session import IntentState, Read, Session
 from correlator.windows import Span, of_intent
 from polygraph.events import Claim, FileState
@@ -33,7 +33,7 @@ def judge(session: Session, claim: Claim, said: str, span: Span) -> Outcome | No
         (inode, read)
         for inode in sorted(session.inodes_of(path, span.until))
         for read in session.reads.get(inode, ())
-        if read.ts <= span.until or read.shared
+        if (read.ts <= span.until or read.shared) and readers.for_itself(session, read) is None
     ]
     if not openings or len(openings) > _MAX_OPENINGS or any(read.shared for _, read in openings):
         return None
@@ -68,6 +68,8 @@ def _by_results(
 ) -> Outcome | None:
     look = next((s for s in session.claim_looks.get(claim.claim, ()) if _is(session, s, path)), None)
     if look is None or not look.size or not is_text(path):
+        return None
+    if not all(readers.shows(session, read) for _, read in openings):
         return None
     called: dict[str, tuple[IntentState, Span]] = {}
     for state in session.intents.values():

@@ -14,11 +14,10 @@ from dataclasses import replace
 from correlator.facts import command
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, names, normalise
-from correlator.programs import identify, programs
-from correlator.rules import other_ways, read_whole
+from correlator.rules import other_ways, read_whole, readers
 from correlator.session import IntentState, Read, Session
 from correlator.windows import Span
-from polygraph.events import Claim, Exec, FileState
+from polygraph.events import Claim, FileState
 
 #: files that a verdict names
 _NAMED = 4
@@ -113,21 +112,6 @@ def _so_many(session: Session, number: int, span: Span) -> Outcome:
     return refuted("not_read", observed)
 
 
-def _for_itself(session: Session, read: Read) -> Exec | None:
-    """The test run, compiler or type checker that opened a file in order to work on it, and shows it to nobody."""
-    if read.shared:
-        return None
-    for node in (session.tree.get(read.process), *session.tree.ancestors(read.process)):
-        if node is None or node.key == session.tree.root:
-            return None
-        image = node.image(read.ts)
-        match = identify(image) if image is not None else None
-        if match is not None:
-            by_itself = match.tool.purpose in programs().opens_for_itself and not match.tool.wraps
-            return image if by_itself else None
-    return None
-
-
 def _read(
     session: Session,
     said: str,
@@ -142,7 +126,7 @@ def _read(
     reads = reads_of(session, said, span.until)
     name = basename(said)
     inside = [r for r in reads if span.early <= r.ts <= span.until]
-    tools = [_for_itself(session, r) for r in inside] if claimed else []
+    tools = [readers.for_itself(session, r) for r in inside] if claimed else []
     if inside and not (tools and all(tools)):
         return verified(f"{name} was opened for reading", "strong" if len(paths) <= 1 else "weak")
     tool = next((image for image in tools if image is not None), None)

@@ -122,6 +122,22 @@ def test_line_ends_that_a_tool_leaves_out_are_no_part_of_the_text() -> None:
     assert s.says(whole(s)) == VERIFIED
 
 
+def test_a_script_may_read_all_of_a_file_and_tell_what_it_found() -> None:
+    s = Scenario()
+    intent = s.asks("python count.py")
+    python = s.program(s.shell(intent), "python3", "count.py")
+    s.reads(python, A)
+    s.answers(intent, size=9)
+    assert s.says(whole(s)) == VERIFIED
+
+
+def test_the_tests_read_the_whole_file_for_themselves() -> None:
+    s = Scenario()
+    s.does("pytest", reads=[A])
+    shell_reads(s, 2)
+    assert s.says(whole(s)) == refuted("not_read")
+
+
 def test_what_is_shown_of_a_picture_is_not_its_bytes() -> None:
     s = Scenario()
     read(s, "/repo/logo.png", size=10)
