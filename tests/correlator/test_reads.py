@@ -195,6 +195,36 @@ def test_a_tool_that_is_not_known_may_show_files_of_elsewhere() -> None:
     )
 
 
+def test_a_part_of_a_file_and_git_that_may_have_shown_the_rest() -> None:
+    s = Scenario()
+    shell_reads(s, 2)
+    s.does("git", "show", "HEAD:src/a.py")
+    assert s.says(whole(s)) == AMBIGUOUS
+
+
+def test_a_part_needs_whole_sight() -> None:
+    s = Scenario()
+    shell_reads(s, 2)
+    s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now - STEP)
+    assert s.says(whole(s)) == unverifiable("records_lost")
+
+
+def test_a_result_that_was_not_seen_may_hold_the_rest() -> None:
+    s = Scenario()
+    read(s, size=2000)
+    s.intent("read", tool="read", files=(e.ExpectedFile(path=A, op="read"),))
+    s.reads(s.agent, A)
+    assert s.says(whole(s)) == VERIFIED
+
+
+@pytest.mark.parametrize("times, said", [(32, refuted("not_read")), (33, VERIFIED)])
+def test_of_a_file_that_was_opened_again_and_again_nothing_is_said(times: int, said: object) -> None:
+    s = Scenario()
+    for _ in range(times):
+        read(s, size=9)
+    assert s.says(whole(s)) == said
+
+
 # --- who --------------------------------------------------------------------------------------------
 
 
@@ -272,10 +302,13 @@ def test_an_empty_file_needs_no_reading() -> None:
     assert s.says(folder(s, "a.py", size=0)) == AMBIGUOUS
 
 
-def test_a_file_that_came_during_the_session_may_have_come_after_the_reading() -> None:
+@pytest.mark.parametrize("after", [2 * STEP, 1000 * STEP])
+def test_a_file_that_came_during_the_session_may_have_come_after_the_reading(after: int) -> None:
     s = Scenario()
+    began = s.now
+    s.now += 500 * STEP
     s.does("cat", reads=[A])
-    assert s.says(folder(s, "a.py", "b.py", mtime=WALL + s.now)) == AMBIGUOUS
+    assert s.says(folder(s, "a.py", "b.py", mtime=WALL + began + after)) == AMBIGUOUS
 
 
 def test_a_directory_that_was_not_listed_is_not_known() -> None:
@@ -310,6 +343,13 @@ def test_files_that_the_session_wrote_count() -> None:
     s = Scenario()
     for number in range(12):
         s.file(s.agent, "create", f"/repo/n{number}.py")
+    assert s.says(many(s, 12)) == AMBIGUOUS
+
+
+def test_files_that_are_known_by_their_names_alone_count() -> None:
+    s = Scenario()
+    for number in range(12):
+        s.add(e.File, process=s.agent, op="unlink", path=f"/repo/n{number}.py")
     assert s.says(many(s, 12)) == AMBIGUOUS
 
 

@@ -209,7 +209,15 @@ def still_running_at_the_end(s: Scenario) -> None:
     s.reads(s.program(s.shell(s.asks("pytest -q")), "pytest", "-q"), A)
 
 
+def committed_while_the_tests_run(s: Scenario) -> None:
+    pytest_runs(s)
+    edits(s)
+    commits(s, A)
+    s.reads(s.program(s.shell(s.asks("pytest -q")), "pytest", "-q"), A)
+
+
 HONEST = [
+    committed_while_the_tests_run,
     run_again, committed_and_then_tested, another_part_run_again, documents_after_the_tests,
     the_readme_that_the_run_opens, formatted_after_the_tests, checked_out_after_the_tests,
     run_by_a_hook_of_the_commit, run_by_a_script_that_nobody_knows, run_in_a_container,
@@ -247,6 +255,15 @@ def test_each_kind_of_the_table_is_given(kind: str) -> None:
     for step in STEPS[: KINDS[kind]]:
         step(s)
     assert told(s) == [("order_contradiction", kind)]
+
+
+def test_what_was_added_before_the_edit_is_not_committed_as_it_was_edited() -> None:
+    s = Scenario()
+    pytest_runs(s)
+    s.does("git", "add", A, reads=[A])
+    edits(s)
+    s.does("git", "commit", "-m", "TEXT")
+    assert told(s) == [("order_contradiction", "tested_before_last_edit")]
 
 
 def test_what_is_added_while_the_commit_is_made_may_have_come_too_late() -> None:
