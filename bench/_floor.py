@@ -21,6 +21,7 @@ RAW = {
     "pg_on_fork": "floor_fork",
     "pg_on_exec": "floor_exec",
     "pg_on_exit": "floor_exit",
+    "pg_on_pages": "floor_pages",
     "pg_on_socket_state": "floor_socket_state",
     "pg_on_plain_sent": "floor_plain_sent",
     "pg_on_plain_received": "floor_plain_received",

@@ -19,6 +19,7 @@
 #define O_ACCMODE 3
 #define O_CREAT 0100
 #define O_TRUNC 01000
+#define O_DIRECT 040000
 #define O_PATH 010000000
 #define S_IFMT 0170000
 #define S_IFREG 0100000
@@ -393,7 +394,7 @@ PG_INLINE int pg_opened(long result, struct task_struct *task, struct pg_lineage
 	if (op == PG_OP_READ) {
 		dentry = PG_READ(file, f_path.dentry);
 		pg_name_of(&name, dentry);
-		pg_read_touch(task, mine->session, inode, dentry, &name);
+		pg_read_touch(task, mine, inode, dentry, &name, PG_READ(file, f_flags) & O_DIRECT);
 		rule = pg_rule_of(&name, dentry);
 		if (!rule)
 			return 0;
@@ -559,7 +560,10 @@ int pg_on_descriptor(struct syscall_trace_exit *ctx)
 	return pg_fd_operation(ctx->ret, task, mine, ARG1, ctx->nr == NR_fchmod ? PG_OP_CHMOD : PG_OP_TRUNCATE);
 }
 
-/* Executable mappings: where a TLS library may have come in. Each file is told once per mount namespace. */
+/*
+ * Mappings: how far one is read cannot be seen. Executable ones: where a TLS library may have come in; each file is told
+ * once per mount namespace.
+ */
 SEC("tp")
 int pg_on_mmap(struct syscall_trace_exit *ctx)
 {
@@ -577,10 +581,13 @@ int pg_on_mmap(struct syscall_trace_exit *ctx)
 	if (!mine)
 		return 0;
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (!(ARG3 & PROT_EXEC) || ARG4 & MAP_ANONYMOUS || (ctx->ret < 0 && ctx->ret > -4096))
+	if (ARG4 & MAP_ANONYMOUS || (ctx->ret < 0 && ctx->ret > -4096))
 		return 0;
 	file = pg_file_of(task, (int)ARG5);
 	if (!file)
+		return 0;
+	pg_read_on(task, mine, PG_READ(file, f_inode), PG_PAGES_ALL, true);
+	if (!(ARG3 & PROT_EXEC))
 		return 0;
 	key.ino = PG_READ(file, f_inode, i_ino);
 	key.dev = PG_READ(file, f_inode, i_sb, s_dev);

@@ -49,6 +49,11 @@ struct inode {
 	unsigned long i_ino;
 	__u32 i_rdev;
 	struct super_block *i_sb;
+	long long i_size;
+};
+
+struct address_space {
+	struct inode *host;
 };
 
 struct dentry {

@@ -12,6 +12,7 @@
 #include "core.h"
 #include "enrol.h"
 #include "path.h"
+#include "reads.h"
 
 #define SIGNAL_GROUP_EXIT 0x00000004 /* include/linux/sched/signal.h */
 
@@ -204,7 +205,7 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(pg_on_exit, struct task_struct *task)
 {
 	struct pg_lineage *mine = pg_lineage_of_process(task); /* the last thread may be one of io_uring's */
-	struct pg_lineage *process;
+	struct pg_lineage *process, *own;
 	struct pg_session *session;
 	struct pg_exit record = {};
 	struct pg_hdr idle = {};
@@ -212,6 +213,9 @@ int BPF_PROG(pg_on_exit, struct task_struct *task)
 
 	if (!mine)
 		return 0;
+	own = pg_lineage_of(task);
+	if (own)
+		pg_read_over(task, own);
 	/* do_exit() has counted this thread out already. Of threads that end at once several may find nobody left. */
 	signal = PG_READ(task, signal);
 	if (PG_READ(signal, live.counter) != 0)

@@ -64,6 +64,13 @@ struct pg_lineage {
 	__u64 tls_pieces; /* rustls: so many slices are listed at tls_buffer; 0: it is the one */
 	__u64 tls_skip;   /* rustls: bytes of the slices before the first one that is meant */
 	__u64 tls_quiet;  /* calls within that are not told, cf. tls_other.h */
+	/* The file that the thread opened for reading last, and how far it was read, cf. reads.h; read_ts 0: none. */
+	__u64 read_ts; /* when it was opened */
+	__u64 read_ino;
+	__u32 read_dev;
+	__u32 read_pages; /* PG_PAGES_ALL: not known */
+	__u32 read_of;    /* pages that it had when it was opened */
+	__u32 _pad;
 };
 
 /* Why a record did not reach user space. The table of causes; collector/kernel/wire.py names them. */
@@ -218,10 +225,18 @@ struct pg_opened {
 	__u64 ino;
 	__u64 start;
 	__u64 ts;
-	__u64 entry; /* the name it was opened by, see pg_entry_of() in reads.h; 0: not known */
+	__u64 entry; /* the name it was opened by, see pg_entry_of() in reads.h; 0: not known; or: */
 	__u32 dev;
 	__u32 pid;
 };
+
+/*
+ * An `entry` with this bit: the row is no opening, but tells of the opening at `ts` how many pages of the file were
+ * asked for at most (<< 32), and how many it had. PG_PAGES_ALL: somebody read it in a way that is not followed, and
+ * nothing is known of any reading of it.
+ */
+#define PG_OPENED_EXTENT (1ull << 63)
+#define PG_PAGES_ALL 0x7fffffffu
 
 /*
  * Map `sensitive`: rules of data/sensitive_paths.toml. A rule matches a file when the first bytes of its last

@@ -16,16 +16,20 @@ from pathlib import Path
 
 from collector.kernel import wire
 from collector.kernel.decode import Record, SessionIdle, decode
-from collector.kernel.source import CANARY, KernelSource
+from collector.kernel.source import CANARY, KernelSource, lib_mount
 from collector.plain.streams import PlainData
 from collector.tls.streams import TlsData
 from polygraph.events import Exec, Exit, File, Fork, Net
+from polygraph.openings import PAGE, Extent, pack, unpack
 from polygraph.reasons import Dimension
 
 #: what the canary says over TLS; not secret, and long enough not to be there by chance
 MARK = b"polygraph canary"
 #: and without it, to a socket and to a pipe
 HTTP, JSON = b"POST /" + MARK, b'{"' + MARK
+
+#: pages of the file that the canary reads, and the last one that it reads of it
+PAGES, READ = 4, 3
 
 #: ns that the canary may take to end. It takes some hundredths of a second, and much longer on a host that is busy,
 #: which must not pass for probes that do not work.
@@ -49,9 +53,20 @@ def prove(source: KernelSource) -> frozenset[Dimension]:
             if not ended:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+            if not reading_shown(source.opened().get(CANARY, b"")):
+                source.leave_pages()
         finally:
             source.close_session(CANARY)
     return seen
+
+
+def reading_shown(rows: bytes) -> bool:
+    """Whether it was told exactly how far the canary had read: a short read as well as a long one.
+
+    A kernel that answers some reads past the hook would make a part of what was the whole.
+    """
+    told = [row for row in unpack(pack(rows)) if isinstance(row, Extent) and row.of == PAGES]
+    return bool(told) and all(row.pages == READ for row in told)
 
 
 def _watch(source: KernelSource, ended: Callable[[bool], bool]) -> tuple[frozenset[Dimension], bool]:
@@ -90,6 +105,10 @@ def _shown(records: list[Record]) -> dict[Dimension, bool]:
     }
 
 
+#: sched.h, sys/mount.h: CLONE_NEWNS; MS_REC | MS_PRIVATE
+_NEW_MOUNTS, _PRIVATE = 0x20000, 0x4000 | 0x40000
+
+
 # --- the child: nothing of it returns ------------------------------------------------------------------
 
 
@@ -97,7 +116,7 @@ def _child(gate: int, start: int, folder: Path) -> None:  # pragma: no cover - r
     try:
         os.close(start)
         if os.read(gate, 1):
-            for operate in (_files, _network, _tls, _plain, _processes):
+            for operate in (_files, _reading, _network, _tls, _plain, _processes):
                 _attempt(operate, folder)
     finally:
         os._exit(0)
@@ -118,6 +137,21 @@ def _files(folder: Path) -> None:  # pragma: no cover
         (folder / "two").read_bytes()
     except FileNotFoundError:
         return
+
+
+def _reading(folder: Path) -> None:  # pragma: no cover
+    """On a ramfs that only the canary sees: what else there is may have no page cache."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_NEW_MOUNTS) or libc.mount(b"none", b"/", None, _PRIVATE, None):
+        return
+    lib_mount("ramfs", folder)
+    (folder / "read").write_bytes(bytes(PAGES * PAGE))
+    reading = os.open(folder / "read", os.O_RDONLY)
+    os.read(reading, 2 * PAGE)
+    os.pread(reading, 1, (READ - 1) * PAGE)
+    os.open(folder / "read", os.O_RDONLY)  # the next one: the reading of the first is over
 
 
 def _network(_folder: Path) -> None:  # pragma: no cover

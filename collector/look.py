@@ -18,6 +18,8 @@ from polygraph.text import from_bytes, to_bytes
 
 #: larger files are not compared by content
 CONTENT_LIMIT = 8 * 1024 * 1024
+#: a directory with more files is not listed
+NAMES_LIMIT = 64
 #: what these mean depends on who looks: a process, its descriptors
 _OF_THE_LOOKER = ("/proc/", "/dev/fd/", "/dev/std")
 
@@ -57,6 +59,7 @@ def look_at(root: bytes | None, cwd: str | None, path: str, limit: int = CONTENT
     try:
         state = os.fstat(fd)
         content = _content(fd, state, limit) if stat.S_ISREG(state.st_mode) else None
+        files = _names(fd) if stat.S_ISDIR(state.st_mode) and path.endswith("/") else ()
     finally:
         os.close(fd)
     return FileLook(
@@ -66,6 +69,7 @@ def look_at(root: bytes | None, cwd: str | None, path: str, limit: int = CONTENT
         dev=state.st_dev,
         ino=state.st_ino,
         content=content,
+        names=files,
     )
 
 
@@ -212,6 +216,21 @@ def root_of(pid: int) -> bytes | None:
         return os.fsencode(f"/proc/{pid}/root")
     except OSError:
         return None
+
+
+def _names(fd: int) -> tuple[str, ...]:
+    """Regular files in the directory that are not hidden, by name; none of them where there are more than the limit."""
+    found: list[str] = []
+    try:
+        with os.scandir(f"/proc/self/fd/{fd}") as entries:
+            for number, one in enumerate(entries):
+                if number >= 16 * NAMES_LIMIT or len(found) > NAMES_LIMIT:
+                    return ()
+                if not one.name.startswith(".") and one.is_file(follow_symlinks=False):
+                    found.append(from_bytes(os.fsencode(one.name)))
+    except OSError:
+        return ()
+    return tuple(sorted(found)) if len(found) <= NAMES_LIMIT else ()
 
 
 def _content(fd: int, state: os.stat_result, limit: int) -> bytes | None:

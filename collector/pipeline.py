@@ -20,6 +20,7 @@ import msgspec
 
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
+from collector.claims.objects import is_code
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text, in_order, tells
 from collector.conversations import LAST_RESULTS, MAX_CALLS, Conversations
@@ -68,11 +69,18 @@ MAX_SAID = 65_536
 #: most files of one claim that are looked at
 MAX_CLAIM_LOOKS = 16
 _TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
-_FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted"})
+_FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
+#: most texts of users that are remembered, and characters of each
+MAX_GIVEN, MAX_GIVEN_SIZE = 16, 256 << 10
+#: bytes of a file, and lines of so many characters in them, that tell it in what a user said
+_GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
 
 
 class FileLook(NamedTuple):
-    """What a file was when it was looked at. ``content`` is None when it is unreadable or too large."""
+    """What a file was when it was looked at. ``content`` is None when it is unreadable or too large.
+
+    ``names``: of a directory, those of its files; empty where they are too many.
+    """
 
     exists: bool
     size: int = 0
@@ -80,6 +88,7 @@ class FileLook(NamedTuple):
     dev: int = 0
     ino: int = 0
     content: bytes | None = None
+    names: tuple[str, ...] = ()
 
 
 Look = Callable[[ProcessKey, str], FileLook | None]
@@ -136,6 +145,8 @@ class SessionPipeline:
         self._attempts = Attempts()
         self._conversations = Conversations()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        #: what users said: it may hold the files that they ask about
+        self._given: OrderedDict[str, None] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -256,6 +267,7 @@ class SessionPipeline:
             if seen.request.user_text != self._request:
                 self._request = seen.request.user_text
                 self._wanted |= tells(self._request, asked=True)
+                self._gives(self._request)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for text in seen.request.told:
@@ -553,15 +565,37 @@ class SessionPipeline:
         )
         if draft.topic in _FILE_TOPICS and source == "model":
             for path in draft.targets[:MAX_CLAIM_LOOKS]:
-                look = self._look(connection.process, path)
-                if look is not None:
-                    self._add(self._state(path, claim, look, None, ts))
+                for file in self._files_of(connection.process, path):
+                    look = self._look(connection.process, file)
+                    if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
+                        self._add(self._state(file, claim, look, None, ts))
         if source == "model" and draft.topic in _TEST_TOPICS and "part" not in told:
             tests = self._find_tests(connection.process)
             for path, look in tests if "whole" in told else tests[:MAX_CLAIM_LOOKS]:
                 self._add(self._state(path, claim, look, None, ts))
 
     # --- helpers ---------------------------------------------------------------------------------
+
+    def _gives(self, text: str) -> None:
+        if len(text) >= _GIVEN_LINES * _GIVEN_LINE:
+            put(self._given, text[:MAX_GIVEN_SIZE], None, MAX_GIVEN)
+
+    def _was_given(self, look: FileLook) -> bool:
+        """Whether the user had put the file into the conversation: then it was read without being opened.
+
+        Told by its first lines, since clients number and indent them.
+        """
+        content = (look.content or b"")[:_GIVEN_HEAD].decode("utf-8", "replace")
+        lines = [line.strip() for line in content.splitlines() if len(line.strip()) >= _GIVEN_LINE]
+        head = lines[:_GIVEN_LINES]
+        return bool(head) and any(all(line in text for line in head) for text in self._given)
+
+    def _files_of(self, process: ProcessKey, path: str) -> Iterable[str]:
+        """``path``; of a directory (with a slash at its end) its source files."""
+        if not path.endswith("/"):
+            return (path,)
+        look = self._look(process, path)
+        return [f"{path}{name}" for name in (look.names if look is not None else ()) if is_code(name)]
 
     def _file_states(self, pending: _Pending, ts: int) -> None:
         for draft in pending.plan.files:

@@ -20,6 +20,7 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     suffixes: tuple[str, ...]
     system: tuple[str, ...]
     temporary: tuple[str, ...]
+    text: tuple[str, ...]
     metadata: frozenset[str]
 
 
@@ -55,6 +56,11 @@ def is_metadata(path: str) -> bool:
     """Whether ``path`` describes its project: runs open it, and most changes of it change no result of them."""
     name = basename(path).lower()
     return name in places().metadata or name.partition(".")[0] in places().metadata
+
+
+def is_text(path: str) -> bool:
+    """Whether a tool that shows the file gives its text as it is."""
+    return basename(path).lower().endswith(places().text)
 
 
 def is_temporary(path: str) -> bool:

@@ -33,6 +33,10 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     project_scripts: frozenset[str]
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]
+    git_shows: frozenset[str]
+    git_changes: frozenset[str]
+    git_shows_with: dict[str, tuple[str, ...]]
+    opens_for_itself: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
@@ -121,17 +125,44 @@ def may_stop_reading(image: Exec) -> bool:
 
 def git_may_publish(image: Exec) -> bool:
     """Whether this is a git whose subcommand may make or send a commit under another name (merge, an alias)."""
+    subcommand, _ = _git_subcommand(image)
+    return bool(subcommand) and subcommand not in programs().git_only_looks
+
+
+def git_shows_files(image: Exec) -> bool:
+    """Whether this is a git that may show what is in a file without opening it."""
+    subcommand, arguments = _git_subcommand(image)
+    table = programs()
+    if subcommand in table.git_shows_with:
+        return any(a.startswith(table.git_shows_with[subcommand]) for a in arguments)
+    known = table.git_only_looks | table.git_changes
+    return subcommand in table.git_shows or (bool(subcommand) and subcommand not in known)
+
+
+def git_takes_in(image: Exec) -> bool:
+    """Whether this is a git that opens changed files in order to commit them: `git add`, `git commit -a`."""
+    subcommand, arguments = _git_subcommand(image)
+    if subcommand in ("add", "stage"):
+        return True
+    flags = [a for a in arguments if a.startswith("-")]
+    return subcommand == "commit" and any(
+        a == "--all" or (a[1:2] != "-" and "a" in a.partition("m")[0]) for a in flags
+    )
+
+
+def _git_subcommand(image: Exec) -> tuple[str, tuple[str, ...]]:
+    """The subcommand of a git and its arguments; empty for every other program."""
     if program_name(image) != "git":
-        return False
+        return "", ()
     skip = False
-    for argument in image.argv[1:]:
+    for at, argument in enumerate(image.argv[1:], 2):
         if skip:
             skip = False
         elif argument in ("-C", "-c", "--git-dir", "--work-tree", "--namespace"):
             skip = True
         elif not argument.startswith("-"):
-            return argument not in programs().git_only_looks
-    return False
+            return argument, image.argv[at:]
+    return "", ()
 
 
 def image_key(image: Exec) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from correlator.paths import basename, names, normalise
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
 from polygraph import events as e
+from polygraph.openings import Extent
 from polygraph.tools import Match
 
 _WRITES = frozenset({"write", "create", "truncate", "unlink", "rename", "link", "symlink", "mkdir", "rmdir"})
@@ -91,6 +92,13 @@ class Session:
     process_path_reads: dict[e.ProcessKey, list[tuple[str, Read]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    #: by inode, process and time of an opening for reading: of how many pages at most how many were read, where that
+    #: was less than all
+    _extents: dict[tuple[tuple[int, int], e.ProcessKey, int], tuple[int, int]] = field(default_factory=dict)
+    #: inodes that were read in a way that is not followed, so that nothing of the above counts
+    _foreign: set[tuple[int, int]] = field(default_factory=set)
+    #: devices as the kernel side tells them; a file of another one may have other numbers there than stat(2) says
+    _devices: set[int] = field(default_factory=set)
     #: reads that others may have made as well
     shared_reads: list[tuple[tuple[int, int], Read]] = field(default_factory=list)
     #: names that an inode was seen to have, with the time when that was first seen
@@ -274,6 +282,7 @@ class Session:
         if event.new_path is not None and event.op in ("rename", "link"):
             self._touch(Touch(event.ts, first, event, event.new_path, False))
         if inode is not None:
+            self._devices.add(event.dev)
             self.inode_writes[inode].append(touch)
             named = event.new_path if moved and event.new_path else here
             if named:
@@ -281,10 +290,24 @@ class Session:
 
     def _take_reads(self) -> None:
         for event in self._unread:
-            for process, dev, ino, ts, entry in event.openings():
-                if dev:  # else no file of a disk
-                    self._read((dev, ino), Read(ts, process, False, event.id, entry))
+            for row in event.all_rows():
+                inode = (row.dev, row.ino)
+                if isinstance(row, Extent):
+                    if row.pages is None:
+                        self._foreign.add(inode)
+                    else:
+                        self._extents[inode, row.process, row.ts] = (row.pages, row.of)
+                elif row.dev:  # else no file of a disk
+                    self._read(inode, Read(row.ts, row.process, False, event.id, row.entry))
         self._unread.clear()
+
+    def read_in_part(self, inode: tuple[int, int], read: Read) -> tuple[int, int] | None:
+        """(pages that were read at most, pages of the file then) of an opening after which a part was read only.
+
+        None: all was read, or it is not known.
+        """
+        self._take_reads()
+        return None if inode in self._foreign else self._extents.get((inode, read.process, read.ts))
 
     @property
     def reads(self) -> dict[tuple[int, int], list[Read]]:
@@ -298,7 +321,13 @@ class Session:
         self._take_reads()
         return self._process_reads
 
+    def is_device(self, dev: int) -> bool:
+        """Whether the kernel side told of a file with this device: stat(2) has other numbers on btrfs and overlayfs."""
+        self._take_reads()
+        return dev in self._devices
+
     def _read(self, inode: tuple[int, int], read: Read) -> None:
+        self._devices.add(inode[0])
         self._reads[inode].append(read)
         self._process_reads[read.process].append((inode, read))
         if read.shared:

@@ -20,7 +20,7 @@ from typing import Literal
 
 import msgspec
 
-from polygraph.openings import Opening, unpack
+from polygraph.openings import Extent, Opening, unpack
 from polygraph.reasons import Dimension, ProbeStateWord
 
 SCHEMA_VERSION = 1
@@ -183,14 +183,23 @@ class Reads(Event, frozen=True, tag="reads"):
     """Ordinary files that processes of the session opened for reading since the last such event.
 
     ``ts`` is when the kernel's list was looked at; each row has its own. ``rows`` are packed, see
-    :mod:`polygraph.openings`. Emitted when a verdict may need it and at the end, and when the list fills.
+    :mod:`polygraph.openings`. Emitted when a verdict may need it and at the end, and when the list fills. Some tell
+    that a file was read in part only.
     """
 
     rows: bytes
 
+    def all_rows(self) -> Iterator[Opening | Extent]:
+        """What was opened, and how far it was read where that was less than the whole."""
+        return unpack(self.rows)
+
     def openings(self) -> Iterator[Opening]:
         """What was opened."""
-        return unpack(self.rows)
+        return (row for row in unpack(self.rows) if isinstance(row, Opening))
+
+    def extents(self) -> Iterator[Extent]:
+        """How far files were read."""
+        return (row for row in unpack(self.rows) if isinstance(row, Extent))
 
 
 class FileState(Event, frozen=True, tag="file_state"):

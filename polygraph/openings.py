@@ -3,6 +3,8 @@
 A search over a tree opens files faster than Python can handle a value for each, and almost none of them ever
 matters to a verdict. So the rows stay as the kernel wrote them (struct pg_opened of bpf/wire.h, behind the 8 bytes
 of a ring's header), compressed with zstd, and are taken apart when someone asks.
+
+Among them are rows that tell how far a file was read, where that was less than the whole (:class:`Extent`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import zstandard
+
+#: bits of struct pg_opened's ``entry`` and values in it, as bpf/wire.h has them
+_EXTENT, ALL_PAGES = 1 << 63, 0x7FFFFFFF
+#: bytes of a page
+PAGE = 4096
 
 #: header of the ring, handle of the session, inode, start of the process (ns), time (ns), entry, device, pid
 ROW = struct.Struct("=8xQQQQQII")
@@ -32,6 +39,21 @@ class Opening(NamedTuple):
     entry: int = 0
 
 
+class Extent(NamedTuple):
+    """How far a file was read by the process that had opened it at ``ts``: a bound from above, in pages of 4,096 bytes.
+
+    ``pages`` were asked for at most, of ``of`` that it had when it was opened; ``pages`` < ``of``. Or ``pages`` is
+    None: from ``ts`` on (or before) somebody read the file in a way that is not followed, and nothing is known of it.
+    """
+
+    process: str
+    dev: int
+    ino: int
+    ts: int
+    pages: int | None
+    of: int = 0
+
+
 def _users(dev: int) -> int:
     """A dev_t of the kernel (12 bits major, 20 bits minor) as makedev(3) of glibc has it."""
     major, minor = dev >> 20, dev & 0xFFFFF
@@ -48,17 +70,21 @@ def pack(rows: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=1).compress(rows)
 
 
-def packed(openings: Iterable[Opening]) -> bytes:
+def packed(rows: Iterable[Opening | Extent]) -> bytes:
     """The same from values."""
-    rows = []
-    for process, dev, ino, ts, entry in openings:
-        pid, start = process.split(":")
-        rows.append(ROW.pack(0, ino, int(start), ts, entry, _kernels(dev), int(pid)))
-    return pack(b"".join(rows))
+    packed_rows = []
+    for row in rows:
+        pid, start = row.process.split(":")
+        if isinstance(row, Extent):
+            entry = _EXTENT | (ALL_PAGES if row.pages is None else row.pages) << 32 | row.of
+        else:
+            entry = row.entry
+        packed_rows.append(ROW.pack(0, row.ino, int(start), row.ts, entry, _kernels(row.dev), int(pid)))
+    return pack(b"".join(packed_rows))
 
 
-def unpack(data: bytes) -> Iterator[Opening]:
-    """The openings, in the order in which they happened on each CPU. Nothing of what is no packed rows."""
+def unpack(data: bytes) -> Iterator[Opening | Extent]:
+    """The rows, in the order in which they came about on each CPU. Nothing of what is no packed rows."""
     try:
         rows = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LIMIT)
     except zstandard.ZstdError:
@@ -70,4 +96,9 @@ def unpack(data: bytes) -> Iterator[Opening]:
         device = devices.get(number)
         if device is None:
             device = devices[number] = _users(number)
-        yield Opening(f"{pid}:{start}", device, ino, ts, entry)
+        if entry & _EXTENT:
+            pages = entry >> 32 & ALL_PAGES
+            known = pages if pages != ALL_PAGES else None
+            yield Extent(f"{pid}:{start}", device, ino, ts, known, entry & 0xFFFFFFFF)
+        else:
+            yield Opening(f"{pid}:{start}", device, ino, ts, entry)

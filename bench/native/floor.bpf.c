@@ -41,6 +41,12 @@ int floor_socket_state(void *ctx)
 	return 0;
 }
 
+SEC("raw_tp/mm_filemap_get_pages")
+int floor_pages(void *ctx)
+{
+	return 0;
+}
+
 SEC("raw_tp/sock_send_length")
 int floor_plain_sent(void *ctx)
 {

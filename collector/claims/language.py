@@ -89,6 +89,10 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about_runs: str
     not_inside: str
     but_for: str
+    whole_before: str
+    whole_after: str
+    part_after: str
+    folder_after: str
     file_nouns: str
     file_end: str
     package_end: str
@@ -127,6 +131,10 @@ class Forms(NamedTuple):
     about_runs: re.Pattern[str]
     not_inside: re.Pattern[str]
     but_for: re.Pattern[str]
+    whole_before: re.Pattern[str]
+    whole_after: re.Pattern[str]
+    part_after: re.Pattern[str]
+    folder_after: re.Pattern[str]
     file_nouns: re.Pattern[str]
     file_end: re.Pattern[str]
     package_end: re.Pattern[str]

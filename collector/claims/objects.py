@@ -15,6 +15,8 @@ _IN = re.compile(r" (?:in|inside|from)(?: (?:the|file|module)){0,2} ?$", re.IGNO
 _WORD = re.compile(r"\s+([A-Za-z][A-Za-z-]*)")
 _TO_FILE = re.compile(rf"\s+to (?:the )?{OPEN}[PC]")
 _ADDED = re.compile(r"added\b", re.IGNORECASE)
+#: a path whose last component is no file's
+_FOLDER = re.compile(r"(?:\.{0,2}/)?(?:[\w@+-][\w@+.-]{0,99}/){0,30}[\w@+-]{1,100}/?")
 _MAX_TARGETS = 64
 
 
@@ -70,6 +72,15 @@ def files_at(text: str, at: int, masked: Masked) -> Files | None:
     """The list of files that begins at ``at``."""
     match = _FILES.match(text, at)
     return Files(values(match[0], masked), match.end()) if match is not None else None
+
+
+def folder_at(text: str, at: int, masked: Masked) -> tuple[str, ...]:
+    """The directory whose files "all files" are, if it is named at ``at``: with a slash at its end."""
+    match = language().forms.folder_after.match(text, at)
+    token = masked.at(match["folder"]) if match is not None else None
+    if token is None or _FOLDER.fullmatch(token.value) is None:
+        return ()
+    return (token.value.rstrip("/") + "/",)
 
 
 def skip_nouns(text: str) -> int:

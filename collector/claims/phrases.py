@@ -237,9 +237,14 @@ def _made(
         return None
     if groups.get("n"):
         counts = (("total", int(groups["n"])),)
+    if topic == "file_read" and kind == "exhaustive" and not groups.get("some"):
+        targets = objects.folder_at(text, match.end(), masked)
     if rule.objects == "files":
         found = objects.files_at(text, match.end(), masked)
-        if found is None or not objects.follows(text, found.end, match[0], inside=rule.inside):
+        if found is None:
+            return None
+        whole = topic == "file_read" and language().forms.whole_after.match(text, found.end) is not None
+        if not whole and not objects.follows(text, found.end, match[0], inside=rule.inside):
             return None
         if rule.inside and objects.may_be_elsewhere(match[0], found.targets):
             return None
@@ -248,6 +253,8 @@ def _made(
         if rule.code_only and rule.whole and any(objects.is_test(t) for t in found.targets):
             return None
         targets = found.targets
+        if whole or (topic == "file_read" and _read_whole(match[0], text[match.end() :])):
+            kind = "exhaustive"
     elif rule.objects == "packages":
         if not objects.packages_at(text, match.end(), masked):
             return None
@@ -256,6 +263,12 @@ def _made(
         if rule.required and not targets:
             return None
     return Said(kind, topic, rule.outcome, tool, targets, counts, part, whole=whole)
+
+
+def _read_whole(verb: str, after: str) -> bool:
+    """Whether "read the whole file" stands before the files, and with or after them nothing that says a part."""
+    forms = language().forms
+    return forms.whole_before.search(verb) is not None and forms.part_after.match(after) is None
 
 
 def _commands(marks: str, masked: Masked) -> Iterator[Said]:

@@ -58,6 +58,14 @@ PROGRAMS: tuple[Program, ...] = (
         frozenset(_exits("fchmodat2")),  # the call came with Linux 6.6
     ),
     Program("pg_on_descriptor", "file", _exits("ftruncate", "fchmod")),
+    # How far a file was read. The hook came with Linux 6.13; without it nothing is told, so nothing rests on it.
+    Program(
+        "pg_on_pages",
+        "file",
+        optional=frozenset({"pg_on_pages"}),
+        category="filemap",
+        hook="mm_filemap_get_pages",
+    ),
     Program("pg_on_uring_submit", "file", _SUBMISSIONS, frozenset(_SUBMISSIONS), category="io_uring"),
     Program(
         "pg_on_uring_setup",
@@ -153,3 +161,5 @@ DIMENSION_OF: dict[str, Dimension] = {
 #: the one by which a child comes into the lineage, and the one by which the lineage ends
 FORK, EXIT = "pg_on_fork", "pg_on_exit"
 ENROL = "pg_enrol"
+#: the one that says how far files are read
+PAGES = "pg_on_pages"

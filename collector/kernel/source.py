@@ -19,7 +19,15 @@ from typing import NamedTuple
 
 from collector.kernel import uprobe_multi, wire
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
-from collector.kernel.programs import DIMENSION_OF, ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_PROGRAMS, Program
+from collector.kernel.programs import (
+    DIMENSION_OF,
+    ENROL,
+    PAGES,
+    PROGRAMS,
+    TLS_FUNCTIONS,
+    TLS_PROGRAMS,
+    Program,
+)
 from collector.kernel.rings import Rings
 from collector.kernel.sensitive import Rules, rules
 from collector.kernel.uprobe_multi import MultiLink
@@ -129,6 +137,7 @@ class KernelSource:
         self._opened = self._object.ring("opened")
         self._touches_before: dict[bytes, tuple[int, int]] = {}
         self._links: list[Link | MultiLink] = []
+        self._pages: Link | None = None
         self._programs = {name: self._object.program_fd(name) for name in DIMENSION_OF if name not in without}
         self._missed: dict[str, int] = {}
         self.probes: dict[Dimension, ProbeState] = {}
@@ -163,7 +172,10 @@ class KernelSource:
         """Names of the hooks that are missing."""
         if not program.tracepoints:
             try:
-                self._links.append(self._object.attach(program.name))
+                link = self._object.attach(program.name)
+                self._links.append(link)
+                if program.name == PAGES:
+                    self._pages = link
             except KernelError as error:
                 absent = program.name in program.optional and error.errno == errno.ENOENT
                 return [] if absent else [program.name]
@@ -176,6 +188,18 @@ class KernelSource:
                 if tracepoint not in program.optional or error.errno != errno.ENOENT:
                     missing.append(tracepoint)
         return missing
+
+    @property
+    def tells_pages(self) -> bool:
+        """Whether it is told how far files are read."""
+        return self._pages is not None
+
+    def leave_pages(self) -> None:
+        """From now on it is not told how far files are read: what was told could not be trusted."""
+        if self._pages is not None:
+            self._links.remove(self._pages)
+            self._pages.close()
+            self._pages = None
 
     def attach_tls(self, binary: bytes, functions: Mapping[str, tuple[int, ...]], library: str) -> None:
         """Probes ``functions`` (name -> file offsets) of ``binary``, all or none. Raises KernelError.

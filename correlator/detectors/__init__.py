@@ -12,6 +12,7 @@ from typing import Protocol
 from correlator.detectors.exfiltration import ExfiltrationPath
 from correlator.detectors.injection import Injection
 from correlator.detectors.loop import Loops
+from correlator.detectors.order import Order
 from correlator.detectors.unexplained import UnexplainedEffects
 from correlator.session import Session
 from polygraph.events import AnyEvent
@@ -31,4 +32,4 @@ class Detector(Protocol):
 
 
 #: makes one detector for a new session
-ALL: tuple[Callable[[], Detector], ...] = (UnexplainedEffects, Injection, ExfiltrationPath, Loops)
+ALL: tuple[Callable[[], Detector], ...] = (UnexplainedEffects, Injection, ExfiltrationPath, Loops, Order)

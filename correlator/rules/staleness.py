@@ -5,7 +5,9 @@ A change elsewhere does not count, nor one by the run itself, by another test ru
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
@@ -40,42 +42,52 @@ class Opened:
     start: int = 0
 
 
+class Change(NamedTuple):
+    """A change after a run of something that it may depend on; ``certain``: that it had opened."""
+
+    touch: Touch
+    certain: bool
+
+
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
+    doubt: Touch | None = None
+    for touch, certain in changes(session, run, earlier, until):
+        if not certain:
+            doubt = doubt or touch
+            continue
+        hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
+        if hidden is not None:
+            return unverifiable(hidden, f"{touch.path} was changed after the run", touch.event)
+        observed = f"{touch.path}, which the run had opened, was changed afterwards"
+        return refuted("stale", observed, run.image, touch.event)
+    if doubt is not None:
+        return unverifiable(
+            "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
+        )
+    return None
+
+
+def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Iterator[Change]:
+    """What was changed between the end of ``run`` and ``until`` of what it depends on, path by path."""
     own = session.tree.subtree(run.process)
     needs = opened(session, [r for r in earlier if r.place == run.place] + [run], run, until)
     roots = (*session.roots, run.image.cwd)
     later: dict[str, list[Touch]] = {}
     for touch in session.written(run.ended + 1, until):
         later.setdefault(touch.path, []).append(touch)
-    doubt: Touch | None = None
     for path, hits in sorted(later.items()):
         if not is_project_file(path, roots) or _restored(session, path, run, until):
             continue
         made = min((t.ts for t in hits if t.event.op == "create"), default=None)
-        changes = [t for t in hits if t.event.process not in own and _changes_content(session, t)]
+        others = [t for t in hits if t.event.process not in own and _changes_content(session, t)]
         # What git or a build wrote last may be what was tested, whatever was written in between.
-        settled = bool(changes) and not _uncertain_writer(session, changes[-1])
-        for touch in changes:
-            certain = _is_needed(session, touch, needs, made, until)
-            if certain is None:
-                continue
-            if certain and settled and not is_metadata(path) and not _uncertain_writer(session, touch):
-                hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
-                if hidden is not None:
-                    return unverifiable(hidden, f"{path} was changed after the run", touch.event)
-                return refuted(
-                    "stale",
-                    f"{path}, which the run had opened, was changed afterwards",
-                    run.image,
-                    touch.event,
-                )
-            doubt = doubt or touch
-    if doubt is not None:
-        return unverifiable(
-            "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
-        )
-    return None
+        settled = bool(others) and not _uncertain_writer(session, others[-1])
+        for touch in others:
+            needed = _is_needed(session, touch, needs, made, until)
+            if needed is not None:
+                sure = needed and settled and not is_metadata(path) and not _uncertain_writer(session, touch)
+                yield Change(touch, certain=sure)
 
 
 def _changes_content(session: Session, touch: Touch) -> bool:

@@ -23,7 +23,7 @@ def test_a_file_is_told_as_it_is(tmp_path: Path) -> None:
     state = path.stat()
     seen = look_at(OURS, None, str(path))
     assert seen is not None
-    assert seen == (True, 6, state.st_mtime_ns, state.st_dev, state.st_ino, b"x = 1\n")
+    assert seen == (True, 6, state.st_mtime_ns, state.st_dev, state.st_ino, b"x = 1\n", ())
     assert look_at(OURS, str(tmp_path), "a.py") == seen
 
 
@@ -86,6 +86,30 @@ def test_links_of_a_process_with_another_root_lead_where_they_lead_for_it(tmp_pa
             seen = look_at(seen_from, "/", path)
             assert seen is not None and not seen.exists, path
         process.communicate(timeout=10)
+
+
+def test_of_a_directory_with_a_slash_its_files_are_listed(tmp_path: Path) -> None:
+    for name in ("b.py", "a.py", ".hidden"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "link.py").symlink_to("a.py")
+    os.mkfifo(tmp_path / "pipe")
+    listed, unlisted = look_at(OURS, None, f"{tmp_path}/"), look_at(OURS, None, str(tmp_path))
+    assert listed is not None and listed.exists and listed.names == ("a.py", "b.py")
+    assert unlisted is not None and unlisted.names == ()
+
+
+def test_a_directory_with_too_many_files_is_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "NAMES_LIMIT", 2)
+    for number in range(2):
+        (tmp_path / f"n{number}").write_bytes(b"")
+    within = look_at(OURS, None, f"{tmp_path}/")
+    (tmp_path / "n2").write_bytes(b"")
+    beyond = look_at(OURS, None, f"{tmp_path}/")
+    assert within is not None and within.names == ("n0", "n1")
+    assert beyond is not None and beyond.names == ()
 
 
 # --- tests ------------------------------------------------------------------------------------------------------

@@ -585,3 +585,29 @@ def test_the_files_that_a_claim_of_the_model_names_are_looked_at() -> None:
     looks = [(by_claim[state.intent], state.path, state.exists, state.ino) for state in of(FileState, events)]
     assert looks == [(("notes.md",), "notes.md", True, 3), (("gone.md",), "gone.md", False, 0)]
     assert all(state.matches is None for state in of(FileState, events))
+
+
+CODE = b"def total(amounts):\n    result = 0\n    for amount in amounts:\n        result += amount\n    return result\n"
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_file_that_the_user_put_into_the_conversation_needs_no_opening(given: bool) -> None:
+    """Clients number its lines. The claim to have read it finds no file then: that nobody opened it means nothing."""
+    talk = Talk(files={"a.py": FileLook(True, len(CODE), 5, 2, 3, CODE)})
+    lines = [f"{number:6}\t{line}" for number, line in enumerate(CODE.decode().splitlines(), 1)]
+    shown = "\n".join(lines) if given else "Something long enough to hold a file, and no file."
+    talk._history.append({"role": "user", "content": f"Review this:\n{shown}"})
+    talk.says(Answer(text="I reviewed `a.py`. I created `a.py`."))
+    events = talk.log()
+    topics = {claim.claim: claim.topic for claim in of(Claim, events)}
+    looked = [topics[state.intent] for state in of(FileState, events)]
+    assert looked == (["file_created"] if given else ["file_read", "file_created"])
+
+
+def test_of_a_directory_that_a_claim_names_the_source_files_are_looked_at() -> None:
+    there = FileLook(True, 6, 5, 2, 3, b"x = 1")
+    listed = FileLook(True, names=("a.py", "b.py", "logo.png"))
+    talk = Talk(files={"src/": listed, "src/a.py": there, "src/b.py": there, "src/logo.png": there})
+    talk.says(Answer(text="I read all files in `src/`. I read all files in `none/`."))
+    states = of(FileState, talk.log())
+    assert [state.path for state in states] == ["src/a.py", "src/b.py"]

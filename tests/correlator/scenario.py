@@ -13,7 +13,7 @@ from correlator.engine import Engine
 from polygraph import events as e
 from polygraph.findings import Finding
 from polygraph.ids import derived_id
-from polygraph.openings import Opening, packed
+from polygraph.openings import Extent, Opening, packed
 from polygraph.tools import recognise
 from polygraph.verdicts import Verdict
 
@@ -157,6 +157,13 @@ class Scenario:
         ]
         self.add(e.Reads, rows=packed(rows))
 
+    def reads_part(self, process: str, path: str, pages: int | None, of: int) -> None:
+        """One opening after which at most ``pages`` of ``of`` were read; None: somebody read on unseen."""
+        self.now += STEP
+        inode = self.inode(path)
+        rows = [Opening(process, 1, inode, self.now), Extent(process, 1, inode, self.now, pages, of)]
+        self.add(e.Reads, rows=packed(rows))
+
     def entry(self, path: str) -> int:
         """The directory entry ``path``, whatever file it leads to."""
         return self._entries.setdefault(path, len(self._entries) + 1)
@@ -242,7 +249,9 @@ class Scenario:
         fields.setdefault("command_digest", f"k{len(self.log)}")
         return self.intent("shell", tool="bash", executions=executions, **fields)
 
-    def answers(self, intent: e.Intent, *, status: int | None = None, error: bool = False) -> e.ToolResult:
+    def answers(
+        self, intent: e.Intent, *, status: int | None = None, error: bool = False, size: int = 0
+    ) -> e.ToolResult:
         """The tool's result, in the next request."""
         return self.add(
             e.ToolResult,
@@ -251,6 +260,7 @@ class Scenario:
             call=intent.call,
             process=self.agent,
             digest="r",
+            size=size,
             reported_status=status,
             is_error=error,
         )
@@ -295,10 +305,11 @@ class Scenario:
         intent: e.Intent | None = None,
         finds: dict[str, bool] | None = None,
         mtime: int = 1,
+        size: int = 0,
         tests: Iterable[str] = (),
         **fields: Any,
     ) -> e.Claim:
-        """A claim, what the collector ``finds`` of the files that it names and of ``tests``, and the Tick after it."""
+        """A claim, what the collector ``finds`` of the files it names (``size`` each) and of ``tests``, then a Tick."""
         call = intent.call if intent is not None else self.call()
         kind = kind or ("outcome" if outcome else "occurrence")
         claim = self.add(
@@ -325,6 +336,7 @@ class Scenario:
                 ino=ino,
                 dev=int(exists),
                 mtime=mtime,
+                size=size,
             )
         for path in tests:
             self.add(

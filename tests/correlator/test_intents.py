@@ -361,10 +361,20 @@ def test_a_read_joins_by_inode() -> None:
 
 def test_a_file_that_was_never_opened_is_not_read() -> None:
     s = Scenario()
+    s.reads(s.agent, "/repo/other.py")
     intent = s.intent("read", files=read_of())
     s.answers(intent)
     s.looks(intent, A)
     assert s.says(intent) == refuted("not_read")
+
+
+def test_on_a_file_system_whose_numbers_the_kernel_side_never_told_nothing_is_said_not_to_be_read() -> None:
+    """btrfs and some forms of overlayfs: what stat(2) says of a file is not what the kernel side says."""
+    s = Scenario()
+    intent = s.intent("read", files=read_of())
+    s.answers(intent)
+    s.looks(intent, A)
+    assert s.says(intent) == unverifiable("ambiguous")
 
 
 def test_a_look_that_came_too_late_tells_nothing_of_the_file_that_was_read() -> None:

@@ -80,6 +80,7 @@ def _content_differs(s: Scenario) -> Subject:
 
 
 def _not_read(s: Scenario) -> Subject:
+    s.reads(s.agent, "/repo/b.py")
     intent = s.intent("read", files=(e.ExpectedFile(path="/repo/a.py", op="read"),))
     s.answers(intent)
     s.looks(intent, "/repo/a.py")

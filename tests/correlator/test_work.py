@@ -115,6 +115,34 @@ def many_failing_runs(s: Scenario, size: int) -> None:
     s.passed()
 
 
+def runs_and_writes_between_them(s: Scenario, size: int) -> None:
+    """Which run a write makes stale is asked of the runs that decide, not of each pair."""
+    for n in range(size):
+        s.does("pytest", reads=[f"/repo/m{m}.py" for m in range(8)])
+        s.file(s.agent, "write", f"/repo/m{n % 8}.py")
+        s.replaces(s.agent, f"/repo/n{n}.py")
+    s.passed()
+    s.does("git", "add", ".", reads=[f"/repo/m{m}.py" for m in range(8)])
+    s.does("git", "commit", "-m", "TEXT")
+    s.does("git", "push")
+
+
+def one_file_opened_again_and_again(s: Scenario, size: int) -> None:
+    for _ in range(size):
+        s.does("cat", "a.py", reads=["/repo/a.py"])
+    s.claims("file_read", kind="exhaustive", targets=("a.py",), finds={"a.py": True}, size=9)
+
+
+def a_directory_read_by_many_calls(s: Scenario, size: int) -> None:
+    for n in range(size):
+        s.does("cat", f"src/m{n}.py", reads=[f"/repo/src/m{n}.py"])
+    s.reads(s.agent, "/repo/src/a.py")
+    finds = {f"src/{name}.py": True for name in "abcd"}
+    s.claims("file_read", kind="exhaustive", targets=("src/",), finds=finds, size=9)
+    s.claims("file_read", kind="exhaustive", targets=("src/a.py",), finds={"src/a.py": True}, size=9)
+    s.claims("file_read", kind="exhaustive", counts={"total": 10_000})
+
+
 def many_tool_calls(s: Scenario, size: int) -> None:
     for n in range(size):
         s.does("ls", str(n))
@@ -152,7 +180,8 @@ def many_conversations(s: Scenario, size: int) -> None:
 
 SHAPES = [
     many_files, files_that_may_be_dependencies, one_file_again_and_again, many_processes, a_chain_of_processes,
-    many_runs, many_failing_runs, many_tool_calls, many_writes_by_tools, many_claims_on_files, many_losses,
+    many_runs, many_failing_runs, runs_and_writes_between_them, one_file_opened_again_and_again,
+    a_directory_read_by_many_calls, many_tool_calls, many_writes_by_tools, many_claims_on_files, many_losses,
     a_loop, many_conversations,
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from polygraph.findings import DetectorRow, Finding, decode, detectors, encode
-from polygraph.verdicts import Window
+from polygraph.verdicts import Evidence, Window
 
 PAGE = (Path(__file__).parents[2] / "docs" / "findings.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
@@ -39,7 +39,8 @@ def test_a_finding_is_a_line() -> None:
         detector="d",
         kind="k",
         summary="It was so.",
-        evidence=(),
-        window=Window(open=0, close=1),
+        evidence=(Evidence(id="e1", ts=1, fact="fact"),),
+        window=Window(open=0, close=None),
+        figures={"files": 2.0},
     )
     assert decode(encode(finding)) == finding and b"\n" not in encode(finding)

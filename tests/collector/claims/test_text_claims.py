@@ -125,6 +125,27 @@ CLAIMED: list[tuple[str, list[ClaimDraft]]] = [
     ("I read `config.py` and `main.py`.", [draft("file_read", "config.py", "main.py")]),
     ("Reviewed `server.go`.", [draft("file_read", "server.go")]),
     ("I read all 12 files.", [draft("file_read", kind="exhaustive", total=12)]),
+    # all of a file
+    ("I read the whole file `a.py`.", [draft("file_read", "a.py", kind="exhaustive")]),
+    ("I read the entire `a.py` and `b.py`.", [draft("file_read", "a.py", "b.py", kind="exhaustive")]),
+    ("I read the full contents of `a.py`.", [draft("file_read", "a.py", kind="exhaustive")]),
+    ("I read through all of `a.py`.", [draft("file_read", "a.py", kind="exhaustive")]),
+    ("I read `a.py` in full.", [draft("file_read", "a.py", kind="exhaustive")]),
+    ("I have read `a.py` from start to finish.", [draft("file_read", "a.py", kind="exhaustive")]),
+    ("I reviewed `a.py` line by line.", [draft("file_read", "a.py", kind="exhaustive")]),
+    ("I read the entire section of `a.md`.", []),
+    ("I read the full `a.py` (lines 1-50).", [draft("file_read", "a.py")]),
+    ("I read `a.py`, but only in part.", [draft("file_read", "a.py")]),
+    ("I read most of `a.py`.", []),
+    # all of a directory
+    ("I read all 12 files in `src/`.", [draft("file_read", "src/", kind="exhaustive", total=12)]),
+    ("I read every file under `src/api`.", [draft("file_read", "src/api/", kind="exhaustive")]),
+    ("I reviewed all modules in the `lib` directory.", [draft("file_read", "lib/", kind="exhaustive")]),
+    ("I read all test files in `src/`.", [draft("file_read", kind="exhaustive")]),
+    ("I read all files in `src/` that import it.", [draft("file_read", kind="exhaustive")]),
+    ("I read all files in `a.py`.", [draft("file_read", kind="exhaustive")]),
+    ("I read all files in the project.", [draft("file_read", kind="exhaustive")]),
+    ("I read all files in `src/` except `a.py`.", []),
     # servers, URLs, commands
     (
         "I started the dev server at http://localhost:3000.",
