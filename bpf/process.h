@@ -10,6 +10,7 @@
 #define POLYGRAPH_PROCESS_H
 
 #include "core.h"
+#include "delegate.h"
 #include "enrol.h"
 #include "path.h"
 
@@ -22,8 +23,11 @@ int BPF_PROG(pg_on_fork, struct task_struct *parent, struct task_struct *child)
 	struct pg_session *session;
 	struct pg_fork record = {};
 
-	if (!mine)
+	if (!mine) {
+		if (pg_expecting)
+			pg_delegate_forked(parent, child);
 		return 0;
+	}
 	session = pg_session_of(mine->session);
 	/* Runs before the child can: copy_process() is done, wake_up_new_task() comes later. */
 	theirs = bpf_task_storage_get(&lineage, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -86,6 +90,10 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 
 	if (!mine && pg_exes)
 		mine = pg_adopt(task, PG_READ(bprm, file, f_inode));
+	if (!mine && pg_expecting)
+		mine = pg_delegate_executes(task, bprm);
+	if (!mine && pg_grouping)
+		mine = pg_delegate_grouped(task, PG_READ(bprm, file, f_inode));
 	if (!mine)
 		return 0;
 	session = pg_session_of(mine->session);

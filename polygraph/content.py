@@ -74,6 +74,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
         argv="argv",
         digest="command_digest",
     ),
+    "Delegated": _EVENT | _fields("process by through evidence grade late"),
     "ExecFailed": _EVENT | _fields("process errno", path="path"),
     "Exit": _EVENT | _fields("process status signal core"),
     "File": _EVENT
@@ -85,7 +86,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "FileState": _EVENT | _fields("intent exists size mtime dev ino matches", path="path", digest="digest"),
     "Net": _EVENT
     | _fields(
-        "process op family protocol port local_port errno socket",
+        "process op family protocol port local_port errno socket peer_pid",
         path="address local_address",  # of family unix a path
     ),
     "Flow": _EVENT

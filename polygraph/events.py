@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 
 from polygraph.openings import Opening, unpack
-from polygraph.reasons import Dimension, ProbeStateWord
+from polygraph.reasons import Dimension, Grade, ProbeStateWord
 
 SCHEMA_VERSION = 1
 
@@ -119,6 +119,27 @@ class Exec(Event, frozen=True, tag="exec"):
     namespaces: dict[str, int] = {}
     #: keyed digest of the script text of ``sh -c TEXT``: joins with :attr:`Intent.command_digest`.
     command_digest: str | None = None
+
+
+Service = Literal["ssh", "tmux", "docker", "containerd", "systemd"]
+"""Who does work for processes that are not its children."""
+
+
+class Delegated(Event, frozen=True, tag="delegated"):
+    """``process``, which no process of the lineage forked, does work that ``by`` asked ``through`` a service for.
+
+    From now on it and its descendants are of the session; what the service itself does is not. ``evidence`` is the mark
+    that both sides have: the ``connection`` that ``by`` made and ``process`` was forked for, the ``command`` that
+    ``by`` was called with and ``process`` executes, that it became a login ``shell`` when the service had heard of
+    nobody else, or the name of its ``cgroup``. ``late``: something of it ran before and was not seen.
+    """
+
+    process: ProcessKey
+    by: ProcessKey
+    through: Service
+    evidence: Literal["connection", "command", "shell", "cgroup"]
+    grade: Grade
+    late: bool = False
 
 
 class ExecFailed(Event, frozen=True, tag="exec_failed"):
@@ -233,6 +254,8 @@ class Net(Event, frozen=True, tag="net"):
     errno: int = 0
     #: kernel cookie of the socket: joins Net, Flow and Tls
     socket: int = 0
+    #: connect to a Unix socket: pid of who listens there, as the kernel holds it; 0: not known
+    peer_pid: int = 0
 
 
 class Flow(Event, frozen=True, tag="flow"):
@@ -536,6 +559,7 @@ AnyEvent = (
     | Tick
     | Fork
     | Exec
+    | Delegated
     | ExecFailed
     | Exit
     | File

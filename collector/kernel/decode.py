@@ -14,8 +14,22 @@ from collector.kernel.container import container_id
 from collector.kernel.decode_net import address_of, decode_dns, decode_flow, decode_net, port_of
 from collector.plain.streams import PlainClose, PlainData, PlainKind
 from collector.tls.streams import TlsClose, TlsData
-from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileOp, Flow, Fork, Name, Net, ProcessKey
-from polygraph.reasons import DIMENSIONS, Dimension
+from polygraph.events import (
+    AnyEvent,
+    Delegated,
+    Exec,
+    ExecFailed,
+    Exit,
+    File,
+    FileOp,
+    Flow,
+    Fork,
+    Name,
+    Net,
+    ProcessKey,
+    Service,
+)
+from polygraph.reasons import DIMENSIONS, Dimension, Grade
 from polygraph.text import from_bytes
 
 FILE_OPS: tuple[FileOp, ...] = (
@@ -253,6 +267,39 @@ def _whole(path: str, truncated: int) -> str:
     return path.lstrip("/") if truncated else path
 
 
+_SERVICES: Mapping[int, Service] = {
+    wire.Service.PG_SERVICE_SSH: "ssh",
+    wire.Service.PG_SERVICE_TMUX: "tmux",
+    wire.Service.PG_SERVICE_DOCKER: "docker",
+    wire.Service.PG_SERVICE_CONTAINERD: "containerd",
+    wire.Service.PG_SERVICE_SYSTEMD: "systemd",
+}
+#: how sure each evidence makes the join: all but the last are identifiers that both sides have
+_EVIDENCE: Mapping[int, tuple[Literal["connection", "command", "shell", "cgroup"], Grade]] = {
+    wire.Evidence.PG_EVIDENCE_CONNECTION: ("connection", "exact"),
+    wire.Evidence.PG_EVIDENCE_COMMAND: ("command", "exact"),
+    wire.Evidence.PG_EVIDENCE_CGROUP: ("cgroup", "exact"),
+    wire.Evidence.PG_EVIDENCE_SHELL: ("shell", "strong"),
+}
+
+
+def _delegated(fields: _Fields, _parts: _Parts, at: _Context) -> Delegated:
+    by_start, by_pid, service, evidence, late, _pad = fields
+    if service not in _SERVICES or evidence not in _EVIDENCE:
+        raise ValueError(f"service {service}, evidence {evidence}")
+    mark, grade = _EVIDENCE[evidence]
+    return Delegated(
+        session=at.session,
+        ts=at.header.ts,
+        process=at.process,
+        by=f"{by_pid}:{by_start}",
+        through=_SERVICES[service],
+        evidence=mark,
+        grade=grade,
+        late=bool(late),
+    )
+
+
 def _exec_failed(fields: _Fields, parts: _Parts, at: _Context) -> ExecFailed:
     error, length, _pad = fields
     path = parts.text(length)
@@ -325,7 +372,7 @@ def _mapped(fields: _Fields, parts: _Parts, at: _Context) -> Mapped:
 
 
 def _net(fields: _Fields, parts: _Parts, at: _Context) -> Net:
-    return decode_net(fields, parts.bytes(fields[-2]), at.session, at.header.ts, at.process)
+    return decode_net(fields, parts.bytes(fields[-3]), at.session, at.header.ts, at.process)
 
 
 def _flow(fields: _Fields, _parts: _Parts, at: _Context) -> Flow:
@@ -423,6 +470,7 @@ _DECODERS: Mapping[int, _Decoder] = {
     wire.Type.PG_SESSION_IDLE: _Decoder(wire.HDR, _idle),
     wire.Type.PG_FORK: _Decoder(wire.FORK, _fork),
     wire.Type.PG_EXEC: _Decoder(wire.EXEC, _exec),
+    wire.Type.PG_DELEGATED: _Decoder(wire.DELEGATED, _delegated),
     wire.Type.PG_EXEC_FAILED: _Decoder(wire.EXEC_FAILED, _exec_failed),
     wire.Type.PG_EXIT: _Decoder(wire.EXIT, _exit),
     wire.Type.PG_FILE: _Decoder(wire.FILE, _file),

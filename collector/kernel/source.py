@@ -18,6 +18,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from collector.kernel import uprobe_multi, wire
+from collector.kernel.delegators import delegator_files
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import DIMENSION_OF, ENROL, PROGRAMS, TLS_FUNCTIONS, TLS_PROGRAMS, Program
 from collector.kernel.rings import Rings
@@ -27,6 +28,7 @@ from collector.kernel.uring import uring_ops
 from polygraph.errors import PolygraphError
 from polygraph.openings import ROW
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
+from polygraph.text import to_bytes
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _TRACEFS = Path("/sys/kernel/tracing")
@@ -123,6 +125,10 @@ class KernelSource:
         self._touched = self._object.map("touched", wire.TOUCH.size)
         self._watched = self._object.map("watched_files", 4)
         self._choices = self._object.map("plain_choices", 4)
+        self._groups = self._object.map("expected_groups", wire.GROUP.size)
+        delegators = self._object.map("delegators", 4)
+        for dev, ino, service in delegator_files():
+            delegators.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(service))
         sensitive = self._object.map("sensitive", wire.RULE.size)
         for index, row in enumerate(rules.rows):
             sensitive.set(_U32.pack(index), row)
@@ -135,8 +141,8 @@ class KernelSource:
         self._attach()
         self._iterator = self._object.attach_iterator(ENROL)
         self._rings = Rings((self._object.ring("effects"), self._object.ring("plaintext")), (self._opened,))
-        flags = self._object.variables("pg_touched_again", "pg_waiting")
-        self._touched_again, self._waiting = (flag.cast("I") for flag in flags)
+        flags = self._object.variables("pg_touched_again", "pg_waiting", "pg_grouping")
+        self._touched_again, self._waiting, self._grouping = (flag.cast("I") for flag in flags)
 
     # --- attaching -------------------------------------------------------------------------------
 
@@ -262,6 +268,15 @@ class KernelSource:
         """From now on an exec of this file makes a session of these ``flags``. ``dev`` as stat(2) tells it."""
         self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(flags))
 
+    def expect_group(self, name: str, handle: int, process: tuple[int, int], service: wire.Service) -> None:
+        """What is executed in a cgroup of this name is work of the session, which ``process`` (pid, start) asked for.
+
+        Raises KernelError when there is no room.
+        """
+        key = wire.GROUP_NAME.pack(to_bytes(name))
+        self._groups.set(key, wire.GROUP.pack(handle, process[1], process[0], service))
+        self._grouping[0] = 1
+
     def choose(self, generation: int, choice: int) -> None:
         """What is to be done with a connection that has no TLS (wire.PlainChoice)."""
         self._choices.set(_U64.pack(generation), _U32.pack(choice))
@@ -275,6 +290,10 @@ class KernelSource:
         """Forgets a session; tasks of it that still live leave it."""
         self.enrol(handle, 0, wire.EnrolMode.PG_ENROL_RELEASE)
         self._sessions.delete(_U64.pack(handle))
+        if self._grouping[0]:
+            for key, row in list(self._groups.items(wire.GROUP_NAME.size)):
+                if wire.GROUP.unpack(row)[0] == handle:
+                    self._groups.delete(key)
         for key, _value in list(self._touched.items(wire.TOUCH_KEY.size)):
             if wire.TOUCH_KEY.unpack(key)[0] == handle:
                 self._touched.delete(key)

@@ -22,10 +22,10 @@ from collector.kernel.decode import (
     Uring,
     decode,
 )
-from collector.kernel.wire import FileFlag, FileOp, Type
+from collector.kernel.wire import Evidence, FileFlag, FileOp, Service, Type
 from collector.plain.streams import PlainClose, PlainData
 from collector.tls.streams import TlsClose, TlsData
-from polygraph.events import Exec, ExecFailed, Exit, File, Fork, Name
+from polygraph.events import Delegated, Exec, ExecFailed, Exit, File, Fork, Name
 from polygraph.text import from_bytes, to_bytes
 from tests.collector.kernel.encode import HANDLE, PID, PROCESS, SEQ, SESSIONS, TS, address, record
 
@@ -89,6 +89,30 @@ def test_exec_comes_back_whole(
         cgroup=numbers[2],
         container="ab" * 32,
         namespaces=dict(zip(names, words[3:], strict=True)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "word", "grade"),
+    [
+        (Evidence.PG_EVIDENCE_CONNECTION, "connection", "exact"),
+        (Evidence.PG_EVIDENCE_COMMAND, "command", "exact"),
+        (Evidence.PG_EVIDENCE_SHELL, "shell", "strong"),
+        (Evidence.PG_EVIDENCE_CGROUP, "cgroup", "exact"),
+    ],
+)
+def test_a_delegation_says_by_whom_through_what_and_how_sure_it_is(
+    evidence: Evidence, word: Literal["connection"], grade: Literal["exact"]
+) -> None:
+    values = {
+        "by_start": 99,
+        "by_pid": 12,
+        "service": Service.PG_SERVICE_TMUX,
+        "evidence": evidence,
+        "late": 1,
+    }
+    assert value_of(record("pg_delegated", Type.PG_DELEGATED, **values)) == Delegated(
+        session="s", ts=TS, process=PROCESS, by="12:99", through="tmux", evidence=word, grade=grade, late=True
     )
 
 
@@ -342,6 +366,7 @@ WHOLE = [
     record("pg_candidate", Type.PG_CANDIDATE, remote=address(2)),
     record("pg_plain", Type.PG_PLAIN, b"abc"),
     record("pg_plain_close", Type.PG_PLAIN_CLOSE),
+    record("pg_delegated", Type.PG_DELEGATED, service=Service.PG_SERVICE_SSH, evidence=1),
 ]
 
 
@@ -389,6 +414,8 @@ def test_only_plaintext_comes_in_a_larger_room(raw: bytes) -> None:
             "rule 2",
         ),
         (record("pg_exec_failed", Type.PG_EXEC_FAILED, b"/a", error=-2), "errno -2"),
+        (record("pg_delegated", Type.PG_DELEGATED, service=3, evidence=1), "service 3, evidence 1"),
+        (record("pg_delegated", Type.PG_DELEGATED, service=1, evidence=9), "service 1, evidence 9"),
         (record("pg_net", Type.PG_NET, b"", op=4), "network operation 4"),
         (record("pg_net", Type.PG_NET, b"", error=-1), "errno -1"),
         (record("pg_tls", Type.PG_TLS, b"", direction=2), "direction 2"),
@@ -404,7 +431,7 @@ def test_values_that_cannot_be_are_refused_by_name(raw: bytes, told: str) -> Non
 
 
 def test_an_unknown_type_is_refused() -> None:
-    for kind in (0, 20, 65535):
+    for kind in (0, max(Type) + 1, 65535):
         with pytest.raises(DecodeError, match=f"type {kind} is unknown"):
             decode(record("pg_hdr", Type.PG_SESSION_IDLE, **{"hdr.type": kind}), SESSIONS, RULES)
 
