@@ -139,7 +139,12 @@ class SessionPipeline:
         if followed is None:
             serves = plain is not None and plain.serves
             followed = Followed(
-                key.process, self._answers, self._spoken.book, plain=plain is not None, serves=serves
+                key.process,
+                self._answers,
+                self._spoken.book,
+                plain=plain is not None,
+                serves=serves,
+                socket=plain.socket if plain is not None else 0,
             )
             self._connections[key] = followed
             self._give_up_beyond_limit(ts)
@@ -148,7 +153,7 @@ class SessionPipeline:
     def _feed(self, key: ConnectionKey, followed: Followed, chunk: Chunk | PlainChunk) -> None:
         for seen in followed.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, key, followed)
-        self._log += self._spoken.events(followed.taken())
+        self._log += self._spoken.events(followed.taken(), followed.socket)
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
             self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
@@ -160,7 +165,7 @@ class SessionPipeline:
         if known is not None:
             for seen in known.llm.close(ts, over=over):
                 self._message(seen, connection, known)
-            self._log += self._spoken.events(known.closed(ts))
+            self._log += self._spoken.events(known.closed(ts), known.socket)
 
     def plain_closed(self, connection: PlainConnection, ts: int) -> None:
         """The same, of a connection without TLS."""

@@ -23,7 +23,14 @@ class Followed:
     """One connection: its LLM calls, and the MCP calls and A2A operations beside them."""
 
     def __init__(
-        self, process: ProcessKey, answers: Answers, book: Calls, *, plain: bool, serves: bool
+        self,
+        process: ProcessKey,
+        answers: Answers,
+        book: Calls,
+        *,
+        plain: bool,
+        serves: bool,
+        socket: int = 0,
     ) -> None:
         self.llm = LlmConnection(answers, Beside(wanted, self._http))
         self.plain = plain
@@ -31,6 +38,8 @@ class Followed:
         self.serves = serves
         #: its last request came in, without TLS or within
         self._asked = serves
+        #: inode number of its socket, where that is known
+        self.socket = socket
         #: it carries calls: what of it cannot be read matters
         self.wanted = False
         #: TLS goes through it, or it is no HTTP after all
@@ -92,15 +101,17 @@ class Spoken:
         self.book = Calls(digest)
         self.stdio = StdioCalls(digest)
 
-    def events(self, seen: Sequence[CallSeen | A2aSeen]) -> list[McpCall | A2aMessage]:
-        """What was seen, as it is told."""
-        return [self._call(one) if isinstance(one, CallSeen) else self._operation(one) for one in seen]
+    def events(self, seen: Sequence[CallSeen | A2aSeen], socket: int = 0) -> list[McpCall | A2aMessage]:
+        """What was seen, as it is told; ``socket``: inode number of the one that it went over."""
+        return [
+            self._call(one, socket) if isinstance(one, CallSeen) else self._operation(one) for one in seen
+        ]
 
     def finish(self, ts: int) -> list[McpCall | A2aMessage]:
         """The session is over: calls that wait were not answered."""
         return self.events([*self.stdio.finish(ts), *self.book.give_up(ts)])
 
-    def _call(self, seen: CallSeen) -> McpCall:
+    def _call(self, seen: CallSeen, socket: int) -> McpCall:
         return McpCall(
             session=self._session,
             ts=seen.ts,
@@ -117,6 +128,7 @@ class Spoken:
             is_error=seen.is_error,
             complete=seen.complete,
             peer=seen.peer,
+            socket=socket,
         )
 
     def _operation(self, seen: A2aSeen) -> A2aMessage:

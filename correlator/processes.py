@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from polygraph.events import Exec, ExecFailed, Exit, Fork, ProcessKey
+from polygraph.events import Delegated, Exec, ExecFailed, Exit, Fork, ProcessKey
 
 
 @dataclass(slots=True)
@@ -39,6 +39,7 @@ class ProcessTree:
 
     def __init__(self) -> None:
         self._nodes: dict[ProcessKey, Node] = {}
+        self._by_pid: dict[int, list[Node]] = {}
         self.root: ProcessKey | None = None
 
     def __iter__(self) -> Iterator[Node]:
@@ -52,7 +53,12 @@ class ProcessTree:
         node = self._nodes.get(key)
         if node is None:
             node = self._nodes[key] = Node(key, ts)
+            self._by_pid.setdefault(int(key.partition(":")[0] or 0), []).append(node)
         return node
+
+    def alive(self, pid: int, at: int) -> bool:
+        """Whether a process of the lineage had that pid at ``at``."""
+        return any(node.born <= at and not node.ended(at) for node in self._by_pid.get(pid, ()))
 
     def start(self, key: ProcessKey, ts: int) -> None:
         """The session's root."""
@@ -71,6 +77,12 @@ class ProcessTree:
         node.images.append(event)
         if node.parent is None and event.parent and event.process not in (event.parent, self.root):
             self._adopt(node, event.parent, event.ts)
+
+    def delegated(self, event: Delegated) -> None:
+        """``process`` does what ``by`` asked for: it counts as its child, whoever forked it."""
+        child = self._node(event.process, event.ts)
+        child.born = min(child.born, event.ts)
+        self._adopt(child, event.by, event.ts)
 
     def exec_failed(self, event: ExecFailed) -> None:
         """An attempt that the kernel refused."""

@@ -100,7 +100,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     ),
     "McpCall": _EVENT
     | _fields(
-        "process side transport request_ts method arguments_size result_size is_error complete peer",
+        "process side transport request_ts method arguments_size result_size is_error complete peer socket",
         name="tool",
         digest="id_digest arguments_digest result_digest",
     ),

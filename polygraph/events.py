@@ -371,6 +371,8 @@ class McpCall(Event, frozen=True, tag="mcp_call"):
     complete: bool = True
     #: the other side, where the session holds it and it is known
     peer: ProcessKey | None = None
+    #: kernel cookie of the socket that it went over, as in Net; 0 for pipes and where TLS hides it
+    socket: int = 0
 
 
 class A2aMessage(Event, frozen=True, tag="a2a_message"):
