@@ -13,7 +13,8 @@
  * - tmux: the server that the client's socket leads to (SO_PEERCRED), what it forks while the message of that very
  *   connection is the only one that it received since it last slept (its voluntary context switches tell), and the
  *   words that are executed: those of the client's own command line, or a login shell.
- * - containers, transient units: the name of a cgroup, which user space learns of the client or of its answer.
+ * - docker: the container's id, which its server gives in the answer to `create`, before anything of it runs, and which
+ *   the cgroup is named after that is made for it then. Of a cgroup that was there before nothing is taken in.
  *
  * Marks are copied at fork, as the lineage is, and fall away at an exec that does not fit. For who is not of a session
  * all this costs a look at `pg_expecting` or `pg_grouping`, as long as no session has delegated anything.
@@ -107,16 +108,24 @@ struct {
 	__type(value, struct pg_pending);
 } pending SEC(".maps");
 
-/* Names of cgroups that were made for a session. By user space. */
+/* Names of cgroups that will be made for a session. By user space. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, struct pg_group_name);
 	__type(value, struct pg_group);
 } expected_groups SEC(".maps");
 
+/* Those that were made: id of the cgroup -> for whom. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, struct pg_group);
+} groups SEC(".maps");
+
 __u32 pg_expecting = 0; /* a session has connected to somewhere on this host, or to a server by its socket */
-__u32 pg_grouping = 0;  /* by user space: `expected_groups` has rows */
+__u32 pg_grouping = 0;  /* by user space: `expected_groups` has had rows */
 
 PG_INLINE __u32 pg_service_of(struct inode *inode)
 {
@@ -386,7 +395,7 @@ PG_INLINE void pg_delegate_forked(struct task_struct *parent, struct task_struct
 }
 
 PG_INLINE struct pg_lineage *pg_delegate_joins(struct task_struct *task, __u64 handle, __u64 by_start, __u32 by_pid,
-					       __u32 service, __u32 evidence, bool late)
+					       __u32 service, __u32 evidence)
 {
 	struct pg_session *session = pg_session_of(handle);
 	struct pg_delegated record = {};
@@ -406,7 +415,6 @@ PG_INLINE struct pg_lineage *pg_delegate_joins(struct task_struct *task, __u64 h
 	record.by_pid = by_pid;
 	record.service = service;
 	record.evidence = evidence;
-	record.late = late;
 	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
 	return mine;
 }
@@ -431,24 +439,37 @@ PG_INLINE struct pg_lineage *pg_delegate_executes(struct task_struct *task, stru
 		evidence = pg_words_agree(task, was.key, filename == PG_READ(bprm, interp) ? NULL : filename);
 	if (!evidence)
 		return NULL;
-	return pg_delegate_joins(task, was.of.session, was.of.start, was.of.pid, was.service, evidence, false);
+	return pg_delegate_joins(task, was.of.session, was.of.start, was.of.pid, was.service, evidence);
 }
 
-/* A process of no session executes `inode`: it may be of a cgroup that was made for one. */
+/* A process of no session executes `inode`: its cgroup may have been made for one. */
 PG_INLINE struct pg_lineage *pg_delegate_grouped(struct task_struct *task, struct inode *inode)
 {
-	struct task_struct *parent = PG_READ(task, group_leader, real_parent);
-	struct pg_group_name name = {};
-	struct pg_group *group;
-	bool late;
+	__u64 id = PG_READ(task, cgroups, dfl_cgrp, kn, id);
+	struct pg_group *group = bpf_map_lookup_elem(&groups, &id);
 
-	bpf_probe_read_kernel_str(name.text, sizeof(name.text), PG_READ(task, cgroups, dfl_cgrp, kn, name));
-	group = bpf_map_lookup_elem(&expected_groups, &name);
-	if (!group || pg_service_of(inode))
+	if (!group || pg_service_of(inode)) /* who sets the container up is not in it yet */
 		return NULL;
-	/* Who starts the first one is outside: one whose parent is inside comes after something that was not seen. */
-	late = PG_READ(parent, cgroups, dfl_cgrp, kn, id) == PG_READ(task, cgroups, dfl_cgrp, kn, id);
-	return pg_delegate_joins(task, group->session, group->start, group->pid, group->service, PG_EVIDENCE_CGROUP, late);
+	return pg_delegate_joins(task, group->session, group->start, group->pid, group->service, PG_EVIDENCE_CGROUP);
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(pg_on_cgroup, struct cgroup *made, const char *path)
+{
+	struct pg_group_name name = {};
+	struct pg_group *group, mine;
+	__u64 id;
+
+	if (!pg_grouping)
+		return 0;
+	bpf_probe_read_kernel_str(name.text, sizeof(name.text), PG_READ(made, kn, name));
+	group = bpf_map_lookup_elem(&expected_groups, &name);
+	if (!group)
+		return 0;
+	id = PG_READ(made, kn, id);
+	mine = *group;
+	bpf_map_update_elem(&groups, &id, &mine, BPF_ANY);
+	return 0;
 }
 
 #endif

@@ -234,7 +234,11 @@ PG_INLINE void pg_plain_fill(void *space, void *described, __u32 at, __u32 lengt
 
 static long pg_plain_step(__u32 index, struct pg_plain_copy *copy)
 {
-	return pg_chunk_of(index, copy->session, copy->buffer, copy->length, copy, pg_plain_fill, sizeof(struct pg_plain));
+	/* What a server of this host answers may have to be known at once: the id of a container, cf. delegate.h. */
+	bool urgent = copy->kind == PG_PLAIN_UNIX && !copy->json && copy->direction != copy->asks;
+
+	return pg_chunk_of(index, copy->session, copy->buffer, copy->length, copy, pg_plain_fill, sizeof(struct pg_plain),
+			   urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 struct pg_iovec {
@@ -387,7 +391,8 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 		copy.missing += copy.left; /* in slices beyond those that are followed */
 		copy.left = 0;
 	}
-	pg_chunk(session, 0, &copy, 0, 0, pg_plain_fill, sizeof(struct pg_plain), 0); /* only that `missing` bytes went by */
+	pg_chunk(session, 0, &copy, 0, 0, pg_plain_fill, sizeof(struct pg_plain), 0,
+		 BPF_RB_NO_WAKEUP); /* only that `missing` bytes went by */
 	return 0;
 }
 

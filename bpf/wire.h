@@ -146,8 +146,6 @@ enum pg_service {
 	PG_SERVICE_TMUX = 2,
 	PG_SERVICE_LAUNCHER = 3, /* starts what a cgroup was made for, and is none of it */
 	PG_SERVICE_DOCKER = 4,
-	PG_SERVICE_CONTAINERD = 5,
-	PG_SERVICE_SYSTEMD = 6,
 };
 
 /* What the two sides of a delegation have in common. */
@@ -155,7 +153,7 @@ enum pg_evidence {
 	PG_EVIDENCE_CONNECTION = 1, /* it was forked by who accepted the client's connection, and holds it */
 	PG_EVIDENCE_COMMAND = 2,    /* ... by who served the client alone, and executes the client's own words */
 	PG_EVIDENCE_SHELL = 3,      /* ... by who served the client alone, and is a login shell */
-	PG_EVIDENCE_CGROUP = 4,     /* its cgroup has the name that the client was given, or gave */
+	PG_EVIDENCE_CGROUP = 4,     /* its cgroup was made under the name that the client was given */
 };
 
 struct pg_delegated {
@@ -164,8 +162,7 @@ struct pg_delegated {
 	__u32 by_pid;
 	__u8 service;  /* enum pg_service */
 	__u8 evidence; /* enum pg_evidence */
-	__u8 late;     /* something of it ran before, unseen */
-	__u8 _pad;
+	__u8 _pad[2];
 };
 
 /* Map `expected_groups`, key: last component of a cgroup's path, ended by NULs. */

@@ -78,6 +78,14 @@ Look = Callable[[ProcessKey, str], FileLook | None]
 """``look(process, path)``: ``path`` as the process would resolve it; None if it cannot be told."""
 
 
+class Container(NamedTuple):
+    """A container that a server made for ``process``, and the socket over which it said so."""
+
+    process: ProcessKey
+    socket: int
+    id: str
+
+
 class _Pending(NamedTuple):
     intent: Intent
     plan: IntentPlan
@@ -106,6 +114,7 @@ class SessionPipeline:
         self._said: OrderedDict[str, None] = OrderedDict()
         #: the conversation is an earlier one, gone on with
         self._continued = False
+        self._created: list[Container] = []
         self._log: list[AnyEvent] = []
         self._next_seq = 0
         self._add(self._telling.start(start))
@@ -154,6 +163,8 @@ class SessionPipeline:
         for seen in followed.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, key, followed)
         self._log += self._spoken.events(followed.taken(), followed.socket)
+        for container in followed.created.taken():
+            self._created.append(Container(key.process, followed.socket, container))
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
             self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
@@ -170,6 +181,11 @@ class SessionPipeline:
     def plain_closed(self, connection: PlainConnection, ts: int) -> None:
         """The same, of a connection without TLS."""
         self.closed(_key_of(connection), ts)
+
+    def take_created(self) -> list[Container]:
+        """Containers that were made for the session since the last call."""
+        created, self._created = self._created, []
+        return created
 
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from collector.containers import Created, creates
 from collector.http.connection import TLS_HANDSHAKE
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone, is_success
+from collector.http.events import (
+    ConnectionLost,
+    Direction,
+    Headers,
+    HttpEvent,
+    RequestDone,
+    ResponseDone,
+    is_success,
+)
 from collector.llm.answers import Answers
 from collector.llm.exchange import Beside, LlmConnection, LlmEvent, Unreadable
 from collector.mcp.a2a import A2aSeen
@@ -17,6 +26,10 @@ from polygraph.events import A2aMessage, McpCall, ProcessKey
 
 #: causes of what cannot be read that speak of a call, by its path
 _OF_A_CALL = frozenset({"request_incomplete", "request_unreadable"})
+
+
+def _wanted(method: str, target: str, headers: Headers) -> bool:
+    return wanted(method, target, headers) or creates(method, target, headers)
 
 
 class Followed:
@@ -32,7 +45,7 @@ class Followed:
         serves: bool,
         socket: int = 0,
     ) -> None:
-        self.llm = LlmConnection(answers, Beside(wanted, self._http))
+        self.llm = LlmConnection(answers, Beside(_wanted, self._http))
         self.plain = plain
         #: without TLS: requests come in here
         self.serves = serves
@@ -46,6 +59,8 @@ class Followed:
         self.left = False
         self._beside: list[CallSeen | A2aSeen] = []
         self._calls = HttpCalls(book, process)
+        #: containers that its server made
+        self.created = Created()
         self._connecting = self._tunnel = False
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int) -> list[LlmEvent]:
@@ -69,6 +84,8 @@ class Followed:
 
     def _http(self, event: HttpEvent) -> None:
         self._beside += self._calls.feed(event)
+        if self.plain:
+            self.created.feed(event)
         self.wanted = self.wanted or self._calls.speaks
         if isinstance(event, RequestDone):
             self._asked = self.serves or event.direction == "received"

@@ -55,7 +55,6 @@ def handed_to(session: Session, image: Exec) -> str | None:
     followed = session.delegations.get(image.process, ())
     whole = (
         bool(followed)
-        and not any(event.late for event in followed)
         and not several
         and not image.argv_truncated
         and (not form.asks or asks in form.asks)

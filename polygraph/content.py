@@ -74,7 +74,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
         argv="argv",
         digest="command_digest",
     ),
-    "Delegated": _EVENT | _fields("process by through evidence grade late"),
+    "Delegated": _EVENT | _fields("process by through evidence grade"),
     "ExecFailed": _EVENT | _fields("process errno", path="path"),
     "Exit": _EVENT | _fields("process status signal core"),
     "File": _EVENT

@@ -121,7 +121,7 @@ class Exec(Event, frozen=True, tag="exec"):
     command_digest: str | None = None
 
 
-Service = Literal["ssh", "tmux", "docker", "containerd", "systemd"]
+Service = Literal["ssh", "tmux", "docker"]
 """Who does work for processes that are not its children."""
 
 
@@ -131,7 +131,7 @@ class Delegated(Event, frozen=True, tag="delegated"):
     From now on it and its descendants are of the session; what the service itself does is not. ``evidence`` is the mark
     that both sides have: the ``connection`` that ``by`` made and ``process`` was forked for, the ``command`` that
     ``by`` was called with and ``process`` executes, that it became a login ``shell`` when the service had heard of
-    nobody else, or the name of its ``cgroup``. ``late``: something of it ran before and was not seen.
+    nobody else, or its ``cgroup``, made under the id that ``by`` was given.
     """
 
     process: ProcessKey
@@ -139,7 +139,6 @@ class Delegated(Event, frozen=True, tag="delegated"):
     through: Service
     evidence: Literal["connection", "command", "shell", "cgroup"]
     grade: Grade
-    late: bool = False
 
 
 class ExecFailed(Event, frozen=True, tag="exec_failed"):

@@ -271,8 +271,6 @@ _SERVICES: Mapping[int, Service] = {
     wire.Service.PG_SERVICE_SSH: "ssh",
     wire.Service.PG_SERVICE_TMUX: "tmux",
     wire.Service.PG_SERVICE_DOCKER: "docker",
-    wire.Service.PG_SERVICE_CONTAINERD: "containerd",
-    wire.Service.PG_SERVICE_SYSTEMD: "systemd",
 }
 #: how sure each evidence makes the join: all but the last are identifiers that both sides have
 _EVIDENCE: Mapping[int, tuple[Literal["connection", "command", "shell", "cgroup"], Grade]] = {
@@ -284,7 +282,7 @@ _EVIDENCE: Mapping[int, tuple[Literal["connection", "command", "shell", "cgroup"
 
 
 def _delegated(fields: _Fields, _parts: _Parts, at: _Context) -> Delegated:
-    by_start, by_pid, service, evidence, late, _pad = fields
+    by_start, by_pid, service, evidence, _pad = fields
     if service not in _SERVICES or evidence not in _EVIDENCE:
         raise ValueError(f"service {service}, evidence {evidence}")
     mark, grade = _EVIDENCE[evidence]
@@ -296,7 +294,6 @@ def _delegated(fields: _Fields, _parts: _Parts, at: _Context) -> Delegated:
         through=_SERVICES[service],
         evidence=mark,
         grade=grade,
-        late=bool(late),
     )
 
 

@@ -269,10 +269,7 @@ class KernelSource:
         self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(flags))
 
     def expect_group(self, name: str, handle: int, process: tuple[int, int], service: wire.Service) -> None:
-        """What is executed in a cgroup of this name is work of the session, which ``process`` (pid, start) asked for.
-
-        Raises KernelError when there is no room.
-        """
+        """A cgroup of this name, if it is made from now on, holds work that ``process`` (pid, start) asked for."""
         key = wire.GROUP_NAME.pack(to_bytes(name))
         self._groups.set(key, wire.GROUP.pack(handle, process[1], process[0], service))
         self._grouping[0] = 1
@@ -290,10 +287,6 @@ class KernelSource:
         """Forgets a session; tasks of it that still live leave it."""
         self.enrol(handle, 0, wire.EnrolMode.PG_ENROL_RELEASE)
         self._sessions.delete(_U64.pack(handle))
-        if self._grouping[0]:
-            for key, row in list(self._groups.items(wire.GROUP_NAME.size)):
-                if wire.GROUP.unpack(row)[0] == handle:
-                    self._groups.delete(key)
         for key, _value in list(self._touched.items(wire.TOUCH_KEY.size)):
             if wire.TOUCH_KEY.unpack(key)[0] == handle:
                 self._touched.delete(key)

@@ -47,7 +47,7 @@ LAYOUTS: dict[str, Fields] = {
         ("_pad", "10s"), ("comm", "16s"),
     ),
     "pg_delegated": (
-        *_HDR_OF, ("by_start", "Q"), ("by_pid", "I"), ("service", "B"), ("evidence", "B"), ("late", "B"), ("_pad", "B"),
+        *_HDR_OF, ("by_start", "Q"), ("by_pid", "I"), ("service", "B"), ("evidence", "B"), ("_pad", "2s"),
     ),
     "pg_group_name": (("text", "128s"),),
     "pg_group": (("session", "Q"), ("start", "Q"), ("pid", "I"), ("service", "I")),
@@ -214,8 +214,6 @@ class Service(IntEnum):
     PG_SERVICE_TMUX = 2
     PG_SERVICE_LAUNCHER = 3
     PG_SERVICE_DOCKER = 4
-    PG_SERVICE_CONTAINERD = 5
-    PG_SERVICE_SYSTEMD = 6
 
 
 class Evidence(IntEnum):

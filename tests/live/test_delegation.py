@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from polygraph.events import AnyEvent, Delegated, Exec, Exit, File, Fork, Net, SessionStart
-from tests.live.conftest import PATIENCE, Observe, Seen
+from tests.live.conftest import PATIENCE, Gate, Observe, Seen
 
 #: how often a client asks while somebody else's does the same
 TIMES = 6
@@ -121,7 +122,7 @@ def test_what_a_tmux_server_runs_for_the_session_is_the_sessions(
     (delegated,) = seen.of(Delegated)
     (client,) = asked_by(seen, "tmux")
     assert (delegated.by, delegated.through) == (client, "tmux")
-    assert (delegated.evidence, delegated.grade, delegated.late) == ("command", "exact", False)
+    assert (delegated.evidence, delegated.grade) == ("command", "exact")
     (image,) = executed(seen, ours)
     assert image.process in subtree(seen, delegated.process)
     assert [e.status for e in seen.of(Exit, process=delegated.process)] == [3]
@@ -249,7 +250,7 @@ def test_what_ssh_runs_on_this_host_is_the_sessions(sshd: Sshd, observe: Observe
     assert seen.status == 3
     (delegated,) = seen.of(Delegated)
     assert (delegated.by, delegated.through) == (seen.root, "ssh")
-    assert (delegated.evidence, delegated.grade, delegated.late) == ("connection", "exact", False)
+    assert (delegated.evidence, delegated.grade) == ("connection", "exact")
     (image,) = executed(seen, ours)
     assert image.process in subtree(seen, delegated.process)
     assert [e.status for e in seen.of(Exit, process=image.process)] == [3]
@@ -277,4 +278,133 @@ def test_a_connection_that_is_no_login_is_not_followed(sshd: Sshd, observe: Obse
     code = f"import socket; s = socket.create_connection(('127.0.0.1', {port})); s.recv(100); s.close()"
     seen = observe(["python3", "-S", "-E", "-c", code], env=sshd.environment)
     assert not seen.of(Delegated)
+    assert not strangers(seen)
+
+
+# --- docker ----------------------------------------------------------------------------------------------
+
+#: A server with the two calls of Docker's API that matter here, and what runc does: a cgroup, a process in it, an exec.
+DOCKERD = """
+import json, os, secrets, sys
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ForkingMixIn, UnixStreamServer
+
+socket, hierarchy, program = sys.argv[1:]
+
+class Server(ForkingMixIn, UnixStreamServer):
+    max_children = 100
+
+class Answer(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    def log_message(self, *_):
+        pass
+    def do_POST(self):
+        self.rfile.read(int(self.headers['Content-Length']))
+        container = secrets.token_hex(32) if self.path.endswith('/create') else self.path.split('/')[3]
+        if self.path.endswith('/start'):
+            group = Path(hierarchy, f'docker-{container}.scope')
+            group.mkdir()
+            child = os.fork()
+            if child == 0:
+                (group / 'cgroup.procs').write_text('0')
+                os.execv(program, [program])
+            os.waitpid(child, 0)
+            while True:
+                try:
+                    group.rmdir()
+                    break
+                except OSError:
+                    pass  # the kernel has not put the process away yet
+        body = json.dumps({'Id': container, 'Warnings': []}).encode()
+        self.send_response(201 if self.path.endswith('/create') else 204)
+        body = body if self.path.endswith('/create') else b''
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+with Server(socket, Answer) as server:
+    print('ready', flush=True)
+    server.serve_forever()
+"""
+#: A client, as Docker's own does it: create, start with the id that was answered. Between the two it reads a file.
+CLIENT = """
+import http.client, json, socket, sys
+
+class Connection(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(sys.argv[1])
+
+connection = Connection('docker')
+def post(path):
+    connection.request('POST', f'/v1.43{path}', b'{}', {'Content-Type': 'application/json'})
+    return connection.getresponse().read()
+container = json.loads(post('/containers/create'))['Id']
+open(sys.argv[2]).read()
+post(f'/containers/{container}/start')
+"""
+
+
+@pytest.fixture
+def hierarchy(tmp_path: Path) -> Iterator[Path]:
+    """A cgroup of the unified hierarchy, wherever that is mounted."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text("utf-8").splitlines()]
+    top = next(Path(where) for _, where, kind, *_ in mounts if kind == "cgroup2")
+    made = top / tmp_path.name
+    made.mkdir()
+    yield made
+    made.rmdir()
+
+
+@pytest.fixture
+def docker(tmp_path: Path, hierarchy: Path) -> Iterator[tuple[list[str], Path]]:
+    """(a client's command, the program of each container). The server's file is called as Docker's is."""
+    ours, daemon, at = script(tmp_path / "ours", "exit 3"), tmp_path / "dockerd", str(tmp_path / "socket")
+    shutil.copy(Path(sys.executable).resolve(), daemon)
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    with subprocess.Popen(
+        [daemon, "-S", "-c", DOCKERD, at, hierarchy, ours], env=environment, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline()
+            yield [sys.executable, "-S", "-E", "-c", CLIENT, at], ours
+        finally:
+            process.terminate()
+
+
+def opens_after_a_round(gate: Gate) -> Callable[[list[AnyEvent]], object]:
+    """Opens the gate once a round has passed since the command came to it: what it did before is known then."""
+    waited: list[bool] = []
+
+    def look(_events: list[AnyEvent]) -> None:
+        gate.open(when=bool(waited))
+        if gate.reached():
+            waited.append(True)
+
+    return look
+
+
+def test_what_runs_in_a_container_that_was_made_for_the_session_is_the_sessions(
+    docker: tuple[list[str], Path], observe: Observe, gate: Gate
+) -> None:
+    client, ours = docker
+    seen = observe([*client, gate.path], meanwhile=opens_after_a_round(gate))
+    (delegated,) = seen.of(Delegated)
+    assert (delegated.by, delegated.through) == (seen.root, "docker")
+    assert (delegated.evidence, delegated.grade) == ("cgroup", "exact")
+    (image,) = executed(seen, ours)
+    assert image.process == delegated.process and image.container is not None
+    assert [e.status for e in seen.of(Exit, process=image.process)] == [3]
+    assert not strangers(seen)
+
+
+def test_nobody_elses_containers_are_told(
+    docker: tuple[list[str], Path], observe: Observe, gate: Gate, tmp_path: Path
+) -> None:
+    client, ours = docker
+    with meanwhile([*client, "/dev/null"], {**os.environ, "STOP": str(tmp_path / "stop")}) as ran:
+        seen = observe([*client, gate.path], meanwhile=opens_after_a_round(gate))
+    assert ran() > 1
+    assert len(executed(seen, ours)) == len(seen.of(Delegated)) == 1
     assert not strangers(seen)

@@ -109,10 +109,9 @@ def test_a_delegation_says_by_whom_through_what_and_how_sure_it_is(
         "by_pid": 12,
         "service": Service.PG_SERVICE_TMUX,
         "evidence": evidence,
-        "late": 1,
     }
     assert value_of(record("pg_delegated", Type.PG_DELEGATED, **values)) == Delegated(
-        session="s", ts=TS, process=PROCESS, by="12:99", through="tmux", evidence=word, grade=grade, late=True
+        session="s", ts=TS, process=PROCESS, by="12:99", through="tmux", evidence=word, grade=grade
     )
 
 
