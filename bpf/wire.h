@@ -135,9 +135,10 @@ struct pg_exec {
 	__u16 cgroup_len; /* last component of the cgroup's path */
 	__u8 path_truncated;
 	__u8 cwd_truncated;
-	__u8 _pad[10];
+	__u8 trace_len; /* TRACEPARENT of its environment */
+	__u8 _pad[9];
 	char comm[16];
-	/* path, script, cwd, cgroup, argv */
+	/* path, script, cwd, cgroup, argv, trace */
 };
 
 /* Who does work for others, cf. data/delegators.toml. */

@@ -13,7 +13,7 @@ from correlator.outcome import MAX_EVIDENCE, Outcome, combine, unverifiable, ver
 from correlator.rules import absence, commands, executions, file_claims, files, network, outcomes, reads
 from correlator.session import IntentState, Session
 from correlator.windows import Span
-from polygraph.events import Claim
+from polygraph.events import Claim, Exec, LlmCall
 from polygraph.ids import derived_id
 from polygraph.reasons import GRADES
 from polygraph.verdicts import Subject, Verdict
@@ -139,6 +139,14 @@ def _claim_rule(session: Session, said: Claim, span: Span, now: int) -> tuple[st
             return rule, outcomes.judge(session, said, span, now)
 
 
+def _trace_context(llm: LlmCall | None, outcome: Outcome) -> str | None:
+    """The tool's own, which the command got in its environment, else that of the call of the model."""
+    own = {event.traceparent for event in outcome.evidence if isinstance(event, Exec) and event.traceparent}
+    if len(own) == 1:
+        return own.pop()
+    return llm.traceparent if llm is not None else None
+
+
 def _through(session: Session, outcome: Outcome) -> Outcome:
     """Says through what the work was done, where it was delegated; the join is no surer than that."""
     if outcome.verdict == "unverifiable":
@@ -179,7 +187,7 @@ def _dress(
         evidence=tuple(fact(event) for event in outcome.evidence),
         coverage=dict(session.coverage.report(span.early, span.until)),
         window=span.shown,
-        traceparent=llm.traceparent if llm is not None else None,
+        traceparent=_trace_context(llm, outcome),
         rule=rule,
         version=RULES_VERSION,
     )

@@ -69,7 +69,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Fork": _EVENT | _fields("process child"),
     "Exec": _EVENT
     | _fields(
-        "process parent argv_bytes argv_truncated uid gid dev ino cgroup container namespaces",
+        "process parent argv_bytes argv_truncated uid gid dev ino cgroup container namespaces traceparent",
         path="path cwd script comm",
         argv="argv",
         digest="command_digest",

@@ -119,6 +119,9 @@ class Exec(Event, frozen=True, tag="exec"):
     namespaces: dict[str, int] = {}
     #: keyed digest of the script text of ``sh -c TEXT``: joins with :attr:`Intent.command_digest`.
     command_digest: str | None = None
+    #: W3C trace context out of TRACEPARENT in its environment: whoever started it wrote that, so it joins and proves
+    #: nothing
+    traceparent: str | None = None
 
 
 Service = Literal["ssh", "tmux", "docker"]

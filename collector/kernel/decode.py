@@ -5,6 +5,7 @@ observed process chose.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -45,6 +46,8 @@ _RESOLVED, _DELETED = int(wire.FileFlag.PG_FILE_RESOLVED), int(wire.FileFlag.PG_
 _MEMFD, _TRUNCATED = int(wire.FileFlag.PG_FILE_MEMFD), int(wire.FileFlag.PG_FILE_TRUNCATED)
 _SENSITIVE = int(wire.FileFlag.PG_FILE_SENSITIVE)
 
+#: W3C Trace Context, version 00: nothing else that an environment holds under that name is told
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAMESPACES = ("mnt", "pid", "net", "user", "uts", "ipc", "cgroup")
 
 
@@ -233,12 +236,13 @@ def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
     parent_start, parent_pid, uid, gid, dev, ino, cgroup = fields[:7]
     namespaces = fields[7:14]
     argv_total, argv_len, path_len, script_len, cwd_len, cgroup_len = fields[14:20]
-    path_truncated, cwd_truncated, _pad, comm = fields[20:]
+    path_truncated, cwd_truncated, trace_len, _pad, comm = fields[20:]
     path = _whole(parts.text(path_len), path_truncated)
     script = parts.text(script_len)
     cwd = _whole(parts.text(cwd_len), cwd_truncated)
     group = parts.text(cgroup_len)
     arguments = parts.bytes(argv_len)
+    trace = parts.text(trace_len)
     argv = arguments.removesuffix(b"\0").split(b"\0") if arguments else []
     return Exec(
         session=at.session,
@@ -258,6 +262,7 @@ def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
         ino=ino,
         cgroup=cgroup,
         container=container_id(group),
+        traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         namespaces=dict(zip(_NAMESPACES, namespaces, strict=True)),
     )
 

@@ -44,7 +44,7 @@ LAYOUTS: dict[str, Fields] = {
         ("cgroup", "Q"), ("ns_mnt", "I"), ("ns_pid", "I"), ("ns_net", "I"), ("ns_user", "I"), ("ns_uts", "I"),
         ("ns_ipc", "I"), ("ns_cgroup", "I"), ("argv_total", "I"), ("argv_len", "I"), ("path_len", "H"),
         ("script_len", "H"), ("cwd_len", "H"), ("cgroup_len", "H"), ("path_truncated", "B"), ("cwd_truncated", "B"),
-        ("_pad", "10s"), ("comm", "16s"),
+        ("trace_len", "B"), ("_pad", "9s"), ("comm", "16s"),
     ),
     "pg_delegated": (
         *_HDR_OF, ("by_start", "Q"), ("by_pid", "I"), ("service", "B"), ("evidence", "B"), ("_pad", "2s"),

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import pytest
 
+from correlator.delegation import forms
+from correlator.programs import programs
 from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
@@ -276,3 +278,29 @@ def test_a_server_that_hands_on_what_it_is_asked_is_not() -> None:
     s.answers(intent)
     s.looks(intent, "/repo/a.md", matches=True)
     assert s.says(intent) == unverifiable("handed_off")
+
+
+# --- the table, and the trace context --------------------------------------------------------------------
+
+
+def test_each_form_is_of_a_program_that_hands_work_over() -> None:
+    for name, form in forms().items():
+        assert name in programs().hand_off
+        assert not form.asks & form.idle
+
+
+def test_the_context_that_a_command_got_is_its_verdicts() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    context = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    process = s.fork()
+    argv = ("sh", "-c", "TEXT")
+    s.add(
+        e.Exec, process=process, parent=s.agent, path="/bin/sh", argv=argv, cwd="/repo", traceparent=context,
+        command_digest=intent.command_digest,
+    )  # fmt: skip
+    s.runs(process, "pytest")
+    s.exits(process)
+    s.answers(intent)
+    assert s.on(intent).traceparent == context
+    assert s.on(s.passed()).traceparent is None

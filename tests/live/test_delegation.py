@@ -11,10 +11,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from collector.kernel.source import KernelSource
 from polygraph.events import AnyEvent, Delegated, Exec, Exit, File, Fork, Net, SessionStart
 from tests.live.conftest import PATIENCE, Gate, Observe, Seen
 
@@ -321,7 +322,8 @@ class Answer(BaseHTTPRequestHandler):
         body = body if self.path.endswith('/create') else b''
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if body:
+            self.wfile.write(body)
 
 with Server(socket, Answer) as server:
     print('ready', flush=True)
@@ -373,23 +375,25 @@ def docker(tmp_path: Path, hierarchy: Path) -> Iterator[tuple[list[str], Path]]:
             process.terminate()
 
 
-def opens_after_a_round(gate: Gate) -> Callable[[list[AnyEvent]], object]:
-    """Opens the gate once a round has passed since the command came to it: what it did before is known then."""
-    waited: list[bool] = []
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> Callable[[list[AnyEvent]], object]:
+    """Opens the gate once the kernel side has been told what to expect. Docker itself takes its time to start one."""
+    told: list[str] = []
+    original = KernelSource.expect_group
 
-    def look(_events: list[AnyEvent]) -> None:
-        gate.open(when=bool(waited))
-        if gate.reached():
-            waited.append(True)
+    def expect(self: KernelSource, name: str, *whose: Any) -> None:
+        original(self, name, *whose)
+        told.append(name)
 
-    return look
+    monkeypatch.setattr(KernelSource, "expect_group", expect)
+    return lambda _events: gate.open(when=bool(told))
 
 
 def test_what_runs_in_a_container_that_was_made_for_the_session_is_the_sessions(
-    docker: tuple[list[str], Path], observe: Observe, gate: Gate
+    docker: tuple[list[str], Path], observe: Observe, gate: Gate, prepared: Callable[..., object]
 ) -> None:
     client, ours = docker
-    seen = observe([*client, gate.path], meanwhile=opens_after_a_round(gate))
+    seen = observe([*client, gate.path], meanwhile=prepared)
     (delegated,) = seen.of(Delegated)
     assert (delegated.by, delegated.through) == (seen.root, "docker")
     assert (delegated.evidence, delegated.grade) == ("cgroup", "exact")
@@ -400,11 +404,29 @@ def test_what_runs_in_a_container_that_was_made_for_the_session_is_the_sessions(
 
 
 def test_nobody_elses_containers_are_told(
-    docker: tuple[list[str], Path], observe: Observe, gate: Gate, tmp_path: Path
+    docker: tuple[list[str], Path],
+    observe: Observe,
+    gate: Gate,
+    prepared: Callable[..., object],
+    tmp_path: Path,
 ) -> None:
     client, ours = docker
     with meanwhile([*client, "/dev/null"], {**os.environ, "STOP": str(tmp_path / "stop")}) as ran:
-        seen = observe([*client, gate.path], meanwhile=opens_after_a_round(gate))
+        seen = observe([*client, gate.path], meanwhile=prepared)
     assert ran() > 1
     assert len(executed(seen, ours)) == len(seen.of(Delegated)) == 1
     assert not strangers(seen)
+
+
+# --- TRACEPARENT -----------------------------------------------------------------------------------------
+
+
+def test_the_trace_context_in_an_environment_is_told(observe: Observe) -> None:
+    context = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    long = {f"LONG_{number}": "x" * 997 for number in range(20)}
+    environment = {"PATH": os.environ["PATH"], **long, "NOT_TRACEPARENT": "00", "TRACEPARENT": context}
+    seen = observe(
+        ["/bin/sh", "-c", "unset TRACEPARENT; /bin/true; TRACEPARENT=secret /bin/false"], env=environment
+    )
+    told = {Path(image.argv[0]).name: image.traceparent for image in seen.of(Exec)}
+    assert told == {"sh": context, "true": None, "false": None}

@@ -66,7 +66,7 @@ def test_exec_comes_back_whole(
     arguments = b"".join(argument + b"\0" for argument in argv)
     names = ("mnt", "pid", "net", "user", "uts", "ipc", "cgroup")
     raw = record(
-        "pg_exec", Type.PG_EXEC, path, script, cwd, b"docker-" + b"ab" * 32 + b".scope", arguments,
+        "pg_exec", Type.PG_EXEC, path, script, cwd, b"docker-" + b"ab" * 32 + b".scope", arguments, b"",
         parent_start=numbers[0], parent_pid=words[0], uid=words[1], gid=words[2], dev=device[0] << 20 | device[1],
         ino=numbers[1], cgroup=numbers[2], argv_total=len(arguments), comm=comm,
         **{f"ns_{name}": word for name, word in zip(names, words[3:], strict=True)},
@@ -115,10 +115,26 @@ def test_a_delegation_says_by_whom_through_what_and_how_sure_it_is(
     )
 
 
-def exec_of(argv: bytes = b"a\0", script: bytes = b"", cwd: bytes = b"/w", **values: Any) -> Exec:
-    found = value_of(record("pg_exec", Type.PG_EXEC, b"/bin/a", script, cwd, b"", argv, **values))
+def exec_of(
+    argv: bytes = b"a\0", script: bytes = b"", cwd: bytes = b"/w", trace: bytes = b"", **values: Any
+) -> Exec:
+    found = value_of(record("pg_exec", Type.PG_EXEC, b"/bin/a", script, cwd, b"", argv, trace, **values))
     assert isinstance(found, Exec)
     return found
+
+
+@pytest.mark.parametrize(
+    ("trace", "told"),
+    [
+        (b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01", f"00-{'ab' * 16}-{'cd' * 8}-01"),
+        (b"", None),
+        (b"00-" + b"AB" * 16 + b"-" + b"cd" * 8 + b"-01", None),
+        (b"a password", None),
+        (b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01-more", None),
+    ],
+)
+def test_of_a_trace_context_only_what_has_its_form_is_told(trace: bytes, told: str | None) -> None:
+    assert exec_of(trace=trace).traceparent == told
 
 
 def test_arguments_that_were_cut_off_are_said_to_be() -> None:
@@ -350,7 +366,7 @@ WHOLE = [
     record("pg_session_begin", Type.PG_SESSION_BEGIN, origin=3),
     record("pg_hdr", Type.PG_SESSION_IDLE),
     record("pg_fork", Type.PG_FORK),
-    record("pg_exec", Type.PG_EXEC, b"/bin/a", b"b", b"/c", b"d", b"e\0f\0", argv_total=4),
+    record("pg_exec", Type.PG_EXEC, b"/bin/a", b"b", b"/c", b"d", b"e\0f\0", b"g", argv_total=4),
     record("pg_exec_failed", Type.PG_EXEC_FAILED, b"/bin/a", error=2),
     record("pg_exit", Type.PG_EXIT, code=256),
     record("pg_file", Type.PG_FILE, b"/a", b"b", b"/c", b"d", op=FileOp.PG_OP_RENAME),
