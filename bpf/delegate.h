@@ -287,6 +287,29 @@ PG_INLINE void pg_delegate_heard(struct task_struct *task, int fd)
 	row->key = key;
 }
 
+struct pg_comparison {
+	__u32 length;
+	__u32 differs;
+};
+
+/* Word `index` of the first `length` bytes of the scratch, against those from PG_WORDS_MAX on. */
+static long pg_word_step(__u32 index, struct pg_comparison *of)
+{
+	__u32 cpu = bpf_get_smp_processor_id(), at = index * 8;
+	struct pg_scratch *space = bpf_map_lookup_elem(&scratch, &cpu);
+	__u64 differ;
+
+	if (at >= of->length || at > PG_WORDS_MAX - 8)
+		return 1;
+	differ = 1;
+	if (space)
+		differ = *(__u64 *)&space->data[at] ^ *(__u64 *)&space->data[PG_WORDS_MAX + at];
+	if (of->length - at < 8)
+		differ &= (1ull << (8 * (of->length - at) & 63)) - 1;
+	of->differs = differ != 0;
+	return differ != 0;
+}
+
 /*
  * Whether what is executed was asked for by the client with that key: enum pg_evidence, 0 if not. Of a script the words
  * are its interpreter, its path and the arguments: the path may have been searched for, so its last component counts
@@ -299,8 +322,8 @@ PG_INLINE __u32 pg_words_agree(struct task_struct *task, __u64 key, const char *
 	struct pg_words *words = bpf_map_lookup_elem(&asked, &key);
 	char head[PG_WORD_HEAD] = {}, option[4] = {}, name[sizeof(task->comm)] = {};
 	__u32 found = PG_EVIDENCE_COMMAND;
+	struct pg_comparison comparison = {};
 	struct pg_scratch *space;
-	__u64 *is, *said, differ;
 	long first, path, base;
 	__u8 before = 1;
 
@@ -340,17 +363,10 @@ PG_INLINE __u32 pg_words_agree(struct task_struct *task, __u64 key, const char *
 	    bpf_probe_read_user(&space->data[0], tail, (void *)(from + total - tail)) ||
 	    bpf_probe_read_kernel(&space->data[PG_WORDS_MAX], tail, &words->data[at & (PG_WORDS_MAX - 1)]))
 		found = 0;
-	is = (__u64 *)&space->data[0];
-	said = (__u64 *)&space->data[PG_WORDS_MAX];
-	for (int i = 0; found && i < PG_WORDS_MAX / 8; i++) {
-		if (i * 8 >= tail)
-			break;
-		differ = is[i] ^ said[i];
-		if (tail - i * 8 < 8)
-			differ &= (1ull << (8 * (tail - i * 8) & 63)) - 1;
-		if (differ)
-			found = 0;
-	}
+	comparison.length = tail;
+	bpf_loop(PG_WORDS_MAX / 8, pg_word_step, &comparison, 0);
+	if (comparison.differs)
+		found = 0;
 	pg_scratch_give(space);
 	return found;
 }
@@ -451,6 +467,17 @@ PG_INLINE struct pg_lineage *pg_delegate_grouped(struct task_struct *task, struc
 	if (!group || pg_service_of(inode)) /* who sets the container up is not in it yet */
 		return NULL;
 	return pg_delegate_joins(task, group->session, group->start, group->pid, group->service, PG_EVIDENCE_CGROUP);
+}
+
+/*
+ * Whether a process of no session came into one by what it executes. A function of its own, so that the verifier
+ * forgets how it came to its answer: what follows is looked at once for each answer.
+ */
+static __noinline int pg_delegated_now(struct task_struct *task, struct linux_binprm *bprm)
+{
+	if (pg_expecting && pg_delegate_executes(task, bprm))
+		return 1;
+	return pg_grouping && pg_delegate_grouped(task, PG_READ(bprm, file, f_inode));
 }
 
 SEC("tp_btf/cgroup_mkdir")

@@ -139,10 +139,8 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 
 	if (!mine && pg_exes)
 		mine = pg_adopt(task, PG_READ(bprm, file, f_inode));
-	if (!mine && pg_expecting)
-		mine = pg_delegate_executes(task, bprm);
-	if (!mine && pg_grouping)
-		mine = pg_delegate_grouped(task, PG_READ(bprm, file, f_inode));
+	if (!mine && (pg_expecting || pg_grouping) && pg_delegated_now(task, bprm))
+		mine = pg_lineage_of(task);
 	if (!mine)
 		return 0;
 	session = pg_session_of(mine->session);
