@@ -15,7 +15,7 @@ typedef void (*pg_fill)(void *record, void *copy, __u32 at, __u32 length);
 
 /* One chunk, in a reservation of `room` bytes behind the head: sizes must be constants. */
 PG_INLINE void pg_chunk(struct pg_session *session, __u64 buffer, void *copy, __u32 at, __u32 length, pg_fill fill,
-			const __u32 head, const __u32 room)
+			const __u32 head, const __u32 room, __u64 wake)
 {
 	void *record = bpf_ringbuf_reserve(&plaintext, head + room, 0);
 
@@ -29,14 +29,15 @@ PG_INLINE void pg_chunk(struct pg_session *session, __u64 buffer, void *copy, __
 		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
 		return;
 	}
-	bpf_ringbuf_submit(record, pg_wake(BPF_RB_NO_WAKEUP));
+	bpf_ringbuf_submit(record, pg_wake(wake));
 }
 
 /*
  * Chunk `index` of the `total` bytes at `buffer`, in one of three sizes; 1 behind the last, for bpf_loop. Changes nothing
  * in `copy`: the verifier then sees one iteration and knows them all.
  */
-PG_INLINE long pg_chunk_of(__u32 index, __u64 session, __u64 buffer, __u32 total, void *copy, pg_fill fill, const __u32 head)
+PG_INLINE long pg_chunk_of(__u32 index, __u64 session, __u64 buffer, __u32 total, void *copy, pg_fill fill, const __u32 head,
+			 __u64 wake)
 {
 	struct pg_session *row = pg_session_of(session);
 	__u32 at = index * PG_TLS_CHUNK, length;
@@ -48,11 +49,11 @@ PG_INLINE long pg_chunk_of(__u32 index, __u64 session, __u64 buffer, __u32 total
 		length = PG_TLS_CHUNK;
 	/* One that is lost leaves a hole; the next one may find room again. */
 	if (length <= 512)
-		pg_chunk(row, buffer, copy, at, length, fill, head, 512);
+		pg_chunk(row, buffer, copy, at, length, fill, head, 512, wake);
 	else if (length <= 4096)
-		pg_chunk(row, buffer, copy, at, length, fill, head, 4096);
+		pg_chunk(row, buffer, copy, at, length, fill, head, 4096, wake);
 	else
-		pg_chunk(row, buffer, copy, at, length, fill, head, PG_TLS_CHUNK);
+		pg_chunk(row, buffer, copy, at, length, fill, head, PG_TLS_CHUNK, wake);
 	return 0;
 }
 

@@ -172,8 +172,17 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct upid {
+	int nr;
+};
+
+struct pid {
+	struct upid numbers[1]; /* the first: in the initial namespace */
+};
+
 struct signal_struct {
 	atomic_t live;
+	struct pid *pids[4]; /* by enum pid_type */
 	int group_exit_code;
 	unsigned int flags;
 };
@@ -181,6 +190,9 @@ struct signal_struct {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
+	struct file *exe_file;
 };
 
 struct thread_info {
@@ -195,6 +207,8 @@ struct task_struct {
 	__u64 start_boottime;
 	struct task_struct *group_leader;
 	struct task_struct *real_parent;
+	struct pid *thread_pid;
+	unsigned long nvcsw; /* how often it slept */
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct nsproxy *nsproxy;
@@ -241,6 +255,7 @@ struct sock {
 	__u16 sk_type;
 	__u16 sk_protocol;
 	struct socket *sk_socket;
+	struct pid *sk_peer_pid;
 };
 
 struct unix_sock {

@@ -11,23 +11,16 @@
 #define POLYGRAPH_NET_H
 
 #include "core.h"
+#include "delegate.h"
 #include "file.h"
+#include "sock.h"
 
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
-#define AF_VSOCK 40
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define S_IFSOCK 0140000
 #define EINPROGRESS 115
 #define MSG_FASTOPEN 0x20000000
 #define SOCK_DONE 1 /* enum sock_flags of include/net/sock.h: tcp_fin() sets it */
 #define PG_UNIX_PATH 108
 #define PG_DNS_MAX 4096
 #define PG_DNS_PORT 53
-
-enum { TCP_ESTABLISHED = 1, TCP_FIN_WAIT1 = 4, TCP_CLOSE = 7, TCP_LAST_ACK = 9 }; /* include/net/tcp_states.h */
 
 struct pg_owner {
 	__u64 session;
@@ -53,24 +46,6 @@ struct pg_sockaddr {
 		__u32 cid;
 	};
 };
-
-PG_INLINE __u16 pg_host16(__u16 value)
-{
-	return __builtin_bswap16(value);
-}
-
-/* The socket behind descriptor `fd`, or NULL; its inode number into `cookie`. */
-PG_INLINE struct sock *pg_sock_of(struct task_struct *task, int fd, __u64 *cookie)
-{
-	struct file *file = pg_file_of(task, fd);
-	struct socket *socket;
-
-	if (!file || (PG_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return NULL;
-	*cookie = PG_READ(file, f_inode, i_ino);
-	socket = (struct socket *)PG_READ(file, private_data);
-	return PG_READ(socket, sk);
-}
 
 PG_INLINE void pg_addresses(struct sock *sk, struct pg_addr *remote, struct pg_addr *local)
 {
@@ -158,6 +133,8 @@ int BPF_PROG(pg_on_socket_state, struct sock *sk, int old, int new)
 	__u64 key = (__u64)sk;
 	struct pg_owner *owner;
 
+	if (new == TCP_SYN_SENT || old == TCP_SYN_SENT)
+		pg_delegate_handshake(sk, old, new);
 	if (new != TCP_ESTABLISHED && new != TCP_FIN_WAIT1 && new != TCP_LAST_ACK && new != TCP_CLOSE)
 		return 0;
 	owner = bpf_map_lookup_elem(&flows, &key);
@@ -205,6 +182,8 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 		pg_argument_address(&record.net.remote, argument);
 	else if (op == PG_NET_BIND && argument && (result < 0 || (record.net.local.family != AF_INET && record.net.local.family != AF_INET6)))
 		pg_argument_address(&record.net.local, argument);
+	if (op == PG_NET_CONNECT && !result && record.net.local.family == AF_UNIX)
+		record.net.peer_pid = PG_READ(sk, sk_peer_pid) ? PG_READ(sk, sk_peer_pid, numbers[0].nr) : 0;
 	if (argument && (record.net.remote.family == AF_UNIX || record.net.local.family == AF_UNIX) && argument_len > 2) {
 		length = argument_len - 2;
 		if (length > PG_UNIX_PATH)
@@ -223,6 +202,8 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 	if (record.net.protocol == IPPROTO_TCP && record.net.local.family != AF_UNIX &&
 	    ((op == PG_NET_CONNECT && pg_connecting(result)) || op == PG_NET_ACCEPT))
 		pg_flow_own(task, mine, sk, cookie);
+	if (record.net.peer_pid)
+		pg_delegate_asks(task, mine, sk, cookie, record.net.peer_pid);
 	return 0;
 }
 
@@ -337,6 +318,8 @@ int pg_on_network(struct syscall_trace_exit *ctx)
 	if (!pg_current()) {
 		if (pg_auto && nr == NR_connect && pg_connecting(result))
 			pg_stranger_connects(ARG1);
+		if (pg_expecting && (nr == NR_accept || nr == NR_accept4) && result >= 0)
+			pg_delegate_accepted(bpf_get_current_task_btf(), result);
 		return 0;
 	}
 	if (nr == NR_accept || nr == NR_accept4)
@@ -397,8 +380,14 @@ int pg_on_receive(struct syscall_trace_exit *ctx)
 	long result = ctx->ret;
 	int nr = ctx->nr;
 
-	if (result <= 12 || (!pg_auto && !pg_current()))
+	if (result <= 12)
 		return 0;
+	if (!pg_current()) {
+		if (pg_expecting && nr == NR_recvmsg)
+			pg_delegate_heard(bpf_get_current_task_btf(), ARG1);
+		if (!pg_auto)
+			return 0;
+	}
 	data = ARG2;
 	if (nr == NR_recvmsg) {
 		/* struct user_msghdr and struct iovec of x86-64: the first buffer takes a DNS answer whole. */

@@ -24,9 +24,9 @@
 #include "core.h"
 #include "file.h"
 #include "net.h"
+#include "sock.h"
 
 #define S_IFIFO 0010000
-#define SOCK_STREAM 1
 #define MSG_OOB 1
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
@@ -94,75 +94,6 @@ struct {
 } plain_choices SEC(".maps");
 
 __u64 plain_generations = 0;
-
-/* A pointer as a number: with the pointer itself the verifier lets nobody calculate. */
-PG_INLINE __u64 pg_number(const void *pointer)
-{
-	__u64 number = 0;
-
-	bpf_probe_read_kernel(&number, sizeof(number), &pointer);
-	return number;
-}
-
-PG_INLINE __u64 pg_mix(__u64 hash)
-{
-	hash = (hash ^ hash >> 32) * 0x9E3779B97F4A7C15ull;
-	return hash ^ hash >> 29;
-}
-
-PG_INLINE __u64 pg_mix_address(const struct in6_addr *address, __u32 family, __u32 v4, __u16 port)
-{
-	__u64 words[2] = {};
-
-	if (family == AF_INET6) {
-		bpf_probe_read_kernel(words, sizeof(words), address);
-		if (!words[0] && (__u32)words[1] == 0xffff0000) { /* ::ffff:a.b.c.d is the other end's a.b.c.d */
-			v4 = words[1] >> 32;
-			words[1] = 0;
-		} else {
-			v4 = 0;
-		}
-	}
-	return pg_mix(pg_mix(words[0]) ^ pg_mix(words[1] + 1) ^ ((__u64)v4 << 16 | port));
-}
-
-/* A number for the connection, the same at both ends; 0: this socket is none that can be told. */
-PG_INLINE __u64 pg_plain_connection(struct sock *sk, __u32 *kind, struct sock **peer)
-{
-	__u16 family = PG_READ(sk, __sk_common.skc_family);
-	__u64 one, other;
-
-	*peer = NULL;
-	if (PG_READ(sk, sk_type) != SOCK_STREAM)
-		return 0;
-	if (family == AF_UNIX) {
-		*kind = PG_PLAIN_UNIX;
-		if (bpf_core_type_exists(struct unix_sock)) /* af_unix may be a module */
-			*peer = PG_READ((struct unix_sock *)sk, peer);
-		if (!*peer)
-			return 0;
-		return (pg_mix(pg_number(sk)) + pg_mix(pg_number(*peer))) | 1;
-	}
-	if ((family != AF_INET && family != AF_INET6) || PG_READ(sk, sk_protocol) != IPPROTO_TCP)
-		return 0;
-	*kind = PG_PLAIN_TCP;
-	one = pg_mix_address(__builtin_preserve_access_index(&sk->__sk_common.skc_v6_rcv_saddr), family,
-			     PG_READ(sk, __sk_common.skc_rcv_saddr), PG_READ(sk, __sk_common.skc_num));
-	other = pg_mix_address(__builtin_preserve_access_index(&sk->__sk_common.skc_v6_daddr), family,
-			       PG_READ(sk, __sk_common.skc_daddr), pg_host16(PG_READ(sk, __sk_common.skc_dport)));
-	return (one + other + pg_mix(PG_READ(sk, __sk_common.skc_net.net, ns.inum))) | 1;
-}
-
-PG_INLINE __u64 pg_sock_ino(struct sock *sk)
-{
-	struct socket *socket = PG_READ(sk, sk_socket);
-	struct file *file;
-
-	if (!socket)
-		return 0;
-	file = PG_READ(socket, file);
-	return file ? PG_READ(file, f_inode, i_ino) : 0;
-}
 
 PG_INLINE __u64 pg_pipe_connection(struct inode *inode)
 {
@@ -303,7 +234,11 @@ PG_INLINE void pg_plain_fill(void *space, void *described, __u32 at, __u32 lengt
 
 static long pg_plain_step(__u32 index, struct pg_plain_copy *copy)
 {
-	return pg_chunk_of(index, copy->session, copy->buffer, copy->length, copy, pg_plain_fill, sizeof(struct pg_plain));
+	/* What a server of this host answers may have to be known at once: the id of a container, cf. delegate.h. */
+	bool urgent = copy->kind == PG_PLAIN_UNIX && !copy->json && copy->direction != copy->asks;
+
+	return pg_chunk_of(index, copy->session, copy->buffer, copy->length, copy, pg_plain_fill, sizeof(struct pg_plain),
+			   urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 struct pg_iovec {
@@ -456,7 +391,8 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 		copy.missing += copy.left; /* in slices beyond those that are followed */
 		copy.left = 0;
 	}
-	pg_chunk(session, 0, &copy, 0, 0, pg_plain_fill, sizeof(struct pg_plain), 0); /* only that `missing` bytes went by */
+	pg_chunk(session, 0, &copy, 0, 0, pg_plain_fill, sizeof(struct pg_plain), 0,
+		 BPF_RB_NO_WAKEUP); /* only that `missing` bytes went by */
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #define POLYGRAPH_PROCESS_H
 
 #include "core.h"
+#include "delegate.h"
 #include "enrol.h"
 #include "path.h"
 #include "reads.h"
@@ -23,8 +24,11 @@ int BPF_PROG(pg_on_fork, struct task_struct *parent, struct task_struct *child)
 	struct pg_session *session;
 	struct pg_fork record = {};
 
-	if (!mine)
+	if (!mine) {
+		if (pg_expecting)
+			pg_delegate_forked(parent, child);
 		return 0;
+	}
 	session = pg_session_of(mine->session);
 	/* Runs before the child can: copy_process() is done, wake_up_new_task() comes later. */
 	theirs = bpf_task_storage_get(&lineage, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -71,6 +75,55 @@ PG_INLINE void pg_exec_identity(struct pg_exec *record, struct task_struct *task
 	record->cgroup = PG_READ(task, cgroups, dfl_cgrp, kn, id);
 }
 
+#define PG_ENV_STEPS 512
+#define PG_ENV_CHUNK 80 /* TRACEPARENT= and its value fit */
+#define PG_TRACE_MAX 63 /* of version 00 it has 55 bytes */
+
+struct pg_env {
+	__u64 at;
+	__u64 end;
+	__u64 found; /* where the value is */
+	__u64 within; /* the chunk is not the beginning of a variable */
+};
+
+/* One variable of the environment, or a chunk of one; 1 behind the last, and when TRACEPARENT was found. */
+static long pg_env_step(__u32 index, struct pg_env *env)
+{
+	char chunk[PG_ENV_CHUNK];
+	long length;
+
+	if (env->at >= env->end)
+		return 1;
+	length = bpf_probe_read_user_str(chunk, sizeof(chunk), (void *)env->at);
+	if (length <= 0)
+		return 1;
+	if (!env->within && *(__u64 *)chunk == *(__u64 *)"TRACEPAR" && length > 12 && chunk[8] == 'E' && chunk[9] == 'N' &&
+	    chunk[10] == 'T' && chunk[11] == '=') {
+		env->found = env->at + 12;
+		return 1;
+	}
+	env->within = length == sizeof(chunk);
+	env->at += env->within ? length - 1 : length;
+	return 0;
+}
+
+/*
+ * Copies the value of TRACEPARENT (W3C Trace Context, in the environment as OpenTelemetry's "Environment Variables as
+ * Context Propagation Carriers" has it), and gives its length. Of an environment of more than 512 variables or chunks
+ * only the first are looked at.
+ */
+PG_INLINE __u32 pg_trace_copy(struct task_struct *task, void *to)
+{
+	struct pg_env env = {.at = PG_READ(task, mm, env_start), .end = PG_READ(task, mm, env_end)};
+	long length;
+
+	bpf_loop(PG_ENV_STEPS, pg_env_step, &env, 0);
+	if (!env.found)
+		return 0;
+	length = bpf_probe_read_user_str(to, PG_TRACE_MAX + 1, (void *)env.found);
+	return length > 0 ? (__u32)(length - 1) & PG_TRACE_MAX : 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -87,6 +140,8 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 
 	if (!mine && pg_exes)
 		mine = pg_adopt(task, PG_READ(bprm, file, f_inode));
+	if (!mine && (pg_expecting || pg_grouping) && pg_delegated_now(task, bprm))
+		mine = pg_lineage_of(task);
 	if (!mine)
 		return 0;
 	session = pg_session_of(mine->session);
@@ -143,6 +198,11 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 			record->argv_len = length;
 			at += length;
 		}
+	}
+	if (at < sizeof(space->data) - PG_TRACE_MAX - 1) {
+		length = pg_trace_copy(task, &space->data[at]);
+		record->trace_len = length;
+		at += length;
 	}
 	pg_header(&record->hdr, task, session, mine->session, PG_EXEC, at);
 	/* A program that is new to us may bring a TLS library of its own: it is looked at before it speaks. */

@@ -37,6 +37,7 @@ enum pg_type {
 	PG_CANDIDATE = 17, /* watch --auto: a process outside any session that may become one */
 	PG_PLAIN = 18, /* bytes of a connection that has no TLS */
 	PG_PLAIN_CLOSE = 19,
+	PG_DELEGATED = 20, /* a process outside the lineage came in: it does work of the session (delegate.h) */
 };
 
 /* Every record begins with this. Times are CLOCK_BOOTTIME ns, pids those of the initial namespace. */
@@ -141,9 +142,48 @@ struct pg_exec {
 	__u16 cgroup_len; /* last component of the cgroup's path */
 	__u8 path_truncated;
 	__u8 cwd_truncated;
-	__u8 _pad[10];
+	__u8 trace_len; /* TRACEPARENT of its environment */
+	__u8 _pad[9];
 	char comm[16];
-	/* path, script, cwd, cgroup, argv */
+	/* path, script, cwd, cgroup, argv, trace */
+};
+
+/* Who does work for others, cf. data/delegators.toml. */
+enum pg_service {
+	PG_SERVICE_SSH = 1,
+	PG_SERVICE_TMUX = 2,
+	PG_SERVICE_LAUNCHER = 3, /* starts what a cgroup was made for, and is none of it */
+	PG_SERVICE_DOCKER = 4,
+};
+
+/* What the two sides of a delegation have in common. */
+enum pg_evidence {
+	PG_EVIDENCE_CONNECTION = 1, /* it was forked by who accepted the client's connection, and holds it */
+	PG_EVIDENCE_COMMAND = 2,    /* ... by who served the client alone, and executes the client's own words */
+	PG_EVIDENCE_SHELL = 3,      /* ... by who served the client alone, and is a login shell */
+	PG_EVIDENCE_CGROUP = 4,     /* its cgroup was made under the name that the client was given */
+};
+
+struct pg_delegated {
+	struct pg_hdr hdr; /* the process that came in */
+	__u64 by_start;    /* the process of the lineage that asked for it */
+	__u32 by_pid;
+	__u8 service;  /* enum pg_service */
+	__u8 evidence; /* enum pg_evidence */
+	__u8 _pad[2];
+};
+
+/* Map `expected_groups`, key: last component of a cgroup's path, ended by NULs. */
+#define PG_GROUP_NAME 128
+struct pg_group_name {
+	__u8 text[PG_GROUP_NAME];
+};
+
+struct pg_group {
+	__u64 session;
+	__u64 start; /* of the process that asked for it */
+	__u32 pid;
+	__u32 service; /* enum pg_service */
 };
 
 struct pg_exec_failed {
@@ -290,7 +330,8 @@ struct pg_net {
 	__u8 op;
 	__u8 _pad;
 	__u16 unix_len; /* bytes of the unix path; first byte 0: abstract */
-	__u8 _pad2[6];
+	__u8 _pad2[2];
+	__u32 peer_pid; /* unix: who listens at the other end (SO_PEERCRED); 0: not known */
 };
 
 struct pg_flow {
@@ -405,7 +446,7 @@ struct pg_request {
 	__u64 start;    /* set by the kernel: start time of the process `target` */
 };
 
-/* Map `watched_files`, key: programs whose exec makes a session (watch --exe). */
+/* Maps `watched_files` (programs whose exec makes a session, watch --exe) and `delegators`: key. */
 struct pg_file_key {
 	__u64 ino;
 	__u32 dev;

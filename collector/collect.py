@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Literal, NamedTuple, Self
 
 from collector.canary import prove
+from collector.containers import cgroup_names
 from collector.kernel import wire
 from collector.kernel.decode import (
     Candidate,
@@ -56,6 +57,8 @@ Origin = Literal["run", "watch"]
 _FIRST_HANDLE = 16
 #: handles from here on are given by the kernel (bpf/enrol.h, pg_adopt)
 _KERNEL_MADE = 1 << 63
+#: where a Docker server listens
+_DOCKER_SOCKETS = frozenset({"/run/docker.sock", "/var/run/docker.sock"})
 #: ns between two looks at the counters while nobody speaks
 _LOOK_INTERVAL = 2_000_000_000
 
@@ -251,6 +254,7 @@ class Collector:
             for generation, wanted in session.take_choices().items():
                 choice = wire.PlainChoice.PG_PLAIN_KEEP if wanted else wire.PlainChoice.PG_PLAIN_LEAVE
                 self.source.choose(generation, choice)
+            self._expect(handle, session)
             # The record that says so may be among the lost; the kernel's own count is not, but for runs it left out.
             session.idle = (
                 session.idle
@@ -258,6 +262,15 @@ class Collector:
                 or (session.adrift and not self.source.alive(handle))
             )
         return events
+
+    def _expect(self, handle: int, session: ObservedSession) -> None:
+        """Containers that a Docker server made for the session: what will run in them is its work."""
+        for container, server in session.take_created():
+            if not _is_docker(server):
+                continue
+            pid, start = container.process.split(":")
+            for name in cgroup_names(container.id):
+                self.source.expect_group(name, handle, (int(pid), int(start)), wire.Service.PG_SERVICE_DOCKER)
 
     def _count(self, now: int, *, due: bool = False) -> None:
         """Fetches what the kernel only counted, when someone spoke (a verdict may need it) and every few seconds.
@@ -450,6 +463,17 @@ def _session_of(record: Record) -> str:
     """The id of the session that a PG_SESSION_BEGIN began."""
     pid, start = _process_of(record).split(":")
     return session_id(*_identity(), int(pid), int(start))
+
+
+def _is_docker(server: Net) -> bool:
+    """Whether a Docker server listens at the other end: at its well-known place (systemd may have opened it), or by
+    the program that runs."""
+    if server.address in _DOCKER_SOCKETS:
+        return True
+    try:
+        return Path(f"/proc/{server.peer_pid}/exe").readlink().name == "dockerd"
+    except OSError:
+        return False
 
 
 def command_of(pid: int) -> tuple[tuple[str, ...], str]:

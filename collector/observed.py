@@ -22,7 +22,7 @@ from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.look import look_at, project_tests, renamed_to, root_of
-from collector.pipeline import FileLook, SessionPipeline
+from collector.pipeline import Container, FileLook, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
 from collector.repository import configuration, home_of
 from collector.tls.rustls import RustlsConnections
@@ -91,6 +91,8 @@ class ObservedSession:
         #: by generation: whether a connection without TLS is of interest, as it was told last
         self._chosen: OrderedDict[int, bool] = OrderedDict()
         self._choices: dict[int, bool] = {}
+        #: connects over Unix sockets, by socket
+        self._servers: OrderedDict[int, Net] = OrderedDict()
         self._rustls = RustlsConnections()
         self._listens = start.content != "off"
         #: processes of which plaintext came in; TCP connections of others to model hosts, by process and socket: the
@@ -150,6 +152,14 @@ class ObservedSession:
             self._plain_over(self._plain.close(value), value.ts)
             return
         self._plain_chunks(self._plain.data(value))
+
+    def take_created(self) -> list[tuple[Container, Net]]:
+        """Containers that were made for the session since the last call, and the connection to who made them."""
+        return [
+            (container, self._servers[container.socket])
+            for container in self._pipeline.take_created()
+            if container.socket in self._servers
+        ]
 
     def take_choices(self) -> dict[int, bool]:
         """Connections without TLS, by generation, of which it became known whether they are of interest."""
@@ -308,6 +318,8 @@ class ObservedSession:
             if event.source == "sni":
                 self._speaks_unseen(event.process, event.name, event.ts)
         elif isinstance(event, Net):
+            if event.op == "connect" and event.family == "unix" and not event.errno:
+                _put(self._servers, event.socket, event)
             if event.op == "connect" and event.errno in (0, 115) and event.address in self._hosts:
                 host = self._hosts[event.address]
                 self._speaks_unseen(event.process, host, event.ts)

@@ -104,6 +104,14 @@ def no_tests(_process: ProcessKey) -> list[tuple[str, FileLook]]:
     return []
 
 
+class Container(NamedTuple):
+    """A container that a server made for ``process``, and the socket over which it said so."""
+
+    process: ProcessKey
+    socket: int
+    id: str
+
+
 class _Pending(NamedTuple):
     intent: Intent
     plan: IntentPlan
@@ -161,6 +169,7 @@ class SessionPipeline:
         self._request = ""
         #: the conversation is an earlier one, gone on with
         self._continued = False
+        self._created: list[Container] = []
         self._log: list[AnyEvent] = []
         self._next_seq = 0
         self._add(self._telling.start(start))
@@ -199,7 +208,12 @@ class SessionPipeline:
         if followed is None:
             serves = plain is not None and plain.serves
             followed = Followed(
-                key.process, self._answers, self._spoken.book, plain=plain is not None, serves=serves
+                key.process,
+                self._answers,
+                self._spoken.book,
+                plain=plain is not None,
+                serves=serves,
+                socket=plain.socket if plain is not None else 0,
             )
             self._connections[key] = followed
             self._give_up_beyond_limit(ts)
@@ -208,7 +222,9 @@ class SessionPipeline:
     def _feed(self, key: ConnectionKey, followed: Followed, chunk: Chunk | PlainChunk) -> None:
         for seen in followed.feed(chunk.direction, chunk.data, chunk.ts, chunk.missing):
             self._message(seen, key, followed)
-        self._log += self._spoken.events(followed.taken())
+        self._log += self._spoken.events(followed.taken(), followed.socket)
+        for container in followed.created.taken():
+            self._created.append(Container(key.process, followed.socket, container))
         self._hold(key, followed.llm.held)
         while self._held_size > MAX_HELD:
             self.closed(max(self._held, key=self._held.__getitem__), chunk.ts, over=False)
@@ -220,11 +236,16 @@ class SessionPipeline:
         if known is not None:
             for seen in known.llm.close(ts, over=over):
                 self._message(seen, connection, known)
-            self._log += self._spoken.events(known.closed(ts))
+            self._log += self._spoken.events(known.closed(ts), known.socket)
 
     def plain_closed(self, connection: PlainConnection, ts: int) -> None:
         """The same, of a connection without TLS."""
         self.closed(_key_of(connection), ts)
+
+    def take_created(self) -> list[Container]:
+        """Containers that were made for the session since the last call."""
+        created, self._created = self._created, []
+        return created
 
     def finish(self, ts: int) -> None:
         """The session is over: closes connections, looks at the files of intents that had no result."""

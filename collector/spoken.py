@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from collector.containers import Created, creates
 from collector.http.connection import TLS_HANDSHAKE
-from collector.http.events import ConnectionLost, Direction, HttpEvent, RequestDone, ResponseDone, is_success
+from collector.http.events import (
+    ConnectionLost,
+    Direction,
+    Headers,
+    HttpEvent,
+    RequestDone,
+    ResponseDone,
+    is_success,
+)
 from collector.llm.answers import Answers
 from collector.llm.exchange import Beside, LlmConnection, LlmEvent, Unreadable
 from collector.mcp.a2a import A2aSeen
@@ -19,24 +28,39 @@ from polygraph.events import A2aMessage, McpCall, ProcessKey
 _OF_A_CALL = frozenset({"request_incomplete", "request_unreadable"})
 
 
+def _wanted(method: str, target: str, headers: Headers) -> bool:
+    return wanted(method, target, headers) or creates(method, target, headers)
+
+
 class Followed:
     """One connection: its LLM calls, and the MCP calls and A2A operations beside them."""
 
     def __init__(
-        self, process: ProcessKey, answers: Answers, book: Calls, *, plain: bool, serves: bool
+        self,
+        process: ProcessKey,
+        answers: Answers,
+        book: Calls,
+        *,
+        plain: bool,
+        serves: bool,
+        socket: int = 0,
     ) -> None:
-        self.llm = LlmConnection(answers, Beside(wanted, self._http))
+        self.llm = LlmConnection(answers, Beside(_wanted, self._http))
         self.plain = plain
         #: without TLS: requests come in here
         self.serves = serves
         #: its last request came in, without TLS or within
         self._asked = serves
+        #: inode number of its socket, where that is known
+        self.socket = socket
         #: it carries calls: what of it cannot be read matters
         self.wanted = False
         #: TLS goes through it, or it is no HTTP after all
         self.left = False
         self._beside: list[CallSeen | A2aSeen] = []
         self._calls = HttpCalls(book, process)
+        #: containers that its server made
+        self.created = Created()
         self._connecting = self._tunnel = False
 
     def feed(self, direction: Direction, data: bytes, ts: int, missing: int) -> list[LlmEvent]:
@@ -60,6 +84,8 @@ class Followed:
 
     def _http(self, event: HttpEvent) -> None:
         self._beside += self._calls.feed(event)
+        if self.plain:
+            self.created.feed(event)
         self.wanted = self.wanted or self._calls.speaks
         if isinstance(event, RequestDone):
             self._asked = self.serves or event.direction == "received"
@@ -92,15 +118,17 @@ class Spoken:
         self.book = Calls(digest)
         self.stdio = StdioCalls(digest)
 
-    def events(self, seen: Sequence[CallSeen | A2aSeen]) -> list[McpCall | A2aMessage]:
-        """What was seen, as it is told."""
-        return [self._call(one) if isinstance(one, CallSeen) else self._operation(one) for one in seen]
+    def events(self, seen: Sequence[CallSeen | A2aSeen], socket: int = 0) -> list[McpCall | A2aMessage]:
+        """What was seen, as it is told; ``socket``: inode number of the one that it went over."""
+        return [
+            self._call(one, socket) if isinstance(one, CallSeen) else self._operation(one) for one in seen
+        ]
 
     def finish(self, ts: int) -> list[McpCall | A2aMessage]:
         """The session is over: calls that wait were not answered."""
         return self.events([*self.stdio.finish(ts), *self.book.give_up(ts)])
 
-    def _call(self, seen: CallSeen) -> McpCall:
+    def _call(self, seen: CallSeen, socket: int) -> McpCall:
         return McpCall(
             session=self._session,
             ts=seen.ts,
@@ -117,6 +145,7 @@ class Spoken:
             is_error=seen.is_error,
             complete=seen.complete,
             peer=seen.peer,
+            socket=socket,
         )
 
     def _operation(self, seen: A2aSeen) -> A2aMessage:

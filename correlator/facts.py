@@ -53,10 +53,12 @@ def fact(event: e.AnyEvent) -> Evidence:
     return Evidence(id=event.id, ts=event.ts, fact=printable(_line(event), _LINE))
 
 
-def _line(event: e.AnyEvent) -> str:
+def _line(event: e.AnyEvent) -> str:  # noqa: PLR0911 - a sentence for each type of event
     match event:
         case e.Exec():
             return f"{_pid(event.process)} executed {command(event)}"
+        case e.Delegated():
+            return f"{_pid(event.process)} was started through {event.through} for {_pid(event.by)} ({event.evidence})"
         case e.ExecFailed():
             return f"{_pid(event.process)} could not execute {event.path}: {errno_name(event.errno)}"
         case e.Exit():

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
+
 from correlator import declared, windows
+from correlator.delegation import given_away, served_inside, through
 from correlator.facts import fact
-from correlator.outcome import Outcome, combine, unverifiable, verified
+from correlator.outcome import MAX_EVIDENCE, Outcome, combine, unverifiable, verified
 from correlator.rules import absence, commands, executions, file_claims, files, network, outcomes, reads
 from correlator.session import IntentState, Session
 from correlator.windows import Span
-from polygraph.events import Claim
+from polygraph.events import Claim, Exec, LlmCall
 from polygraph.ids import derived_id
+from polygraph.reasons import GRADES
 from polygraph.verdicts import Subject, Verdict
 
 #: raised when a change of the rules changes verdicts on the same log
@@ -21,6 +27,8 @@ def intent(session: Session, state: IntentState, now: int) -> Verdict:
     span = windows.of_intent(session, state, now)
     said = state.intent
     rule, outcome = _intent_rule(session, state, span, now)
+    if outcome.reason == "handed_off" and served_inside(session, state, span.until):
+        outcome = _by_server(session, state, span, now) or outcome
     subject = Subject(
         kind="intent",
         id=said.intent,
@@ -71,6 +79,14 @@ def _intent_rule(session: Session, state: IntentState, span: Span, now: int) -> 
             return f"intent.{state.intent.kind}", _by_parts(session, state, span, now)
 
 
+def _by_server(session: Session, state: IntentState, span: Span, now: int) -> Outcome | None:
+    """What an MCP server of the lineage was seen to do. What it was not may mean something else to it: a path in a
+    root of its own, a command that it runs in its own code."""
+    told = IntentState(msgspec.structs.replace(state.intent, hand_off=None), state.result, state.states)
+    _rule, outcome = _intent_rule(session, told, span, now)
+    return outcome if outcome.verdict == "verified" else None
+
+
 def _by_parts(session: Session, state: IntentState, span: Span, now: int) -> Outcome:
     said = state.intent
     parts: list[Outcome] = []
@@ -84,8 +100,9 @@ def _by_parts(session: Session, state: IntentState, span: Span, now: int) -> Out
         parts.append(network.judge(session, state, span))
     if parts:
         return combine(parts)
-    if said.hand_off is not None:
-        return unverifiable("handed_off", f"the work was given to {said.hand_off}, outside the lineage")
+    given = given_away(session, state, span.until)
+    if given is not None:
+        return unverifiable("handed_off", f"the work was given to {given}, outside the lineage")
     return unverifiable("form_unknown", "what this tool does to the system is not known")
 
 
@@ -122,10 +139,41 @@ def _claim_rule(session: Session, said: Claim, span: Span, now: int) -> tuple[st
             return rule, outcomes.judge(session, said, span, now)
 
 
+def _trace_context(llm: LlmCall | None, outcome: Outcome) -> str | None:
+    """The tool's own, which the command got in its environment, else that of the call of the model."""
+    own = {event.traceparent for event in outcome.evidence if isinstance(event, Exec) and event.traceparent}
+    if len(own) == 1:
+        return own.pop()
+    return llm.traceparent if llm is not None else None
+
+
+def _through(session: Session, outcome: Outcome) -> Outcome:
+    """Says through what the work was done, where it was delegated; the join is no surer than that."""
+    if outcome.verdict == "unverifiable":
+        return outcome
+    found = {
+        event.process: event
+        for one in outcome.evidence
+        if (process := getattr(one, "process", None)) and (event := through(session, process)) is not None
+    }
+    if not found:
+        return outcome
+    grade = max((outcome.grade or "strong", *(event.grade for event in found.values())), key=GRADES.index)
+    services = " and ".join(sorted({event.through for event in found.values()}))
+    evidence = (*outcome.evidence[: MAX_EVIDENCE - len(found)], *found.values())
+    return replace(
+        outcome,
+        observed=f"{outcome.observed}, through {services}",
+        evidence=evidence[:MAX_EVIDENCE],
+        grade=grade,
+    )
+
+
 def _dress(
     session: Session, subject: Subject, rule: str, outcome: Outcome, span: Span, said: str, call: str | None
 ) -> Verdict:
     llm = session.calls.get(call) if call is not None else None
+    outcome = _through(session, outcome)
     return Verdict(
         id=derived_id("v", subject.id),
         session=session.id,
@@ -139,7 +187,7 @@ def _dress(
         evidence=tuple(fact(event) for event in outcome.evidence),
         coverage=dict(session.coverage.report(span.early, span.until)),
         window=span.shown,
-        traceparent=llm.traceparent if llm is not None else None,
+        traceparent=_trace_context(llm, outcome),
         rule=rule,
         version=RULES_VERSION,
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from polygraph.events import AnyEvent
 from polygraph.reasons import Grade, VerdictWord, reasons
 
-_MAX_EVIDENCE = 16
+#: most events that a verdict shows
+MAX_EVIDENCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,19 @@ class Outcome:
 
 def verified(observed: str, grade: Grade, *evidence: AnyEvent) -> Outcome:
     """It is so."""
-    return Outcome("verified", None, observed, evidence[:_MAX_EVIDENCE], grade)
+    return Outcome("verified", None, observed, evidence[:MAX_EVIDENCE], grade)
 
 
 def refuted(reason: str, observed: str, *evidence: AnyEvent, grade: Grade = "strong") -> Outcome:
     """It is not so. Raises ValueError when ``reason`` is no refuting one."""
     _check(reason, "refuted")
-    return Outcome("refuted", reason, observed, evidence[:_MAX_EVIDENCE], grade)
+    return Outcome("refuted", reason, observed, evidence[:MAX_EVIDENCE], grade)
 
 
 def unverifiable(reason: str, observed: str, *evidence: AnyEvent, grade: Grade | None = None) -> Outcome:
     """It cannot be told. Raises ValueError when ``reason`` is no unverifiable one."""
     _check(reason, "unverifiable")
-    return Outcome("unverifiable", reason, observed, evidence[:_MAX_EVIDENCE], grade)
+    return Outcome("unverifiable", reason, observed, evidence[:MAX_EVIDENCE], grade)
 
 
 def combine(parts: list[Outcome]) -> Outcome:

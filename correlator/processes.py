@@ -6,7 +6,7 @@ from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from polygraph.events import Exec, ExecFailed, Exit, Fork, ProcessKey
+from polygraph.events import Delegated, Exec, ExecFailed, Exit, Fork, ProcessKey
 
 
 @dataclass(slots=True)
@@ -40,6 +40,7 @@ class ProcessTree:
 
     def __init__(self) -> None:
         self._nodes: dict[ProcessKey, Node] = {}
+        self._by_pid: dict[int, list[Node]] = {}
         self.root: ProcessKey | None = None
         #: how often something came to light that was so before: what is kept of ancestors may not hold any more
         self.moved = 0
@@ -55,7 +56,12 @@ class ProcessTree:
         node = self._nodes.get(key)
         if node is None:
             node = self._nodes[key] = Node(key, ts)
+            self._by_pid.setdefault(int(key.partition(":")[0] or 0), []).append(node)
         return node
+
+    def alive(self, pid: int, at: int) -> bool:
+        """Whether a process of the lineage had that pid at ``at``."""
+        return any(node.born <= at and not node.ended(at) for node in self._by_pid.get(pid, ()))
 
     def start(self, key: ProcessKey, ts: int) -> None:
         """The session's root."""
@@ -82,6 +88,14 @@ class ProcessTree:
             self.moved += 1
         if node.parent is None and event.parent and event.process not in (event.parent, self.root):
             self._adopt(node, event.parent, event.ts)
+
+    def delegated(self, event: Delegated) -> None:
+        """``process`` does what ``by`` asked for: it counts as its child, whoever forked it."""
+        if event.process in self._nodes:
+            self.moved += 1
+        child = self._node(event.process, event.ts)
+        child.born = min(child.born, event.ts)
+        self._adopt(child, event.by, event.ts)
 
     def exec_failed(self, event: ExecFailed) -> None:
         """An attempt that the kernel refused."""

@@ -9,8 +9,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Literal
 
+from correlator.delegation import handed_to
 from correlator.forged import is_forged
-from correlator.programs import hand_off_to, is_shell, program_name, programs
+from correlator.processes import Node
+from correlator.programs import is_shell, program_name, programs
 from correlator.session import Known, Session
 from correlator.suspects import is_suspect
 from polygraph.events import Exec, Exit, ProcessKey
@@ -221,12 +223,24 @@ def _reader_left(session: Session, image: Exec, exit_: Exit) -> bool:
 def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:
     """The outermost process of the command that reported success although this one failed."""
     hidden: Exit | None = None
+    waited, child = True, key
     for node in session.tree.ancestors(key):
         if session.is_agent(node.key):
             break
+        # Who asks a server for something need not wait for its end: then its own status tells nothing of that.
+        waited = waited and (child not in session.delegates or _outlived(session, node, key))
+        child = node.key
+        if not waited:
+            continue
         if node.exit is not None and node.exit.ts <= at and node.exit.status == 0:
             hidden = node.exit
     return hidden
+
+
+def _outlived(session: Session, node: Node, key: ProcessKey) -> bool:
+    one = session.tree.get(key)
+    end = one.exit.ts if one is not None and one.exit is not None else 0
+    return node.exit is None or node.exit.ts >= end
 
 
 def _hollow(session: Session, image: Exec, at: int) -> bool:
@@ -234,7 +248,7 @@ def _hollow(session: Session, image: Exec, at: int) -> bool:
     for key in below:
         node = session.tree.get(key)
         for other in node.images if node is not None else ():
-            if other.ts <= at and (is_suspect(session, other, None) or hand_off_to(other) is not None):
+            if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):
                 return False
     # A subshell of a script runs only builtins; a copy of any other program may have done the work in its own code.
     return is_shell(image) or not any(_copy(session, key, image, at) for key in below)

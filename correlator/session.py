@@ -19,6 +19,7 @@ from polygraph import events as e
 from polygraph.openings import Extent
 from polygraph.tools import Match
 
+_IN_PROGRESS = 115  # errno of a connect that goes on: EINPROGRESS
 _WRITES = frozenset({"write", "create", "truncate", "unlink", "rename", "link", "symlink", "mkdir", "rmdir"})
 
 
@@ -112,6 +113,16 @@ class Session:
     #: all by absolute path
     looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
     nets: list[e.Net] = field(default_factory=list)
+    #: connects that did not fail: by socket; over Unix sockets by process
+    connects: dict[int, e.Net] = field(default_factory=dict)
+    unix_connects: dict[e.ProcessKey, list[e.Net]] = field(default_factory=lambda: defaultdict(list))
+    #: TCP ports at which the lineage listens -> since when
+    listening: dict[int, int] = field(default_factory=dict)
+    #: what came into the lineage without a fork: by who asked for it, and by itself
+    delegations: dict[e.ProcessKey, list[e.Delegated]] = field(default_factory=lambda: defaultdict(list))
+    delegates: dict[e.ProcessKey, e.Delegated] = field(default_factory=dict)
+    #: in order of time
+    mcp_calls: list[e.McpCall] = field(default_factory=list)
     flows: dict[int, list[e.Flow]] = field(default_factory=lambda: defaultdict(list))
     names: list[e.Name] = field(default_factory=list)
     #: calls of a model, of each the last try
@@ -140,7 +151,7 @@ class Session:
 
     # --- feeding ---------------------------------------------------------------------------------
 
-    def add(self, event: e.AnyEvent) -> None:
+    def add(self, event: e.AnyEvent) -> None:  # noqa: PLR0912 - a branch for each type of event
         """Takes one event in."""
         match event:
             case e.File():
@@ -163,7 +174,16 @@ class Session:
                 self.failed_execs.append(event)
             case e.Net():
                 self.coverage.effect(event.ts)
-                self.nets.append(event)
+                self._net(event)
+            case e.Delegated():
+                self.coverage.effect(event.ts)
+                self.tree.delegated(event)
+                if event.process not in self.delegates:
+                    self.delegates[event.process] = event
+                    self.delegations[event.by].append(event)
+            case e.McpCall():
+                insort(self.mcp_calls, event, key=lambda call: call.ts)
+                self.graph.on_mcp_call(event)
             case e.Flow():
                 self._flow(event)
             case e.Name():
@@ -173,8 +193,6 @@ class Session:
                 self._file_state(event)
             case e.LlmCall():
                 self._call(event)
-            case e.McpCall():
-                self.graph.on_mcp_call(event)
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():
@@ -218,6 +236,15 @@ class Session:
         if not event.complete:
             self.coverage.broken_calls.append(event)
         self.graph.on_call(event)
+
+    def _net(self, event: e.Net) -> None:
+        self.nets.append(event)
+        if event.op == "connect" and event.errno in (0, _IN_PROGRESS):
+            self.connects[event.socket] = event
+            if event.family == "unix":
+                self.unix_connects[event.process].append(event)
+        elif event.op == "listen" and event.errno == 0 and event.local_port:
+            self.listening.setdefault(event.local_port, event.ts)
 
     def _exec(self, event: e.Exec) -> None:
         self.tree.exec(event)

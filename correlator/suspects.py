@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from correlator.delegation import given_away, handed_to
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
 from correlator.processes import Node
@@ -65,9 +66,11 @@ def could_have_done(
     for image in session.executed(since, until):
         if image.process in explained:
             continue
-        target = hand_off_to(image)
-        if target is not None:
-            return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
+        if hand_off_to(image) is not None:
+            target = handed_to(session, image)
+            if target is not None:
+                return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
+            continue  # what it asked for is looked at by itself
         if unknown is None and is_suspect(session, image, purpose):
             unknown = image
     if unknown is not None:
@@ -102,9 +105,11 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
     for image in session.executed(since + 1, until):
         if session.is_agent_image(image):
             continue
-        target = hand_off_to(image)
-        if target is not None:
-            return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
+        if hand_off_to(image) is not None:
+            target = handed_to(session, image)
+            if target is not None:
+                return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
+            continue  # what it asked for is looked at by itself
         if identify(image) is not None or not is_suspect(session, image, purpose):
             continue
         line = " ".join(image.argv).lower()
@@ -137,10 +142,9 @@ def _by_intent(session: Session, state: IntentState, since: int, until: int) -> 
     intent = state.intent
     if intent.ts > until or (state.result is not None and state.result.ts < since):
         return None
-    if intent.hand_off is not None:
-        return unverifiable(
-            "handed_off", f"a tool call gave work to {intent.hand_off}, outside the lineage", intent
-        )
+    given = given_away(session, state, until)
+    if given is not None:
+        return unverifiable("handed_off", f"a tool call gave work to {given}, outside the lineage", intent)
     if intent.kind == "delegate" and not session.graph.has_sub_agent(state, until):
         return unverifiable(
             "handed_off", "work was delegated and no sub-agent was seen in the lineage", intent

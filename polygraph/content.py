@@ -74,11 +74,12 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Fork": _EVENT | _fields("process child"),
     "Exec": _EVENT
     | _fields(
-        "process parent argv_bytes argv_truncated uid gid dev ino cgroup container namespaces",
+        "process parent argv_bytes argv_truncated uid gid dev ino cgroup container namespaces traceparent",
         path="path cwd script comm",
         argv="argv",
         digest="command_digest",
     ),
+    "Delegated": _EVENT | _fields("process by through evidence grade"),
     "ExecFailed": _EVENT | _fields("process errno", path="path"),
     "Exit": _EVENT | _fields("process status signal core"),
     "File": _EVENT
@@ -90,7 +91,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "FileState": _EVENT | _fields("intent exists size mtime dev ino matches", path="path", digest="digest"),
     "Net": _EVENT
     | _fields(
-        "process op family protocol port local_port errno socket",
+        "process op family protocol port local_port errno socket peer_pid",
         path="address local_address",  # of family unix a path
     ),
     "Flow": _EVENT
@@ -106,7 +107,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     ),
     "McpCall": _EVENT
     | _fields(
-        "process side transport request_ts method arguments_size result_size is_error complete peer",
+        "process side transport request_ts method arguments_size result_size is_error complete peer socket",
         name="tool",
         digest="id_digest arguments_digest result_digest",
     ),

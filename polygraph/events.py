@@ -21,7 +21,7 @@ from typing import Literal
 import msgspec
 
 from polygraph.openings import Extent, Opening, unpack
-from polygraph.reasons import Dimension, ProbeStateWord
+from polygraph.reasons import Dimension, Grade, ProbeStateWord
 
 SCHEMA_VERSION = 1
 
@@ -120,6 +120,29 @@ class Exec(Event, frozen=True, tag="exec"):
     #: keyed digest of the script of ``sh -c TEXT``, without what a known agent puts around each command: joins with
     #: :attr:`Intent.command_digest`.
     command_digest: str | None = None
+    #: W3C trace context out of TRACEPARENT in its environment: whoever started it wrote that, so it joins and proves
+    #: nothing
+    traceparent: str | None = None
+
+
+Service = Literal["ssh", "tmux", "docker"]
+"""Who does work for processes that are not its children."""
+
+
+class Delegated(Event, frozen=True, tag="delegated"):
+    """``process``, which no process of the lineage forked, does work that ``by`` asked ``through`` a service for.
+
+    From now on it and its descendants are of the session; what the service itself does is not. ``evidence`` is the mark
+    that both sides have: the ``connection`` that ``by`` made and ``process`` was forked for, the ``command`` that
+    ``by`` was called with and ``process`` executes, that it became a login ``shell`` when the service had heard of
+    nobody else, or its ``cgroup``, made under the id that ``by`` was given.
+    """
+
+    process: ProcessKey
+    by: ProcessKey
+    through: Service
+    evidence: Literal["connection", "command", "shell", "cgroup"]
+    grade: Grade
 
 
 class ExecFailed(Event, frozen=True, tag="exec_failed"):
@@ -243,6 +266,8 @@ class Net(Event, frozen=True, tag="net"):
     errno: int = 0
     #: kernel cookie of the socket: joins Net, Flow and Tls
     socket: int = 0
+    #: connect to a Unix socket: pid of who listens there, as the kernel holds it; 0: not known
+    peer_pid: int = 0
 
 
 class Flow(Event, frozen=True, tag="flow"):
@@ -366,6 +391,8 @@ class McpCall(Event, frozen=True, tag="mcp_call"):
     complete: bool = True
     #: the other side, where the session holds it and it is known
     peer: ProcessKey | None = None
+    #: kernel cookie of the socket that it went over, as in Net; 0 for pipes and where TLS hides it
+    socket: int = 0
 
 
 class A2aMessage(Event, frozen=True, tag="a2a_message"):
@@ -608,6 +635,7 @@ AnyEvent = (
     | Tick
     | Fork
     | Exec
+    | Delegated
     | ExecFailed
     | Exit
     | File

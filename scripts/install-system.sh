@@ -3,7 +3,7 @@
 # Installs the Debian packages that are missing, through sudo when not root.
 set -euo pipefail
 packages=(chromium clang fonts-dejavu-core gcc git gnutls-bin iproute2 libbpf1 libbpf-dev libc6-dev libnss3-tools llvm make nodejs)
-packages+=(python3-venv)
+packages+=(openssh-server python3-venv tmux)
 [ $# -eq 0 ] || packages=("$@")
 missing=()
 for package in "${packages[@]}"; do

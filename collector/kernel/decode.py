@@ -5,6 +5,7 @@ observed process chose.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -14,8 +15,22 @@ from collector.kernel.container import container_id
 from collector.kernel.decode_net import address_of, decode_dns, decode_flow, decode_net, port_of
 from collector.plain.streams import PlainClose, PlainData, PlainKind
 from collector.tls.streams import TlsClose, TlsData
-from polygraph.events import AnyEvent, Exec, ExecFailed, Exit, File, FileOp, Flow, Fork, Name, Net, ProcessKey
-from polygraph.reasons import DIMENSIONS, Dimension
+from polygraph.events import (
+    AnyEvent,
+    Delegated,
+    Exec,
+    ExecFailed,
+    Exit,
+    File,
+    FileOp,
+    Flow,
+    Fork,
+    Name,
+    Net,
+    ProcessKey,
+    Service,
+)
+from polygraph.reasons import DIMENSIONS, Dimension, Grade
 from polygraph.text import from_bytes
 
 FILE_OPS: tuple[FileOp, ...] = (
@@ -31,6 +46,8 @@ _RESOLVED, _DELETED = int(wire.FileFlag.PG_FILE_RESOLVED), int(wire.FileFlag.PG_
 _MEMFD, _TRUNCATED = int(wire.FileFlag.PG_FILE_MEMFD), int(wire.FileFlag.PG_FILE_TRUNCATED)
 _SENSITIVE = int(wire.FileFlag.PG_FILE_SENSITIVE)
 
+#: W3C Trace Context, version 00: nothing else that an environment holds under that name is told
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _NAMESPACES = ("mnt", "pid", "net", "user", "uts", "ipc", "cgroup")
 
 
@@ -219,12 +236,13 @@ def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
     parent_start, parent_pid, uid, gid, dev, ino, cgroup = fields[:7]
     namespaces = fields[7:14]
     argv_total, argv_len, path_len, script_len, cwd_len, cgroup_len = fields[14:20]
-    path_truncated, cwd_truncated, _pad, comm = fields[20:]
+    path_truncated, cwd_truncated, trace_len, _pad, comm = fields[20:]
     path = _whole(parts.text(path_len), path_truncated)
     script = parts.text(script_len)
     cwd = _whole(parts.text(cwd_len), cwd_truncated)
     group = parts.text(cgroup_len)
     arguments = parts.bytes(argv_len)
+    trace = parts.text(trace_len)
     argv = arguments.removesuffix(b"\0").split(b"\0") if arguments else []
     return Exec(
         session=at.session,
@@ -244,6 +262,7 @@ def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
         ino=ino,
         cgroup=cgroup,
         container=container_id(group),
+        traceparent=trace if _TRACEPARENT.fullmatch(trace) else None,
         namespaces=dict(zip(_NAMESPACES, namespaces, strict=True)),
     )
 
@@ -251,6 +270,36 @@ def _exec(fields: _Fields, parts: _Parts, at: _Context) -> Exec:
 def _whole(path: str, truncated: int) -> str:
     """A path that lost its beginning is not absolute: nothing may take it for another file."""
     return path.lstrip("/") if truncated else path
+
+
+_SERVICES: Mapping[int, Service] = {
+    wire.Service.PG_SERVICE_SSH: "ssh",
+    wire.Service.PG_SERVICE_TMUX: "tmux",
+    wire.Service.PG_SERVICE_DOCKER: "docker",
+}
+#: how sure each evidence makes the join: all but the last are identifiers that both sides have
+_EVIDENCE: Mapping[int, tuple[Literal["connection", "command", "shell", "cgroup"], Grade]] = {
+    wire.Evidence.PG_EVIDENCE_CONNECTION: ("connection", "exact"),
+    wire.Evidence.PG_EVIDENCE_COMMAND: ("command", "exact"),
+    wire.Evidence.PG_EVIDENCE_CGROUP: ("cgroup", "exact"),
+    wire.Evidence.PG_EVIDENCE_SHELL: ("shell", "strong"),
+}
+
+
+def _delegated(fields: _Fields, _parts: _Parts, at: _Context) -> Delegated:
+    by_start, by_pid, service, evidence, _pad = fields
+    if service not in _SERVICES or evidence not in _EVIDENCE:
+        raise ValueError(f"service {service}, evidence {evidence}")
+    mark, grade = _EVIDENCE[evidence]
+    return Delegated(
+        session=at.session,
+        ts=at.header.ts,
+        process=at.process,
+        by=f"{by_pid}:{by_start}",
+        through=_SERVICES[service],
+        evidence=mark,
+        grade=grade,
+    )
 
 
 def _exec_failed(fields: _Fields, parts: _Parts, at: _Context) -> ExecFailed:
@@ -325,7 +374,7 @@ def _mapped(fields: _Fields, parts: _Parts, at: _Context) -> Mapped:
 
 
 def _net(fields: _Fields, parts: _Parts, at: _Context) -> Net:
-    return decode_net(fields, parts.bytes(fields[-2]), at.session, at.header.ts, at.process)
+    return decode_net(fields, parts.bytes(fields[-3]), at.session, at.header.ts, at.process)
 
 
 def _flow(fields: _Fields, _parts: _Parts, at: _Context) -> Flow:
@@ -423,6 +472,7 @@ _DECODERS: Mapping[int, _Decoder] = {
     wire.Type.PG_SESSION_IDLE: _Decoder(wire.HDR, _idle),
     wire.Type.PG_FORK: _Decoder(wire.FORK, _fork),
     wire.Type.PG_EXEC: _Decoder(wire.EXEC, _exec),
+    wire.Type.PG_DELEGATED: _Decoder(wire.DELEGATED, _delegated),
     wire.Type.PG_EXEC_FAILED: _Decoder(wire.EXEC_FAILED, _exec_failed),
     wire.Type.PG_EXIT: _Decoder(wire.EXIT, _exit),
     wire.Type.PG_FILE: _Decoder(wire.FILE, _file),

@@ -90,6 +90,7 @@ def decode_net(fields: tuple[Any, ...], name: bytes, session: str, ts: int, proc
         local_port=port_of(local),
         errno=error,
         socket=cookie,
+        peer_pid=fields[-1] if family == "unix" else 0,
     )
 
 

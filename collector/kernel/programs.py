@@ -36,6 +36,7 @@ PROGRAMS: tuple[Program, ...] = (
     Program("pg_on_fork", "process"),
     Program("pg_on_exec", "process"),
     Program("pg_on_exit", "process"),
+    Program("pg_on_cgroup", "process"),
     Program("pg_on_exec_result", "process", _exits("execve", "execveat")),
     Program("pg_on_open", "file", _exits("open", "openat", "openat2", "creat")),
     Program(

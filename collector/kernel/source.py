@@ -18,6 +18,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from collector.kernel import uprobe_multi, wire
+from collector.kernel.delegators import delegator_files
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import (
     DIMENSION_OF,
@@ -35,6 +36,7 @@ from collector.kernel.uring import uring_ops
 from polygraph.errors import PolygraphError
 from polygraph.openings import ROW
 from polygraph.reasons import DIMENSIONS, Dimension, ProbeStateWord
+from polygraph.text import to_bytes
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _TRACEFS = Path("/sys/kernel/tracing")
@@ -131,6 +133,10 @@ class KernelSource:
         self._touched = self._object.map("touched", wire.TOUCH.size)
         self._watched = self._object.map("watched_files", 4)
         self._choices = self._object.map("plain_choices", 4)
+        self._groups = self._object.map("expected_groups", wire.GROUP.size)
+        delegators = self._object.map("delegators", 4)
+        for dev, ino, service in delegator_files():
+            delegators.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(service))
         sensitive = self._object.map("sensitive", wire.RULE.size)
         for index, row in enumerate(rules.rows):
             sensitive.set(_U32.pack(index), row)
@@ -144,8 +150,8 @@ class KernelSource:
         self._attach()
         self._iterator = self._object.attach_iterator(ENROL)
         self._rings = Rings((self._object.ring("effects"), self._object.ring("plaintext")), (self._opened,))
-        flags = self._object.variables("pg_touched_again", "pg_waiting")
-        self._touched_again, self._waiting = (flag.cast("I") for flag in flags)
+        flags = self._object.variables("pg_touched_again", "pg_waiting", "pg_grouping")
+        self._touched_again, self._waiting, self._grouping = (flag.cast("I") for flag in flags)
 
     # --- attaching -------------------------------------------------------------------------------
 
@@ -285,6 +291,12 @@ class KernelSource:
     def watch_file(self, dev: int, ino: int, flags: int = 0) -> None:
         """From now on an exec of this file makes a session of these ``flags``. ``dev`` as stat(2) tells it."""
         self._watched.set(wire.FILE_KEY.pack(ino, wire.kernel_dev(dev), 0), _U32.pack(flags))
+
+    def expect_group(self, name: str, handle: int, process: tuple[int, int], service: wire.Service) -> None:
+        """A cgroup of this name, if it is made from now on, holds work that ``process`` (pid, start) asked for."""
+        key = wire.GROUP_NAME.pack(to_bytes(name))
+        self._groups.set(key, wire.GROUP.pack(handle, process[1], process[0], service))
+        self._grouping[0] = 1
 
     def choose(self, generation: int, choice: int) -> None:
         """What is to be done with a connection that has no TLS (wire.PlainChoice)."""

@@ -45,8 +45,13 @@ LAYOUTS: dict[str, Fields] = {
         ("cgroup", "Q"), ("ns_mnt", "I"), ("ns_pid", "I"), ("ns_net", "I"), ("ns_user", "I"), ("ns_uts", "I"),
         ("ns_ipc", "I"), ("ns_cgroup", "I"), ("argv_total", "I"), ("argv_len", "I"), ("path_len", "H"),
         ("script_len", "H"), ("cwd_len", "H"), ("cgroup_len", "H"), ("path_truncated", "B"), ("cwd_truncated", "B"),
-        ("_pad", "10s"), ("comm", "16s"),
+        ("trace_len", "B"), ("_pad", "9s"), ("comm", "16s"),
     ),
+    "pg_delegated": (
+        *_HDR_OF, ("by_start", "Q"), ("by_pid", "I"), ("service", "B"), ("evidence", "B"), ("_pad", "2s"),
+    ),
+    "pg_group_name": (("text", "128s"),),
+    "pg_group": (("session", "Q"), ("start", "Q"), ("pid", "I"), ("service", "I")),
     "pg_exec_failed": (*_HDR_OF, ("error", "i"), ("path_len", "H"), ("_pad", "H")),
     "pg_exit": (*_HDR_OF, ("code", "I"), ("_pad", "I")),
     "pg_file": (
@@ -68,7 +73,7 @@ LAYOUTS: dict[str, Fields] = {
     "pg_addr": _ADDR,
     "pg_net": (
         *_HDR_OF, ("cookie", "Q"), *_REMOTE, *_LOCAL, ("error", "i"), ("protocol", "H"), ("op", "B"), ("_pad", "B"),
-        ("unix_len", "H"), ("_pad2", "6s"),
+        ("unix_len", "H"), ("_pad2", "2s"), ("peer_pid", "I"),
     ),
     "pg_flow": (
         *_HDR_OF, ("cookie", "Q"), ("sent", "Q"), ("received", "Q"), *_REMOTE, *_LOCAL, ("protocol", "H"),
@@ -105,6 +110,9 @@ SESSION_BEGIN = _compile("pg_session_begin")
 FORK = _compile("pg_fork")
 EXEC = _compile("pg_exec")
 EXEC_FAILED = _compile("pg_exec_failed")
+DELEGATED = _compile("pg_delegated")
+GROUP_NAME = _compile("pg_group_name")
+GROUP = _compile("pg_group")
 EXIT = _compile("pg_exit")
 FILE = _compile("pg_file")
 TOUCH_KEY = _compile("pg_touch_key")
@@ -153,6 +161,7 @@ class Type(IntEnum):
     PG_CANDIDATE = 17
     PG_PLAIN = 18
     PG_PLAIN_CLOSE = 19
+    PG_DELEGATED = 20
 
 
 class Loss(IntEnum):
@@ -197,6 +206,24 @@ class EnrolMode(IntEnum):
     PG_ENROL_CGROUP = 1
     PG_ENROL_RELEASE = 2
     PG_ENROL_COUNT = 3
+
+
+class Service(IntEnum):
+    """enum pg_service; the names are those of Delegated.through, but for LAUNCHER"""
+
+    PG_SERVICE_SSH = 1
+    PG_SERVICE_TMUX = 2
+    PG_SERVICE_LAUNCHER = 3
+    PG_SERVICE_DOCKER = 4
+
+
+class Evidence(IntEnum):
+    """enum pg_evidence; the names are those of Delegated.evidence"""
+
+    PG_EVIDENCE_CONNECTION = 1
+    PG_EVIDENCE_COMMAND = 2
+    PG_EVIDENCE_SHELL = 3
+    PG_EVIDENCE_CGROUP = 4
 
 
 class FileOp(IntEnum):
@@ -278,6 +305,8 @@ ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_session_flag": SessionFlag,
     "pg_origin": Origin,
     "pg_enrol_mode": EnrolMode,
+    "pg_service": Service,
+    "pg_evidence": Evidence,
     "pg_file_op": FileOp,
     "pg_file_flag": FileFlag,
     "pg_net_op": NetOp,

@@ -65,6 +65,8 @@ class PlainConnection(NamedTuple):
     json: bool
     serves: bool
     standard_input: int
+    #: inode number of the socket or pipe by which the first one used it
+    socket: int = 0
 
 
 class PlainChunk(NamedTuple):
@@ -148,6 +150,7 @@ class PlainStreams:
                 record.json,
                 record.asks == 1,
                 record.standard_input,
+                record.socket,
             )
             state = self._states[record.generation] = _State(made, record.socket)
             if not record.json:

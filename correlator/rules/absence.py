@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from correlator.delegation import given_away
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import names
 from correlator.places import is_project_file
@@ -53,8 +54,18 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
         return unverifiable(gate, "no other change was seen")
-    if any(s.intent.hand_off is not None and s.intent.ts <= span.until for s in session.intents.values()):
-        return unverifiable("handed_off", "no other change was seen in the lineage")
+    given = next(
+        (
+            to
+            for s in session.intents.values()
+            if s.intent.ts <= span.until and (to := given_away(session, s, span.until))
+        ),
+        None,
+    )
+    if given is not None:
+        return unverifiable(
+            "handed_off", f"no other change was seen in the lineage, but work was given to {given}"
+        )
     return verified("no other file of the project was changed", "strong")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from correlator.delegation import given_away
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.programs import identify, plain, program_name, programs
@@ -84,15 +85,17 @@ def judge_fetch(session: Session, claim: Claim, span: Span) -> Outcome:
     hosts = [t for t in claim.targets if t]
     if not hosts:
         return unverifiable("ambiguous", "which URL is meant is not known")
-    handed = next(
-        (s for s in session.intents.values() if s.intent.hand_off is not None and s.intent.ts <= span.until),
+    given = next(
+        (
+            to
+            for s in session.intents.values()
+            if s.intent.ts <= span.until and (to := given_away(session, s, span.until))
+        ),
         None,
     )
     outcome = combine([reached(session, host, span, told_failed=claim.outcome == "failed") for host in hosts])
-    if outcome.verdict == "refuted" and handed is not None:
-        return unverifiable(
-            "handed_off", f"{outcome.observed}, but work was given to {handed.intent.hand_off}"
-        )
+    if outcome.verdict == "refuted" and given is not None:
+        return unverifiable("handed_off", f"{outcome.observed}, but work was given to {given}")
     return outcome
 
 

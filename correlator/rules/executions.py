@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from correlator.delegation import given_away
 from correlator.facts import command, ending, errno_name
 from correlator.join import Joined, join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
@@ -75,10 +76,9 @@ def _real_status(session: Session, state: IntentState, joined: Joined, exit_: Ex
 
 def _nothing_found(session: Session, state: IntentState, joined: Joined, span: Span) -> Outcome:
     intent = state.intent
-    if intent.hand_off is not None:
-        return unverifiable(
-            "handed_off", f"the work was given to {intent.hand_off}, outside the lineage", intent
-        )
+    given = given_away(session, state, span.until)
+    if given is not None:
+        return unverifiable("handed_off", f"the work was given to {given}, outside the lineage", intent)
     if state.result is not None and state.result.is_error:
         return unverifiable(
             "ambiguous", "nothing of it was seen, and the agent was told that it failed", state.result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from correlator.delegation import given_away
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
@@ -166,8 +167,9 @@ def _given_away(session: Session, span: Span) -> str | None:
     for state in session.intents.values():
         if state.intent.ts > span.until:
             continue
-        if state.intent.hand_off is not None:
-            return f"work was given to {state.intent.hand_off}"
+        given = given_away(session, state, span.until)
+        if given is not None:
+            return f"work was given to {given}"
         if state.intent.kind == "delegate":
             return "work was delegated"
     return None

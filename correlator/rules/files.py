@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from correlator.delegation import given_away
 from correlator.facts import errno_name
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, names, normalise
@@ -19,10 +20,9 @@ _CLOCK_SLACK = 2_000_000_000
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to change files."""
     files = [f for f in state.intent.files if f.op != "read"]
-    if state.intent.hand_off is not None:
-        return unverifiable(
-            "handed_off", f"the work was given to {state.intent.hand_off}, outside the lineage"
-        )
+    given = given_away(session, state, span.until)
+    if given is not None:
+        return unverifiable("handed_off", f"the work was given to {given}, outside the lineage")
     if not files:
         return unverifiable("form_unknown", "which files it would change is not known")
     return combine([_one(session, state, expected, span) for expected in files])

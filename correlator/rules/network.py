@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from correlator.delegation import given_away
 from correlator.hosts import LOCAL, host_of
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.programs import identify
@@ -15,8 +16,9 @@ _IN_PROGRESS = 115
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to reach hosts."""
     intent = state.intent
-    if intent.hand_off is not None:
-        return unverifiable("handed_off", f"the work was given to {intent.hand_off}, outside the lineage")
+    given = given_away(session, state, span.until)
+    if given is not None:
+        return unverifiable("handed_off", f"the work was given to {given}, outside the lineage")
     if not intent.hosts:
         return unverifiable("form_unknown", "which host it would reach is not known")
     failed = state.result is None or state.result.is_error

@@ -9,7 +9,7 @@ from collector.kernel import wire
 
 #: the text of a struct's variable parts, in order, and the field that holds the length of each
 PARTS = {
-    "pg_exec": ("path_len", "script_len", "cwd_len", "cgroup_len", "argv_len"),
+    "pg_exec": ("path_len", "script_len", "cwd_len", "cgroup_len", "argv_len", "trace_len"),
     "pg_exec_failed": ("path_len",),
     "pg_file": ("base_len", "path_len", "base2_len", "path2_len"),
     "pg_mapped": ("path_len",),

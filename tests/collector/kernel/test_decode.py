@@ -22,10 +22,10 @@ from collector.kernel.decode import (
     Uring,
     decode,
 )
-from collector.kernel.wire import FileFlag, FileOp, Type
+from collector.kernel.wire import Evidence, FileFlag, FileOp, Service, Type
 from collector.plain.streams import PlainClose, PlainData
 from collector.tls.streams import TlsClose, TlsData
-from polygraph.events import Exec, ExecFailed, Exit, File, Fork, Name
+from polygraph.events import Delegated, Exec, ExecFailed, Exit, File, Fork, Name
 from polygraph.text import from_bytes, to_bytes
 from tests.collector.kernel.encode import HANDLE, PID, PROCESS, SEQ, SESSIONS, TS, address, record
 
@@ -66,7 +66,7 @@ def test_exec_comes_back_whole(
     arguments = b"".join(argument + b"\0" for argument in argv)
     names = ("mnt", "pid", "net", "user", "uts", "ipc", "cgroup")
     raw = record(
-        "pg_exec", Type.PG_EXEC, path, script, cwd, b"docker-" + b"ab" * 32 + b".scope", arguments,
+        "pg_exec", Type.PG_EXEC, path, script, cwd, b"docker-" + b"ab" * 32 + b".scope", arguments, b"",
         parent_start=numbers[0], parent_pid=words[0], uid=words[1], gid=words[2], dev=device[0] << 20 | device[1],
         ino=numbers[1], cgroup=numbers[2], argv_total=len(arguments), comm=comm,
         **{f"ns_{name}": word for name, word in zip(names, words[3:], strict=True)},
@@ -92,10 +92,49 @@ def test_exec_comes_back_whole(
     )
 
 
-def exec_of(argv: bytes = b"a\0", script: bytes = b"", cwd: bytes = b"/w", **values: Any) -> Exec:
-    found = value_of(record("pg_exec", Type.PG_EXEC, b"/bin/a", script, cwd, b"", argv, **values))
+@pytest.mark.parametrize(
+    ("evidence", "word", "grade"),
+    [
+        (Evidence.PG_EVIDENCE_CONNECTION, "connection", "exact"),
+        (Evidence.PG_EVIDENCE_COMMAND, "command", "exact"),
+        (Evidence.PG_EVIDENCE_SHELL, "shell", "strong"),
+        (Evidence.PG_EVIDENCE_CGROUP, "cgroup", "exact"),
+    ],
+)
+def test_a_delegation_says_by_whom_through_what_and_how_sure_it_is(
+    evidence: Evidence, word: Literal["connection"], grade: Literal["exact"]
+) -> None:
+    values = {
+        "by_start": 99,
+        "by_pid": 12,
+        "service": Service.PG_SERVICE_TMUX,
+        "evidence": evidence,
+    }
+    assert value_of(record("pg_delegated", Type.PG_DELEGATED, **values)) == Delegated(
+        session="s", ts=TS, process=PROCESS, by="12:99", through="tmux", evidence=word, grade=grade
+    )
+
+
+def exec_of(
+    argv: bytes = b"a\0", script: bytes = b"", cwd: bytes = b"/w", trace: bytes = b"", **values: Any
+) -> Exec:
+    found = value_of(record("pg_exec", Type.PG_EXEC, b"/bin/a", script, cwd, b"", argv, trace, **values))
     assert isinstance(found, Exec)
     return found
+
+
+@pytest.mark.parametrize(
+    ("trace", "told"),
+    [
+        (b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01", f"00-{'ab' * 16}-{'cd' * 8}-01"),
+        (b"", None),
+        (b"00-" + b"AB" * 16 + b"-" + b"cd" * 8 + b"-01", None),
+        (b"a password", None),
+        (b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01-more", None),
+    ],
+)
+def test_of_a_trace_context_only_what_has_its_form_is_told(trace: bytes, told: str | None) -> None:
+    assert exec_of(trace=trace).traceparent == told
 
 
 def test_arguments_that_were_cut_off_are_said_to_be() -> None:
@@ -327,7 +366,7 @@ WHOLE = [
     record("pg_session_begin", Type.PG_SESSION_BEGIN, origin=3),
     record("pg_hdr", Type.PG_SESSION_IDLE),
     record("pg_fork", Type.PG_FORK),
-    record("pg_exec", Type.PG_EXEC, b"/bin/a", b"b", b"/c", b"d", b"e\0f\0", argv_total=4),
+    record("pg_exec", Type.PG_EXEC, b"/bin/a", b"b", b"/c", b"d", b"e\0f\0", b"g", argv_total=4),
     record("pg_exec_failed", Type.PG_EXEC_FAILED, b"/bin/a", error=2),
     record("pg_exit", Type.PG_EXIT, code=256),
     record("pg_file", Type.PG_FILE, b"/a", b"b", b"/c", b"d", op=FileOp.PG_OP_RENAME),
@@ -342,6 +381,7 @@ WHOLE = [
     record("pg_candidate", Type.PG_CANDIDATE, remote=address(2)),
     record("pg_plain", Type.PG_PLAIN, b"abc"),
     record("pg_plain_close", Type.PG_PLAIN_CLOSE),
+    record("pg_delegated", Type.PG_DELEGATED, service=Service.PG_SERVICE_SSH, evidence=1),
 ]
 
 
@@ -389,6 +429,8 @@ def test_only_plaintext_comes_in_a_larger_room(raw: bytes) -> None:
             "rule 2",
         ),
         (record("pg_exec_failed", Type.PG_EXEC_FAILED, b"/a", error=-2), "errno -2"),
+        (record("pg_delegated", Type.PG_DELEGATED, service=3, evidence=1), "service 3, evidence 1"),
+        (record("pg_delegated", Type.PG_DELEGATED, service=1, evidence=9), "service 1, evidence 9"),
         (record("pg_net", Type.PG_NET, b"", op=4), "network operation 4"),
         (record("pg_net", Type.PG_NET, b"", error=-1), "errno -1"),
         (record("pg_tls", Type.PG_TLS, b"", direction=2), "direction 2"),
@@ -404,7 +446,7 @@ def test_values_that_cannot_be_are_refused_by_name(raw: bytes, told: str) -> Non
 
 
 def test_an_unknown_type_is_refused() -> None:
-    for kind in (0, 20, 65535):
+    for kind in (0, max(Type) + 1, 65535):
         with pytest.raises(DecodeError, match=f"type {kind} is unknown"):
             decode(record("pg_hdr", Type.PG_SESSION_IDLE, **{"hdr.type": kind}), SESSIONS, RULES)
 

@@ -24,7 +24,7 @@ def test_bytes_come_as_they_are() -> None:
     assert told(streams.data(record(0, b"ab"))) == [(0, b"ab", 0)]
     (chunk,) = streams.data(record(2, b"c", ts=9, process="2:2", direction=0))
     assert chunk == PlainChunk(chunk.connection, "sent", 2, b"c", 9, 0, "2:2")
-    assert chunk.connection == ("1:1", 7, 3, True, False, 5)
+    assert chunk.connection == ("1:1", 7, 3, True, False, 5, 11)
     assert told(streams.data(record(0, b"x", direction=1))) == [(0, b"x", 0)]
 
 
