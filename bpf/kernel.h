@@ -167,10 +167,19 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
+};
+
 struct signal_struct {
 	atomic_t live;
 	int group_exit_code;
 	unsigned int flags;
+	struct sigpending shared_pending;
 };
 
 struct mm_struct {
@@ -184,6 +193,11 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
+	unsigned int flags;
+	int on_cpu;
+	sigset_t blocked;
+	struct sigpending pending;
 	int pid;
 	int tgid;
 	int exit_code;

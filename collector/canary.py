@@ -17,6 +17,7 @@ from pathlib import Path
 from collector.kernel import wire
 from collector.kernel.decode import Record, SessionIdle, decode
 from collector.kernel.source import CANARY, KernelSource
+from collector.kernel.waits import waits
 from collector.plain.streams import PlainData
 from collector.tls.streams import TlsData
 from polygraph.events import Exec, Exit, File, Fork, Net
@@ -26,6 +27,9 @@ from polygraph.reasons import Dimension
 MARK = b"polygraph canary"
 #: and without it, to a socket and to a pipe
 HTTP, JSON = b"POST /" + MARK, b'{"' + MARK
+
+#: seconds that it waits for its child, twice: longer than what the kernel side leaves out
+_WAIT = 0.004
 
 #: ns that the canary may take to end. It takes some hundredths of a second, and much longer on a host that is busy,
 #: which must not pass for probes that do not work.
@@ -68,7 +72,11 @@ def _watch(source: KernelSource, ended: Callable[[bool], bool]) -> tuple[frozens
         if over:
             break
         over = ended(any(isinstance(record.value, SessionIdle) for record in records))
-    return frozenset(dimension for dimension, shown in _shown(records).items() if shown), over
+    waited = {
+        (wait.kind, wait.on is not None) for wait in waits(source.waited().get(CANARY, b""), "canary", 0)
+    }
+    shown = _shown(records) | {"ipc": {("pipe", True), ("child", True)} <= waited}
+    return frozenset(dimension for dimension, there in shown.items() if there), over
 
 
 def _decoded(raw: bytes) -> Record | None:
@@ -97,7 +105,7 @@ def _child(gate: int, start: int, folder: Path) -> None:  # pragma: no cover - r
     try:
         os.close(start)
         if os.read(gate, 1):
-            for operate in (_files, _network, _tls, _plain, _processes):
+            for operate in (_files, _network, _tls, _plain, _processes, _waits):
                 _attempt(operate, folder)
     finally:
         os._exit(0)
@@ -166,3 +174,26 @@ def _processes(_folder: Path) -> None:  # pragma: no cover
         program = shutil.which("true") or "/bin/true"
         os.execv(program, [program])
     os.waitpid(pid, 0)
+
+
+def _waits(_folder: Path) -> None:  # pragma: no cover
+    """For a child's word, then for its end."""
+    reading, writing = os.pipe()
+    parent = Path(f"/proc/{os.getpid()}/stat")
+    pid = os.fork()
+    if pid == 0:
+        _let_wait(parent)
+        os.write(writing, MARK)
+        _let_wait(parent)
+        os._exit(0)
+    os.read(reading, len(MARK))
+    os.waitpid(pid, 0)
+
+
+def _let_wait(stat: Path) -> None:  # pragma: no cover
+    """Lets time pass once the process of that /proc/PID/stat sleeps (S), which on a busy host takes a while."""
+    for _ in range(1000):
+        if stat.read_text("ascii", "replace").rpartition(")")[2].split()[0] == "S":
+            break
+        time.sleep(0.001)
+    time.sleep(_WAIT)
