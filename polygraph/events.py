@@ -146,10 +146,10 @@ like, and what ended it is not known; ``other``: another call, which a process o
 
 
 class Wait(Event, frozen=True, tag="wait"):
-    """Times that threads of ``process`` slept in a call for a millisecond or more, till ``on`` (None: unknown) woke them.
+    """Times that ``process`` slept in calls, for a millisecond or more, until ``on`` (None: unknown) woke it.
 
     ``ts`` is when the kernel's list was looked at. A wait of 100 ms or more for a known process is an event of its own.
-    ``total`` (ns) may exceed the time between: threads wait at once. What is never told stands in docs/coverage.md.
+    ``total`` (ns) may exceed the time between: threads sleep at once. What is never told stands in docs/coverage.md.
     """
 
     process: ProcessKey
