@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from correlator.detectors.bottleneck import Bottlenecks
 from correlator.session import Session
 from polygraph.events import AnyEvent
 from polygraph.findings import Finding
@@ -27,4 +28,4 @@ class Detector(Protocol):
 
 
 #: makes one detector for a new session
-ALL: tuple[Callable[[], Detector], ...] = ()
+ALL: tuple[Callable[[], Detector], ...] = (Bottlenecks,)
