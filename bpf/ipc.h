@@ -69,12 +69,6 @@ struct pg_call {
 	__u8 apart;       /* what is waited for lies within the process, or outside the host */
 };
 
-/* The process that was waited for. */
-struct pg_waker {
-	__u64 start;
-	__u32 pid; /* 0: not known */
-};
-
 /* --- in an interrupt? ---------------------------------------------------------------------------------- */
 
 /*
@@ -142,7 +136,7 @@ PG_INLINE bool pg_is_on_descriptor(int nr)
 }
 
 /* Fills `call` with what the system call is about that `task` is in. */
-static __noinline int pg_call_of(struct task_struct *task, struct pg_call *call)
+PG_INLINE int pg_call_of(struct task_struct *task, struct pg_call *call)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct file *file;
@@ -193,7 +187,32 @@ static __noinline int pg_call_of(struct task_struct *task, struct pg_call *call)
 	return 0;
 }
 
+/*
+ * The same for the current task. Not static, as what follows: the verifier then looks at it once, not once for each state in
+ * which its callers may be.
+ */
+__noinline int pg_current_call(struct pg_call *call)
+{
+	return call ? pg_call_of(bpf_get_current_task_btf(), call) : 0;
+}
+
 /* --- who was waited for -------------------------------------------------------------------------------- */
+
+/* A thread that slept, and what is known of why it goes on. */
+struct pg_sleeper {
+	__u64 session;
+	__u64 start; /* of its process */
+	__u64 since;
+	__u64 on_start;
+	__u32 pid;
+	__u32 tid;
+	__u32 on_pid; /* the process that was waited for; 0: not known */
+	__u8 own; /* the current task woke it in its own name, cf. pg_own_doing() */
+	__u8 signalled;
+	__u8 theirs; /* cf. struct pg_waited */
+	__u8 _pad;
+	struct pg_call call;
+};
 
 PG_INLINE bool pg_signalled(struct task_struct *task)
 {
@@ -202,79 +221,126 @@ PG_INLINE bool pg_signalled(struct task_struct *task)
 	return (sent & ~PG_READ(task, blocked.sig[0])) != 0;
 }
 
-PG_INLINE void pg_waker_is(struct pg_waker *waker, struct task_struct *task)
+PG_INLINE void pg_woken_by(struct pg_sleeper *sleeper, struct task_struct *task)
 {
-	waker->pid = PG_READ(task, tgid);
-	waker->start = PG_READ(task, group_leader, start_boottime);
+	sleeper->on_pid = PG_READ(task, tgid);
+	sleeper->on_start = PG_READ(task, group_leader, start_boottime);
 }
 
-/* The process at the other end of a connection over loopback than `task`'s, where both are known. */
-PG_INLINE void pg_other_end(struct pg_waker *waker, __u64 session, __u64 connection, struct task_struct *task)
+/* The process at the other end of a connection over loopback, where both are known. */
+PG_INLINE void pg_other_end(struct pg_sleeper *sleeper, __u64 connection)
 {
-	struct pg_plain_key key = {.session = session, .object = connection};
+	struct pg_plain_key key = {.session = sleeper->session, .object = connection};
 	struct pg_ends *ends = bpf_map_lookup_elem(&loopback_ends, &key);
-	__u32 mine = PG_READ(task, tgid);
 
 	if (!ends || !ends->pid[0] || !ends->pid[1])
 		return;
-	if (ends->pid[0] == mine && ends->pid[1] != mine) {
-		waker->pid = ends->pid[1];
-		waker->start = ends->start[1];
-	} else if (ends->pid[1] == mine && ends->pid[0] != mine) {
-		waker->pid = ends->pid[0];
-		waker->start = ends->start[0];
+	if (ends->pid[0] == sleeper->pid) {
+		sleeper->on_pid = ends->pid[1];
+		sleeper->on_start = ends->start[1];
+	} else if (ends->pid[1] == sleeper->pid) {
+		sleeper->on_pid = ends->pid[0];
+		sleeper->on_start = ends->start[0];
 	}
 }
 
-/* `task` was woken by the current task, in the name of its own call. */
-PG_INLINE void pg_woken_by(struct pg_waker *waker, struct pg_call *call, struct task_struct *task, bool *theirs)
+/* By the current task, in the name of its own call. */
+__noinline int pg_woken_by_call(struct pg_sleeper *sleeper)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
-	bool ends = current->flags & PF_EXITING;
-	bool child = ends && PG_READ(current, group_leader, real_parent, tgid) == task->tgid;
 	struct pg_call other = {.nr = -1};
+	bool ends, child;
 
-	if (call->kind == PG_WAIT_CHILD ? !child : pg_signalled(task) && !child)
-		return;
+	if (!sleeper)
+		return 0;
+	ends = PG_READ(current, flags) & PF_EXITING;
+	child = ends && PG_READ(current, group_leader, real_parent, tgid) == sleeper->pid;
+	if (!child && (sleeper->signalled || sleeper->call.kind == PG_WAIT_CHILD))
+		return 0;
 	if (!ends)
-		pg_call_of(current, &other);
-	if (call->kind == PG_WAIT_PIPE && other.nr == call->nr)
-		return; /* another reader, or writer, of the pipe: it passes on what someone else did */
-	pg_waker_is(waker, current);
-	if (call->kind != PG_WAIT_SEVERAL)
-		return;
-	*theirs = other.object != 0;
-	call->object = other.object;
-	call->kind = child ? PG_WAIT_CHILD : other.kind == PG_WAIT_SEVERAL || other.apart ? PG_WAIT_OTHER : other.kind;
+		pg_current_call(&other);
+	if (sleeper->call.kind == PG_WAIT_PIPE && other.nr == sleeper->call.nr)
+		return 0; /* another reader, or writer, of the pipe: it passes on what someone else did */
+	pg_woken_by(sleeper, current);
+	if (sleeper->call.kind != PG_WAIT_SEVERAL)
+		return 0;
+	sleeper->theirs = other.object != 0;
+	sleeper->call.object = other.object;
+	sleeper->call.kind = child ? PG_WAIT_CHILD : other.kind == PG_WAIT_SEVERAL || other.apart ? PG_WAIT_OTHER : other.kind;
+	return 0;
 }
 
-/* `task` was woken by what the current task sent over loopback, or by whatever else a device brought just then. */
-PG_INLINE void pg_woken_over(struct pg_waker *waker, struct pg_call *call, struct task_struct *task, __u64 session, bool *theirs)
+/* By what the current task sent over loopback, or by whatever else a device brought just then. */
+__noinline int pg_woken_by_interrupt(struct pg_sleeper *sleeper)
 {
 	struct task_struct *current = bpf_get_current_task_btf();
 	struct pg_call other = {.nr = -1};
+	bool several;
 
-	if (call->kind != PG_WAIT_SEVERAL && (call->kind != PG_WAIT_LOOPBACK || !call->connection))
-		return;
-	if (pg_lineage_session(current) == session && !(current->flags & PF_EXITING))
-		pg_call_of(current, &other);
-	if (call->kind == PG_WAIT_LOOPBACK) {
-		if (other.connection == call->connection)
-			pg_waker_is(waker, current);
+	if (!sleeper)
+		return 0;
+	several = sleeper->call.kind == PG_WAIT_SEVERAL;
+	if (!several && (sleeper->call.kind != PG_WAIT_LOOPBACK || !sleeper->call.connection))
+		return 0;
+	if (pg_lineage_session(current) == sleeper->session && !(PG_READ(current, flags) & PF_EXITING))
+		pg_current_call(&other);
+	if (!several) {
+		if (other.connection == sleeper->call.connection)
+			pg_woken_by(sleeper, current);
 		else
-			pg_other_end(waker, session, call->connection, task);
-		return;
+			pg_other_end(sleeper, sleeper->call.connection);
+		return 0;
 	}
 	if (!other.connection)
-		return;
-	pg_other_end(waker, session, other.connection, task);
-	if (waker->pid != current->tgid) {
-		waker->pid = 0;
-		return;
+		return 0;
+	pg_other_end(sleeper, other.connection);
+	if (sleeper->on_pid != PG_READ(current, tgid)) {
+		sleeper->on_pid = 0;
+		sleeper->on_start = 0;
+		return 0;
 	}
-	*theirs = true;
-	call->object = other.object;
-	call->kind = PG_WAIT_LOOPBACK;
+	sleeper->theirs = 1;
+	sleeper->call.object = other.object;
+	sleeper->call.kind = PG_WAIT_LOOPBACK;
+	return 0;
+}
+
+/* Tells the wait, unless it is none for another process. */
+__noinline int pg_waited_for(struct pg_sleeper *sleeper)
+{
+	struct pg_session *session;
+	struct pg_waited *row;
+
+	if (!sleeper)
+		return 0;
+	if (!sleeper->own)
+		pg_woken_by_interrupt(sleeper);
+	else if (pg_lineage_session(bpf_get_current_task_btf()) == sleeper->session)
+		pg_woken_by_call(sleeper);
+	if (sleeper->on_pid == sleeper->pid || sleeper->call.apart || (sleeper->call.kind == PG_WAIT_OTHER && !sleeper->on_pid))
+		return 0;
+	row = bpf_ringbuf_reserve(&waited, sizeof(*row), 0);
+	if (!row) {
+		session = pg_session_of(sleeper->session);
+		if (session)
+			__sync_fetch_and_add(&session->emitted, 1);
+		pg_lose(session, PG_DIM_IPC, PG_LOSS_RING);
+		return 0;
+	}
+	row->session = sleeper->session;
+	row->start = sleeper->start;
+	row->on_start = sleeper->on_start;
+	row->object = sleeper->call.object;
+	row->since = sleeper->since;
+	row->ts = bpf_ktime_get_boot_ns();
+	row->pid = sleeper->pid;
+	row->tid = sleeper->tid;
+	row->on_pid = sleeper->on_pid;
+	row->kind = sleeper->call.kind;
+	row->theirs = sleeper->theirs;
+	row->_pad[0] = row->_pad[1] = 0;
+	bpf_ringbuf_submit(row, bpf_ringbuf_query(&waited, BPF_RB_AVAIL_DATA) > PG_WAITED_BYTES / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return 0;
 }
 
 /* --- hooks --------------------------------------------------------------------------------------------- */
@@ -292,43 +358,16 @@ int BPF_PROG(pg_on_switch, bool preempt, struct task_struct *prev, struct task_s
 	return 0;
 }
 
-static __noinline int pg_waited_for(struct task_struct *task, __u64 handle, __u64 since, bool own)
+static __noinline int pg_woken(struct task_struct *task, __u64 handle, __u64 since, bool own)
 {
-	struct pg_session *session;
-	struct pg_call call = {};
-	struct pg_waker waker = {};
-	struct pg_waited *row;
-	bool theirs = false;
+	struct pg_sleeper sleeper = {.session = handle, .since = since, .own = own};
 
-	pg_call_of(task, &call);
-	if (!own)
-		pg_woken_over(&waker, &call, task, handle, &theirs);
-	else if (pg_lineage_session(bpf_get_current_task_btf()) == handle)
-		pg_woken_by(&waker, &call, task, &theirs);
-	if (waker.pid == task->tgid || call.apart || (call.kind == PG_WAIT_OTHER && !waker.pid))
-		return 0;
-	row = bpf_ringbuf_reserve(&waited, sizeof(*row), 0);
-	if (!row) {
-		session = pg_session_of(handle);
-		if (session)
-			__sync_fetch_and_add(&session->emitted, 1);
-		pg_lose(session, PG_DIM_IPC, PG_LOSS_RING);
-		return 0;
-	}
-	row->session = handle;
-	row->start = PG_READ(task, group_leader, start_boottime);
-	row->on_start = waker.start;
-	row->object = call.object;
-	row->since = since;
-	row->ts = bpf_ktime_get_boot_ns();
-	row->pid = task->tgid;
-	row->tid = task->pid;
-	row->on_pid = waker.pid;
-	row->kind = call.kind;
-	row->theirs = theirs;
-	row->_pad[0] = row->_pad[1] = 0;
-	bpf_ringbuf_submit(row, bpf_ringbuf_query(&waited, BPF_RB_AVAIL_DATA) > PG_WAITED_BYTES / 2 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-	return 0;
+	sleeper.start = PG_READ(task, group_leader, start_boottime);
+	sleeper.pid = PG_READ(task, tgid);
+	sleeper.tid = PG_READ(task, pid);
+	sleeper.signalled = pg_signalled(task);
+	pg_call_of(task, &sleeper.call);
+	return pg_waited_for(&sleeper);
 }
 
 SEC("tp_btf/sched_waking")
@@ -346,7 +385,7 @@ int BPF_PROG(pg_on_waking, struct task_struct *task)
 	mine->asleep = 0;
 	if (bpf_ktime_get_boot_ns() < since + PG_WAIT_LEAST || task->on_cpu)
 		return 0;
-	return pg_waited_for(task, mine->session, since, pg_own_doing(pg_number(&since)));
+	return pg_woken(task, mine->session, since, pg_own_doing(pg_number(&since)));
 }
 
 /* Who connected, and who accepted: asked when what wakes is an interrupt. */

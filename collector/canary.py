@@ -28,8 +28,8 @@ MARK = b"polygraph canary"
 #: and without it, to a socket and to a pipe
 HTTP, JSON = b"POST /" + MARK, b'{"' + MARK
 
-#: seconds that it waits for its child, twice: longer than what the kernel side leaves out
-_WAIT = 0.004
+#: seconds for which it waits, at least: longer than what the kernel side leaves out
+_WAIT = 0.002
 
 #: ns that the canary may take to end. It takes some hundredths of a second, and much longer on a host that is busy,
 #: which must not pass for probes that do not work.
@@ -72,10 +72,8 @@ def _watch(source: KernelSource, ended: Callable[[bool], bool]) -> tuple[frozens
         if over:
             break
         over = ended(any(isinstance(record.value, SessionIdle) for record in records))
-    waited = {
-        (wait.kind, wait.on is not None) for wait in waits(source.waited().get(CANARY, b""), "canary", 0)
-    }
-    shown = _shown(records) | {"ipc": {("pipe", True), ("child", True)} <= waited}
+    waited = waits(source.waited().get(CANARY, b""), "canary", 0)
+    shown = _shown(records) | {"ipc": any(wait.kind == "pipe" and wait.on for wait in waited)}
     return frozenset(dimension for dimension, there in shown.items() if there), over
 
 
@@ -177,23 +175,17 @@ def _processes(_folder: Path) -> None:  # pragma: no cover
 
 
 def _waits(_folder: Path) -> None:  # pragma: no cover
-    """For a child's word, then for its end."""
+    """For a child's word, which it gives once it is waited for: on a busy host that takes a while."""
     reading, writing = os.pipe()
     parent = Path(f"/proc/{os.getpid()}/stat")
     pid = os.fork()
     if pid == 0:
-        _let_wait(parent)
+        for _ in range(1000):
+            if parent.read_text("ascii", "replace").rpartition(")")[2].split()[0] == "S":
+                break
+            time.sleep(0.0005)
+        time.sleep(_WAIT)
         os.write(writing, MARK)
-        _let_wait(parent)
         os._exit(0)
     os.read(reading, len(MARK))
     os.waitpid(pid, 0)
-
-
-def _let_wait(stat: Path) -> None:  # pragma: no cover
-    """Lets time pass once the process of that /proc/PID/stat sleeps (S), which on a busy host takes a while."""
-    for _ in range(1000):
-        if stat.read_text("ascii", "replace").rpartition(")")[2].split()[0] == "S":
-            break
-        time.sleep(0.001)
-    time.sleep(_WAIT)
