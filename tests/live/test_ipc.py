@@ -275,14 +275,16 @@ json.dump({}, open(sys.argv[1], "w"))
 
 
 def test_a_timer_is_nobody_though_others_are_busy(python: Observe, tmp_path: Path) -> None:
-    """What ends by itself is not put down to the process that happened to run on that processor."""
+    """What ends by itself is not put down to a process that ran on that processor, be it in a call or not."""
     code = """
 r, w = os.pipe()
 busy = []
-for _ in range(os.cpu_count()):
+for number in range(2 * os.cpu_count()):
     pid = os.fork()
     if pid == 0:
         a, b = os.pipe()
+        while number % 2:
+            pass
         while True:
             os.write(b, bytes(4096))
             os.read(a, 4096)
@@ -300,7 +302,8 @@ json.dump({}, open(sys.argv[1], "w"))
 """
     seen, _told = run(python, tmp_path, code)
     assert {(wait.kind, wait.on) for wait in seen.of(Wait, process=seen.root)} == {("several", None)}
-    assert sum(wait.count for wait in seen.of(Wait, process=seen.root)) == 100
+    # On a busy machine some of them are over before the process sleeps at all.
+    assert 0 < sum(wait.count for wait in seen.of(Wait, process=seen.root)) <= 100
 
 
 def test_short_waits_are_told_together(python: Observe, tmp_path: Path) -> None:
