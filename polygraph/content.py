@@ -97,6 +97,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Flow": _EVENT
     | _fields("process socket port family sent received established closed", address="address"),
     "Name": _EVENT | _fields("process source", name="name", address="addresses"),
+    "Wait": _EVENT | _fields("process kind on object theirs count total longest first_ts last_ts"),
     "LlmCall": _EVENT
     | _fields(
         "call process api request_ts status streamed input_tokens output_tokens cached_tokens request_bytes"

@@ -162,6 +162,34 @@ class Exit(Event, frozen=True, tag="exit"):
     core: bool = False
 
 
+WaitKind = Literal[
+    "other", "several", "pipe", "unix", "loopback", "futex", "lock", "semaphore", "queue", "child",
+]  # fmt: skip
+"""``futex``: one that processes share; ``lock``: of a file; ``semaphore``: System V's; ``several``: poll, epoll and the
+like, and what ended it is not known; ``other``: another call, which a process of the session ended."""
+
+
+class Wait(Event, frozen=True, tag="wait"):
+    """Times that ``process`` slept in calls, for a millisecond or more, until ``on`` (None: unknown) woke it.
+
+    ``ts`` is when the kernel's list was looked at. A wait of 100 ms or more for a known process is an event of its own.
+    ``total`` (ns) may exceed the time between: threads sleep at once. What is never told stands in docs/coverage.md.
+    """
+
+    process: ProcessKey
+    kind: WaitKind
+    on: ProcessKey | None = None
+    #: inode of pipe, socket or file, id of semaphores or queue, address of the futex in ``process``; else 0
+    object: int = 0
+    #: ``object`` is what ``on`` used: ``process`` waited for several things at once
+    theirs: bool = False
+    count: int = 1
+    total: int = 0
+    longest: int = 0
+    first_ts: int = 0
+    last_ts: int = 0
+
+
 # --- effects: file -----------------------------------------------------------------------------------
 
 FileOp = Literal[
@@ -644,6 +672,7 @@ AnyEvent = (
     | Net
     | Flow
     | Name
+    | Wait
     | LlmCall
     | McpCall
     | A2aMessage
