@@ -65,7 +65,7 @@ def _fields(typed: str, **others: str) -> dict[str, Kind]:
     return kinds
 
 
-#: class of polygraph/events.py, polygraph/verdicts.py or polygraph/findings.py -> field -> kind
+#: class of polygraph/events/, polygraph/verdicts.py or polygraph/findings.py -> field -> kind
 FIELDS: dict[str, dict[str, Kind]] = {
     "SessionStart": _EVENT
     | _fields("host boot kernel process origin wall_offset content schema", argv="argv", path="cwd"),
