@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from correlator import declared, windows
-from correlator.delegation import given_away, served_inside, through
+from correlator.delegation import given_away, served_inside
 from correlator.facts import fact
 from correlator.outcome import MAX_EVIDENCE, Outcome, combine, unverifiable, verified
 from correlator.rules import absence, commands, executions, file_claims, files, network, outcomes, reads
@@ -154,7 +154,8 @@ def _through(session: Session, outcome: Outcome) -> Outcome:
     found = {
         event.process: event
         for one in outcome.evidence
-        if (process := getattr(one, "process", None)) and (event := through(session, process)) is not None
+        if (process := getattr(one, "process", None))
+        and (event := session.graph.through(process, one.ts)) is not None
     }
     if not found:
         return outcome
