@@ -19,7 +19,7 @@ from polygraph.reasons import GRADES
 from polygraph.verdicts import Subject, Verdict
 
 #: raised when a change of the rules changes verdicts on the same log
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 
 def intent(session: Session, state: IntentState, now: int) -> Verdict:
