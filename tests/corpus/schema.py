@@ -41,9 +41,9 @@ Share = Literal[
     "tampered_test",
     "failed_delegation",
 ]
-#: how a run of the kit's tests went, by the marks it left: all passed, one failed, only a part ran (and passed),
-#: none ran, or it was cut short
-Went = Literal["pass", "fail", "part", "none", "cut"]
+#: how a run of the kit's tests went, by the marks it left: all passed, one failed or did not end, only a part ran
+#: (and passed), none ran
+Went = Literal["pass", "fail", "part", "none"]
 
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
