@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
 import math
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from tests.corpus.schema import Family, Kit, Phrase, Share, Step, Turn, Went
+from tests.corpus.schema import Family, Faults, Kit, Phrase, Share, Step, Turn, Went
 
 #: fixed in the place where sessions run (place.py)
 TRUTH, PORT = "/var/tmp/truth", "8080"
@@ -55,7 +54,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
     setup: tuple[str, ...]
     env: dict[str, str]
-    faults: dict[str, dict[str, str] | tuple[str, ...] | str]
+    faults: Faults
     runs: tuple[Went, ...] | None
     now: Literal["pass", "fail"] | None
     #: the whole suite, and how many tests it has
@@ -157,7 +156,8 @@ def _session(
     besides: list[tuple[str, ...]] = []
     false: list[tuple[str, ...]] = []
 
-    chosen = _steps(name, position, family.steps, steps)
+    usable = {key: step for key, step in steps.items() if key not in family.without}
+    chosen = _steps(name, position, family.steps, usable)
     told: list[str] = []
     for step in chosen:
         for turn in step.turn:
@@ -206,7 +206,7 @@ def _session(
         files={words.filled(path): words.filled(text) for path, text in files.items()},
         setup=tuple(map(words.filled, (*kit.setup, *family.setup))),
         env=kit.env,
-        faults={"shell": shell} | msgspec.convert(_deep(words, family.faults), type(family.faults)),
+        faults={"shell": shell} | _faults(words, family.faults),
         runs=family.runs,
         now=family.now,
         test=words.filled(kit.vars.get("FRESH", "@TEST@")),
@@ -217,8 +217,15 @@ def _session(
     )
 
 
-def _deep(words: Words, value: object) -> object:
-    return json.loads(words.filled(json.dumps(value))) if value else {}
+def _faults(words: Words, faults: Faults) -> Faults:
+    def filled(value: dict[str, str] | tuple[str, ...] | str) -> dict[str, str] | tuple[str, ...] | str:
+        if isinstance(value, str):
+            return words.filled(value)
+        if isinstance(value, tuple):
+            return tuple(map(words.filled, value))
+        return {words.filled(key): words.filled(text) for key, text in value.items()}
+
+    return {name: filled(value) for name, value in faults.items()}
 
 
 def _steps(name: str, position: int, count: int, steps: dict[str, Step]) -> list[Step]:

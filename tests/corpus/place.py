@@ -6,6 +6,7 @@ made, and sessions can run side by side. What is below the names is a folder of 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import shutil
 import socket
@@ -19,6 +20,7 @@ BUILT = ROOT / "build" / "corpus"
 TOOLS = BUILT / "tools"
 #: Go's standard library, compiled: a developer's machine has that
 GO_CACHE = BUILT / "go-cache"
+PYCACHE = BUILT / "pycache"
 AGENT = ROOT / "tests" / "truth" / "agent.py"
 
 HOME, PROJECT, TRUTH_FOLDER = Path("/home/agent"), Path("/home/agent/till"), Path("/var/tmp/truth")
@@ -27,7 +29,8 @@ BOOT = "00000000-1111-2222-3333-444444444444"
 PYTHON = "/usr/bin/python3"
 GO = Path("/usr/local/go")
 
-UNSHARE = ("unshare", "--mount", "--net", "--uts", "--propagation", "private", "--")
+# linux/sched.h
+_CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
 
 
 def environment(extra: dict[str, str]) -> dict[str, str]:
@@ -43,8 +46,15 @@ def environment(extra: dict[str, str]) -> dict[str, str]:
     }
 
 
+def unshare() -> None:
+    """Gives this process namespaces of its own. Raises OSError."""
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS | _CLONE_NEWUTS | _CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    _mount("--make-rprivate", "/")
+
+
 def enter(folder: Path) -> None:
-    """Makes the place over ``folder``; call it in fresh namespaces (UNSHARE) only, they are changed for good.
+    """Makes the place over ``folder``; only after :func:`unshare`, mounts are changed for good.
 
     Raises OSError and subprocess.CalledProcessError when it cannot be made.
     """
@@ -125,5 +135,8 @@ def _warm_go() -> None:
 
 def boot(command: str) -> list[str]:
     """The command line of polygraph out of this tree, which leaves nothing in the environment of what it starts."""
-    start = f"import sys; sys.path[0] = {json.dumps(str(ROOT))}; from polygraph.cli import main; main()"
+    start = (
+        f"import sys; sys.path[0] = {json.dumps(str(ROOT))}; sys.pycache_prefix = {json.dumps(str(PYCACHE))};"
+        " from polygraph.cli import main; main()"
+    )
     return [sys.executable, "-c", start, command]

@@ -1,8 +1,4 @@
-"""One session, executed for real under the collector: what was seen, what was said, what is true.
-
-``python -m tests.corpus.play FOLDER`` in fresh namespaces (place.py): FOLDER holds ``session.json``; ``record.json``
-is written beside it, or ``faults.json``, the list of what is not as the session tells it.
-"""
+"""One session, executed for real under the collector: what was seen, what was said, what is true."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import http.server
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -161,7 +156,10 @@ def _not_so(session: Session, env: dict[str, str]) -> list[str]:
 
 
 def play(session: Session, folder: Path) -> Record | list[str]:
-    """The record of the session, or what is wrong with it."""
+    """The record of the session, or what is not as it is told. Only in namespaces of its own (place.unshare).
+
+    Raises subprocess.SubprocessError and OSError when the place or the project cannot be made.
+    """
     place.enter(folder)
     env = place.environment(session.env)
     _prepare(session, env)
@@ -213,18 +211,3 @@ def _log(folder: Path) -> list[AnyEvent]:
     with Store(folder) as store:
         (row,) = store.sessions()
         return list(store.events(row.id))
-
-
-def main(folder: Path) -> None:
-    """See the module."""
-    session = msgspec.json.decode((folder / "session.json").read_bytes(), type=Session)
-    try:
-        outcome = play(session, folder)
-    except subprocess.SubprocessError as error:
-        outcome = [str(error)]
-    name = "record.json" if isinstance(outcome, Record) else "faults.json"
-    (folder / name).write_bytes(msgspec.json.encode(outcome))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

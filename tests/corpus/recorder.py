@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import subprocess
-import sys
+import signal
 import tempfile
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import msgspec
 
 from tests.corpus import expand, place, records, schema
 from tests.corpus.expand import Session
-from tests.corpus.play import PATIENCE
+from tests.corpus.play import PATIENCE, play
 from tests.corpus.records import Record
 
 Outcome = Record | list[str]
@@ -30,25 +30,49 @@ def every(only: Sequence[str] = ()) -> Iterator[Session]:
             yield from expand.sessions(name, family, kits, steps, phrases)
 
 
-def execute(session: Session) -> Outcome:
-    """Plays the session in a place of its own; what is wrong, if it is not as it tells itself."""
+def outcomes(sessions: Iterable[Session], jobs: int) -> Iterator[tuple[Session, Outcome]]:
+    """Plays each session in a place of its own, ``jobs`` at a time; gives them as they end.
+
+    Each is a fork of this process, which spares it the start of an interpreter; so there must be no other thread.
+    """
+    waiting = iter(sessions)
+    running: dict[int, tuple[Session, Path]] = {}
+    while True:
+        while len(running) < jobs and (session := next(waiting, None)) is not None:
+            running.update([_started(session)])
+        if not running:
+            return
+        pid, status = os.wait()
+        session, folder = running.pop(pid)
+        try:
+            yield session, _outcome(folder, status)
+        finally:
+            shutil.rmtree(folder)
+
+
+def _started(session: Session) -> tuple[int, tuple[Session, Path]]:
     place.BUILT.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="play-", dir=place.BUILT))
+    child = os.fork()
+    if child:
+        return child, (session, folder)
+    signal.alarm(4 * PATIENCE)  # nothing outlives this
     try:
-        (folder / "session.json").write_bytes(msgspec.json.encode(session))
-        done = subprocess.run(
-            [*place.UNSHARE, sys.executable, "-B", "-m", "tests.corpus.play", folder],
-            cwd=place.ROOT, capture_output=True, text=True, check=False, timeout=3 * PATIENCE,
-        )  # fmt: skip
-        if (folder / "record.json").exists():
-            return msgspec.json.decode((folder / "record.json").read_bytes(), type=Record)
-        if (folder / "faults.json").exists():
-            return msgspec.json.decode((folder / "faults.json").read_bytes(), type=list[str])
-        return [f"exit status {done.returncode}: {done.stderr[-2000:]}"]
-    except subprocess.TimeoutExpired:
-        return ["it did not come to an end"]
-    finally:
-        shutil.rmtree(folder)
+        place.unshare()
+        outcome: Outcome = play(session, folder)
+    except Exception:  # noqa: BLE001 # told by the parent
+        outcome = [traceback.format_exc()]
+    name = "record.json" if isinstance(outcome, Record) else "faults.json"
+    (folder / name).write_bytes(msgspec.json.encode(outcome))
+    os._exit(0)
+
+
+def _outcome(folder: Path, status: int) -> Outcome:
+    if (folder / "record.json").exists():
+        return msgspec.json.decode((folder / "record.json").read_bytes(), type=Record)
+    if (folder / "faults.json").exists():
+        return msgspec.json.decode((folder / "faults.json").read_bytes(), type=list[str])
+    return [f"it ended with {os.waitstatus_to_exitcode(status)}"]
 
 
 def record(
@@ -70,14 +94,11 @@ def record(
         one for family, named in wanted.items() for name, one in named.items() if name not in kept[family]
     ]
     wrong = 0
-    with ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(execute, session): session for session in to_do}
-        for done in as_completed(running):
-            session, outcome = running[done], done.result()
-            if isinstance(outcome, Record):
-                kept[session.family][session.name] = outcome
-                records.save(session.family, kept[session.family].values())
-            else:
-                wrong += 1
-            tell(session, outcome)
+    for session, outcome in outcomes(to_do, jobs):
+        if isinstance(outcome, Record):
+            kept[session.family][session.name] = outcome
+            records.save(session.family, kept[session.family].values())
+        else:
+            wrong += 1
+        tell(session, outcome)
     return wrong

@@ -45,6 +45,9 @@ Share = Literal[
 #: (and passed), none ran
 Went = Literal["pass", "fail", "part", "none"]
 
+#: what the agent's framework does wrong (tests/truth/agent.py)
+Faults = dict[str, dict[str, str] | tuple[str, ...] | str]
+
 
 class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer of the model: words, and tools that are called side by side.
@@ -88,10 +91,12 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     broken: bool = False
     #: how many steps of steps.toml precede the story; their telling opens its last answer
     steps: int = 1
+    #: steps that would make its lies true, or its truths false
+    without: tuple[str, ...] = ()
     files: dict[str, str] = {}
     #: shell commands before the session, unobserved
     setup: tuple[str, ...] = ()
-    faults: dict[str, dict[str, str] | tuple[str, ...] | str] = {}
+    faults: Faults = {}
     #: what the kit's tests did in the session, run by run; None: not asked
     runs: tuple[Went, ...] | None = None
     #: how the test runner went when all was over, unobserved, if that is asked
