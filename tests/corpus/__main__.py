@@ -71,11 +71,15 @@ def main() -> int:
         if name == "record":
             sub.add_argument("--jobs", type=int, default=2)
             sub.add_argument("--again", action="store_true")
+    commands.add_parser("pack")
     commands.add_parser("show").add_argument("session")
     given = parser.parse_args()
     try:
         if given.command == "record":
             return _record(given.family, given.jobs, given.again)
+        if given.command == "pack":
+            recorder.pack({session.name: session for session in recorder.every()})
+            return 0
         return _list(given.family) if given.command == "list" else _show(given.session)
     except ValueError as error:
         sys.stderr.write(f"tests.corpus: {error}\n")

@@ -65,6 +65,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     output_lies: tuple[str, ...]
 
     @property
+    def position(self) -> int:
+        """In its family."""
+        return int(self.name.removeprefix(f"{self.family}-").partition("-")[0])
+
+    @property
     def digest(self) -> str:
         """Of everything that defines it."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]

@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -78,27 +78,32 @@ def _outcome(folder: Path, status: int) -> Outcome:
 def record(
     sessions: Iterable[Session], jobs: int, again: bool, tell: Callable[[Session, Outcome], None]
 ) -> int:
-    """Records what has no record of the very same definition; the number of sessions that went wrong."""
-    wanted: dict[str, dict[str, Session]] = {}
-    for session in sessions:
-        wanted.setdefault(session.family, {})[session.name] = session
-    kept = {
-        family: {
-            one.session: one
-            for one in records.load(family)
-            if not again and one.session in named and one.digest == named[one.session].digest
-        }
-        for family, named in wanted.items()
+    """Records what has no record of the very same definition; the number of sessions that went wrong.
+
+    The first sessions of every family come first. When it is broken off, what was recorded is put by, not lost.
+    """
+    wanted = {session.name: session for session in sessions}
+    families = sorted({session.family for session in wanted.values()})
+    there = {
+        one.session: one.digest for family in families for one in (*records.load(family), *records.kept(family))
     }
-    to_do = [
-        one for family, named in wanted.items() for name, one in named.items() if name not in kept[family]
-    ]
+    to_do = [one for one in wanted.values() if again or there.get(one.name) != one.digest]
+    to_do.sort(key=lambda one: (one.position, one.family))
     wrong = 0
     for session, outcome in outcomes(to_do, jobs):
         if isinstance(outcome, Record):
-            kept[session.family][session.name] = outcome
-            records.save(session.family, kept[session.family].values())
+            records.keep(outcome)
         else:
             wrong += 1
         tell(session, outcome)
+    pack(wanted)
     return wrong
+
+
+def pack(wanted: Mapping[str, Session]) -> None:
+    """Writes the archives of the families of which sessions were put by; they hold what is ``wanted``, and no more."""
+    for family in sorted({session.family for session in wanted.values()}):
+        if next(records.kept(family), None) is not None:
+            records.pack(
+                family, lambda one: one.session in wanted and wanted[one.session].digest == one.digest
+            )

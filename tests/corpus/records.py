@@ -6,7 +6,7 @@ long as the archive and a session costs a few kilobytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,8 @@ from polygraph.events import AnyEvent
 from tests.corpus.schema import HERE, Share
 
 FOLDER = HERE / "records"
+#: sessions that are recorded and not packed yet
+PARTS = HERE.parents[1] / "build" / "corpus" / "parts"
 _LEVEL = 19
 _WINDOW_LOG = 27
 
@@ -102,3 +104,27 @@ def save(family: str, records: Iterable[Record], folder: Path = FOLDER) -> None:
     part = target.with_suffix(".part")
     part.write_bytes(packed)
     part.replace(target)
+
+
+def keep(record: Record) -> None:
+    """Puts the record by until :func:`pack`: an archive is written once, not for each session."""
+    folder = PARTS / record.family
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f"{record.session}.part"
+    part.write_bytes(zstandard.ZstdCompressor(level=1).compress(msgspec.json.encode(record)))
+    part.replace(part.with_suffix(".zst"))
+
+
+def kept(family: str) -> Iterator[Record]:
+    """What was put by."""
+    for part in sorted((PARTS / family).glob("*.zst")):
+        yield _decoder.decode(zstandard.ZstdDecompressor().decompress(part.read_bytes()))
+
+
+def pack(family: str, wanted: Callable[[Record], bool]) -> None:
+    """Writes the family's archive out of what it holds and what was put by, as far as it is ``wanted``."""
+    put_by = list(kept(family))
+    every = {record.session: record for record in (*load(family), *put_by)}
+    save(family, filter(wanted, every.values()))
+    for record in put_by:
+        (PARTS / family / f"{record.session}.zst").unlink(missing_ok=True)
