@@ -59,7 +59,10 @@ def _started(session: Session) -> tuple[int, tuple[Session, Path]]:
     signal.alarm(4 * PATIENCE)  # nothing outlives this
     try:
         place.unshare()
-        outcome: Outcome = play(session, folder)
+        try:
+            outcome: Outcome = play(session, folder)
+        finally:
+            place.leave()
     except Exception:  # noqa: BLE001 # told by the parent
         outcome = [traceback.format_exc()]
     name = "record.json" if isinstance(outcome, Record) else "faults.json"
@@ -85,7 +88,9 @@ def record(
     wanted = {session.name: session for session in sessions}
     families = sorted({session.family for session in wanted.values()})
     there = {
-        one.session: one.digest for family in families for one in (*records.load(family), *records.kept(family))
+        one.session: one.digest
+        for family in families
+        for one in (*records.load(family), *records.kept(family))
     }
     to_do = [one for one in wanted.values() if again or there.get(one.name) != one.digest]
     to_do.sort(key=lambda one: (one.position, one.family))
