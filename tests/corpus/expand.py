@@ -129,13 +129,13 @@ def sessions(
 ) -> Iterator[Session]:
     """The sessions of a family. Raises ValueError where it names what is not there."""
     axes = [[{axis: c} if isinstance(c, str) else c for c in family.axis[axis]] for axis in family.axis]
-    every = list(itertools.product(*axes, family.kit)) if axes else [(kit,) for kit in family.kit]
+    every = [(chosen, kit) for chosen in itertools.product(*axes) for kit in family.kit]
     take = family.take or len(every)
     for position in range(take):
         # an even walk through the combinations: all axes vary from the first sessions on
-        *chosen, kit = every[position * _stride(len(every), take) % len(every)]
+        chosen, kit = every[position * _stride(len(every), take) % len(every)]
         fill = {key: value for choice in chosen for key, value in choice.items()}
-        yield _session(name, family, position, str(kit), fill, kits, steps, phrases)
+        yield _session(name, family, position, kit, fill, kits, steps, phrases)
 
 
 def _stride(size: int, take: int) -> int:
@@ -226,9 +226,9 @@ def _faults(words: Words, faults: Faults) -> Faults:
     def filled(value: dict[str, str] | tuple[str, ...] | str) -> dict[str, str] | tuple[str, ...] | str:
         if isinstance(value, str):
             return words.filled(value)
-        if isinstance(value, tuple):
-            return tuple(map(words.filled, value))
-        return {words.filled(key): words.filled(text) for key, text in value.items()}
+        if isinstance(value, dict):
+            return {words.filled(key): words.filled(text) for key, text in value.items()}
+        return tuple(map(words.filled, value))
 
     return {name: filled(value) for name, value in faults.items()}
 

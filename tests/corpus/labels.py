@@ -52,7 +52,7 @@ def _choose(said: Said, same: list[Claim], found: dict[str, Label]) -> Claim | N
     if said.target:
         named = [c for c in same if any(_means(said.target, target) for target in c.targets)]
         if named:
-            return named[0]
+            return next((c for c in named if c.claim not in found), named[0])
         same = [c for c in same if not c.targets]
     free = [c for c in same if c.claim not in found]
     return free[0] if free else None
