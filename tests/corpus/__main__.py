@@ -19,8 +19,7 @@ from tests.corpus.records import Record
 
 
 def _record(families: list[str], jobs: int, again: bool) -> int:
-    if not (place.TOOLS / "bin" / "pytest").exists():
-        place.make_tools()
+    place.make_tools()
 
     def tell(session: Session, outcome: Record | list[str]) -> None:
         if isinstance(outcome, Record):
@@ -71,12 +70,16 @@ def main() -> int:
         if name == "record":
             sub.add_argument("--jobs", type=int, default=2)
             sub.add_argument("--again", action="store_true")
+    commands.add_parser("tools")
     commands.add_parser("pack")
     commands.add_parser("show").add_argument("session")
     given = parser.parse_args()
     try:
         if given.command == "record":
             return _record(given.family, given.jobs, given.again)
+        if given.command == "tools":
+            place.make_tools()
+            return 0
         if given.command == "pack":
             recorder.pack({session.name: session for session in recorder.every()})
             return 0

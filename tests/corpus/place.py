@@ -113,21 +113,26 @@ def _rust() -> Path | None:
 
 
 def make_tools() -> None:
-    """Installs what the projects use (tools.txt) under the name that they have in the place."""
-    TOOLS.mkdir(parents=True, exist_ok=True)
-    uv = Path(sys.executable).parent / "uv"
+    """Installs what the projects use (tools.txt) under the name that it has in the place, unless it is there.
+
+    Raises subprocess.CalledProcessError.
+    """
     wanted = Path(__file__).parent / "tools.txt"
+    done = TOOLS / "tools.txt"
+    if done.exists() and done.read_bytes() == wanted.read_bytes():
+        return
+    TOOLS.mkdir(parents=True, exist_ok=True)
     script = (
         'mount -t tmpfs none /opt && mkdir /opt/tools && mount --bind "$1" /opt/tools'
-        f' && "$2" venv -q --allow-existing --seed --python {PYTHON} /opt/tools'
-        ' && VIRTUAL_ENV=/opt/tools "$2" pip install -q -r "$3"'
+        f' && {PYTHON} -m venv --clear /opt/tools && /opt/tools/bin/python -m pip install -q -r "$2"'
     )
     subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", TOOLS, uv, wanted],
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", TOOLS, wanted],
         check=True,
     )
     if (GO / "bin" / "go").exists():
         _warm_go()
+    shutil.copy(wanted, done)
 
 
 def _warm_go() -> None:

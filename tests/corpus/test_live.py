@@ -25,8 +25,7 @@ def told(record: Record) -> Counter[tuple[str, str, bool, str, str | None]]:
 
 
 def test_executed_again_they_are_judged_as_they_were() -> None:
-    if not (place.TOOLS / "bin" / "pytest").exists():
-        place.make_tools()
+    place.make_tools()
     wanted: list[Session] = [one for one in recorder.every() if one.name in SAMPLE]
     assert len(wanted) == len(SAMPLE)
     kept = {one.session: one for family in {one.family for one in wanted} for one in records.load(family)}
