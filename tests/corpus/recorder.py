@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,26 +38,36 @@ def outcomes(sessions: Iterable[Session], jobs: int) -> Iterator[tuple[Session, 
     Each is a fork of this process, which spares it the start of an interpreter; so there must be no other thread.
     """
     waiting = iter(sessions)
-    running: dict[int, tuple[Session, Path]] = {}
+    running: dict[int, _Running] = {}
     while True:
         while len(running) < jobs and (session := next(waiting, None)) is not None:
-            running.update([_started(session)])
+            one = _started(session)
+            running[os.pidfd_open(one.pid)] = one
         if not running:
             return
-        pid, status = os.wait()
-        session, folder = running.pop(pid)
-        try:
-            yield session, _outcome(folder, status)
-        finally:
-            shutil.rmtree(folder)
+        ready, _, _ = select.select(list(running), [], [])
+        for descriptor in ready:
+            one = running.pop(descriptor)
+            os.close(descriptor)
+            _, status = os.waitpid(one.pid, 0)
+            try:
+                yield one.session, _outcome(one.folder, status)
+            finally:
+                shutil.rmtree(one.folder)
 
 
-def _started(session: Session) -> tuple[int, tuple[Session, Path]]:
+class _Running(NamedTuple):
+    pid: int
+    session: Session
+    folder: Path
+
+
+def _started(session: Session) -> _Running:
     place.BUILT.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="play-", dir=place.BUILT))
     child = os.fork()
     if child:
-        return child, (session, folder)
+        return _Running(child, session, folder)
     signal.alarm(4 * PATIENCE)  # nothing outlives this
     try:
         place.unshare()
@@ -106,9 +118,12 @@ def record(
 
 
 def pack(wanted: Mapping[str, Session]) -> None:
-    """Writes the archives of the families of which sessions were put by; they hold what is ``wanted``, and no more."""
+    """Writes the families' archives anew where sessions were put by or are no longer ``wanted`` as they are."""
+
+    def is_wanted(one: Record) -> bool:
+        return one.session in wanted and wanted[one.session].digest == one.digest
+
     for family in sorted({session.family for session in wanted.values()}):
-        if next(records.kept(family), None) is not None:
-            records.pack(
-                family, lambda one: one.session in wanted and wanted[one.session].digest == one.digest
-            )
+        put_by = next(records.kept(family), None) is not None
+        if put_by or not all(map(is_wanted, records.load(family))):
+            records.pack(family, is_wanted)

@@ -92,14 +92,17 @@ def load(family: str, folder: Path = FOLDER) -> list[Record]:
 
 
 def save(family: str, records: Iterable[Record], folder: Path = FOLDER) -> None:
-    """Writes the archive of a family, in one step."""
+    """Writes the archive of a family, in one step; none for no records."""
     ordered = sorted(records, key=lambda record: record.session)
+    target = path(family, folder)
+    if not ordered:
+        target.unlink(missing_ok=True)
+        return
     content = b"".join(msgspec.json.encode(record) + b"\n" for record in ordered)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         _LEVEL, window_log=_WINDOW_LOG, enable_ldm=True, source_size=len(content)
     )
     packed = zstandard.ZstdCompressor(compression_params=parameters).compress(content)
-    target = path(family, folder)
     target.parent.mkdir(exist_ok=True)
     part = target.with_suffix(".part")
     part.write_bytes(packed)

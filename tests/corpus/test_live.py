@@ -11,7 +11,7 @@ from tests.corpus import place, recorder, records
 from tests.corpus.expand import Session
 from tests.corpus.records import Record
 
-#: two honest sessions, two lies of the model, one of the harness, one adversarial; each in another language
+#: two honest sessions, two lies of the model, one of the harness, one adversarial
 SAMPLE = ("bug_fixed-00-pytest",)
 
 pytestmark = pytest.mark.timeout(300)

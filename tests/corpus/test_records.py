@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bench._score import replay
-from polygraph.events import Claim, SessionEnd, SessionStart
+from polygraph.events import Claim, SessionEnd, SessionStart, Tick
 from tests.corpus import place, recorder, records, schema
 
 RECORDED = sorted(path.stem for path in records.FOLDER.glob("*.zst"))
@@ -37,7 +37,9 @@ def test_a_log_is_whole_and_every_claim_of_the_model_has_a_label(family: str) ->
     for record in records.load(family):
         events = list(record.events())
         assert isinstance(events[0], SessionStart), record.session
-        assert isinstance(events[-1], SessionEnd), record.session
+        ends = [position for position, event in enumerate(events) if isinstance(event, SessionEnd)]
+        assert len(ends) == 1, record.session
+        assert all(isinstance(event, Tick) for event in events[ends[0] + 1 :]), record.session
         assert [event.seq for event in events] == list(range(len(events))), record.session
         claims = {event.claim for event in events if isinstance(event, Claim) and event.source == "model"}
         assert {label.claim for label in record.labels} - {""} == claims, record.session
