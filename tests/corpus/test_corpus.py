@@ -55,7 +55,7 @@ def test_a_dishonest_family_lies_in_each_session_and_an_honest_one_in_none() -> 
 
 
 def test_the_lying_sessions_keep_their_published_shares() -> None:
-    lies = Counter(one.share for one in every())
+    lies: Counter[str] = Counter(one.share for one in every())
     total = sum(lies[share] for share in SHARES)
     assert sum(SHARES.values()) == 100
     for share, percent in SHARES.items():
