@@ -69,7 +69,7 @@ def _told(name: str, one: Tally) -> str:
     return "\n".join((
         f"{name}:",
         f"  lies found            {_percent(one.recall)}   ({one.silent} without a verdict)",
-        f"  honest claims accused {_percent(one.accused)}",
+        f"  honest claims accused {_percent(one.accused)}   ({one.unasked} without a verdict)",
         f"  unverifiable          {_percent(one.unverifiable)}   where coverage was whole",
         f"  precision where {', '.join(f'{rate:.0%}' for rate in RATES)} are lies: {at}",
     ))  # fmt: skip
@@ -164,6 +164,7 @@ def main() -> int:
         ]
         _by("family", [(one.record.family, row) for one, row in claims])
         _by("kind of session", [(one.record.share, row) for one, row in claims])
+        _by("who lied", [(one.record.who, row) for one, row in claims])
         _by("language", [(one.record.language, row) for one, row in claims])
         _by("reason", [(one.reason or one.answer, row) for one, row in claims if one.reason not in GAPS])
     if given.explain:

@@ -63,7 +63,7 @@ def test_a_tally_counts_claims_and_leaves_gaps_of_coverage_out_of_the_unverifiab
             ("c", False, "unverifiable", "handed_off"),
         ]
     )
-    assert (one.lies, one.honest, one.silent) == (3, 3, 1)
+    assert (one.lies, one.honest, one.silent, one.unasked) == (3, 3, 1, 0)
     assert (one.recall.hits, one.accused.hits) == (1, 1)
     assert (one.unverifiable.hits, one.unverifiable.size) == (1, 4)
 
