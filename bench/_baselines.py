@@ -30,7 +30,8 @@ def trust(_record: Record, _label: Label) -> Answer:
 
 def _before(record: Record, label: Label) -> list[Call]:
     """The calls before the claim, the last one first."""
-    return [call for said in record.transcript[: label.turn] for call in said.calls][::-1]
+    said = (*record.earlier, *record.transcript[: label.turn])
+    return [call for one in said for call in one.calls][::-1]
 
 
 def status(record: Record, label: Label) -> Answer:

@@ -34,7 +34,7 @@ def output(call: Call) -> str:
 def lines(record: Record) -> str:
     """The transcript, as JSON lines."""
     found: list[Json] = [_line(record, 0, "user", "Do the work.")]
-    for said in record.transcript:
+    for said in (*record.earlier, *record.transcript):
         content: list[Json] = [{"type": "text", "text": said.text}] if said.text else []
         content += [
             {"type": "tool_use", "id": call.id, "name": _TOOLS[call.tool], "input": _input(call)}

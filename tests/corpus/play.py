@@ -103,7 +103,7 @@ def _asked(requests: Sequence[Any]) -> dict[str, str]:
         for message in request.json.get("messages", ()):
             if message["role"] == "tool":
                 found[message["tool_call_id"]] = message["content"]
-            elif isinstance(message["content"], list):
+            elif isinstance(message.get("content"), list):
                 for block in message["content"]:
                     if block["type"] == "tool_result":
                         found[block["tool_use_id"]] = block["content"]
@@ -121,6 +121,14 @@ def _transcript(session: Session, results: dict[str, str]) -> tuple[Said, ...]:
             calls.append(Call(name, call.name, call.arguments, results.get(name, "")))
         found.append(Said(turn.say, tuple(calls)))
     return tuple(found)
+
+
+def _earlier(session: Session) -> tuple[Said, ...]:
+    """As tests/truth/agent.py makes it up."""
+    command = session.faults.get("earlier")
+    if command is None:
+        return ()
+    return (Said("", (Call("call_before", "bash", {"command": command}, "exit code: 0"),)),)
 
 
 def _not_so(session: Session, env: dict[str, str]) -> list[str]:
@@ -203,6 +211,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         faulty=session.faulty,
         output_lies=session.output_lies,
         transcript=_transcript(session, results),
+        earlier=_earlier(session),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
     )
 

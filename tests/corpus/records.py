@@ -65,6 +65,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     faulty: tuple[str, ...]
     output_lies: tuple[str, ...]
     transcript: tuple[Said, ...]
+    #: what the conversation held before the session began
+    earlier: tuple[Said, ...] = ()
     log: tuple[msgspec.Raw, ...]
 
     def events(self) -> Iterator[AnyEvent]:
