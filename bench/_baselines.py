@@ -7,6 +7,7 @@ transcript checker for Claude Code with published accuracy; it is installed by t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -21,6 +22,8 @@ from bench._score import Answer
 from tests.corpus.records import Call, Label, Record
 
 PROOF_OF_DONE = "proof-of-done==0.1.1"
+_PLACE = BUILT / "proof-of-done"
+_ANSWERS = _PLACE / "answers"
 
 
 def trust(_record: Record, _label: Label) -> Answer:
@@ -134,13 +137,12 @@ def _answers(claims: Sequence[dict[str, object]]) -> dict[str, Answer]:
 
 def _installed() -> Path:
     """The interpreter that has it. Raises BenchError."""
-    place = BUILT / "proof-of-done"
-    python = place / "bin" / "python"
-    if not (place / "ok").exists():
+    python = _PLACE / "bin" / "python"
+    if not (_PLACE / "ok").exists():
         pip = [python, "-m", "pip", "install", "-q", PROOF_OF_DONE]
-        for command in ([sys.executable, "-m", "venv", "--clear", place], pip):
+        for command in ([sys.executable, "-m", "venv", "--clear", _PLACE], pip):
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise BenchError(f"{PROOF_OF_DONE} cannot be installed: {done.stderr[-2000:]}")
-        (place / "ok").touch()
+        (_PLACE / "ok").touch()
     return python
