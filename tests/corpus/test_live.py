@@ -1,4 +1,4 @@
-"""A few sessions of the corpus, executed again: today's collector and correlator say what the records say."""
+"""A session of the corpus, executed again: today's collector and correlator say what its record says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.corpus import place, recorder, records
 from tests.corpus.expand import Session
 from tests.corpus.records import Record
 
-#: two honest sessions, two lies of the model, one of the harness, one adversarial
+#: executed again; what is said of all others is measured from their records
 SAMPLE = ("bug_fixed-00-pytest",)
 
 pytestmark = pytest.mark.timeout(300)
