@@ -32,12 +32,14 @@ def agent(work):
     return pid
 """
 
+#: who lets go of a lock may have it again before the other one is awake: each leaves it for a while
 TURNS = """
 def build():
     for _ in range(4):
         with open(f"{folder}/lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             time.sleep(0.2)
+        time.sleep(0.05)
 ONE = agent(build), agent(build)
 for pid in ONE:
     os.waitpid(pid, 0)
