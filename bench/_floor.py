@@ -27,6 +27,7 @@ RAW = {
     "pg_on_plain_sent": "floor_plain_sent",
     "pg_on_plain_received": "floor_plain_received",
     "pg_on_plain_exec": "floor_plain_exec",
+    "pg_on_cgroup": "floor_cgroup",
     "pg_on_switch": "floor_switch",
     "pg_on_waking": "floor_waking",
 }

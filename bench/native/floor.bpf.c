@@ -23,6 +23,12 @@ int floor_tp_third(void *ctx)
 	return 0;
 }
 
+SEC("tp_btf/cgroup_mkdir")
+int floor_cgroup(void *ctx)
+{
+	return 0;
+}
+
 SEC("tp_btf/sched_switch")
 int floor_switch(void *ctx)
 {
