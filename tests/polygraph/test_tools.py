@@ -329,3 +329,13 @@ def test_a_runner_is_known_by_whatever_starts_it(name: str, line: str) -> None:
 def test_no_argument_vector_crashes_it(path: str, script: str | None, argv: list[str]) -> None:
     match = recognise(path, script, argv)
     assert match is None or match.tool.name in tools()
+
+
+@pytest.mark.parametrize(
+    "place", ["tests/my test.py", "tests/a.py::test_it[1 2]", "text:0123456789abcdef..py"]
+)
+def test_a_place_that_is_told_by_its_digest_below_redacted_is_one_at_no_level(place: str) -> None:
+    match = recognise("/usr/bin/pytest", None, ("pytest", place, "tests/b.py"))
+    assert match is not None and match.places == ("tests/b.py",) and match.by_option
+    match = recognise("/usr/bin/pytest", None, ("pytest", "tests/b.py"))
+    assert match is not None and match.places == ("tests/b.py",) and not match.by_option
