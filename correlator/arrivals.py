@@ -11,10 +11,12 @@ from bisect import bisect_right
 from collections.abc import Callable
 
 from polygraph import events as e
+from polygraph.openings import size_of
 from polygraph.reasons import Dimension
 
-#: events of one dimension that are kept of a session, some 250 MB: ten times what the build of a large project has
-MAX_KEPT = 500_000
+#: events of one dimension that are kept of a session, rows of a list counted one by one: a hundred searches through
+#: 10,000 files. A bound for who floods, some 500 MB, and none for who works.
+MAX_KEPT = 1_000_000
 #: later than anything
 _FOREVER = (1 << 63) - 1
 #: whose record it is, and whether it has one moment and is told in the round in which that lies. What the agent says is
@@ -37,7 +39,7 @@ _KINDS: dict[type[e.AnyEvent], tuple[Dimension, bool]] = {
 class Arrivals:
     """Of one session. A log that keeps its promises costs a few comparisons an event."""
 
-    __slots__ = ("_dense", "_holes", "_judged", "_kept", "_mark", "_newest", "_session", "_tell")
+    __slots__ = ("_dense", "_full", "_holes", "_judged", "_kept", "_mark", "_newest", "_session", "_tell")
 
     def __init__(self, session: str, tell: Callable[[e.Loss], None]) -> None:
         """``tell`` takes each loss."""
@@ -50,6 +52,7 @@ class Arrivals:
         self._mark = self._judged = 0
         self._newest: dict[Dimension, int] = {}
         self._kept: dict[Dimension, int] = {}
+        self._full: set[Dimension] = set()
 
     def admits(self, event: e.AnyEvent) -> bool:
         """Whether the event is to be taken in: it is new, and there is room for it."""
@@ -59,11 +62,13 @@ class Arrivals:
         if kind is None:
             return True
         dimension, dated = kind
-        kept = self._kept[dimension] = self._kept.get(dimension, 0) + 1
-        if kept > MAX_KEPT:
-            if kept == MAX_KEPT + 1:  # from here on nothing is whole
+        kept = self._kept.get(dimension, 0)
+        if kept >= MAX_KEPT:
+            if dimension not in self._full:  # from here on nothing is whole
+                self._full.add(dimension)
                 self._lost(dimension, "too_many", event.ts, _FOREVER)
             return False
+        self._kept[dimension] = kept + 1 + (size_of(event.rows) if isinstance(event, e.Reads) else 0)
         if dated and not (
             isinstance(event, e.File) and event.first_ts
         ):  # else of several touches, told later

@@ -7,13 +7,14 @@ saw each tool call that the client reports as done do what it declares.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 import msgspec
 
 from collector.pipeline import FileLook, SessionPipeline
+from collector.tls.streams import Chunk
 from correlator.engine import Engine
 from polygraph import events as e
 from polygraph.content import ContentLevel
@@ -51,8 +52,12 @@ def log_of(
     talk: list[Exchange],
     seen: Iterable[Dimension] = ("tls",),
     content: ContentLevel = "metadata",
+    cuts: Sequence[int] = (),
 ) -> list[e.AnyEvent]:
-    """The log of the session, a Tick after each record, as a collector that rests appends it."""
+    """The log of the session, a Tick after each record, as a collector that rests appends it.
+
+    ``cuts``: where each record is cut into several.
+    """
     begin = min(one.timestamp for both in talk for one in (both.request, both.response) if one) - 1_000_000
     pipeline = SessionPipeline(start_of(begin, content), b"key of the host", _unreadable)
     for dimension in DIMENSIONS:
@@ -65,7 +70,8 @@ def log_of(
     now = begin
     for chunk, over in chunks(talk, ROOT, HOSTS):
         now = chunk.ts
-        pipeline.chunk(chunk)
+        for piece in _cut(chunk, cuts):
+            pipeline.chunk(piece)
         if over:
             pipeline.closed(chunk.connection, now)
         log += pipeline.tick(now)
@@ -97,6 +103,14 @@ def judge(log: Iterable[e.AnyEvent]) -> Judged:
     return Judged(
         [one for some in said for one in some.verdicts], list(findings.values()), engine.open_sessions
     )
+
+
+def _cut(chunk: Chunk, cuts: Sequence[int]) -> Iterator[Chunk]:
+    at = 0
+    for end in (*sorted({cut for cut in cuts if 0 < cut < len(chunk.data)}), len(chunk.data)):
+        missing = 0 if at else chunk.missing
+        yield chunk._replace(data=chunk.data[at:end], offset=chunk.offset + at, missing=missing)
+        at = end
 
 
 def _unreadable(_process: str, _path: str) -> FileLook | None:

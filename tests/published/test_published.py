@@ -10,7 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from polygraph import events as e
 from polygraph.reasons import DIMENSIONS
@@ -160,6 +163,22 @@ def test_the_level_of_content_changes_no_verdict(name: str) -> None:
         return [(v.subject.id, v.verdict, v.reason) for v in said.verdicts]
 
     assert words("metadata") == words("full")
+
+
+def _said(log: list[e.AnyEvent]) -> list[e.AnyEvent]:
+    """What the agent and its model said, without the moments."""
+    told = [event for event in log if isinstance(event, e.LlmCall | e.Intent | e.ToolResult | e.Claim)]
+    return [msgspec.structs.replace(event, seq=0) for event in told]
+
+
+@pytest.mark.parametrize("talk", [exchanges, whole])
+@pytest.mark.parametrize("name", NAMES)
+@given(cuts=st.lists(st.integers(0, 5000), min_size=1, max_size=6))
+@settings(max_examples=5, deadline=None)
+def test_where_the_records_are_cut_changes_nothing(name: str, talk: Any, cuts: list[int]) -> None:
+    """A record is as long as the client's read was: it may have been any other."""
+    whole_records = _said(log_of(talk(messages(name))))
+    assert _said(log_of(talk(messages(name)), cuts=cuts)) == whole_records
 
 
 # --- what the excerpts hold --------------------------------------------------------------------------------------
