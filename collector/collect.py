@@ -432,9 +432,10 @@ class Collector:
     def finish(self, session: str) -> list[AnyEvent]:
         """The last events of a session; it is forgotten."""
         observed = self._of(session)
-        records, _until = self._drain(0)
-        self._held = []
-        self._take(records)
+        records, until = self._drain(0)
+        own = observed.handle
+        self._take(record for record in records if record.ts <= until or record.handle == own)
+        self._held = [record for record in records if record.ts > until and record.handle != own]
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._count(now, due=True)
         counted = self._counts.pop(observed.handle, Counted())

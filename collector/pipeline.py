@@ -218,11 +218,15 @@ class SessionPipeline:
     # --- output ----------------------------------------------------------------------------------
 
     def tick(self, ts: int) -> list[AnyEvent]:
-        """The round's events in order of time, numbered, and a Tick at ``ts``. Empty if nothing happened."""
+        """The round's events in order of time, numbered, and a Tick at ``ts``. Empty if nothing happened.
+
+        A record of several touches has the time of the last, which may be after ``ts``: the Tick stays where it is,
+        since what is older than that record may still come.
+        """
         if not self._log:
             return []
         self._log.sort(key=lambda event: event.ts)
-        self._log.append(Tick(session=self._session, ts=max(ts, self._log[-1].ts)))
+        self._log.append(Tick(session=self._session, ts=ts))
         return self._take()
 
     def _take(self) -> list[AnyEvent]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from correlator import detectors, judge
+from correlator.arrivals import Arrivals
 from correlator.detectors import Detector
 from correlator.session import IntentState, Session
 from polygraph.events import AnyEvent, Claim, SessionEnd, Tick
@@ -36,6 +37,7 @@ class _Open:
     """A session that has not ended, and what watches it."""
 
     session: Session
+    arrivals: Arrivals
     detectors: list[Detector] = field(default_factory=lambda: [make() for make in detectors.ALL])
 
 
@@ -50,7 +52,8 @@ class Engine:
         """Takes the next event of the log; gives what is due at a Tick and at a SessionEnd of its session.
 
         An event of a session whose start was not seen opens a state, whose verdicts say ``late_enrolment`` where they
-        would rest on what was not seen. Nothing comes after the end of a session: what is delivered again is left out.
+        would rest on what was not seen. What is delivered again is left out, told by its ``seq``, and nothing comes
+        after the end of a session.
         """
         if event.session in self._ended:
             return _NOTHING
@@ -58,21 +61,30 @@ class Engine:
             return _NOTHING
         opened = self._sessions.get(event.session)
         if opened is None:
-            opened = self._sessions[event.session] = _Open(Session(event.session))
-        session = opened.session
-        session.add(event)
-        for detector in opened.detectors:
-            detector.see(session, event)
+            session = Session(event.session)
+            opened = _Open(session, Arrivals(event.session, session.coverage.add))
+            self._sessions[event.session] = opened
+        arrivals = opened.arrivals
         if not isinstance(event, SessionEnd | Tick):
+            if arrivals.admits(event):
+                _tell(opened, event)
             return _NOTHING
+        if not arrivals.is_new(event.seq) and isinstance(event, Tick):
+            return _NOTHING
+        session = opened.session
+        arrivals.tick(event.ts)
+        _tell(opened, event)
         final = isinstance(event, SessionEnd)
         if final:
             del self._sessions[event.session]
             self._ended[event.session] = None
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)
+        verdicts = _due(session, event.ts, final=final)
+        for verdict in verdicts:
+            arrivals.judged(min(verdict.ts, event.ts))
         return Said(
-            _due(session, event.ts, final=final),
+            verdicts,
             [found for one in opened.detectors for found in one.due(session, event.ts, final=final)],
         )
 
@@ -80,6 +92,12 @@ class Engine:
     def open_sessions(self) -> int:
         """Sessions whose end was not seen yet."""
         return len(self._sessions)
+
+
+def _tell(opened: _Open, event: AnyEvent) -> None:
+    opened.session.add(event)
+    for detector in opened.detectors:
+        detector.see(opened.session, event)
 
 
 def _due(session: Session, now: int, *, final: bool) -> list[Verdict]:
@@ -96,6 +114,7 @@ def _due(session: Session, now: int, *, final: bool) -> list[Verdict]:
             verdicts.append(judge.intent(session, subject, now))
         else:
             verdicts.append(judge.claim(session, subject, now))
-    session.open_intents = [s for s in session.open_intents if all(s is not item[3] for item in due)]
-    session.open_claims = [c for c in session.open_claims if all(c is not item[3] for item in due)]
+    judged = {id(subject) for *_, subject in due}
+    session.open_intents = [state for state in session.open_intents if id(state) not in judged]
+    session.open_claims = [said for said in session.open_claims if id(said) not in judged]
     return verdicts

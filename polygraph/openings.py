@@ -83,6 +83,14 @@ def packed(rows: Iterable[Opening | Extent]) -> bytes:
     return pack(b"".join(packed_rows))
 
 
+def size_of(data: bytes) -> int:
+    """How many rows they are, without unpacking them; 0 of what is no packed rows."""
+    try:
+        return min(max(zstandard.frame_content_size(data), 0), _LIMIT) // ROW.size
+    except zstandard.ZstdError:
+        return 0
+
+
 def unpack(data: bytes) -> Iterator[Opening | Extent]:
     """The rows, in the order in which they came about on each CPU. Nothing of what is no packed rows."""
     try:

@@ -96,7 +96,7 @@ class StreamParser:
         self._usage: dict[str, Json] = {}
         self._finish: str | None = None
         self._error: str | None = None
-        self._broken = False
+        self._broken = self._started = False
         self.done = False
 
     def feed(self, event: SseEvent) -> None:
@@ -108,9 +108,9 @@ class StreamParser:
         if kind == "content_block_delta":
             self._delta(count(data.get("index")), mapping(data.get("delta")))
         elif kind == "content_block_start":
-            if len(self._blocks) < MAX_BLOCKS:
-                block = _Block(mapping(data.get("content_block")))
-                self._blocks[count(data.get("index"))] = block
+            index = count(data.get("index"))
+            if len(self._blocks) < MAX_BLOCKS and index not in self._blocks:
+                self._blocks[index] = _Block(mapping(data.get("content_block")))
             else:
                 self._broken = True
         elif kind == "content_block_stop":
@@ -118,6 +118,8 @@ class StreamParser:
             if stopped is not None:
                 stopped.whole = True
         elif kind == "message_start":
+            self._broken = self._broken or self._started
+            self._started = True
             self._message = mapping(data.get("message"))
             self._usage.update(mapping(self._message.get("usage")))
         elif kind == "message_delta":
@@ -153,6 +155,7 @@ class StreamParser:
             finish=text_or_none(self._finish),
             usage=_usage(self._usage),
             complete=self.done
+            and self._started
             and not self._broken
             and self._error is None
             and None not in calls

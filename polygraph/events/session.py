@@ -37,4 +37,7 @@ class SessionEnd(Event, frozen=True, tag="session_end"):
 
 
 class Tick(Event, frozen=True, tag="tick"):
-    """Everything that happened before ``ts`` is in the log: the watermark of the session's host."""
+    """Everything that happened before ``ts`` is in the log: the watermark of the session's host.
+
+    A record of several touches that stands before it may have a later ``ts``, that of the last.
+    """

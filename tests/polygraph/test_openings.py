@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygraph.events import Reads, decode, encode
-from polygraph.openings import ALL_PAGES, Extent, Opening, packed, unpack
+from polygraph.openings import ALL_PAGES, Extent, Opening, packed, size_of, unpack
 
 _OPENINGS = st.builds(
     Opening,
@@ -34,6 +34,7 @@ _ROWS = st.lists(_OPENINGS | _EXTENTS)
 def test_what_was_packed_is_taken_apart(rows: list[Opening | Extent]) -> None:
     """Devices as stat(2) tells them, through the number that the kernel has for them."""
     assert list(unpack(packed(rows))) == rows
+    assert size_of(packed(rows)) == len(rows)
 
 
 @given(_ROWS)

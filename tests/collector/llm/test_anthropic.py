@@ -180,6 +180,26 @@ def test_a_delta_of_no_block_and_an_event_that_is_no_json_make_it_incomplete() -
     assert not answered.complete
 
 
+def _answer_of(*events: Json) -> ModelResponse:
+    """The answer of a stream that is made of these events only."""
+    ended = [{"type": "message_delta", "delta": {"stop_reason": "end_turn"}}, {"type": "message_stop"}]
+    _, answered = exchange(ask(PATH, ASKED | {"stream": True}), stream(sse([*events, *ended])))
+    assert answered.response is not None and answered.complete == answered.response.complete
+    return answered.response
+
+
+def test_a_stream_without_one_beginning_may_be_of_two_messages_or_lack_a_call() -> None:
+    """As AgentSight publishes them: what two connections said in one stream, and streams that begin in the middle."""
+    begin: Json = {"type": "message_start", "message": {"id": "m", "content": []}}
+    block = block_events(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "Done."})
+    assert _answer_of(begin, *block).complete
+    assert not _answer_of(*block).complete
+    assert not _answer_of(begin, *block, begin).complete
+    again = _answer_of(begin, *block, *block)
+    assert not again.complete
+    assert again.text == "Done.Done."
+
+
 def test_events_that_nobody_knows_are_passed_over() -> None:
     unknown: Json = {"type": "content_block_delta", "index": 0, "delta": {"type": "new_delta", "new": "x"}}
     events = block_events(0, {"type": "text", "text": ""}, text("Hi."))

@@ -387,7 +387,7 @@ def test_wherever_ticks_come_the_last_word_is_the_same(ticks: set[int], noise: s
     for place, event in enumerate(whole):
         pieces.append(event)
         if place in ticks:
-            pieces.append(e.Tick(session=story.name, ts=event.ts, seq=event.seq))
+            pieces.append(e.Tick(session=story.name, ts=event.ts))
     assert found([*pieces, end]) == found([*whole, end]) == story.findings()
     assert {finding.kind for finding in story.findings()} == {"same_call", "alternating"}
 
