@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,7 +22,7 @@ from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.look import look_at, project_tests, renamed_to, root_of
-from collector.pipeline import Container, FileLook, SessionPipeline
+from collector.pipeline import Ask, Container, FileLook, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
 from collector.repository import configuration, home_of
 from collector.tls.rustls import RustlsConnections
@@ -46,6 +46,9 @@ from polygraph.events import (
 )
 from polygraph.openings import pack
 from polygraph.reasons import Dimension
+
+if TYPE_CHECKING:  # it is seldom there, and the start does not wait for it
+    from collector.second_opinion import Answered
 
 #: files, processes and addresses whose names a session remembers; the oldest go first
 MAX_REMEMBERED = 65_536
@@ -71,7 +74,9 @@ class Counted(NamedTuple):
 class ObservedSession:
     """Feeds a :class:`~collector.pipeline.SessionPipeline`; ``idle`` once the kernel saw the lineage end."""
 
-    def __init__(self, handle: int, start: SessionStart, key: bytes, built_in: BuiltIn) -> None:
+    def __init__(
+        self, handle: int, start: SessionStart, key: bytes, built_in: BuiltIn, ask: Ask | None = None
+    ) -> None:
         self.handle = handle
         self.id = start.session
         self.began = start.ts
@@ -84,7 +89,7 @@ class ObservedSession:
         home = home_of(pid)
         known = configuration(root_of(pid), start.cwd, home) if start.content != "off" else ()
         self._pipeline = SessionPipeline(
-            start, key, self._look, self._find_tests, home=home, configuration=known
+            start, key, self._look, self._find_tests, home=home, configuration=known, ask=ask
         )
         self._streams = TlsStreams()
         self._plain = PlainStreams()
@@ -130,6 +135,10 @@ class ObservedSession:
     def effect(self, event: AnyEvent) -> None:
         """An event of the collector's own, such as coverage."""
         self._pipeline.effect(event)
+
+    def guessed(self, answered: Answered, ts: int) -> None:
+        """The second opinion on what the model said came in."""
+        self._pipeline.guessed(answered.question, answered.claims, ts)
 
     def plaintext(self, value: TlsData | TlsClose) -> None:
         """Bytes of a TLS connection, or its end."""

@@ -21,8 +21,9 @@ import msgspec
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
 from collector.claims.objects import is_code
+from collector.claims.opinion import Question, bounded
 from collector.claims.results import from_result
-from collector.claims.text import edit_blocks, from_text, in_order, tells
+from collector.claims.text import edit_blocks, from_text, in_order, tells, unread
 from collector.conversations import LAST_RESULTS, MAX_CALLS, Conversations
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
@@ -33,7 +34,7 @@ from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
 from collector.mentions import Mentions
 from collector.plain.streams import PlainChunk, PlainConnection
-from collector.redact import redact_path
+from collector.redact import redact, redact_path
 from collector.spoken import Followed, Spoken
 from collector.subjects import mentions_of
 from collector.telling import Telling, note, target
@@ -99,6 +100,10 @@ FindTests = Callable[[ProcessKey], list[tuple[str, FileLook]]]
 """``find_tests(process)``: test files, absolute, below the directory of the process."""
 
 
+Ask = Callable[[Question], None]
+"""``ask(question)``: returns at once. What comes of it is handed to :meth:`SessionPipeline.guessed`."""
+
+
 def no_tests(_process: ProcessKey) -> list[tuple[str, FileLook]]:
     """Where nobody can look for tests, none are found."""
     return []
@@ -138,14 +143,19 @@ class SessionPipeline:
         *,
         home: str = "",
         configuration: Iterable[bytes] = (),
+        ask: Ask | None = None,
     ) -> None:
-        """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository."""
+        """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository.
+
+        ``ask``: gets what an answer of the model says and the rules do not understand (the second opinion).
+        """
         self._session = start.session
         self._telling = Telling(start.content, key)
         self._look = look
         self._find_tests = find_tests
         self._workspace = start.cwd
         self._listens = start.content != "off"
+        self._ask = ask if self._listens else None
         self._mentions = Mentions(start.session, home)
         self._connections: dict[ConnectionKey, Followed] = {}
         self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
@@ -418,6 +428,18 @@ class SessionPipeline:
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
                 self._claim(draft, "model", call, seen.ts, connection, None)
+            if not acting:  # else what is said may be what is only about to be done
+                self._unread(text, call, seen.ts, connection)
+
+    def _unread(self, text: str, call: str, ts: int, connection: ConnectionKey) -> None:
+        """Asks for the second opinion on what the rules do not understand."""
+        if self._ask is None:
+            return
+        text = redact(text)
+        sentences, left_out = bounded(unread(text))
+        if sentences:
+            told = in_order(self._wanted | tells(text))
+            self._ask(Question(self._session, call, connection.process, ts, sentences, told, left_out))
 
     def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
         call_id = self._telling.ident(tool_call.id) or place
@@ -594,6 +616,39 @@ class SessionPipeline:
             tests = self._find_tests(connection.process)
             for path, look in tests if "whole" in told else tests[:MAX_CLAIM_LOOKS]:
                 self._add(self._state(path, claim, look, None, ts))
+
+    def guessed(self, question: Question, claims: Iterable[ClaimDraft], ts: int) -> None:
+        """Claims that a model read out of sentences that were asked about; ``ts``: not before the last Tick.
+
+        The files that they name are not looked at: it is too late for that.
+        """
+        for draft in claims:
+            digest = self._telling.digest(draft.text.encode())
+            claim = derived_id("k", self._session, question.call, "guess", draft.topic, digest)
+            if claim in self._said:
+                continue
+            put(self._said, claim, None, MAX_SAID)
+            self._add(
+                Claim(
+                    session=self._session,
+                    ts=max(ts, question.ts),
+                    claim=claim,
+                    source="model",
+                    kind=draft.kind,
+                    topic=draft.topic,
+                    outcome=draft.outcome,
+                    process=question.process,
+                    call=question.call,
+                    tool=draft.tool,
+                    targets=tuple(map(target, draft.targets)),
+                    counts=draft.counts,
+                    tells=draft.tells,
+                    digest=digest,
+                    text=self._telling.text(draft.text),
+                    extracted_by="model",
+                    said_ts=question.ts,
+                )
+            )
 
     # --- helpers ---------------------------------------------------------------------------------
 
