@@ -195,8 +195,9 @@ class Asker:
         """Asks nothing more. A request under way is left to end by itself: its thread keeps nobody from ending."""
         with self._changed:
             self._closed = True
-            self.dropped["late"] += len(self._waiting)
+            self.dropped["late"] += len(self._waiting) + (self._current is not None)
             self._waiting.clear()
+            self._current = None
             self._changed.notify()
 
     # --- in the thread ---------------------------------------------------------------------------
@@ -226,6 +227,8 @@ class Asker:
             else:
                 causes[body] += 1
             with self._changed:
+                if self._closed:
+                    return  # it counts as late
                 self._current = None
                 self.dropped += causes
                 if claims:

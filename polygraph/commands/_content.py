@@ -1,8 +1,9 @@
 """The content level of a capture: the option, where it was set, and its entries in the audit log.
 
-At ``redacted`` and ``full``, and where words are sent for a second opinion, nothing is captured that the audit log does
-not know of: where the entry cannot be written the capture does not begin, and ``watch`` takes in no further session. An
-agent that ``run`` has started already is left alone. Else, at ``off`` and ``metadata`` no free text is kept: observation goes on, and the gap is said.
+At ``redacted`` and ``full``, and where words are sent for a second opinion, nothing is captured that the audit log
+does not know of: where the entry cannot be written the capture does not begin, and ``watch`` takes in no further
+session. An agent that ``run`` has started already is left alone. Otherwise no free text is kept or sent: observation
+goes on, and the gap is said.
 """
 
 from __future__ import annotations

@@ -155,6 +155,7 @@ def _run(
                     recorder.note(f"second opinion: {state(held)}")
                 status = _observe(collector, recorder, launched, session, linger)
                 if asker is not None:
+                    asker.close()
                     recorder.note(f"second opinion: {asker.summary()}")
         recorder.end(session, time.time_ns(), status)
     return status, recorder, session

@@ -100,6 +100,7 @@ def command(
             collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
         _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
         if asker is not None:
+            asker.close()
             recorder.note(f"second opinion: {asker.summary()}")
 
 
