@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,23 +27,30 @@ RAW = {
     "pg_on_plain_sent": "floor_plain_sent",
     "pg_on_plain_received": "floor_plain_received",
     "pg_on_plain_exec": "floor_plain_exec",
+    "pg_on_switch": "floor_switch",
+    "pg_on_waking": "floor_waking",
 }
 #: the programs that are attached where every one can be
 FIRST = tuple(program for program in PROGRAMS if not program.instead_of)
 _UPROBES = ("floor_entry", "floor_return")
 
 
-def _again() -> Iterator[str]:
-    """Programs some of whose tracepoints an earlier one sits on: the kernel takes one program there only once."""
-    taken: set[str] = set()
+#: the kernel takes one program on a tracepoint only once: what stands for the first there, the second, the third
+_ON_TRACEPOINTS = ("floor_tp", "floor_tp_again", "floor_tp_third")
+
+
+def _tracepoints() -> dict[str, str]:
+    taken: Counter[str] = Counter()
+    stands: dict[str, str] = {}
     for program in FIRST:
-        if not taken.isdisjoint(program.tracepoints):
-            yield program.name
-        taken.update(program.tracepoints)
+        rank = max((taken[tracepoint] for tracepoint in program.tracepoints), default=0)
+        stands[program.name] = _ON_TRACEPOINTS[rank]
+        taken.update(dict.fromkeys(program.tracepoints, 1))
+    return stands
 
 
 #: what stands for a program on tracepoints
-_TRACEPOINTS = {program.name: "floor_tp" for program in FIRST} | dict.fromkeys(_again(), "floor_tp_again")
+_TRACEPOINTS = _tracepoints()
 
 
 def built() -> Path:

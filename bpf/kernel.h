@@ -180,11 +180,20 @@ struct pid {
 	struct upid numbers[1]; /* the first: in the initial namespace */
 };
 
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
+struct sigpending {
+	sigset_t signal;
+};
+
 struct signal_struct {
 	atomic_t live;
 	struct pid *pids[4]; /* by enum pid_type */
 	int group_exit_code;
 	unsigned int flags;
+	struct sigpending shared_pending;
 };
 
 struct mm_struct {
@@ -201,6 +210,11 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	void *stack;
+	unsigned int flags;
+	int on_cpu;
+	sigset_t blocked;
+	struct sigpending pending;
 	int pid;
 	int tgid;
 	int exit_code;

@@ -10,6 +10,7 @@
 #include "tls_go.h"
 #include "tls_other.h"
 #include "plain.h"
+#include "ipc.h"
 #include "uring.h"
 #include "enrol.h"
 

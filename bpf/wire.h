@@ -65,6 +65,7 @@ struct pg_lineage {
 	__u64 tls_pieces; /* rustls: so many slices are listed at tls_buffer; 0: it is the one */
 	__u64 tls_skip;   /* rustls: bytes of the slices before the first one that is meant */
 	__u64 tls_quiet;  /* calls within that are not told, cf. tls_other.h */
+	__u64 asleep;     /* of a thread that sleeps: since when, cf. ipc.h; else 0 */
 	/* The file that the thread opened for reading last, and how far it was read, cf. reads.h; read_ts 0: none. */
 	__u64 read_ts; /* when it was opened */
 	__u64 read_ino;
@@ -268,6 +269,36 @@ struct pg_opened {
 	__u64 entry; /* the name it was opened by, see pg_entry_of() in reads.h; 0: not known; or: */
 	__u32 dev;
 	__u32 pid;
+};
+
+/* What a thread waited in or for. The names of polygraph.events.Wait, in its order. */
+enum pg_wait_kind {
+	PG_WAIT_OTHER = 0,   /* a call that none of the others is, ended by a process that is known */
+	PG_WAIT_SEVERAL = 1, /* poll, select, epoll, io_uring, a signal: for whatever came first */
+	PG_WAIT_PIPE = 2,
+	PG_WAIT_UNIX = 3,
+	PG_WAIT_LOOPBACK = 4,
+	PG_WAIT_FUTEX = 5, /* one that processes share */
+	PG_WAIT_LOCK = 6,  /* of a file */
+	PG_WAIT_SEMAPHORE = 7, /* System V's */
+	PG_WAIT_QUEUE = 8,     /* of messages */
+	PG_WAIT_CHILD = 9,
+};
+
+/* A record of the ring `waited`, which has no other: a thread slept in a call, and was woken. No header, no seq. */
+struct pg_waited {
+	__u64 session;
+	__u64 start;    /* of the process that waited */
+	__u64 on_start; /* of the process that was waited for */
+	__u64 object;   /* inode of the pipe, socket or file; id of the semaphores or queue; address of the futex */
+	__u64 since;
+	__u64 ts; /* when it was woken */
+	__u32 pid;
+	__u32 tid;
+	__u32 on_pid; /* 0: not known */
+	__u8 kind;    /* enum pg_wait_kind */
+	__u8 theirs;  /* `object` is the one that the other process used: the waiting one waited for several */
+	__u8 _pad[2];
 };
 
 /*

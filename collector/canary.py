@@ -17,6 +17,7 @@ from pathlib import Path
 from collector.kernel import wire
 from collector.kernel.decode import Record, SessionIdle, decode
 from collector.kernel.source import CANARY, KernelSource, lib_mount
+from collector.kernel.waits import waits
 from collector.plain.streams import PlainData
 from collector.tls.streams import TlsData
 from polygraph.events import Exec, Exit, File, Fork, Net
@@ -30,6 +31,8 @@ HTTP, JSON = b"POST /" + MARK, b'{"' + MARK
 
 #: pages of the file that the canary reads, and the last one that it reads of it
 PAGES, READ = 4, 3
+#: seconds for which it waits, at least: longer than what the kernel side leaves out
+_WAIT = 0.002
 
 #: ns that the canary may take to end. It takes some hundredths of a second, and much longer on a host that is busy,
 #: which must not pass for probes that do not work.
@@ -83,7 +86,9 @@ def _watch(source: KernelSource, ended: Callable[[bool], bool]) -> tuple[frozens
         if over:
             break
         over = ended(any(isinstance(record.value, SessionIdle) for record in records))
-    return frozenset(dimension for dimension, shown in _shown(records).items() if shown), over
+    waited = waits(source.waited().get(CANARY, b""), "canary", 0)
+    shown = _shown(records) | {"ipc": any(wait.kind == "pipe" and wait.on for wait in waited)}
+    return frozenset(dimension for dimension, there in shown.items() if there), over
 
 
 def _decoded(raw: bytes) -> Record | None:
@@ -116,7 +121,7 @@ def _child(gate: int, start: int, folder: Path) -> None:  # pragma: no cover - r
     try:
         os.close(start)
         if os.read(gate, 1):
-            for operate in (_files, _reading, _network, _tls, _plain, _processes):
+            for operate in (_files, _reading, _network, _tls, _plain, _processes, _waits):
                 _attempt(operate, folder)
     finally:
         os._exit(0)
@@ -199,4 +204,21 @@ def _processes(_folder: Path) -> None:  # pragma: no cover
     if pid == 0:
         program = shutil.which("true") or "/bin/true"
         os.execv(program, [program])
+    os.waitpid(pid, 0)
+
+
+def _waits(_folder: Path) -> None:  # pragma: no cover
+    """For a child's word, which it gives once it is waited for: on a busy host that takes a while."""
+    reading, writing = os.pipe()
+    parent = Path(f"/proc/{os.getpid()}/stat")
+    pid = os.fork()
+    if pid == 0:
+        for _ in range(1000):
+            if parent.read_text("ascii", "replace").rpartition(")")[2].split()[0] == "S":
+                break
+            time.sleep(0.0005)
+        time.sleep(_WAIT)
+        os.write(writing, MARK)
+        os._exit(0)
+    os.read(reading, len(MARK))
     os.waitpid(pid, 0)

@@ -307,18 +307,19 @@ class Collector:
         ):
             return
         self._next_look = now + _LOOK_INTERVAL
-        opened = self.source.opened()
+        opened, waited = self.source.opened(), self.source.waited()
         touches: dict[int, list[Touch]] = {}
         for touch in self.source.touches():
             touches.setdefault(touch.session, []).append(touch)
         missed = self.source.missed()
-        for handle in {*touches, *opened, *(self._sessions if missed else ())}:
+        for handle in {*touches, *opened, *waited, *(self._sessions if missed else ())}:
             if handle not in self._sessions and handle < _KERNEL_MADE:
                 continue  # it has ended, or is polygraph's own
             before = self._counts.get(handle, Counted())
             self._counts[handle] = Counted(
                 [*before.touches, *touches.get(handle, ())],
                 before.opened + opened.get(handle, b""),
+                before.waited + waited.get(handle, b""),
                 Counter(before.missed) + Counter(missed),
             )
 

@@ -7,6 +7,7 @@ beginning what configures the repository.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from collector.kernel.decode import FILE_OPS, Uring
 from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
+from collector.kernel.waits import waits
 from collector.look import look_at, project_tests, renamed_to, root_of
 from collector.pipeline import Ask, Container, FileLook, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
@@ -63,10 +65,12 @@ BuiltIn = Callable[[int, int | None], tuple[str, str] | None]
 
 
 class Counted(NamedTuple):
-    """What the kernel only counted of a session since the last look: touches of files, rows of polygraph.openings."""
+    """What the kernel only listed of a session since the last look: touches of files, rows of polygraph.openings and of
+    collector/kernel/waits.py."""
 
     touches: Iterable[Touch] = ()
     opened: bytes = b""
+    waited: bytes = b""
     #: program -> runs that the kernel left out, on the whole host
     missed: Mapping[str, int] = MappingProxyType({})
 
@@ -107,6 +111,9 @@ class ObservedSession:
         self._lost: dict[tuple[Dimension, str], int] = {}
         self._since = start.ts
         self._counted_since = start.ts
+        self._root = start.process
+        #: until when the root of a `run` is polygraph's own, waiting to be let go: until it executes the command
+        self._own_until = sys.maxsize if start.origin == "run" else 0
         self._folders: OrderedDict[ProcessKey, str] = OrderedDict({start.process: start.cwd})
         #: where processes have their root, for when they have ended; None where it may be another than their parent's
         self._roots: OrderedDict[ProcessKey, bytes | None] = OrderedDict(
@@ -269,6 +276,9 @@ class ObservedSession:
             )
         if counted.opened:
             self._pipeline.effect(Reads(session=self.id, ts=now, rows=pack(counted.opened)))
+        for wait in waits(counted.waited, self.id, now):
+            if wait.process != self._root or wait.last_ts > self._own_until:
+                self._pipeline.effect(wait)
         for program, count in counted.missed.items():
             self.adrift = self.adrift or program in (FORK, EXIT)
             self._pipeline.effect(
@@ -306,6 +316,8 @@ class ObservedSession:
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, Exec):
+            if event.process == self._root:
+                self._own_until = min(self._own_until, event.ts)
             _put(self._folders, event.process, event.cwd)
             moved = event.path.rpartition("/")[2] in _CHANGE_ROOT
             if moved or event.namespaces.get("mnt", self._mounts) != self._mounts:

@@ -427,7 +427,7 @@ class SessionPipeline:
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
-                self._claim(draft, "model", call, seen.ts, connection, None)
+                self._claim(draft, "model", call, seen.ts, connection.process)
             if not acting:  # else what is said may be what is only about to be done
                 self._unread(text, call, seen.ts, connection)
 
@@ -565,7 +565,7 @@ class SessionPipeline:
         )
         self._file_states(pending, ts)
         for draft in read.claims:
-            self._claim(draft, "tool_result", call, ts, connection, pending.intent)
+            self._claim(draft, "tool_result", call, ts, connection.process, pending.intent)
         return True
 
     def _claim(
@@ -574,13 +574,21 @@ class SessionPipeline:
         source: Literal["tool_result", "model"],
         call: str,
         ts: int,
-        connection: ConnectionKey,
-        intent: Intent | None,
+        process: ProcessKey,
+        intent: Intent | None = None,
+        said_ts: int = 0,
     ) -> None:
+        """``said_ts`` is set of a guess. The files that it names are not looked at: it is too late for that."""
         told = in_order(self._wanted.union(draft.tells)) if source == "model" else ()
         digest = self._telling.digest(draft.text.encode())
         claim = derived_id(
-            "k", self._session, call, source, intent.intent if intent else "", draft.topic, digest
+            "k",
+            self._session,
+            call,
+            "guess" if said_ts else source,
+            intent.intent if intent else "",
+            draft.topic,
+            digest,
         )
         if claim in self._said:
             return
@@ -594,7 +602,7 @@ class SessionPipeline:
                 kind=draft.kind,
                 topic=draft.topic,
                 outcome=draft.outcome,
-                process=connection.process,
+                process=process,
                 call=call,
                 intent=intent.intent if intent else None,
                 call_id=intent.call_id if intent else None,
@@ -604,50 +612,28 @@ class SessionPipeline:
                 tells=told,
                 digest=digest,
                 text=self._telling.text(draft.text),
+                extracted_by="model" if said_ts else "rules",
+                said_ts=said_ts,
             )
         )
+        if said_ts:
+            return
         if draft.topic in _FILE_TOPICS and source == "model":
             for path in draft.targets[:MAX_CLAIM_LOOKS]:
-                for file in self._files_of(connection.process, path):
-                    look = self._look(connection.process, file)
+                for file in self._files_of(process, path):
+                    look = self._look(process, file)
                     if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
                         self._add(self._state(file, claim, look, None, ts))
         if source == "model" and draft.topic in _TEST_TOPICS and "part" not in told:
-            tests = self._find_tests(connection.process)
+            tests = self._find_tests(process)
             for path, look in tests if "whole" in told else tests[:MAX_CLAIM_LOOKS]:
                 self._add(self._state(path, claim, look, None, ts))
 
     def guessed(self, question: Question, claims: Iterable[ClaimDraft], ts: int) -> None:
-        """Claims that a model read out of sentences that were asked about; ``ts``: not before the last Tick.
-
-        The files that they name are not looked at: it is too late for that.
-        """
+        """Claims that a model read out of sentences that were asked about; ``ts``: not before the last Tick."""
         for draft in claims:
-            digest = self._telling.digest(draft.text.encode())
-            claim = derived_id("k", self._session, question.call, "guess", draft.topic, digest)
-            if claim in self._said:
-                continue
-            put(self._said, claim, None, MAX_SAID)
-            self._add(
-                Claim(
-                    session=self._session,
-                    ts=max(ts, question.ts),
-                    claim=claim,
-                    source="model",
-                    kind=draft.kind,
-                    topic=draft.topic,
-                    outcome=draft.outcome,
-                    process=question.process,
-                    call=question.call,
-                    tool=draft.tool,
-                    targets=tuple(map(target, draft.targets)),
-                    counts=draft.counts,
-                    tells=draft.tells,
-                    digest=digest,
-                    text=self._telling.text(draft.text),
-                    extracted_by="model",
-                    said_ts=question.ts,
-                )
+            self._claim(
+                draft, "model", question.call, max(ts, question.ts), question.process, said_ts=question.ts
             )
 
     # --- helpers ---------------------------------------------------------------------------------

@@ -44,15 +44,25 @@ class CoverageLog:
         if self.first_effect is None or ts < self.first_effect:
             self.first_effect = ts
 
-    def loss(self, event: Loss) -> None:
-        """Records did not arrive."""
+    def add(self, event: CoverageEvent | Loss | BlindSpot | StreamGap) -> None:
+        """What the collector says of its sight."""
+        match event:
+            case CoverageEvent():
+                self._state(event)
+            case Loss():
+                self._loss(event)
+            case BlindSpot():
+                self.blind.append(event)
+            case StreamGap():
+                self.gaps.append(event)
+
+    def _loss(self, event: Loss) -> None:
         if event.cause in _LINEAGE_CAUSES:
             self.left.append(event)
         else:
             insort(self.losses.setdefault(event.dimension, []), event, key=lambda loss: (loss.ts, loss.seq))
 
-    def state(self, event: CoverageEvent) -> None:
-        """A new state of a dimension."""
+    def _state(self, event: CoverageEvent) -> None:
         rows = self.states.setdefault(event.dimension, [])
         rows.append(event)
         rows.sort(key=lambda row: (row.ts, row.seq))

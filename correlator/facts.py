@@ -85,6 +85,10 @@ def _line(event: e.AnyEvent) -> str:  # noqa: PLR0911 - a sentence for each type
             return f"{_pid(event.process)} {where} sent {event.sent}, received {event.received}"
         case e.Reads():
             return f"{sum(1 for _ in event.openings())} files were opened for reading"
+        case e.Wait():
+            whom = f" for {_pid(event.on)}" if event.on else ""
+            times = f", {event.count} times" if event.count > 1 else ""
+            return f"{_pid(event.process)} waited{whom} ({event.kind}) for {event.total / 1e9:.3f} s{times}"
         case e.LlmCall():
             return f"{_pid(event.process)} completed a call of a model at {event.host}"
         case _:

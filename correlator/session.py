@@ -151,7 +151,7 @@ class Session:
 
     # --- feeding ---------------------------------------------------------------------------------
 
-    def add(self, event: e.AnyEvent) -> None:  # noqa: PLR0912 - a branch for each type of event
+    def add(self, event: e.AnyEvent) -> None:
         """Takes one event in."""
         match event:
             case e.File():
@@ -177,10 +177,7 @@ class Session:
                 self._net(event)
             case e.Delegated():
                 self.coverage.effect(event.ts)
-                self.tree.delegated(event)
-                if event.process not in self.delegates:
-                    self.delegates[event.process] = event
-                    self.delegations[event.by].append(event)
+                self._delegated(event)
             case e.McpCall():
                 insort(self.mcp_calls, event, key=lambda call: call.ts)
                 self.graph.on_mcp_call(event)
@@ -196,28 +193,15 @@ class Session:
             case e.Intent():
                 self._intent(event)
             case e.ToolResult():
-                state = self.intents.get(event.intent) if event.intent is not None else None
-                if state is not None and state.result is None:
-                    state.result = event
-                    self.graph.on_result(state, event)
+                self._result(event)
             case e.Claim():
-                if event.claim not in self.claims:
-                    self.claims.add(event.claim)
-                    self.open_claims.append(event)
-                    if event.source == "tool_result" and event.intent is not None:
-                        self.results[event.intent].append(event)
+                self._claim(event)
             case e.SessionStart():
                 self._start(event)
             case e.Mention() | e.MentionsLost():
                 self.mentions.add(event)
-            case e.Coverage():
-                self.coverage.state(event)
-            case e.Loss():
-                self.coverage.loss(event)
-            case e.BlindSpot():
-                self.coverage.blind.append(event)
-            case e.StreamGap():
-                self.coverage.gaps.append(event)
+            case e.Coverage() | e.Loss() | e.BlindSpot() | e.StreamGap():
+                self.coverage.add(event)
             case e.SessionEnd():
                 self.end = event
 
@@ -236,6 +220,12 @@ class Session:
         if not event.complete:
             self.coverage.broken_calls.append(event)
         self.graph.on_call(event)
+
+    def _delegated(self, event: e.Delegated) -> None:
+        self.tree.delegated(event)
+        if event.process not in self.delegates:
+            self.delegates[event.process] = event
+            self.delegations[event.by].append(event)
 
     def _net(self, event: e.Net) -> None:
         self.nets.append(event)
@@ -272,6 +262,19 @@ class Session:
             self.open_intents.append(state)
             self._started(event.ts)
             self.graph.on_intent(state)
+
+    def _result(self, event: e.ToolResult) -> None:
+        state = self.intents.get(event.intent) if event.intent is not None else None
+        if state is not None and state.result is None:
+            state.result = event
+            self.graph.on_result(state, event)
+
+    def _claim(self, event: e.Claim) -> None:
+        if event.claim not in self.claims:
+            self.claims.add(event.claim)
+            self.open_claims.append(event)
+            if event.source == "tool_result" and event.intent is not None:
+                self.results[event.intent].append(event)
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:

@@ -65,7 +65,7 @@ def _fields(typed: str, **others: str) -> dict[str, Kind]:
     return kinds
 
 
-#: class of polygraph/events.py, polygraph/verdicts.py or polygraph/findings.py -> field -> kind
+#: class of polygraph/events/, polygraph/verdicts.py or polygraph/findings.py -> field -> kind
 FIELDS: dict[str, dict[str, Kind]] = {
     "SessionStart": _EVENT
     | _fields("host boot kernel process origin wall_offset content schema", argv="argv", path="cwd"),
@@ -97,6 +97,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Flow": _EVENT
     | _fields("process socket port family sent received established closed", address="address"),
     "Name": _EVENT | _fields("process source", name="name", address="addresses"),
+    "Wait": _EVENT | _fields("process kind on object theirs count total longest first_ts last_ts"),
     "LlmCall": _EVENT
     | _fields(
         "call process api request_ts status streamed input_tokens output_tokens cached_tokens request_bytes"

@@ -17,6 +17,24 @@ int floor_tp_again(void *ctx)
 	return 0;
 }
 
+SEC("tp")
+int floor_tp_third(void *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/sched_switch")
+int floor_switch(void *ctx)
+{
+	return 0;
+}
+
+SEC("tp_btf/sched_waking")
+int floor_waking(void *ctx)
+{
+	return 0;
+}
+
 SEC("tp_btf/sched_process_fork")
 int floor_fork(void *ctx)
 {

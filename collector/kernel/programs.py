@@ -104,6 +104,9 @@ PROGRAMS: tuple[Program, ...] = (
     Program("pg_on_pipe_write", "tls", _exits("write", "writev")),
     Program("pg_on_plain_exec", "tls"),
     Program("pg_on_plain_connect", "tls", _exits("connect")),
+    Program("pg_on_switch", "ipc"),
+    Program("pg_on_waking", "ipc"),
+    Program("pg_on_ipc_connect", "ipc", _exits("connect", "accept", "accept4")),
 )
 
 

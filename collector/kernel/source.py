@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
-from collector.kernel import uprobe_multi, wire
+from collector.kernel import uprobe_multi, waits, wire
 from collector.kernel.delegators import delegator_files
 from collector.kernel.libbpf import KernelError, Link, Object, Settings, possible_cpus
 from collector.kernel.programs import (
@@ -56,6 +56,7 @@ class SourceSettings(NamedTuple):
     effects_ring: int = 16 << 20
     plaintext_ring: int = 32 << 20
     opened_ring: int = 4 << 20
+    waited_ring: int = 1 << 20
 
 
 class ProbeState(NamedTuple):
@@ -121,6 +122,7 @@ class KernelSource:
                     "effects": settings.effects_ring,
                     "plaintext": settings.plaintext_ring,
                     "opened": settings.opened_ring,
+                    "waited": settings.waited_ring,
                 },
                 without=without,
                 attach_types=dict.fromkeys(TLS_PROGRAMS, uprobe_multi.BPF_TRACE_UPROBE_MULTI)
@@ -141,6 +143,7 @@ class KernelSource:
         for index, row in enumerate(rules.rows):
             sensitive.set(_U32.pack(index), row)
         self._opened = self._object.ring("opened")
+        self._waited = self._object.ring("waited")
         self._touches_before: dict[bytes, tuple[int, int]] = {}
         self._links: list[Link | MultiLink] = []
         self._pages: Link | None = None
@@ -149,7 +152,9 @@ class KernelSource:
         self.probes: dict[Dimension, ProbeState] = {}
         self._attach()
         self._iterator = self._object.attach_iterator(ENROL)
-        self._rings = Rings((self._object.ring("effects"), self._object.ring("plaintext")), (self._opened,))
+        self._rings = Rings(
+            (self._object.ring("effects"), self._object.ring("plaintext")), (self._opened, self._waited)
+        )
         flags = self._object.variables("pg_touched_again", "pg_waiting", "pg_grouping")
         self._touched_again, self._waiting, self._grouping = (flag.cast("I") for flag in flags)
 
@@ -166,9 +171,7 @@ class KernelSource:
             if len(self._links) > before:
                 attached.add(program.name)
         for dimension in DIMENSIONS:
-            if dimension == "ipc":
-                self.probes[dimension] = ProbeState("not_requested")
-            elif missing[dimension]:
+            if missing[dimension]:
                 names = tuple(missing[dimension])
                 self.probes[dimension] = ProbeState("unavailable", names, f"not attached: {', '.join(names)}")
             else:
@@ -373,23 +376,16 @@ class KernelSource:
 
     @property
     def filling(self) -> bool:
-        """Whether the list of files opened for reading should be taken soon."""
-        return self._opened.unread() > self._opened.size // 4
+        """Whether one of the lists that only wait to be taken should be taken soon."""
+        return any(ring.unread() > ring.size // 4 for ring in (self._opened, self._waited))
 
     def opened(self) -> dict[int, bytes]:
         """Files opened for reading since the last call, by session: rows of polygraph.openings."""
-        rows = self._opened.rows(wire.OPENED.size)
-        if not rows:
-            return {}
-        words, stride = memoryview(rows).cast("Q"), ROW.size // 8
-        handles = words[1::stride].tolist()
-        found = dict.fromkeys(handles, rows)
-        if len(found) > 1:
-            apart: dict[int, list[bytes]] = {handle: [] for handle in found}
-            for index, handle in enumerate(handles):
-                apart[handle].append(rows[index * ROW.size : (index + 1) * ROW.size])
-            found = {handle: b"".join(parts) for handle, parts in apart.items()}
-        return found
+        return _by_session(self._opened.rows(wire.OPENED.size), ROW.size)
+
+    def waited(self) -> dict[int, bytes]:
+        """Waits that ended since the last call, by session: rows of collector/kernel/waits.py."""
+        return _by_session(self._waited.rows(wire.WAITED.size), waits.ROW.size)
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -437,6 +433,21 @@ class Loading:
         if isinstance(self._loaded, KernelSource):
             return self._loaded
         raise self._loaded or RuntimeError("nothing was loaded")
+
+
+def _by_session(rows: bytes, size: int) -> dict[int, bytes]:
+    """Rows of a ring, of ``size`` bytes with its header, the first field of which is the session's handle."""
+    if not rows:
+        return {}
+    words, stride = memoryview(rows).cast("Q"), size // 8
+    handles = words[1::stride].tolist()
+    found = dict.fromkeys(handles, rows)
+    if len(found) > 1:
+        apart: dict[int, list[bytes]] = {handle: [] for handle in found}
+        for index, handle in enumerate(handles):
+            apart[handle].append(rows[index * size : (index + 1) * size])
+        found = {handle: b"".join(parts) for handle, parts in apart.items()}
+    return found
 
 
 def _outlive(gone: int, here: int) -> None:  # pragma: no cover - runs in the child

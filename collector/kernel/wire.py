@@ -32,7 +32,7 @@ LAYOUTS: dict[str, Fields] = {
     "pg_hdr": _HDR,
     "pg_lineage": (
         ("session", "Q"), ("ended", "Q"), ("tls_ssl", "Q"), ("tls_buffer", "Q"), ("tls_moved", "Q"),
-        ("tls_direction", "Q"), ("tls_pieces", "Q"), ("tls_skip", "Q"), ("tls_quiet", "Q"),
+        ("tls_direction", "Q"), ("tls_pieces", "Q"), ("tls_skip", "Q"), ("tls_quiet", "Q"), ("asleep", "Q"),
         ("read_ts", "Q"), ("read_ino", "Q"), ("read_dev", "I"), ("read_pages", "I"), ("read_of", "I"), ("_pad", "I"),
     ),
     "pg_session": (
@@ -63,6 +63,10 @@ LAYOUTS: dict[str, Fields] = {
     "pg_touch": (("count", "Q"), ("first_ts", "Q"), ("last_ts", "Q"), ("start", "Q"), ("pid", "I"), ("_pad", "I")),
     "pg_opened": (
         ("session", "Q"), ("ino", "Q"), ("start", "Q"), ("ts", "Q"), ("entry", "Q"), ("dev", "I"), ("pid", "I"),
+    ),
+    "pg_waited": (
+        ("session", "Q"), ("start", "Q"), ("on_start", "Q"), ("object", "Q"), ("since", "Q"), ("ts", "Q"), ("pid", "I"),
+        ("tid", "I"), ("on_pid", "I"), ("kind", "B"), ("theirs", "B"), ("_pad", "2s"),
     ),
     "pg_rule": (
         ("head", "4Q"), ("head_mask", "4Q"), ("parent", "4Q"), ("parent_mask", "4Q"), ("tail", "Q"), ("tail_mask", "Q"),
@@ -118,6 +122,7 @@ FILE = _compile("pg_file")
 TOUCH_KEY = _compile("pg_touch_key")
 TOUCH = _compile("pg_touch")
 OPENED = _compile("pg_opened")
+WAITED = _compile("pg_waited")
 RULE = _compile("pg_rule")
 MAPPED = _compile("pg_mapped")
 ADDR = _compile("pg_addr")
@@ -254,6 +259,21 @@ class FileFlag(IntFlag):
     PG_FILE_BASE2 = 64
 
 
+class WaitKind(IntEnum):
+    """enum pg_wait_kind; the names are those of Wait.kind"""
+
+    PG_WAIT_OTHER = 0
+    PG_WAIT_SEVERAL = 1
+    PG_WAIT_PIPE = 2
+    PG_WAIT_UNIX = 3
+    PG_WAIT_LOOPBACK = 4
+    PG_WAIT_FUTEX = 5
+    PG_WAIT_LOCK = 6
+    PG_WAIT_SEMAPHORE = 7
+    PG_WAIT_QUEUE = 8
+    PG_WAIT_CHILD = 9
+
+
 class NetOp(IntEnum):
     """enum pg_net_op"""
 
@@ -309,6 +329,7 @@ ENUMS: dict[str, type[IntEnum | IntFlag]] = {
     "pg_evidence": Evidence,
     "pg_file_op": FileOp,
     "pg_file_flag": FileFlag,
+    "pg_wait_kind": WaitKind,
     "pg_net_op": NetOp,
     "pg_tls_direction": TlsDirection,
     "pg_tls_library": TlsLibrary,

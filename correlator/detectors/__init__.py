@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from correlator.detectors.bottleneck import Bottlenecks
 from correlator.detectors.exfiltration import ExfiltrationPath
 from correlator.detectors.injection import Injection
 from correlator.detectors.loop import Loops
@@ -32,4 +33,11 @@ class Detector(Protocol):
 
 
 #: makes one detector for a new session
-ALL: tuple[Callable[[], Detector], ...] = (UnexplainedEffects, Injection, ExfiltrationPath, Loops, Order)
+ALL: tuple[Callable[[], Detector], ...] = (
+    UnexplainedEffects,
+    Injection,
+    ExfiltrationPath,
+    Loops,
+    Bottlenecks,
+    Order,
+)

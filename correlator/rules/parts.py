@@ -223,7 +223,7 @@ def _is_the_run_of(session: Session, state: IntentState, run: Run) -> bool:
     span = of_intent(session, state, run.ended)
     if not span.early <= run.image.ts <= span.until:
         return False
-    joined = join(session, state, span, run.ended)
+    joined = join(session, state, span)
     below = set().union(*(session.tree.subtree(process) for process in joined.processes), set())
     others = {
         known.image.process

@@ -42,7 +42,7 @@ class Seen(NamedTuple):
     events: list[AnyEvent]
     status: int
 
-    def of(self, kind: type[E], **fields: Any) -> list[E]:
+    def of(self, kind: type[E], /, **fields: Any) -> list[E]:
         """Events of a type whose fields have these values, in order."""
         return [
             event

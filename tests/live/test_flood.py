@@ -33,17 +33,22 @@ from polygraph.events import (
     Reads,
     SessionEnd,
     Tick,
+    Wait,
 )
 from tests.live.conftest import KEY, MISSED, PREEMPTED, Gate
+from tests.live.test_ipc import PRELUDE
 from tests.live.test_tls import HANDSHAKE, TALK
 
 #: rings that hold a few hundred records
 TIGHT = SourceSettings(effects_ring=64 << 10, plaintext_ring=64 << 10, opened_ring=64 << 10)
+#: one for a few dozen waits
+FEW = SourceSettings(waited_ring=4 << 10)
 #: a record that has no event of its own: the lineage has ended
 IDLE = -1
 WORKERS, ROUNDS = 4, 150
 CALLS = 1500
 OPENINGS = 4000
+WAITS = 150
 
 #: forks, files and refused connects by several processes at once: `-c FLOOD gate folder port`
 FLOOD = f"""
@@ -243,6 +248,26 @@ def test_openings_were_delivered_or_counted(
     lost = flooded.lost(session)
     assert got + lost["file"] == OPENINGS
     assert (lost["file"] > 0) == (rings == TIGHT)
+
+
+@pytest.mark.parametrize("rings", [SourceSettings(), FEW], indirect=True, ids=["ample", "tight"])
+def test_waits_were_delivered_or_counted(
+    flooded: Flooded, rings: SourceSettings, gate: Gate, tmp_path: Path
+) -> None:
+    """So have waits. Only those for the child come after the gate."""
+    waits = f"""
+r, w = os.pipe()
+done(*wait_for(lambda: os.read(r, 1), lambda: os.write(w, b'x'), times={WAITS}, seconds=0.002))
+"""
+    program = f"import sys\nopen(sys.argv.pop(1)).read()\n{PRELUDE}{waits}"
+    session = flooded.start(gate, program, str(tmp_path / "told"))
+    flooded.let_go(session, gate)
+    flooded.finish(session)
+    told = [event for event in flooded.events[session] if isinstance(event, Wait) and event.on]
+    got = sum(event.count for event in told if event.kind == "pipe")
+    lost = flooded.lost(session)
+    assert got + lost["ipc"] == WAITS and got == sum(event.count for event in told)
+    assert (lost["ipc"] > 0) == (rings == FEW)
 
 
 @pytest.mark.parametrize("rings", [SourceSettings(), TIGHT], indirect=True, ids=["ample", "tight"])

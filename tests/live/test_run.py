@@ -15,6 +15,7 @@ import pytest
 
 from polygraph.events import Exec, SessionEnd, SessionStart
 from polygraph.log.store import Store
+from polygraph.reasons import DIMENSIONS
 from tests.collector.tls.elfs import build, installed, strip
 from tests.collector.tls.test_discover import LABELS, constants
 from tests.live.conftest import PATIENCE
@@ -121,12 +122,7 @@ def test_doctor_proves_this_host(polygraph: Polygraph) -> None:
     done = polygraph("doctor", "--json")
     health = json.loads(done.stdout)
     assert done.returncode == 0 and health["ok"] and health["tls_libraries"], health
-    assert {row["dimension"] for row in health["dimensions"] if row["canary"]} == {
-        "process",
-        "file",
-        "network",
-        "tls",
-    }
+    assert [row["dimension"] for row in health["dimensions"] if row["canary"]] == list(DIMENSIONS)
     assert "seen to work" in polygraph("doctor").stdout
 
 

@@ -18,7 +18,7 @@ def structs() -> dict[str, type[msgspec.Struct]]:
         for name, value in vars(module).items()
         if isinstance(value, type)
         and issubclass(value, msgspec.Struct)
-        and value.__module__ == module.__name__
+        and f"{value.__module__}.".startswith(f"{module.__name__}.")
     }
     del found["Event"]  # what all events share: its fields are theirs
     for table in ("DetectorRow", "Kind", "Threshold"):  # data/detectors.toml
