@@ -44,9 +44,9 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
         doubts.hear(number, sentence.text)
         if not sentence.open or len(found) >= MAX_CLAIMS:
             continue
-        if language().other_state.search(sentence.text):
+        if not _may_claim(sentence) or language().other_state.search(sentence.text):
             continue
-        claimed = _merged(_of(sentence))
+        claimed = _merged(of_sentence(sentence, mask(sentence.text)))
         found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
     told = tells(text)
     if any(said.topic in _TESTS and (said.part or said.targets) for _, said, _ in found):
@@ -75,15 +75,13 @@ def unread(text: str) -> tuple[str, ...]:
         and not sentence.text.rstrip(")\"'* ").endswith(("?", "？", ":", "："))
         and not hedged(sentence.text)
         and not language().other_state.search(sentence.text)
-        and not any(_of(sentence))
+        and not (_may_claim(sentence) and any(of_sentence(sentence, mask(sentence.text))))
     )
 
 
-def _of(sentence: Sentence) -> Iterable[Said]:
-    """What one sentence claims; the hint costs less than to take the sentence apart."""
-    if not (language().forms.hint.search(sentence.text) or sentence.below):
-        return ()
-    return of_sentence(sentence, mask(sentence.text))
+def _may_claim(sentence: Sentence) -> bool:
+    """Whether it is worth taking the sentence apart."""
+    return bool(language().forms.hint.search(sentence.text) or sentence.below)
 
 
 def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:

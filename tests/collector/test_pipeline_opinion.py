@@ -14,10 +14,12 @@ from collector.redact import credentials, redact
 from collector.second_opinion import Answered, Asker
 from correlator.engine import Engine
 from polygraph.content import LEVELS, ContentLevel
-from polygraph.events import AnyEvent, Claim, FileState, SessionEnd, Tick
+from polygraph.events import AnyEvent, Claim, Exec, Exit, FileState, Fork, SessionEnd, Tick
+from polygraph.verdicts import Assumed
 from tests.agents.script import Answer, ToolCall
-from tests.collector.claims.test_opinion import GREEN, WROTE
-from tests.collector.said import HOST_KEY, Talk, encoded, start
+from tests.collector.claims.test_opinion import GREEN, WROTE, answer, claim
+from tests.collector.said import HOST_KEY, ROOT, Talk, encoded, start
+from tests.collector.test_second_opinion import asking, cause, sends, serving, until
 
 TESTS = ToolCall("bash", {"command": "pytest -q"})
 
@@ -156,6 +158,36 @@ def test_a_guess_reaches_a_verdict_that_decides_nothing() -> None:
     engine = Engine()
     verdicts = [verdict for event in log for verdict in engine.feed(event).verdicts]
     assert [(verdict.verdict, verdict.reason) for verdict in verdicts] == [("unverifiable", "guessed")]
+
+
+def test_from_the_words_to_the_verdict_over_a_real_connection() -> None:
+    """The whole way but the kernel's: the model says it, an endpoint is asked, the runner had failed."""
+    said = answer(claim(passed=12), claim(topic="push", kind="occurrence", outcome=None, sentence=1))
+    with serving(sends(said)) as fake, asking(fake.endpoint) as asker:
+        talk = Asked()
+        talk.pipeline = SessionPipeline(start(), HOST_KEY, talk._look, ask=asker.ask)
+        for event in (
+            {"kind": Fork, "process": ROOT, "child": "11:2"},
+            {"kind": Exec, "process": "11:2", "parent": ROOT, "path": "/usr/bin/pytest", "argv": ("pytest",)},
+            {"kind": Exit, "process": "11:2", "status": 1},
+        ):
+            talk.effect(event.pop("kind"), **event, **({"cwd": "/repo"} if "argv" in event else {}))  # type: ignore[arg-type]
+        talk.says(Answer(f"{GREEN} It is on its way to the origin."))
+        log = talk.tick()
+        assert claims(log) == []
+        until(lambda: not asker._waiting and asker._current is None)
+        for answered in asker.take():
+            talk.ts += 5
+            talk.pipeline.guessed(answered.question, answered.claims, talk.ts)
+        log += talk.log()
+        assert cause(asker) == {}
+    assert len(fake.asked) == 1
+    engine = Engine()
+    verdicts = [verdict for event in log for verdict in engine.feed(event).verdicts]
+    assert [(one.subject.topic, one.verdict, one.reason, one.assumed) for one in verdicts] == [
+        ("tests_passed", "unverifiable", "guessed", Assumed(verdict="refuted", reason="failed")),
+        ("push", "unverifiable", "guessed", Assumed(verdict="unverifiable", reason="probe_missing")),
+    ]
 
 
 # --- the collector's loop ----------------------------------------------------------------------------------

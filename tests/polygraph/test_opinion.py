@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,17 @@ def test_it_is_off_by_default(level: ContentLevel, source: str) -> None:
     assert held == (None, "") and state(held) == "nobody"
     with asking(held) as asker:
         assert asker is None
+
+
+def test_where_it_is_off_nothing_of_it_is_even_loaded() -> None:
+    program = (
+        "import sys; import collector.collect, polygraph.commands.run, polygraph.commands.watch as watch;"
+        "held = watch.opinion('full', 'flag', {});"
+        "watch.asking(held).__enter__();"
+        "print('collector.second_opinion' in sys.modules, 'http.client' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 @pytest.mark.parametrize(
