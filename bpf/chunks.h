@@ -13,9 +13,17 @@
 /* Fills the head of the record for `length` bytes from `at` on of what `copy` describes. */
 typedef void (*pg_fill)(void *record, void *copy, __u32 at, __u32 length);
 
+/* How user space is told of what `copy` describes: a flag of bpf_ringbuf_submit(). */
+typedef __u64 (*pg_urgency)(void *copy);
+
+PG_INLINE __u64 pg_not_urgent(void *copy)
+{
+	return BPF_RB_NO_WAKEUP;
+}
+
 /* One chunk, in a reservation of `room` bytes behind the head: sizes must be constants. */
 PG_INLINE void pg_chunk(struct pg_session *session, __u64 buffer, void *copy, __u32 at, __u32 length, pg_fill fill,
-			const __u32 head, const __u32 room, __u64 wake)
+			const __u32 head, const __u32 room, pg_urgency urgency)
 {
 	void *record = bpf_ringbuf_reserve(&plaintext, head + room, 0);
 
@@ -29,7 +37,7 @@ PG_INLINE void pg_chunk(struct pg_session *session, __u64 buffer, void *copy, __
 		pg_lose(session, PG_DIM_TLS, PG_LOSS_READ);
 		return;
 	}
-	bpf_ringbuf_submit(record, pg_wake(wake));
+	bpf_ringbuf_submit(record, pg_wake(urgency(copy)));
 }
 
 /*
@@ -37,7 +45,7 @@ PG_INLINE void pg_chunk(struct pg_session *session, __u64 buffer, void *copy, __
  * in `copy`: the verifier then sees one iteration and knows them all.
  */
 PG_INLINE long pg_chunk_of(__u32 index, __u64 session, __u64 buffer, __u32 total, void *copy, pg_fill fill, const __u32 head,
-			 __u64 wake)
+			 pg_urgency urgency)
 {
 	struct pg_session *row = pg_session_of(session);
 	__u32 at = index * PG_TLS_CHUNK, length;
@@ -49,11 +57,11 @@ PG_INLINE long pg_chunk_of(__u32 index, __u64 session, __u64 buffer, __u32 total
 		length = PG_TLS_CHUNK;
 	/* One that is lost leaves a hole; the next one may find room again. */
 	if (length <= 512)
-		pg_chunk(row, buffer, copy, at, length, fill, head, 512, wake);
+		pg_chunk(row, buffer, copy, at, length, fill, head, 512, urgency);
 	else if (length <= 4096)
-		pg_chunk(row, buffer, copy, at, length, fill, head, 4096, wake);
+		pg_chunk(row, buffer, copy, at, length, fill, head, 4096, urgency);
 	else
-		pg_chunk(row, buffer, copy, at, length, fill, head, PG_TLS_CHUNK, wake);
+		pg_chunk(row, buffer, copy, at, length, fill, head, PG_TLS_CHUNK, urgency);
 	return 0;
 }
 

@@ -202,9 +202,10 @@ PG_INLINE void pg_delegate_handshake(struct sock *sk, int old, int new)
 		bpf_map_delete_elem(&connecting, &key);
 }
 
-/* A process of no session accepted a connection. */
-PG_INLINE void pg_delegate_accepted(struct task_struct *task, int fd)
+/* The current process, of no session, accepted a connection. Not static, for the stack's sake. */
+__noinline int pg_delegate_accepted(__s64 fd)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_serving row = {.service = PG_SERVICE_SSH, .fd = fd};
 	__u32 tgid = PG_READ(task, tgid), kind;
 	struct pg_asker *asker;
@@ -212,46 +213,53 @@ PG_INLINE void pg_delegate_accepted(struct task_struct *task, int fd)
 	__u64 connection;
 
 	if (pg_service_of_task(task) != PG_SERVICE_SSH)
-		return;
+		return 0;
 	sk = pg_sock_of(task, fd, &row.cookie);
 	connection = sk ? pg_plain_connection(sk, &kind, &peer) : 0;
 	asker = bpf_map_lookup_elem(&expected, &connection);
 	if (!asker) {
 		bpf_map_delete_elem(&serving, &tgid);
-		return;
+		return 0;
 	}
 	row.of = *asker;
 	bpf_map_update_elem(&serving, &tgid, &row, BPF_ANY);
 	bpf_map_delete_elem(&expected, &connection);
+	return 0;
 }
 
 /* --- tmux ---------------------------------------------------------------------------------------------- */
 
-/* A process of the session connected to a Unix socket; `server` is who listens there. */
-PG_INLINE void pg_delegate_asks(struct task_struct *task, struct pg_lineage *mine, struct sock *sk, __u64 cookie,
-				__u32 server)
+/*
+ * The current process, of a session, connected its Unix socket `fd`. `serves` is who listens there. Not static, for the
+ * verifier's sake.
+ */
+__noinline int pg_delegate_asks(__s64 fd, __u64 serves)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	__u32 server = serves;
 	struct pg_serving row = {.service = PG_SERVICE_TMUX};
 	struct pg_asker asker = {};
 	struct pg_scratch *space;
 	struct pg_words *words;
 	unsigned long from;
-	struct sock *peer;
-	__u64 key, length;
+	struct sock *sk, *peer;
+	__u64 key, length, cookie = 0;
 
-	if (!server || pg_service_of_task(task) != PG_SERVICE_TMUX || !bpf_core_type_exists(struct unix_sock))
-		return;
-	peer = PG_READ((struct unix_sock *)sk, peer);
+	if (!mine || pg_service_of_task(task) != PG_SERVICE_TMUX || !bpf_core_type_exists(struct unix_sock))
+		return 0;
+	sk = pg_sock_of(task, fd, &cookie);
+	peer = sk ? PG_READ((struct unix_sock *)sk, peer) : NULL;
 	if (!peer)
-		return;
+		return 0;
 	key = pg_number(peer);
 	from = PG_READ(task, mm, arg_start);
 	length = PG_READ(task, mm, arg_end) - from;
 	if (!length || length > PG_WORDS_MAX)
-		return;
+		return 0;
 	space = pg_scratch_take();
 	if (!space)
-		return; /* not followed, so it is named as handed off */
+		return 0; /* not followed, so it is named as handed off */
 	words = (struct pg_words *)space->data;
 	words->length = length;
 	words->_pad = 0;
@@ -265,6 +273,7 @@ PG_INLINE void pg_delegate_asks(struct task_struct *task, struct pg_lineage *min
 		pg_expecting = 1;
 	}
 	pg_scratch_give(space);
+	return 0;
 }
 
 /* A process of no session received a message. */
@@ -311,12 +320,14 @@ static long pg_word_step(__u32 index, struct pg_comparison *of)
 }
 
 /*
- * Whether what is executed was asked for by the client with that key: enum pg_evidence, 0 if not. Of a script the words
- * are its interpreter, its path and the arguments: the path may have been searched for, so its last component counts
- * (as `comm` has it; one that does not fit there is not compared, nor one whose interpreter has an option).
+ * Whether what the current process executes was asked for by the client with that key: enum pg_evidence, 0 if not. Of a
+ * script (the string at `script`, 0: none) the words are its interpreter, its path and the arguments: the path may have
+ * been searched for, so its last component counts (as `comm` has it; one that does not fit there is not compared, nor
+ * one whose interpreter has an option). Not static, for the verifier's sake.
  */
-PG_INLINE __u32 pg_words_agree(struct task_struct *task, __u64 key, const char *script)
+__noinline __u64 pg_words_agree(__u64 key, __u64 script)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	unsigned long from = PG_READ(task, mm, arg_start);
 	__u64 total = PG_READ(task, mm, arg_end) - from, tail, at;
 	struct pg_words *words = bpf_map_lookup_elem(&asked, &key);
@@ -337,7 +348,7 @@ PG_INLINE __u32 pg_words_agree(struct task_struct *task, __u64 key, const char *
 		space = pg_scratch_take();
 		if (!space)
 			return 0;
-		path = bpf_probe_read_kernel_str(space->data, PG_PATH_MAX, script);
+		path = bpf_probe_read_kernel_str(space->data, PG_PATH_MAX, (void *)script);
 		pg_scratch_give(space);
 		base = bpf_probe_read_kernel_str(name, sizeof(name), task->comm);
 		if (first <= 0 || path <= 0 || base <= 0 || base >= sizeof(name) || first + path > total)
@@ -410,74 +421,88 @@ PG_INLINE void pg_delegate_forked(struct task_struct *parent, struct task_struct
 		*theirs = *mark; /* without it the work is handed off */
 }
 
-PG_INLINE struct pg_lineage *pg_delegate_joins(struct task_struct *task, __u64 handle, __u64 by_start, __u32 by_pid,
-					       __u32 service, __u32 evidence)
+/* Who comes into a session, and why. */
+struct pg_joining {
+	struct pg_asker of;
+	__u32 service;  /* enum pg_service */
+	__u32 evidence; /* enum pg_evidence; 0: nobody does */
+};
+
+PG_INLINE int pg_delegate_joins(struct task_struct *task, struct pg_joining *joining)
 {
-	struct pg_session *session = pg_session_of(handle);
+	struct pg_session *session = pg_session_of(joining->of.session);
 	struct pg_delegated record = {};
 	struct pg_lineage *mine;
 
 	if (!session)
-		return NULL; /* it has ended */
+		return 0; /* it has ended */
 	mine = bpf_task_storage_get(&lineage, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!mine) {
 		pg_lose(session, PG_DIM_PROCESS, PG_LOSS_STORAGE);
-		return NULL;
+		return 0;
 	}
-	mine->session = handle;
+	mine->session = joining->of.session;
 	__sync_fetch_and_add(&session->live, 1);
-	pg_header(&record.hdr, task, session, handle, PG_DELEGATED, sizeof(record));
-	record.by_start = by_start;
-	record.by_pid = by_pid;
-	record.service = service;
-	record.evidence = evidence;
+	pg_header(&record.hdr, task, session, joining->of.session, PG_DELEGATED, sizeof(record));
+	record.by_start = joining->of.start;
+	record.by_pid = joining->of.pid;
+	record.service = joining->service;
+	record.evidence = joining->evidence;
 	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_NO_WAKEUP);
-	return mine;
+	return 1;
 }
 
 /* What a server forked for a client executes something. */
-PG_INLINE struct pg_lineage *pg_delegate_executes(struct task_struct *task, struct linux_binprm *bprm)
+PG_INLINE void pg_delegate_executes(struct task_struct *task, struct linux_binprm *bprm, struct pg_joining *joining)
 {
 	const char *filename = PG_READ(bprm, filename);
 	struct pg_pending *mark = bpf_task_storage_get(&pending, task, 0, 0), was;
-	__u32 evidence;
 
 	if (!mark || pg_service_of(PG_READ(bprm, file, f_inode)))
-		return NULL; /* sshd executes itself for each connection */
+		return; /* sshd executes itself for each connection */
 	was = *mark;
 	bpf_task_storage_delete(&pending, task);
 	if (PG_READ(task, real_cred, uid.val) != was.of.uid)
-		return NULL;
+		return;
+	joining->of = was.of;
+	joining->service = was.service;
 	if (was.service == PG_SERVICE_SSH)
 		/* Helpers of the login (PAM, a command for keys) lead no session: they are sshd's own. */
-		evidence = PG_READ(task, signal, pids[PG_PIDTYPE_SID]) == PG_READ(task, thread_pid) ? PG_EVIDENCE_CONNECTION : 0;
+		joining->evidence = PG_READ(task, signal, pids[PG_PIDTYPE_SID]) == PG_READ(task, thread_pid) ? PG_EVIDENCE_CONNECTION : 0;
 	else
-		evidence = pg_words_agree(task, was.key, filename == PG_READ(bprm, interp) ? NULL : filename);
-	if (!evidence)
-		return NULL;
-	return pg_delegate_joins(task, was.of.session, was.of.start, was.of.pid, was.service, evidence);
+		joining->evidence = pg_words_agree(was.key, filename == PG_READ(bprm, interp) ? 0 : pg_number(filename));
 }
 
 /* A process of no session executes `inode`: its cgroup may have been made for one. */
-PG_INLINE struct pg_lineage *pg_delegate_grouped(struct task_struct *task, struct inode *inode)
+PG_INLINE void pg_delegate_grouped(struct task_struct *task, struct inode *inode, struct pg_joining *joining)
 {
 	__u64 id = PG_READ(task, cgroups, dfl_cgrp, kn, id);
 	struct pg_group *group = bpf_map_lookup_elem(&groups, &id);
 
 	if (!group || pg_service_of(inode)) /* who sets the container up is not in it yet */
-		return NULL;
-	return pg_delegate_joins(task, group->session, group->start, group->pid, group->service, PG_EVIDENCE_CGROUP);
+		return;
+	joining->of.session = group->session;
+	joining->of.start = group->start;
+	joining->of.pid = group->pid;
+	joining->service = group->service;
+	joining->evidence = PG_EVIDENCE_CGROUP;
 }
 
 /*
- * Whether a process of no session came into one by what it executes. A function of its own, so that the verifier
- * forgets how it came to its answer: what follows is looked at once for each answer.
+ * Whether the current process, which is of no session, came into one by what it executes: the struct linux_binprm at
+ * `executed`. Not static: the verifier looks at it once, and knows nothing of how it came to its answer.
  */
-static __noinline int pg_delegated_now(struct task_struct *task, struct linux_binprm *bprm)
+__noinline int pg_delegated_now(__u64 executed)
 {
-	if (pg_expecting && pg_delegate_executes(task, bprm))
-		return 1;
-	return pg_grouping && pg_delegate_grouped(task, PG_READ(bprm, file, f_inode));
+	struct linux_binprm *bprm = (struct linux_binprm *)executed;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_joining joining = {};
+
+	if (pg_expecting)
+		pg_delegate_executes(task, bprm, &joining);
+	if (!joining.evidence && pg_grouping)
+		pg_delegate_grouped(task, PG_READ(bprm, file, f_inode), &joining);
+	return joining.evidence && pg_delegate_joins(task, &joining);
 }
 
 SEC("tp_btf/cgroup_mkdir")

@@ -27,9 +27,14 @@ struct {
 
 __u64 adopted = 0; /* sessions that execs made; their handles have the highest bit */
 
-/* An exec of a watched file by a task of no session: the task becomes the root of a new one. */
-PG_INLINE struct pg_lineage *pg_adopt(struct task_struct *task, struct inode *inode)
+/*
+ * An exec of a watched file, the struct inode at `executed`, by the current task, which is of no session: it becomes the
+ * root of a new one. Whether it did. Not static: who calls it has other things to keep on the stack.
+ */
+__noinline int pg_adopt(__u64 executed)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct inode *inode = (struct inode *)executed;
 	struct pg_session_begin record = {.origin = PG_ORIGIN_EXE, .tasks = 1};
 	struct pg_session fresh = {.live = 1}, *session;
 	struct pg_file_key file = {};
@@ -41,21 +46,21 @@ PG_INLINE struct pg_lineage *pg_adopt(struct task_struct *task, struct inode *in
 	file.dev = PG_READ(inode, i_sb, s_dev);
 	flags = bpf_map_lookup_elem(&watched_files, &file);
 	if (!flags)
-		return NULL;
+		return 0;
 	fresh.flags = *flags;
 	handle = 1ull << 63 | (__sync_fetch_and_add(&adopted, 1) + 1);
 	if (bpf_map_update_elem(&sessions, &handle, &fresh, BPF_NOEXIST))
-		return NULL;
+		return 0;
 	mine = bpf_task_storage_get(&lineage, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!mine) {
 		bpf_map_delete_elem(&sessions, &handle);
-		return NULL;
+		return 0;
 	}
 	mine->session = handle;
 	session = pg_session_of(handle);
 	pg_header(&record.hdr, task, session, handle, PG_SESSION_BEGIN, sizeof(record));
 	pg_send(&effects, &record, sizeof(record), session, PG_DIM_PROCESS, BPF_RB_FORCE_WAKEUP);
-	return mine;
+	return 1;
 }
 
 PG_INLINE __u64 pg_lineage_session(struct task_struct *task)

@@ -105,12 +105,23 @@ PG_INLINE void pg_flow_send(struct sock *sk, struct pg_owner *owner, bool closed
 	pg_send(&effects, &record, sizeof(record), session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
 }
 
-PG_INLINE void pg_flow_own(struct task_struct *task, struct pg_lineage *mine, struct sock *sk, __u64 cookie)
+/* What flows through the socket `fd` is the current process's from now on. Not static, for the verifier's sake. */
+__noinline int pg_flow_own(__s64 fd)
 {
-	struct pg_owner owner = {.session = mine->session, .cookie = cookie};
-	__u64 key = (__u64)sk;
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pg_lineage *mine = pg_lineage_of(task);
+	struct pg_owner owner = {};
+	struct sock *sk;
+	__u64 key;
 	__u8 state;
 
+	if (!mine)
+		return 0;
+	sk = pg_sock_of(task, fd, &owner.cookie);
+	if (!sk)
+		return 0;
+	key = pg_number(sk);
+	owner.session = mine->session;
 	owner.start = PG_READ(task, group_leader, start_boottime);
 	owner.pid = PG_READ(task, tgid);
 	if (bpf_map_update_elem(&flows, &key, &owner, BPF_ANY))
@@ -125,6 +136,7 @@ PG_INLINE void pg_flow_own(struct task_struct *task, struct pg_lineage *mine, st
 			bpf_map_update_elem(&flows, &key, &owner, BPF_ANY);
 		pg_flow_send(sk, &owner, state == TCP_CLOSE);
 	}
+	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -154,8 +166,17 @@ PG_INLINE bool pg_connecting(long result)
 	return result >= 0 || result == -EINPROGRESS || pg_errno(result) == EINTR;
 }
 
-PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u32 argument_len)
+#define PG_FLOWS (1ull << 32)
+
+/*
+ * What became of a call of the current process on its socket `fd`, told. `op`: enum pg_net_op. What is to be done
+ * besides: PG_FLOWS, or the process that listens at the other end of a Unix socket; by pg_network(), since the stack holds
+ * only one of them. Not static, and all arguments wide: the verifier looks at it once, not for each call, and 6.1
+ * loses the bounds of narrow ones.
+ */
+__noinline __u64 pg_network_tell(__s64 result, __u64 op, __s64 fd, __u64 address, __u64 argument_len)
 {
+	const void *argument = (const void *)address;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
 	struct pg_session *session;
@@ -201,14 +222,21 @@ PG_INLINE int pg_network(long result, __u8 op, int fd, const void *argument, __u
 		pg_send(&effects, &record, size, session, PG_DIM_NETWORK, BPF_RB_NO_WAKEUP);
 	if (record.net.protocol == IPPROTO_TCP && record.net.local.family != AF_UNIX &&
 	    ((op == PG_NET_CONNECT && pg_connecting(result)) || op == PG_NET_ACCEPT))
-		pg_flow_own(task, mine, sk, cookie);
-	if (record.net.peer_pid)
-		pg_delegate_asks(task, mine, sk, cookie, record.net.peer_pid);
-	return 0;
+		return PG_FLOWS;
+	return record.net.peer_pid;
+}
+
+PG_INLINE int pg_network(__s64 result, __u64 op, __s64 fd, __u64 address, __u64 argument_len)
+{
+	__u64 besides = pg_network_tell(result, op, fd, address, argument_len);
+
+	if (besides == PG_FLOWS)
+		return pg_flow_own(fd);
+	return besides ? pg_delegate_asks(fd, besides) : 0;
 }
 
 /* watch --auto: a process of no session connects. User space knows whether that address is an LLM API's. */
-PG_INLINE void pg_stranger_connects(int fd)
+__noinline int pg_stranger_connects(__s64 fd)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_candidate record = {};
@@ -218,12 +246,13 @@ PG_INLINE void pg_stranger_connects(int fd)
 
 	sk = pg_sock_of(task, fd, &cookie);
 	if (!sk)
-		return;
+		return 0;
 	pg_addresses(sk, &record.remote, &local);
 	if ((record.remote.family == AF_INET || record.remote.family == AF_INET6) && record.remote.port) {
 		pg_header(&record.hdr, task, NULL, 0, PG_CANDIDATE, sizeof(record));
 		pg_send(&effects, &record, sizeof(record), NULL, PG_DIM_NETWORK, BPF_RB_FORCE_WAKEUP);
 	}
+	return 0;
 }
 
 enum { NR_sendto = 44, NR_sendmsg = 46, NR_sendmmsg = 307 };
@@ -303,7 +332,7 @@ int pg_on_send(struct syscall_trace_exit *ctx)
 	} else if (pg_told_before(mine->session ^ cookie << 20, address, length)) {
 		return 0;
 	}
-	return pg_network(ctx->ret < 0 ? ctx->ret : 0, PG_NET_CONNECT, ARG1, (void *)address, length);
+	return pg_network(ctx->ret < 0 ? ctx->ret : 0, PG_NET_CONNECT, ARG1, address, length);
 }
 
 enum { NR_connect = 42, NR_accept = 43, NR_recvfrom = 45, NR_recvmsg = 47, NR_bind = 49, NR_listen = 50, NR_accept4 = 288 };
@@ -319,14 +348,18 @@ int pg_on_network(struct syscall_trace_exit *ctx)
 		if (pg_auto && nr == NR_connect && pg_connecting(result))
 			pg_stranger_connects(ARG1);
 		if (pg_expecting && (nr == NR_accept || nr == NR_accept4) && result >= 0)
-			pg_delegate_accepted(bpf_get_current_task_btf(), result);
+			pg_delegate_accepted(result);
 		return 0;
 	}
-	if (nr == NR_accept || nr == NR_accept4)
-		return result < 0 ? 0 : pg_network(0, PG_NET_ACCEPT, result, NULL, 0);
-	if (nr == NR_listen)
-		return pg_network(result, PG_NET_LISTEN, ARG1, NULL, 0);
-	return pg_network(result, nr == NR_bind ? PG_NET_BIND : PG_NET_CONNECT, ARG1, (void *)ARG2, ARG3);
+	if (nr == NR_accept || nr == NR_accept4) {
+		if (result >= 0)
+			pg_network(0, PG_NET_ACCEPT, result, 0, 0);
+	} else if (nr == NR_listen) {
+		pg_network(result, PG_NET_LISTEN, ARG1, 0, 0);
+	} else {
+		pg_network(result, nr == NR_bind ? PG_NET_BIND : PG_NET_CONNECT, ARG1, ARG2, ARG3);
+	}
+	return 0;
 }
 
 /* An answer of a name server, as the lineage (or, for watch --auto, anyone) received it. */

@@ -212,6 +212,19 @@ struct pg_plain_copy {
 	__u8 asks;
 };
 
+/*
+ * What a server of this host answers may have to be known at once: the id of a container, cf. delegate.h. Without a
+ * branch, which would double what the verifier looks at.
+ */
+PG_INLINE __u64 pg_plain_urgency(void *described)
+{
+	struct pg_plain_copy *copy = described;
+	__u64 other = (copy->kind ^ PG_PLAIN_UNIX) | copy->json | (copy->direction ^ copy->asks ^ 1);
+	__u64 urgent = (other - 1) >> 63; /* 1 if `other` is 0 */
+
+	return BPF_RB_NO_WAKEUP + urgent * (BPF_RB_FORCE_WAKEUP - BPF_RB_NO_WAKEUP);
+}
+
 PG_INLINE void pg_plain_fill(void *space, void *described, __u32 at, __u32 length)
 {
 	struct pg_plain_copy *copy = described;
@@ -234,11 +247,8 @@ PG_INLINE void pg_plain_fill(void *space, void *described, __u32 at, __u32 lengt
 
 static long pg_plain_step(__u32 index, struct pg_plain_copy *copy)
 {
-	/* What a server of this host answers may have to be known at once: the id of a container, cf. delegate.h. */
-	bool urgent = copy->kind == PG_PLAIN_UNIX && !copy->json && copy->direction != copy->asks;
-
 	return pg_chunk_of(index, copy->session, copy->buffer, copy->length, copy, pg_plain_fill, sizeof(struct pg_plain),
-			   urgent ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+			   pg_plain_urgency);
 }
 
 struct pg_iovec {
@@ -392,7 +402,7 @@ __noinline int pg_plain_moved(__u64 moved, struct pg_plain_use *use)
 		copy.left = 0;
 	}
 	pg_chunk(session, 0, &copy, 0, 0, pg_plain_fill, sizeof(struct pg_plain), 0,
-		 BPF_RB_NO_WAKEUP); /* only that `missing` bytes went by */
+		 pg_not_urgent); /* only that `missing` bytes went by */
 	return 0;
 }
 

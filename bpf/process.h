@@ -109,19 +109,22 @@ static long pg_env_step(__u32 index, struct pg_env *env)
 
 /*
  * Copies the value of TRACEPARENT (W3C Trace Context, in the environment as OpenTelemetry's "Environment Variables as
- * Context Propagation Carriers" has it), and gives its length. Of an environment of more than 512 variables or chunks
- * only the first are looked at.
+ * Context Propagation Carriers" has it) of the current task to `at` in the scratch, and gives its length. Of an
+ * environment of more than 512 variables or chunks only the first are looked at. Not static, for the verifier's sake.
  */
-PG_INLINE __u32 pg_trace_copy(struct task_struct *task, void *to)
+__noinline __u64 pg_trace_copy(struct pg_scratch *space, __u64 at)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_env env = {.at = PG_READ(task, mm, env_start), .end = PG_READ(task, mm, env_end)};
 	long length;
 
+	if (!space || at >= sizeof(space->data) - PG_TRACE_MAX - 1)
+		return 0;
 	bpf_loop(PG_ENV_STEPS, pg_env_step, &env, 0);
 	if (!env.found)
 		return 0;
-	length = bpf_probe_read_user_str(to, PG_TRACE_MAX + 1, (void *)env.found);
-	return length > 0 ? (__u32)(length - 1) & PG_TRACE_MAX : 0;
+	length = bpf_probe_read_user_str(&space->data[at], PG_TRACE_MAX + 1, (void *)env.found);
+	return length > 0 ? (__u64)(length - 1) & PG_TRACE_MAX : 0;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -138,9 +141,9 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 	struct file *file;
 	__u8 one = 1;
 
-	if (!mine && pg_exes)
-		mine = pg_adopt(task, PG_READ(bprm, file, f_inode));
-	if (!mine && (pg_expecting || pg_grouping) && pg_delegated_now(task, bprm))
+	if (!mine && pg_exes && pg_adopt(pg_number(PG_READ(bprm, file, f_inode))))
+		mine = pg_lineage_of(task);
+	if (!mine && (pg_expecting || pg_grouping) && pg_delegated_now(pg_number(bprm)))
 		mine = pg_lineage_of(task);
 	if (!mine)
 		return 0;
@@ -199,11 +202,9 @@ int BPF_PROG(pg_on_exec, struct task_struct *task, int old_pid, struct linux_bin
 			at += length;
 		}
 	}
-	if (at < sizeof(space->data) - PG_TRACE_MAX - 1) {
-		length = pg_trace_copy(task, &space->data[at]);
-		record->trace_len = length;
-		at += length;
-	}
+	length = pg_trace_copy(space, at) & PG_TRACE_MAX;
+	record->trace_len = length;
+	at += length;
 	pg_header(&record->hdr, task, session, mine->session, PG_EXEC, at);
 	/* A program that is new to us may bring a TLS library of its own: it is looked at before it speaks. */
 	program.ino = record->ino;

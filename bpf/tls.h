@@ -96,7 +96,7 @@ PG_INLINE void pg_tls_fill(void *space, void *described, __u32 at, __u32 length)
 
 static long pg_tls_step(__u32 index, struct pg_tls_copy *copy)
 {
-	return pg_chunk_of(index, copy->session, copy->buffer, copy->total, copy, pg_tls_fill, sizeof(struct pg_tls), BPF_RB_NO_WAKEUP);
+	return pg_chunk_of(index, copy->session, copy->buffer, copy->total, copy, pg_tls_fill, sizeof(struct pg_tls), pg_not_urgent);
 }
 
 /*
@@ -131,7 +131,7 @@ PG_INLINE int pg_tls_tell(struct pg_tls_copy *copy, __u64 moved)
 	if (copy->total)
 		bpf_loop(PG_CHUNKS, pg_tls_step, copy, 0);
 	else /* bytes that cannot be had: the hole is told at once */
-		pg_chunk(session, 0, copy, 0, 0, pg_tls_fill, sizeof(struct pg_tls), 0, BPF_RB_NO_WAKEUP);
+		pg_chunk(session, 0, copy, 0, 0, pg_tls_fill, sizeof(struct pg_tls), 0, pg_not_urgent);
 	return 0;
 }
 

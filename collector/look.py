@@ -11,8 +11,8 @@ import stat
 from collections import deque
 from pathlib import Path
 
+from collector.file_states import FileLook
 from collector.kernel.entry import entry
-from collector.pipeline import FileLook
 from polygraph import test_files
 from polygraph.text import from_bytes, to_bytes
 

@@ -18,13 +18,15 @@ import msgspec
 
 from collector.auto import llm_hosts
 from collector.bounded import put
+from collector.claims.opinion import Ask
+from collector.file_states import FileLook
 from collector.kernel.decode import FILE_OPS, Uring
 from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.kernel.waits import waits
 from collector.look import look_at, project_tests, renamed_to, root_of
-from collector.pipeline import Ask, Container, FileLook, SessionPipeline
+from collector.pipeline import Container, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
 from collector.repository import configuration, home_of
 from collector.tls.rustls import RustlsConnections

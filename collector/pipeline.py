@@ -1,7 +1,7 @@
 """From effects and plaintext to the log: one :class:`SessionPipeline` per session.
 
-Pure: what it needs of the world comes in as arguments. ``look`` reads a file's state for
-:class:`~polygraph.events.FileState`; ids, digests and order are functions of the input.
+Pure: what it needs of the world comes in as arguments; ids, digests and order are functions of the input. Which files
+are looked at is decided in collector/file_states.py.
 
 Order. Events are numbered as they are appended. What the agent says is stamped with the time of the record
 that completed the message, so it sorts among the effects; :meth:`SessionPipeline.tick` closes a round.
@@ -9,10 +9,9 @@ that completed the message, so it sorts among the effects; :meth:`SessionPipelin
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
@@ -20,11 +19,11 @@ import msgspec
 
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
-from collector.claims.objects import is_code
-from collector.claims.opinion import Question, bounded
+from collector.claims.opinion import Ask, Question, about
 from collector.claims.results import from_result
-from collector.claims.text import edit_blocks, from_text, in_order, tells, unread
+from collector.claims.text import edit_blocks, from_text, in_order, tells
 from collector.conversations import LAST_RESULTS, MAX_CALLS, Conversations
+from collector.file_states import FileStates, FindTests, Look, no_tests
 from collector.intents.tools import ExpectedFileDraft, IntentPlan, does_nothing, last_word, plan
 from collector.llm.answers import Answers
 from collector.llm.attempts import Attempts
@@ -34,7 +33,6 @@ from collector.llm.values import dumps, loads
 from collector.mcp.stdio import Stream
 from collector.mentions import Mentions
 from collector.plain.streams import PlainChunk, PlainConnection
-from collector.redact import redact, redact_path
 from collector.spoken import Followed, Spoken
 from collector.subjects import mentions_of
 from collector.telling import Telling, note, target
@@ -45,7 +43,6 @@ from polygraph.events import (
     Claim,
     ClaimTell,
     File,
-    FileState,
     Intent,
     LlmCall,
     Name,
@@ -67,46 +64,6 @@ MAX_PENDING = 4096
 MAX_PENDING_SIZE = 64 << 20
 #: most ids of calls and claims that are remembered in order to say nothing twice; the oldest go first
 MAX_SAID = 65_536
-#: most files of one claim that are looked at
-MAX_CLAIM_LOOKS = 16
-_TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
-_FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
-#: most texts of users that are remembered, and characters of each
-MAX_GIVEN, MAX_GIVEN_SIZE = 16, 256 << 10
-#: bytes of a file, and lines of so many characters in them, that tell it in what a user said
-_GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
-
-
-class FileLook(NamedTuple):
-    """What a file was when it was looked at. ``content`` is None when it is unreadable or too large.
-
-    ``names``: of a directory, those of its files; empty where they are too many.
-    """
-
-    exists: bool
-    size: int = 0
-    mtime: int = 0
-    dev: int = 0
-    ino: int = 0
-    content: bytes | None = None
-    names: tuple[str, ...] = ()
-
-
-Look = Callable[[ProcessKey, str], FileLook | None]
-"""``look(process, path)``: ``path`` as the process would resolve it; None if it cannot be told."""
-
-
-FindTests = Callable[[ProcessKey], list[tuple[str, FileLook]]]
-"""``find_tests(process)``: test files, absolute, below the directory of the process."""
-
-
-Ask = Callable[[Question], None]
-"""``ask(question)``: returns at once. What comes of it is handed to :meth:`SessionPipeline.guessed`."""
-
-
-def no_tests(_process: ProcessKey) -> list[tuple[str, FileLook]]:
-    """Where nobody can look for tests, none are found."""
-    return []
 
 
 class Container(NamedTuple):
@@ -147,12 +104,11 @@ class SessionPipeline:
     ) -> None:
         """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository.
 
-        ``ask``: gets what an answer of the model says and the rules do not understand (the second opinion).
+        ``ask`` gets what the model says and the rules do not understand; :meth:`guessed` what comes of that.
         """
         self._session = start.session
         self._telling = Telling(start.content, key)
-        self._look = look
-        self._find_tests = find_tests
+        self._files = FileStates(start.session, self._telling, look, find_tests)
         self._workspace = start.cwd
         self._listens = start.content != "off"
         self._ask = ask if self._listens else None
@@ -163,8 +119,6 @@ class SessionPipeline:
         self._attempts = Attempts()
         self._conversations = Conversations()
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
-        #: what users said: it may hold the files that they ask about
-        self._given: OrderedDict[str, None] = OrderedDict()
         self._pending: dict[str, _Pending] = {}
         self._pending_size = 0
         self._held: dict[ConnectionKey, int] = {}
@@ -298,7 +252,7 @@ class SessionPipeline:
             if seen.request.user_text != self._request:
                 self._request = seen.request.user_text
                 self._wanted |= tells(self._request, asked=True)
-                self._gives(self._request)
+                self._files.user_said(self._request)
             own = self._call_id(connection, seen.index)
             call = own if seen.prewarm else self._attempts.asked(own, seen).call
             for text in seen.request.told:
@@ -428,18 +382,10 @@ class SessionPipeline:
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
                 self._claim(draft, "model", call, seen.ts, connection.process)
-            if not acting:  # else what is said may be what is only about to be done
-                self._unread(text, call, seen.ts, connection)
-
-    def _unread(self, text: str, call: str, ts: int, connection: ConnectionKey) -> None:
-        """Asks for the second opinion on what the rules do not understand."""
-        if self._ask is None:
-            return
-        text = redact(text)
-        sentences, left_out = bounded(unread(text))
-        if sentences:
-            told = in_order(self._wanted | tells(text))
-            self._ask(Question(self._session, call, connection.process, ts, sentences, told, left_out))
+            if self._ask is not None and not acting:  # else what is said may be what is only about to be done
+                unread = about(text, self._wanted, self._session, call, connection.process, seen.ts)
+                if unread is not None:
+                    self._ask(unread)
 
     def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
         call_id = self._telling.ident(tool_call.id) or place
@@ -578,18 +524,11 @@ class SessionPipeline:
         intent: Intent | None = None,
         said_ts: int = 0,
     ) -> None:
-        """``said_ts`` is set of a guess. The files that it names are not looked at: it is too late for that."""
+        """``said_ts`` is set of a guess, which comes too late for a look at the files that it names."""
         told = in_order(self._wanted.union(draft.tells)) if source == "model" else ()
         digest = self._telling.digest(draft.text.encode())
-        claim = derived_id(
-            "k",
-            self._session,
-            call,
-            "guess" if said_ts else source,
-            intent.intent if intent else "",
-            draft.topic,
-            digest,
-        )
+        by, of = "guess" if said_ts else source, intent.intent if intent else ""
+        claim = derived_id("k", self._session, call, by, of, draft.topic, digest)
         if claim in self._said:
             return
         put(self._said, claim, None, MAX_SAID)
@@ -616,70 +555,20 @@ class SessionPipeline:
                 said_ts=said_ts,
             )
         )
-        if said_ts:
-            return
-        if draft.topic in _FILE_TOPICS and source == "model":
-            for path in draft.targets[:MAX_CLAIM_LOOKS]:
-                for file in self._files_of(process, path):
-                    look = self._look(process, file)
-                    if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
-                        self._add(self._state(file, claim, look, None, ts))
-        if source == "model" and draft.topic in _TEST_TOPICS and "part" not in told:
-            tests = self._find_tests(process)
-            for path, look in tests if "whole" in told else tests[:MAX_CLAIM_LOOKS]:
-                self._add(self._state(path, claim, look, None, ts))
+        if source == "model" and not said_ts:
+            self._log += self._files.of_claim(claim, draft, told, process, ts)
 
     def guessed(self, question: Question, claims: Iterable[ClaimDraft], ts: int) -> None:
         """Claims that a model read out of sentences that were asked about; ``ts``: not before the last Tick."""
+        ts = max(ts, question.ts)
         for draft in claims:
-            self._claim(
-                draft, "model", question.call, max(ts, question.ts), question.process, said_ts=question.ts
-            )
+            self._claim(draft, "model", question.call, ts, question.process, said_ts=question.ts)
 
     # --- helpers ---------------------------------------------------------------------------------
 
-    def _gives(self, text: str) -> None:
-        if len(text) >= _GIVEN_LINES * _GIVEN_LINE:
-            put(self._given, text[:MAX_GIVEN_SIZE], None, MAX_GIVEN)
-
-    def _was_given(self, look: FileLook) -> bool:
-        """Whether the user had put the file into the conversation: then it was read without being opened.
-
-        Told by its first lines, since clients number and indent them.
-        """
-        content = (look.content or b"")[:_GIVEN_HEAD].decode("utf-8", "replace")
-        lines = [line.strip() for line in content.splitlines() if len(line.strip()) >= _GIVEN_LINE]
-        head = lines[:_GIVEN_LINES]
-        return bool(head) and any(all(line in text for line in head) for text in self._given)
-
-    def _files_of(self, process: ProcessKey, path: str) -> Iterable[str]:
-        """``path``; of a directory (with a slash at its end) its source files."""
-        if not path.endswith("/"):
-            return (path,)
-        look = self._look(process, path)
-        return [f"{path}{name}" for name in (look.names if look is not None else ()) if is_code(name)]
-
     def _file_states(self, pending: _Pending, ts: int) -> None:
-        for draft in pending.plan.files:
-            path = draft.new_path or draft.path
-            look = self._look(pending.intent.process, path)
-            if look is not None:
-                self._add(self._state(path, pending.intent.intent, look, _matches(draft, look), ts))
-
-    def _state(self, path: str, subject: str, look: FileLook, matches: bool | None, ts: int) -> FileState:
-        return FileState(
-            session=self._session,
-            ts=ts,
-            path=redact_path(path),
-            intent=subject,
-            exists=look.exists,
-            size=look.size,
-            mtime=look.mtime,
-            dev=look.dev,
-            ino=look.ino,
-            digest=self._telling.digest(look.content) if look.content is not None else None,
-            matches=matches,
-        )
+        intent = pending.intent
+        self._log += self._files.of_intent(intent.intent, pending.plan.files, intent.process, ts)
 
     def _hold(self, connection: ConnectionKey, size: int) -> None:
         self._held_size += size - self._held.pop(connection, 0)
@@ -695,24 +584,9 @@ def _key_of(connection: PlainConnection) -> ConnectionKey:
     return ConnectionKey(connection.process, connection.connection, connection.generation)
 
 
-def _matches(draft: ExpectedFileDraft, look: FileLook) -> bool | None:
-    if look.content is None:
-        return None
-    if draft.content is not None:
-        return _plain(look.content) == _plain(draft.content)
-    if draft.fragment is not None:
-        return draft.fragment.strip(b"\n") in look.content
-    return None
-
-
 def _meaning(tool_call: ToolCall) -> bytes:
     """A digest of what a call asks for: a gateway may write its arguments in another order, and is no other call."""
     value = loads(tool_call.arguments.encode("utf-8", "surrogatepass"))
     written = None if value is None else dumps(value, sort_keys=True)
     told = json.dumps([tool_call.name, tool_call.arguments if written is None else written])
     return blake2b(told.encode(), digest_size=16).digest()
-
-
-def _plain(content: bytes) -> bytes:
-    """Tools keep a file's own line ends and byte order mark, and add or drop its last newline: no other content."""
-    return content.removeprefix(codecs.BOM_UTF8).replace(b"\r\n", b"\n").rstrip(b"\n")

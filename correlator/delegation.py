@@ -15,7 +15,7 @@ import msgspec
 
 from correlator.programs import hand_off_to, program_name
 from correlator.session import IntentState, Session
-from polygraph.events import Delegated, Exec, McpCall, Net, ProcessKey
+from polygraph.events import Exec, McpCall, Net
 
 _MCP = "mcp server"
 
@@ -28,6 +28,7 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     idle: frozenset[str]
     unless: tuple[str, ...]
     inside: bool
+    rooted: bool
 
 
 @cache
@@ -37,8 +38,11 @@ def forms() -> dict[str, Form]:
     return msgspec.convert(raw, dict[str, Form])
 
 
-def handed_to(session: Session, image: Exec) -> str | None:
-    """Where work of this program happens unseen; None if it gives none away, or all of it was followed."""
+def handed_to(session: Session, image: Exec, *, files: bool = False) -> str | None:
+    """Where work of this program happens unseen; None if it gives none away, or all of it was followed.
+
+    ``files``: it is asked about files, which what has a root of its own knows by other paths.
+    """
     target = hand_off_to(image)
     if target is None:
         return None
@@ -55,6 +59,7 @@ def handed_to(session: Session, image: Exec) -> str | None:
     followed = session.delegations.get(image.process, ())
     whole = (
         bool(followed)
+        and not (files and form.rooted)
         and not several
         and not image.argv_truncated
         and (not form.asks or asks in form.asks)
@@ -63,8 +68,11 @@ def handed_to(session: Session, image: Exec) -> str | None:
     return None if whole else target
 
 
-def given_away(session: Session, state: IntentState, until: int) -> str | None:
-    """To whom a tool call gave work that was not seen; None if to nobody, or if all of it was followed."""
+def given_away(session: Session, state: IntentState, until: int, *, files: bool = False) -> str | None:
+    """To whom a tool call gave work that was not seen; None if to nobody, or if all of it was followed.
+
+    ``files``: as in :func:`handed_to`.
+    """
     target = state.intent.hand_off
     if target is None:
         return None
@@ -72,20 +80,8 @@ def given_away(session: Session, state: IntentState, until: int) -> str | None:
         return server_of(session, state, until) or target
     end = state.result.ts if state.result is not None else until
     images = [i for i in session.executed(state.intent.ts, end) if hand_off_to(i) is not None]
-    followed = bool(images) and all(handed_to(session, image) is None for image in images)
+    followed = bool(images) and all(handed_to(session, image, files=files) is None for image in images)
     return None if followed else target
-
-
-def through(session: Session, process: ProcessKey) -> Delegated | None:
-    """The delegation by which ``process`` came into the lineage, if it did so by one."""
-    if not session.delegates:  # most sessions
-        return None
-    if process in session.delegates:
-        return session.delegates[process]
-    return next(
-        (session.delegates[n.key] for n in session.tree.ancestors(process) if n.key in session.delegates),
-        None,
-    )
 
 
 # --- MCP servers -----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ The session tells what may move an edge (`on_…`); everything else is worked ou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from correlator.agents import Agents
@@ -34,11 +35,12 @@ from correlator.attribution import (
 )
 from correlator.conversation import Conversation
 from correlator.hosts import HostNames
+from correlator.inherited import Inherited
 from correlator.servers import Servers
 from correlator.shells import Shell, Shells
 from correlator.started import BY_ARGUMENTS, Edge, Started
 from polygraph import events as e
-from polygraph.reasons import Grade
+from polygraph.reasons import GRADES, Grade
 
 if TYPE_CHECKING:  # the session holds its graph
     from correlator.session import IntentState, Session, Touch
@@ -50,7 +52,16 @@ _HELD_TO_FILES = frozenset({"read", "write", "edit", "delete"})
 class Graph:
     """Answers for one session."""
 
-    __slots__ = ("_agents", "_conversation", "_hosts", "_servers", "_session", "_shells", "_started")
+    __slots__ = (
+        "_agents",
+        "_conversation",
+        "_hosts",
+        "_servers",
+        "_session",
+        "_shells",
+        "_started",
+        "_through",
+    )
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -60,6 +71,9 @@ class Graph:
         self._servers = Servers(session, self._conversation)
         self._agents = Agents(session, self._conversation, self._shells)
         self._started = Started(session, self._conversation, self._shells, self._agents)
+        self._through = Inherited[e.Delegated | None](
+            session.tree, lambda _: None, lambda image, before: session.delegates.get(image.process, before)
+        )
 
     # --- what the session tells ----------------------------------------------------------------------
 
@@ -89,6 +103,10 @@ class Graph:
     def on_mcp_call(self, call: e.McpCall) -> None:
         """A server of tools was called, and answered."""
         self._servers.on_call(call)
+
+    def on_delegated(self) -> None:
+        """A process came into the lineage that none of it had forked."""
+        self._through.clear()
 
     def on_name(self, event: e.Name) -> None:
         """An address got a name."""
@@ -129,7 +147,21 @@ class Graph:
         return self.attribute(process, ts, Arguments(paths=tuple(paths)))
 
     def attribute(self, process: e.ProcessKey, ts: int, effect: Arguments = NO_ARGUMENTS) -> Attribution:
-        """What an effect of ``process`` at ``ts`` belongs to; without ``effect`` what the process itself does."""
+        """What an effect of ``process`` at ``ts`` belongs to; without ``effect`` what the process itself does.
+
+        Of one that came into the lineage by a delegation the edge is no surer than that.
+        """
+        found = self._attribute(process, ts, effect)
+        came = self.through(process, ts)
+        if came is None or found.grade is None:
+            return found
+        return replace(found, grade=max(found.grade, came.grade, key=GRADES.index))
+
+    def through(self, process: e.ProcessKey, ts: int) -> e.Delegated | None:
+        """The delegation by which ``process``, as it was at ``ts``, came into the lineage, if it did so by one."""
+        return self._through.at(process, ts) if self._session.delegates else None
+
+    def _attribute(self, process: e.ProcessKey, ts: int, effect: Arguments) -> Attribution:
         self._refresh()
         hosts = self._hosts.of(effect.address, ts) if effect.address is not None else []
         shell = self._shells.above.at(process, ts)
@@ -188,7 +220,14 @@ class Graph:
     @property
     def steps(self) -> int:
         """What was looked at so far: all edges of a session together cost as much as its log, and a test holds it."""
-        parts = (self._conversation, self._shells.above, self._servers, self._agents, self._started)
+        parts = (
+            self._conversation,
+            self._shells.above,
+            self._servers,
+            self._agents,
+            self._started,
+            self._through,
+        )
         return sum(part.steps for part in parts)
 
     # --- how -----------------------------------------------------------------------------------------

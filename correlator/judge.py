@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from correlator import declared, windows
-from correlator.delegation import given_away, served_inside, through
+from correlator.delegation import given_away, served_inside
 from correlator.facts import fact
 from correlator.guesses import assumed, held_back, when_said
 from correlator.outcome import MAX_EVIDENCE, Outcome, combine, unverifiable, verified
@@ -20,7 +20,7 @@ from polygraph.reasons import GRADES
 from polygraph.verdicts import Subject, Verdict
 
 #: raised when a change of the rules changes verdicts on the same log
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 
 def intent(session: Session, state: IntentState, now: int) -> Verdict:
@@ -161,7 +161,8 @@ def _through(session: Session, outcome: Outcome) -> Outcome:
     found = {
         event.process: event
         for one in outcome.evidence
-        if (process := getattr(one, "process", None)) and (event := through(session, process)) is not None
+        if (process := getattr(one, "process", None))
+        and (event := session.graph.through(process, one.ts)) is not None
     }
     if not found:
         return outcome

@@ -226,6 +226,7 @@ class Session:
         if event.process not in self.delegates:
             self.delegates[event.process] = event
             self.delegations[event.by].append(event)
+            self.graph.on_delegated()
 
     def _net(self, event: e.Net) -> None:
         self.nets.append(event)

@@ -85,7 +85,7 @@ class Match(NamedTuple):
     blind: bool = False
     #: arguments that are no options, without the words that say which tool it is
     places: tuple[str, ...] = ()
-    #: an option selects a part (``-k``), not only the places
+    #: not only the places select a part, but an option (``-k``) or a text that is told by its digest alone
     by_option: bool = False
 
 
@@ -250,6 +250,10 @@ def _candidates(what: _What) -> list[tuple[str, Tool]]:
     return found
 
 
+#: an argument that is free text, or what stands for it below content level ``redacted``: at no level it is a place
+_TEXT = re.compile(r"\s|(?:^|=)text:[0-9a-f]{16}")
+
+
 def _match(what: _What) -> Match | None:
     best: Match | None = None
     best_score = -1
@@ -269,8 +273,8 @@ def _match(what: _What) -> Match | None:
             _runs_nothing(tool, what.args, rest),
             _subset(tool, what.args, rest),
             any(_has_flag(flag, what.args, tool) for flag in tool.blind),
-            tuple(rest),
-            _by_option(tool, what.args),
+            tuple(word for word in rest if not _TEXT.search(word)),
+            _by_option(tool, what.args) or any(map(_TEXT.search, rest)),
         )
     return best
 

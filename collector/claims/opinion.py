@@ -13,13 +13,16 @@ fit is left out and counted. The worst that a text can do is to add guesses abou
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, get_args
 
 import msgspec
 
 from collector.claims.model import ClaimDraft, ClaimKind, ClaimTell, ClaimTopic, Outcome
+from collector.claims.text import in_order, tells, unread
 from collector.claims.words import commands_of
+from collector.redact import redact
 
 #: most sentences of one question, and characters of all of them; the first ones count
 MAX_SENTENCES = 40
@@ -130,6 +133,24 @@ class _Choice(msgspec.Struct, frozen=True):
 
 class _Completion(msgspec.Struct, frozen=True):
     choices: list[_Choice]
+
+
+Ask = Callable[[Question], None]
+"""``ask(question)``: returns at once."""
+
+
+def about(
+    text: str, wanted: AbstractSet[ClaimTell], session: str, call: str, process: str, ts: int
+) -> Question | None:
+    """What there is to ask about an answer of the model, without credentials; None where there is nothing.
+
+    ``wanted``: what the user's requests speak of. The others are as in :class:`Question`.
+    """
+    text = redact(text)
+    sentences, left_out = bounded(unread(text))
+    if not sentences:
+        return None
+    return Question(session, call, process, ts, sentences, in_order(wanted | tells(text)), left_out)
 
 
 def bounded(sentences: Sequence[str]) -> tuple[tuple[str, ...], int]:

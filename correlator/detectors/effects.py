@@ -56,6 +56,15 @@ class Danger:
 
 def danger_of(session: Session, event: e.AnyEvent) -> Danger | None:
     """What of the event is dangerous; None for nearly all of them."""
+    found = _danger_of(session, event)
+    if found is None or may_be_of_others(
+        session, found.event.process, event.ts, host=found.kind == "unknown_host"
+    ):
+        return None
+    return found
+
+
+def _danger_of(session: Session, event: e.AnyEvent) -> Danger | None:
     match event:
         case e.File() if event.errno == 0 and event.path:
             return _file(session, event)
@@ -135,6 +144,16 @@ def _shown(path: str) -> str:
 
 
 # --- what makes one honest -------------------------------------------------------------------------------
+
+
+def may_be_of_others(session: Session, process: e.ProcessKey, at: int, *, host: bool = False) -> bool:
+    """Whether what it does may be nothing that the session did to this host, though it was started for it.
+
+    Anyone may type into a window whose program is a shell; a container has files and users of its own. ``host``: it
+    reached a host, which a container does for who started it.
+    """
+    came = session.graph.through(process, at)
+    return came is not None and (came.evidence == "shell" or (came.evidence == "cgroup" and not host))
 
 
 def images_of(session: Session, process: e.ProcessKey, at: int) -> Iterator[e.Exec]:

@@ -96,7 +96,7 @@ class ExfiltrationPath:
         #: what processes wrote since the first secret was read
         self._writes: dict[e.ProcessKey, list[e.File]] = {}
 
-    def see(self, session: Session, event: e.AnyEvent) -> None:  # noqa: ARG002
+    def see(self, session: Session, event: e.AnyEvent) -> None:
         """Keeps reads of secrets, and from then on what may carry them."""
         match event:
             case e.Name() | e.LlmCall():
@@ -108,7 +108,7 @@ class ExfiltrationPath:
                 known = sockets.setdefault(event.socket, _Bytes(event.process, event.address, event.port, []))
                 known.add(event, self._last_secret)
             case e.File() if event.errno == 0 and event.op == "read" and event.sensitive is not None:
-                self._read(event)
+                self._read(session, event)
             case e.File() if (
                 self._secrets and event.errno == 0 and event.op in ("write", "create", "truncate")
             ):
@@ -116,7 +116,9 @@ class ExfiltrationPath:
             case _:
                 pass
 
-    def _read(self, event: e.File) -> None:
+    def _read(self, session: Session, event: e.File) -> None:
+        if effects.may_be_of_others(session, event.process, event.ts):
+            return
         key = (event.process, event.path)
         if key in self._secrets or len(self._secrets) >= self._most or dangers().not_secret.has(event.path):
             return

@@ -58,7 +58,7 @@ def judge(session: Session, claim: Claim, span: Span) -> Outcome:
         (
             to
             for s in session.intents.values()
-            if s.intent.ts <= span.until and (to := given_away(session, s, span.until))
+            if s.intent.ts <= span.until and (to := given_away(session, s, span.until, files=True))
         ),
         None,
     )

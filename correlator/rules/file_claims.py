@@ -167,7 +167,7 @@ def _given_away(session: Session, span: Span) -> str | None:
     for state in session.intents.values():
         if state.intent.ts > span.until:
             continue
-        given = given_away(session, state, span.until)
+        given = given_away(session, state, span.until, files=True)
         if given is not None:
             return f"work was given to {given}"
         if state.intent.kind == "delegate":

@@ -20,7 +20,7 @@ _CLOCK_SLACK = 2_000_000_000
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to change files."""
     files = [f for f in state.intent.files if f.op != "read"]
-    given = given_away(session, state, span.until)
+    given = given_away(session, state, span.until, files=True)
     if given is not None:
         return unverifiable("handed_off", f"the work was given to {given}, outside the lineage")
     if not files:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from correlator.delegation import given_away, handed_to
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
-from correlator.programs import git_shows_files, hand_off_to, programs
+from correlator.programs import git_shows_files, programs
 from correlator.session import IntentState, Session
 from correlator.windows import Span
 
@@ -14,16 +15,15 @@ def judge(session: Session, span: Span) -> Outcome | None:
     for state in session.intents.values():
         if state.intent.ts > span.until:
             continue
-        if state.intent.hand_off is not None:
-            return unverifiable(
-                "handed_off", f"work was given to {state.intent.hand_off}, outside the lineage"
-            )
+        given = given_away(session, state, span.until, files=True)
+        if given is not None:
+            return unverifiable("handed_off", f"work was given to {given}, outside the lineage")
         if _may_show(state):
             return unverifiable("form_unknown", f"what {state.intent.tool} shows is not known")
     for image in session.executed(span.early, span.until):
         if git_shows_files(image):
             return unverifiable("ambiguous", f"{command(image)} may have shown it", image)
-        where = hand_off_to(image)
+        where = handed_to(session, image, files=True)
         if where is not None:
             return unverifiable("handed_off", f"{command(image)} worked outside the lineage: {where}", image)
     return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from correlator.delegation import given_away
 from correlator.facts import command
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, names, normalise
@@ -30,10 +31,9 @@ _COARSE = 10_000_000
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     """The verdict on a tool call that is to read files."""
     files = [f.path for f in state.intent.files if f.op == "read"]
-    if state.intent.hand_off is not None:
-        return unverifiable(
-            "handed_off", f"the work was given to {state.intent.hand_off}, outside the lineage"
-        )
+    given = given_away(session, state, span.until, files=True)
+    if given is not None:
+        return unverifiable("handed_off", f"the work was given to {given}, outside the lineage")
     if not files:
         return unverifiable("form_unknown", "which file it would read is not known")
     failed = state.result is None or state.result.is_error

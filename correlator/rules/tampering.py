@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from correlator.delegation import handed_to
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, names, normalise, under
@@ -194,7 +195,9 @@ def _other_cause(session: Session, since: int, until: int) -> bool:
             continue
         match = identify(image)
         if hand_off_to(image) is not None:
-            return True
+            if handed_to(session, image, files=True) is not None:
+                return True
+            continue  # what it asked for is looked at by itself
         if match is not None and match.tool.purpose in _OTHER_CAUSES:
             return True
         if match is None and not is_inert(image, session.roots):

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from collector.file_states import FileLook
 from collector.http.events import Direction
-from collector.pipeline import FileLook, SessionPipeline
+from collector.pipeline import SessionPipeline
 from collector.tls.streams import Chunk, ConnectionKey
 from polygraph.content import ContentLevel
 from polygraph.events import AnyEvent, Event, SessionStart

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
-from collector.pipeline import FileLook
+from collector.file_states import FileLook
 from console.report import ReportInput, render
 from correlator.engine import Engine
 from exporters.spans import session_spans

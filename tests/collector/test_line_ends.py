@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.pipeline import FileLook
+from collector.file_states import FileLook
 from polygraph.events import FileState
 from tests.agents.script import ToolCall
 from tests.collector.said import Talk

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from collector import pipeline as pipeline_module
+from collector.file_states import FileLook
 from collector.free_text import untold_argv
-from collector.pipeline import FileLook, SessionPipeline
+from collector.pipeline import SessionPipeline
 from collector.redact import Credential, credentials, redact
 from collector.tls.streams import ConnectionKey
 from polygraph.content import ContentLevel

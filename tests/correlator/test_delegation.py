@@ -10,6 +10,7 @@ from correlator.delegation import forms
 from correlator.programs import programs
 from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.test_graph import session_of
 
 Through = Literal["ssh", "tmux", "docker"]
 Mark = Literal["connection", "command", "shell", "cgroup"]
@@ -140,6 +141,32 @@ def test_a_verdict_is_no_surer_than_the_delegation() -> None:
     s.answers(intent)
     verdict = s.on(s.passed())
     assert (verdict.verdict, verdict.reason, verdict.grade) == ("refuted", "failed", "strong")
+
+
+def test_an_edge_of_the_graph_is_no_surer_than_the_delegation() -> None:
+    s = Scenario()
+    intent = s.asks("tmux new-window", hand_off="tmux")
+    client = s.program(s.shell(intent), "tmux", "new-window")
+    there = delegates(s, client, "tmux", "-bash", status=None, grade="strong")
+    run = s.program(there, "make")
+    here = s.program(client, "sleep", "1")
+    graph = session_of(s.log).graph
+    assert graph.attribute(run, s.now).grade == "strong" and graph.attribute(here, s.now).grade == "exact"
+    came = graph.through(run, s.now)
+    assert came is not None and came.process == there and graph.through(here, s.now) is None
+
+
+@pytest.mark.parametrize(("argv", "through"), ASKED)
+def test_files_of_what_has_a_root_of_its_own_are_not_missed(argv: tuple[str, ...], through: Through) -> None:
+    s = Scenario()
+    s.writes("/repo/other.md")  # so that the device is known
+    hands(s, argv, through, "ls")
+    written = s.claims("file_created", targets=("notes.md",), finds={"notes.md": False})
+    expected = unverifiable("handed_off") if through == "docker" else refuted("not_written")
+    assert s.says(written) == expected
+    read = s.claims("file_read", targets=("main.py",), finds={"main.py": True}, size=100)
+    expected = unverifiable("handed_off") if through == "docker" else refuted("not_read")
+    assert s.says(read) == expected
 
 
 def connects(s: Scenario, process: str, peer: int, errno: int = 0) -> None:

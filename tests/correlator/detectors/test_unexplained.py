@@ -529,3 +529,28 @@ def test_a_write_of_a_call_without_a_result_waits_for_the_end(result: bool) -> N
     assert kinds(story) == ["outside_write"]
     story.file(program, "unlink", "/home/u/out/a.txt")
     assert kinds(story) == (["outside_write"] if result else [])
+
+
+@pytest.mark.parametrize(
+    ("through", "evidence", "kinds"),
+    [
+        ("ssh", "connection", ["credential_read", "persistence", "unknown_host"]),
+        ("tmux", "command", ["credential_read", "persistence", "unknown_host"]),
+        ("tmux", "shell", []),
+        ("docker", "cgroup", ["unknown_host"]),
+    ],
+)
+def test_of_what_was_delegated_only_what_is_surely_done_to_this_host_for_the_session_counts(
+    through: Any, evidence: Any, kinds: list[str]
+) -> None:
+    s = Story()
+    intent = s.asks("sh build.sh")
+    client = s.program(s.shell(intent), through)
+    there = f"7000:{s.now}"
+    s.add(e.Delegated, process=there, by=client, through=through, evidence=evidence, grade="strong")
+    s.execs(there, "sh", "there.sh")
+    s.secret(s.program(there, "cat", KEY))
+    s.file(s.program(there, "tee"), "write", "/home/u/.bashrc")
+    s.reaches(s.program(there, "mystery"))
+    s.over(intent)
+    assert sorted({finding.kind for finding in s.findings()} - {"secret_sent"}) == kinds
