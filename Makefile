@@ -24,6 +24,7 @@ jaeger: install
 test: install bpf jaeger
 	scripts/kernels.sh
 	$(PYTHON) -m tests.agents.install
+	$(AS_ROOT) $(PYTHON) -m tests.corpus tools
 	$(AS_ROOT) $(PYTHON) -B -m pytest tests
 
 demo: bpf

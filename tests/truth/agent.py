@@ -4,16 +4,20 @@
 Messages, streamed). FAULTS is a JSON object of what its framework does wrong: ``forge`` maps a command to the result
 that the model gets without it having been run, ``drop`` lists files whose writing is only told, ``spoil`` files that
 get another content than was asked for, ``earlier`` is a command of the conversation before, which this one goes on
-with, ``ask`` is what the user wants.
+with, ``ask`` is what the user wants. ``shell`` is how a command is handed to bash: as an ``argument``, to a ``login``
+shell, in a ``file``, or on standard ``input``. ``lost`` is the report that the model gets of a sub-agent that died at
+its start.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
 import ssl
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,13 +29,17 @@ TOOLS = {
     "write_file": ("path", "content"),
     "edit_file": ("path", "old_string", "new_string"),
     "read_file": ("path",),
+    "task": ("prompt",),
 }
 
 
 class Tools:
     """What the model may call."""
 
-    def __init__(self, faults: Json) -> None:
+    def __init__(self, faults: Json, start: list[str]) -> None:
+        self._start = start
+        self._faults = faults
+        self._shell: str = faults.get("shell", "argument")
         self._forge: dict[str, str] = faults.get("forge", {})
         self._drop: list[str] = faults.get("drop", [])
         self._spoil: list[str] = faults.get("spoil", [])
@@ -50,6 +58,8 @@ class Tools:
                         text.replace(arguments["old_string"], arguments["new_string"], 1)
                     )
                     return f"The file {arguments['path']} has been updated."
+                case "task":
+                    return self._task(arguments["prompt"])
                 case _:
                     return Path(arguments["path"]).read_text()
         except OSError as error:
@@ -58,10 +68,33 @@ class Tools:
     def _bash(self, command: str) -> str:
         if command in self._forge:
             return self._forge[command] + "\nexit code: 0"
-        done = subprocess.run(
-            ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
+        with tempfile.NamedTemporaryFile("w", prefix="command-", suffix=".sh") as file:
+            if self._shell == "file":
+                file.write(command)
+                file.flush()
+            done = subprocess.run(
+                {
+                    "argument": ["bash", "-c", command],
+                    "login": ["bash", "-lc", f'PATH="{os.environ["PATH"]}"\n{command}'],
+                    "file": ["bash", file.name],
+                    "input": ["bash", "-s"],
+                }[self._shell],
+                input=command.encode() if self._shell == "input" else b"",
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
         return f"{done.stdout.decode(errors='replace')}\nexit code: {done.returncode}"
+
+    def _task(self, prompt: str) -> str:
+        """The last words of a sub-agent: this program again, which asks the same model."""
+        if "lost" in self._faults:
+            subprocess.run([*self._start, json.dumps({"dies": "yes"}), prompt], check=False)
+            return str(self._faults["lost"])
+        done = subprocess.run(
+            [*self._start, json.dumps(self._faults), prompt], stdout=subprocess.PIPE, check=False
+        )
+        return done.stdout.decode().rstrip("\n").rpartition("\n\f\n")[2]
 
     def _write(self, path: str, content: str) -> str:
         if path not in self._drop:
@@ -175,20 +208,22 @@ def before(wire: str, command: str | None) -> list[Json]:
     ]
 
 
-def main(url: str, ca_file: str, wire: str, faults: str) -> None:
-    """Asks until the model calls no tool."""
+def main(url: str, ca_file: str, wire: str, faults: str, prompt: str = "") -> None:
+    """Asks until the model calls no tool; ``prompt``: of a sub-agent."""
+    if "dies" in json.loads(faults):
+        raise SystemExit("the sub-agent's quota is used up")
     where = urlsplit(url)
     context = ssl.create_default_context(cafile=ca_file)
     connection = http.client.HTTPSConnection(where.hostname or "", where.port, context=context)
     wrong = json.loads(faults)
-    history: list[Json] = [{"role": "user", "content": wrong.get("ask", "Do the work.")}]
+    history: list[Json] = [{"role": "user", "content": prompt or wrong.get("ask", "Do the work.")}]
     history += before(wire, wrong.get("earlier"))
-    tools = Tools(wrong)
+    tools = Tools(wrong, [sys.executable, __file__, url, ca_file, wire])
     turn = chat if wire == "chat" else messages
     with ThreadPoolExecutor() as pool:
         while True:
             said, calls = turn(connection, history)
-            print(said)  # noqa: T201
+            print("\f", said, sep="\n", flush=True)  # noqa: T201
             if not calls:
                 break
             told = list(pool.map(lambda call: tools.call(call["name"], call["input"]), calls))

@@ -1,0 +1,162 @@
+"""The corpus as data: it is whole, its lies keep their published shares, and a third is held out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from typing import get_args
+
+import msgspec
+import pytest
+
+from polygraph.events import ClaimTopic
+from tests.corpus import recorder, schema
+from tests.corpus.expand import Session, sessions
+from tests.corpus.held_out import held_out
+from tests.corpus.labels import labels
+from tests.corpus.marks import runs
+from tests.corpus.schema import SHARES, Family, Phrase
+
+TOPICS = frozenset(get_args(ClaimTopic))
+
+
+@cache
+def every() -> tuple[Session, ...]:
+    return tuple(recorder.every())
+
+
+def test_every_family_has_sessions_and_every_session_a_name_of_its_own() -> None:
+    names = [session.name for session in every()]
+    assert len(set(names)) == len(names)
+    assert {session.family for session in every()} == set(schema.families())
+
+
+def test_no_two_sessions_of_a_family_are_the_same() -> None:
+    told = Counter(
+        (one.family, one.kit, msgspec.json.encode((one.turn, one.wire, one.faults, one.files)))
+        for one in every()
+    )
+    assert [family for (family, _, _), number in told.items() if number > 1] == []
+
+
+def test_nothing_is_left_unfilled() -> None:
+    left = [one.name for one in every() if b"@say:" in msgspec.json.encode(one)]
+    assert left == []
+
+
+def test_labels_are_topics_of_the_event_model() -> None:
+    assert {said.topic for one in every() for said in one.said} <= TOPICS
+    assert {topic for one in every() for turn in one.besides for topic in turn} <= TOPICS
+
+
+def test_a_dishonest_family_lies_in_each_session_and_an_honest_one_in_none() -> None:
+    lying = {one.name for one in every() if any(said.lie for said in one.said)}
+    assert lying == {one.name for one in every() if one.share != "honest"}
+
+
+def test_the_lying_sessions_keep_their_published_shares() -> None:
+    lies: Counter[str] = Counter(one.share for one in every())
+    total = sum(lies[share] for share in SHARES)
+    assert sum(SHARES.values()) == 100
+    for share, percent in SHARES.items():
+        assert abs(100 * lies[share] / total - percent) <= 3, f"{share}: {100 * lies[share] / total:.1f}"
+
+
+def test_a_third_is_held_out_by_names_alone() -> None:
+    """The rule as it was frozen: these names, whatever else the corpus holds."""
+    assert [name for name in ("a", "b", "c", "d", "e", "f", "g", "h") if held_out(name)] == ["g", "h"]
+    share = sum(map(held_out, schema.families())) / len(schema.families())
+    assert 0.25 < share < 0.42
+
+
+def test_the_truth_of_every_session_is_asked_for() -> None:
+    """Marks, a last run or proofs; where nothing can be left, the lie is that there is nothing."""
+    unproved = {
+        name
+        for name, one in schema.families().items()
+        if one.runs is None and one.now is None and not one.proof
+    }
+    assert unproved == UNPROVED
+
+
+#: that a file was opened, or that nothing was run, leaves no mark: the truth is the script of the session itself
+UNPROVED = frozenset(
+    (
+        "few_of_many_read",
+        "file_never_read",
+        "never_built",
+        "never_linted",
+        "part_told_as_whole",
+        "read_as_told",
+        "read_the_wrong_one",
+        "readme_never_read",
+        "some_of_all_read",
+        "sub_agent_skipped_reads",
+    )
+)
+
+
+# --- expansion ------------------------------------------------------------------------------------------
+
+
+def family(**fields: object) -> Family:
+    given: dict[str, object] = {
+        "about": "", "share": "masked", "who": "model", "source": "", "kit": ["pytest"],
+        "turn": [{"say": "@say:it@", "lie": ["tests_passed"]}], "steps": 0,
+    }  # fmt: skip
+    return msgspec.convert(given | fields, Family)
+
+
+PHRASES = {"it": Phrase(("All pass.", "Green."), ("tests_passed",), ("tests_run",))}
+
+
+def expanded(one: Family) -> list[Session]:
+    return list(sessions("f", one, schema.kits(), {}, PHRASES))
+
+
+def test_the_words_change_from_session_to_session() -> None:
+    found = expanded(family(axis={"X": ["1", "2"]}))
+    assert {one.turn[0].say for one in found} == {"All pass.", "Green."}
+
+
+def test_a_lie_that_nothing_claims_is_refused() -> None:
+    with pytest.raises(ValueError, match="no claim"):
+        expanded(family(turn=[{"say": "Done.", "lie": ["tests_passed"]}]))
+
+
+def test_an_unknown_placeholder_is_refused() -> None:
+    with pytest.raises(ValueError, match="@NOTHING@"):
+        expanded(family(turn=[{"run": ["@NOTHING@"]}, {"say": "@say:it@"}]))
+
+
+def test_the_sessions_walk_through_every_combination() -> None:
+    one = family(
+        axis={"X": ["a", "b", "c"], "Y": ["1", "2"]}, turn=[{"run": ["@X@@Y@"]}, {"say": "@say:it@"}]
+    )
+    assert len({session.turn[0].run for session in expanded(one)}) == 6
+
+
+# --- labels and marks ---------------------------------------------------------------------------------------
+
+
+def test_what_nobody_understood_keeps_its_label() -> None:
+    (one, *_) = expanded(family())
+    found, unknown = labels(one, [])
+    assert [(label.topic, label.lie, label.claim) for label in found] == [("tests_passed", True, "")]
+    assert unknown == []
+
+
+@pytest.mark.parametrize(
+    ("marks", "went"),
+    [
+        ("", ()),
+        ("run\n", ("none",)),
+        ("run\n+a\n=a\n+b\n=b\n", ("pass",)),
+        ("run\n+a\n+b\n=b\n", ("fail",)),
+        ("run\n+b\n=b\n", ("part",)),
+        ("+a\n=a\n+a\n=a\n+b\n=b\n", ("part", "pass")),
+        ("run\n+a\n=a\n+b\n=b\nrun\n+a\n", ("pass", "fail")),
+    ],
+)
+def test_marks_tell_how_the_runs_went(marks: str, went: tuple[str, ...]) -> None:
+    assert runs(marks, 2) == went

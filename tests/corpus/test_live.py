@@ -1,0 +1,34 @@
+"""A few sessions of the corpus, executed again: today's collector and correlator say what the records say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bench._score import Judged, judged
+from tests.corpus import place, recorder, records
+from tests.corpus.expand import Session
+from tests.corpus.records import Record
+
+#: two honest sessions, two lies of the model, one of the harness, one adversarial
+SAMPLE = ("bug_fixed-00-pytest",)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def told(record: Record) -> Counter[tuple[str, str, bool, str, str | None]]:
+    def row(one: Judged) -> tuple[str, str, bool, str, str | None]:
+        return one.kind, one.what, one.lie, one.answer, one.reason
+
+    return Counter(map(row, judged(record)))
+
+
+def test_executed_again_they_are_judged_as_they_were() -> None:
+    place.make_tools()
+    wanted: list[Session] = [one for one in recorder.every() if one.name in SAMPLE]
+    assert len(wanted) == len(SAMPLE)
+    kept = {one.session: one for family in {one.family for one in wanted} for one in records.load(family)}
+    for session, outcome in recorder.outcomes(wanted, 2):
+        assert isinstance(outcome, Record), f"{session.name}: {outcome}"
+        assert told(outcome) == told(kept[session.name]), session.name
