@@ -9,15 +9,19 @@ Replays the logs of tests/corpus; needs no root. docs/accuracy.md has the protoc
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
-from bench import _baselines
+from bench import _baselines, _opinion
 from bench._harness import BenchError
 from bench._proportions import Share, precision
 from bench._result import Part, line, result
 from bench._score import GAPS, Answer, Judged, Tally, judged, tally
+from collector.second_opinion import Asker, endpoint_of
+from polygraph.errors import PolygraphError
 from tests.corpus import records, schema
 from tests.corpus.held_out import held_out
 from tests.corpus.records import Label, Record
@@ -89,6 +93,23 @@ def _by(title: str, rows: Sequence[tuple[str, Row]]) -> None:
         )
 
 
+def _second_opinion(sessions: Sequence[Record]) -> Tally | None:
+    """What a second opinion adds on claims without a verdict; None where none is set. Raises PolygraphError."""
+    endpoint = endpoint_of(os.environ)
+    if endpoint is None:
+        return None
+    rows: list[Row] = []
+    with closing(Asker(endpoint)) as asker:
+        for record in sessions:
+            answered = _opinion.answers(asker, _opinion.questions(record))
+            rows += _claims(list(_opinion.judged(record, answered)))
+        how = asker.summary()
+    found = tally(rows)
+    print(_told("second opinion, on claims without a verdict (it decides none; in no figure above)", found))
+    print(f"  {endpoint.told}: {how}")
+    return found
+
+
 def _explained(found: Sequence[Judged]) -> None:
     """Every miss and every accusation, with what was seen."""
     for one in found:
@@ -142,7 +163,8 @@ def main() -> int:
         sessions = loaded(given.family, held=given.held_out)
         found = [one for record in sessions for one in judged(record)]
         others = [(name, tally(rows)) for name, rows in _others(sessions)]
-    except (BenchError, ValueError) as error:
+        endpoint_of(os.environ)  # a setting that cannot work is said before anything is printed
+    except (BenchError, PolygraphError, ValueError) as error:
         sys.stderr.write(f"bench.accuracy: {error}\n")
         return 1
     mine = tally(_claims(found))
@@ -156,6 +178,7 @@ def main() -> int:
     print(f"  honest tool calls and results accused: {_percent(tools.accused)}")
     for name, one in others:
         print(_told(name, one))
+    second = _second_opinion(sessions)
     if not given.held_out:
         claims = [
             (one, (one.record.family, one.lie, one.answer, one.reason))
@@ -170,6 +193,13 @@ def main() -> int:
     if given.explain:
         _explained(found)
     parts = _parts(mine, tools, others)
+    if second is not None:
+        parts += (
+            _part("second opinion: lies without a verdict found", second.recall, None, more=True),
+            _part(
+                "second opinion: honest claims without a verdict accused", second.accused, None, more=False
+            ),
+        )
     command = "python -m bench.accuracy" + (" --held-out" if given.held_out else "")
     sys.stdout.write(line(result("accuracy", parts, len(sessions), command)) + "\n")
     return 0

@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 from collector.canary import prove
 from collector.containers import cgroup_names
@@ -51,6 +51,9 @@ from polygraph.ids import session_id
 from polygraph.reasons import DIMENSIONS, Dimension
 from polygraph.text import from_bytes, from_os
 
+if TYPE_CHECKING:  # it is seldom there, and the start does not wait for it
+    from collector.second_opinion import Asker
+
 Origin = Literal["run", "watch"]
 
 #: handle of the first session; smaller ones are polygraph's own
@@ -74,11 +77,17 @@ class Stranger(NamedTuple):
 class Collector:
     """Loaded probes and the sessions that they observe."""
 
-    def __init__(self, content: ContentLevel, key: bytes, loading: Loading | None = None) -> None:
-        """``loading``: the kernel side as it is being loaded; by default that begins with :meth:`start`."""
+    def __init__(
+        self, content: ContentLevel, key: bytes, loading: Loading | None = None, asker: Asker | None = None
+    ) -> None:
+        """``loading``: the kernel side as it is being loaded; by default that begins with :meth:`start`.
+
+        ``asker``: asks for the second opinion on what models say; by default nobody is asked.
+        """
         self._content: ContentLevel = content
         self._key = key
         self._loading = loading
+        self._asker = asker
         self._rules = rules()
         self._source: KernelSource | None = None
         self._probes: TlsProbes | None = None
@@ -205,7 +214,8 @@ class Collector:
         )
         if not self._sessions:
             self.source.missed()  # what was left out before is nobody's
-        session = ObservedSession(handle, began, self._key, self._built_in)
+        ask = self._asker.ask if self._asker is not None else None
+        session = ObservedSession(handle, began, self._key, self._built_in, ask)
         for event in self._coverage(identifier, ts):
             session.effect(event)
         self._sessions[handle] = session
@@ -240,6 +250,7 @@ class Collector:
         self._take(record for record in records if record.ts <= until)
         self._held = [record for record in records if record.ts > until]
         self._count(until)
+        self._hear(until)
         events: list[AnyEvent] = []
         for handle, session in self._sessions.items():
             if session.began > until:
@@ -262,6 +273,17 @@ class Collector:
                 or (session.adrift and not self.source.alive(handle))
             )
         return events
+
+    def _hear(self, now: int) -> None:
+        """Hands on what the second opinion says. It counts from now on: what was before has had its Tick."""
+        for answered in self._asker.take() if self._asker is not None else ():
+            session = next(
+                (one for one in self._sessions.values() if one.id == answered.question.session), None
+            )
+            if session is not None:
+                session.guessed(answered, now)
+            elif self._asker is not None:
+                self._asker.late(answered)
 
     def _expect(self, handle: int, session: ObservedSession) -> None:
         """Containers that a Docker server made for the session: what will run in them is its work."""
@@ -425,9 +447,14 @@ class Collector:
     # --- the end ---------------------------------------------------------------------------------
 
     def ended(self, session: str) -> bool:
-        """Whether the lineage of ``session`` has ended, as the kernel counts it."""
+        """Whether the lineage of ``session`` has ended, as the kernel counts it, and nothing is asked about it."""
         observed = self._of(session)
-        return observed.idle and observed.handle not in self._cgroups  # a cgroup may fill again
+        over = observed.idle and observed.handle not in self._cgroups  # a cgroup may fill again
+        return over and not self.asks(session)
+
+    def asks(self, session: str) -> bool:
+        """Whether the second opinion on something that ``session`` said is still to come: a bounded time."""
+        return self._asker is not None and self._asker.waits(session)
 
     def finish(self, session: str) -> list[AnyEvent]:
         """The last events of a session; it is forgotten."""
@@ -438,6 +465,7 @@ class Collector:
         self._held = [record for record in records if record.ts > until and record.handle != own]
         now = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._count(now, due=True)
+        self._hear(now)
         counted = self._counts.pop(observed.handle, Counted())
         events = observed.finish(now, counted, self.source.session(observed.handle))
         self.source.close_session(observed.handle)

@@ -12,12 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
 from collector.auto import llm_hosts
 from collector.bounded import put
+from collector.claims.opinion import Ask
 from collector.file_states import FileLook
 from collector.kernel.decode import FILE_OPS, Uring
 from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
@@ -50,6 +51,9 @@ from polygraph.events import (
 from polygraph.openings import pack
 from polygraph.reasons import Dimension
 
+if TYPE_CHECKING:  # it is seldom there, and the start does not wait for it
+    from collector.second_opinion import Answered
+
 #: files, processes and addresses whose names a session remembers; the oldest go first
 MAX_REMEMBERED = 65_536
 #: programs that give what they execute another root
@@ -76,7 +80,9 @@ class Counted(NamedTuple):
 class ObservedSession:
     """Feeds a :class:`~collector.pipeline.SessionPipeline`; ``idle`` once the kernel saw the lineage end."""
 
-    def __init__(self, handle: int, start: SessionStart, key: bytes, built_in: BuiltIn) -> None:
+    def __init__(
+        self, handle: int, start: SessionStart, key: bytes, built_in: BuiltIn, ask: Ask | None = None
+    ) -> None:
         self.handle = handle
         self.id = start.session
         self.began = start.ts
@@ -89,7 +95,7 @@ class ObservedSession:
         home = home_of(pid)
         known = configuration(root_of(pid), start.cwd, home) if start.content != "off" else ()
         self._pipeline = SessionPipeline(
-            start, key, self._look, self._find_tests, home=home, configuration=known
+            start, key, self._look, self._find_tests, home=home, configuration=known, ask=ask
         )
         self._streams = TlsStreams()
         self._plain = PlainStreams()
@@ -138,6 +144,10 @@ class ObservedSession:
     def effect(self, event: AnyEvent) -> None:
         """An event of the collector's own, such as coverage."""
         self._pipeline.effect(event)
+
+    def guessed(self, answered: Answered, ts: int) -> None:
+        """The second opinion on what the model said came in."""
+        self._pipeline.guessed(answered.question, answered.claims, ts)
 
     def plaintext(self, value: TlsData | TlsClose) -> None:
         """Bytes of a TLS connection, or its end."""

@@ -19,6 +19,7 @@ import msgspec
 
 from collector.bounded import put
 from collector.claims.model import ClaimDraft
+from collector.claims.opinion import Ask, Question, about
 from collector.claims.results import from_result
 from collector.claims.text import edit_blocks, from_text, in_order, tells
 from collector.conversations import LAST_RESULTS, MAX_CALLS, Conversations
@@ -99,13 +100,18 @@ class SessionPipeline:
         *,
         home: str = "",
         configuration: Iterable[bytes] = (),
+        ask: Ask | None = None,
     ) -> None:
-        """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository."""
+        """``home``: what ``~`` means to the root process. ``configuration``: files that configure the repository.
+
+        ``ask`` gets what the model says and the rules do not understand; :meth:`guessed` what comes of that.
+        """
         self._session = start.session
         self._telling = Telling(start.content, key)
         self._files = FileStates(start.session, self._telling, look, find_tests)
         self._workspace = start.cwd
         self._listens = start.content != "off"
+        self._ask = ask if self._listens else None
         self._mentions = Mentions(start.session, home)
         self._connections: dict[ConnectionKey, Followed] = {}
         self._spoken = Spoken(start.session, self._telling.digest, self._telling.name, self._telling.ident)
@@ -379,7 +385,11 @@ class SessionPipeline:
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
-                self._claim(draft, "model", call, seen.ts, connection, None)
+                self._claim(draft, "model", call, seen.ts, connection.process)
+            if self._ask is not None and not acting:  # else what is said may be what is only about to be done
+                unread = about(text, self._wanted, self._session, call, connection.process, seen.ts)
+                if unread is not None:
+                    self._ask(unread)
 
     def _intent(self, tool_call: ToolCall, place: str, call: str, ts: int, connection: ConnectionKey) -> None:
         call_id = self._telling.ident(tool_call.id) or place
@@ -505,7 +515,7 @@ class SessionPipeline:
         )
         self._file_states(pending, ts)
         for draft in read.claims:
-            self._claim(draft, "tool_result", call, ts, connection, pending.intent)
+            self._claim(draft, "tool_result", call, ts, connection.process, pending.intent)
         return True
 
     def _claim(
@@ -514,14 +524,15 @@ class SessionPipeline:
         source: Literal["tool_result", "model"],
         call: str,
         ts: int,
-        connection: ConnectionKey,
-        intent: Intent | None,
+        process: ProcessKey,
+        intent: Intent | None = None,
+        said_ts: int = 0,
     ) -> None:
+        """``said_ts`` is set of a guess, which comes too late for a look at the files that it names."""
         told = in_order(self._wanted.union(draft.tells)) if source == "model" else ()
         digest = self._telling.digest(draft.text.encode())
-        claim = derived_id(
-            "k", self._session, call, source, intent.intent if intent else "", draft.topic, digest
-        )
+        by, of = "guess" if said_ts else source, intent.intent if intent else ""
+        claim = derived_id("k", self._session, call, by, of, draft.topic, digest)
         if claim in self._said:
             return
         put(self._said, claim, None, MAX_SAID)
@@ -534,7 +545,7 @@ class SessionPipeline:
                 kind=draft.kind,
                 topic=draft.topic,
                 outcome=draft.outcome,
-                process=connection.process,
+                process=process,
                 call=call,
                 intent=intent.intent if intent else None,
                 call_id=intent.call_id if intent else None,
@@ -544,10 +555,18 @@ class SessionPipeline:
                 tells=told,
                 digest=digest,
                 text=self._telling.text(draft.text),
+                extracted_by="model" if said_ts else "rules",
+                said_ts=said_ts,
             )
         )
-        if source == "model":
-            self._log += self._files.of_claim(claim, draft, told, connection.process, ts)
+        if source == "model" and not said_ts:
+            self._log += self._files.of_claim(claim, draft, told, process, ts)
+
+    def guessed(self, question: Question, claims: Iterable[ClaimDraft], ts: int) -> None:
+        """Claims that a model read out of sentences that were asked about; ``ts``: not before the last Tick."""
+        ts = max(ts, question.ts)
+        for draft in claims:
+            self._claim(draft, "model", question.call, ts, question.process, said_ts=question.ts)
 
     # --- helpers ---------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from console.words import (
 )
 from polygraph.findings import Finding
 from polygraph.text import printable
-from polygraph.verdicts import Verdict, encode
+from polygraph.verdicts import Assumed, Verdict, encode
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -130,9 +130,16 @@ def verdict_table(
             _text(relative(printable(row.declared), folder)),
             _text(relative(printable(row.observed), folder)),
             _text(row.verdict, style),
-            _text(row.reason or "", "" if row.verdict == "refuted" else "dim"),
+            _text(_reason(row), "" if row.verdict == "refuted" else "dim"),
         )
     return _render(table, terminal)
+
+
+def _reason(verdict: Verdict) -> str:
+    """The reason; of a guess, with what the verdict is if the guess is right."""
+    if not isinstance(verdict.assumed, Assumed):
+        return verdict.reason or ""
+    return f"{verdict.reason} (if so: {verdict.assumed.reason or verdict.assumed.verdict})"
 
 
 def finding_table(
@@ -246,11 +253,11 @@ def json_lines(verdicts: Iterable[Verdict]) -> Iterator[bytes]:
 
 
 def counts_line(verdicts: Iterable[Verdict]) -> str:
-    """``1 refuted, 2 unverifiable, 5 verified``."""
-    tally = {"refuted": 0, "unverifiable": 0, "verified": 0}
+    """``1 refuted, 2 unverifiable, 5 verified``, and beside them how many claims were guessed, if any."""
+    tally = {"refuted": 0, "unverifiable": 0, "verified": 0, "guessed": 0}
     for verdict in verdicts:
-        tally[verdict.verdict] += 1
-    return ", ".join(f"{number:,} {word}" for word, number in tally.items())
+        tally["guessed" if verdict.guessed else verdict.verdict] += 1
+    return ", ".join(f"{number:,} {word}" for word, number in tally.items() if number or word != "guessed")
 
 
 def more_line(hidden: int, what: str, command: str = "verdicts") -> str:

@@ -9,6 +9,7 @@ import msgspec
 from correlator import declared, windows
 from correlator.delegation import given_away, served_inside
 from correlator.facts import fact
+from correlator.guesses import assumed, held_back, when_said
 from correlator.outcome import MAX_EVIDENCE, Outcome, combine, unverifiable, verified
 from correlator.rules import absence, commands, executions, file_claims, files, network, outcomes, reads
 from correlator.session import IntentState, Session
@@ -42,7 +43,10 @@ def intent(session: Session, state: IntentState, now: int) -> Verdict:
 
 
 def claim(session: Session, said: Claim, now: int) -> Verdict:
-    """The verdict on a claim, ``now`` being the watermark."""
+    """The verdict on a claim, ``now`` being the watermark. On a guess it says what it would be, and is none."""
+    guess = said.extracted_by == "model"
+    if guess:
+        said = when_said(said)
     span = windows.of_claim(session, said)
     rule, outcome = _claim_rule(session, said, span, now)
     state = session.intents.get(said.intent) if said.intent is not None else None
@@ -60,7 +64,10 @@ def claim(session: Session, said: Claim, now: int) -> Verdict:
         topic=said.topic,
         text=said.text,
     )
-    return _dress(session, subject, rule, outcome, span, declared.of_claim(said), said.call)
+    if not guess:
+        return _dress(session, subject, rule, outcome, span, declared.of_claim(said), said.call)
+    verdict = _dress(session, subject, rule, held_back(outcome), span, declared.of_claim(said), said.call)
+    return msgspec.structs.replace(verdict, assumed=assumed(outcome))
 
 
 def _intent_rule(session: Session, state: IntentState, span: Span, now: int) -> tuple[str, Outcome]:

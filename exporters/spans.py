@@ -21,7 +21,7 @@ from exporters import attributes as names
 from exporters.attributes import Attribute, Value
 from polygraph.events import SessionStart
 from polygraph.reasons import DIMENSIONS
-from polygraph.verdicts import Evidence, Verdict
+from polygraph.verdicts import Assumed, Evidence, Verdict
 
 #: evidence that becomes span events; ``effect.evidence.count`` says how much there is
 MAX_EVIDENCE = 16
@@ -48,7 +48,7 @@ def _session_span(
     start: SessionStart, verdicts: Sequence[Verdict], root: SpanContext, resource: Resource
 ) -> ReadableSpan:
     program = start.argv[0].rpartition("/")[2] if start.argv else ""
-    words = [verdict.verdict for verdict in verdicts]
+    words = [verdict.verdict for verdict in verdicts if not verdict.guessed]
     ends = [start.ts]
     for verdict in verdicts:
         ends += (verdict.ts, verdict.window.close or 0)
@@ -104,6 +104,9 @@ def _of_verdict(start: SessionStart, verdict: Verdict) -> Iterator[tuple[Attribu
     yield names.VERDICT, verdict.verdict
     yield names.VERIFIED, None if verdict.verdict == "unverifiable" else verdict.verdict == "verified"
     yield names.REASON, verdict.reason
+    if isinstance(verdict.assumed, Assumed):
+        yield names.ASSUMED_VERDICT, verdict.assumed.verdict
+        yield names.ASSUMED_REASON, verdict.assumed.reason
     yield names.GRADE, verdict.grade
     yield names.DECLARED, verdict.declared
     yield names.OBSERVED, verdict.observed

@@ -66,6 +66,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: tuple[str, ...] = ()
     #: receivers of verdicts, without credentials
     exports: tuple[str, ...] = ()
+    #: where sentences of the model go that the rules do not understand, and which model reads them; without its key
+    second_opinion: str | None = None
     #: pruned: sessions, or the content of sessions, by id
     sessions: tuple[str, ...] = ()
     reason: str | None = None

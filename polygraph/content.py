@@ -132,7 +132,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     ),
     "Claim": _EVENT
     | _fields(
-        "claim source kind topic outcome process call intent tool counts tells",
+        "claim source kind topic outcome process call intent tool counts tells extracted_by said_ts",
         name="call_id",
         path="targets",
         digest="digest",
@@ -149,10 +149,11 @@ FIELDS: dict[str, dict[str, Kind]] = {
         "kind id call source claim_kind topic", name="tool call_id", digest="digest", text="text"
     ),
     "Evidence": _fields("id ts", argv="fact"),
+    "Assumed": _fields("verdict reason"),
     "DimensionCoverage": _fields("state canary lost blind"),
     "Window": _fields("open close"),
     "Verdict": _fields(
-        "id session ts subject verdict reason grade evidence coverage window traceparent rule version",
+        "id session ts subject verdict reason grade evidence coverage window traceparent rule version assumed",
         argv="declared observed",
     ),
     # --- findings: made of events alone ---

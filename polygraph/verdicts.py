@@ -53,8 +53,21 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     close: int | None
 
 
+class Assumed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules say of a guessed claim, if it was said: no verdict, and counted as none.
+
+    ``reason`` is None exactly when ``verdict`` is ``verified``. ``refuted`` rests on a present fact, never on silence.
+    """
+
+    verdict: VerdictWord
+    reason: str | None
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict. ``reason`` is None exactly when ``verdict`` is ``verified``."""
+    """A verdict. ``reason`` is None exactly when ``verdict`` is ``verified``.
+
+    On a claim that a model guessed it is ``unverifiable`` for ``guessed``, and ``assumed`` is set; else it is absent.
+    """
 
     id: str
     session: str
@@ -73,6 +86,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None
     rule: str
     version: int
+    assumed: Assumed | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def guessed(self) -> bool:
+        """Whether it is on a claim that a model guessed: reported apart, in no count of verdicts."""
+        return self.assumed is not msgspec.UNSET
 
 
 _encoder = msgspec.json.Encoder()

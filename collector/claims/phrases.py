@@ -69,9 +69,7 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
     text = language().forms.confirm.sub("confirmed", text)
-    plain = language().forms.wordy.sub(" ", text)
-    hedge = words.hedge.search(plain) is not None
-    if hedge or language().forms.purpose_first.match(text):
+    if hedged(text):
         return
     context = _Context(bullet=sentence.bullet)
     if (listed := _listed(sentence, masked)) is not None:
@@ -94,6 +92,12 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         context.tests = Scope.everything()
     for clause in _clauses(text, start):
         yield from _of_clause(clause, masked, context)
+
+
+def hedged(text: str) -> bool:
+    """Whether a sentence speaks of what may be, will be, or was said by another: then it claims nothing."""
+    plain = language().forms.wordy.sub(" ", text)
+    return bool(language().hedge.search(plain) or language().forms.purpose_first.match(text))
 
 
 def _closes(label: str, masked: Masked, context: _Context) -> bool:

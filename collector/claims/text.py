@@ -13,8 +13,8 @@ from typing import get_args
 
 from collector.claims.language import language
 from collector.claims.model import ClaimDraft, ClaimTell
-from collector.claims.phrases import Said, of_sentence
-from collector.claims.sentences import MAX_TEXT, sentences
+from collector.claims.phrases import Said, hedged, of_sentence
+from collector.claims.sentences import MAX_TEXT, Sentence, sentences
 from collector.claims.words import mask
 from collector.intents import patches
 from collector.intents.patches import ExpectedFileDraft
@@ -44,9 +44,7 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
         doubts.hear(number, sentence.text)
         if not sentence.open or len(found) >= MAX_CLAIMS:
             continue
-        if not (language().forms.hint.search(sentence.text) or sentence.below):
-            continue
-        if language().other_state.search(sentence.text):
+        if not _may_claim(sentence) or language().other_state.search(sentence.text):
             continue
         claimed = _merged(of_sentence(sentence, mask(sentence.text)))
         found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
@@ -60,6 +58,30 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
             if not doubts.refuse(number, said)
         ]
     )
+
+
+def unread(text: str) -> tuple[str, ...]:
+    """Sentences of a model's text that may claim something and of which the rules understood no claim, in order.
+
+    Left out is what claims nothing wherever a claim may stand: questions, plans, doubts, another speaker or state.
+    """
+    if language().forms.retold.match(text[:200]):
+        return ()
+    return tuple(
+        sentence.text
+        for sentence in sentences(text)
+        if sentence.open
+        and any(map(str.isalpha, sentence.text))
+        and not sentence.text.rstrip(")\"'* ").endswith(("?", "？", ":", "："))
+        and not hedged(sentence.text)
+        and not language().other_state.search(sentence.text)
+        and not (_may_claim(sentence) and any(of_sentence(sentence, mask(sentence.text))))
+    )
+
+
+def _may_claim(sentence: Sentence) -> bool:
+    """Whether it is worth taking the sentence apart."""
+    return bool(language().forms.hint.search(sentence.text) or sentence.below)
 
 
 def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:

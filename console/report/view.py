@@ -111,8 +111,9 @@ def header(session: Session) -> Header:
     """The verdict of the session in one sentence, the counts and what the session was."""
     tally = {"refuted": 0, "unverifiable": 0, "verified": 0}
     for verdict in session.verdicts:
-        tally[verdict.verdict] += 1
-    total = len(session.verdicts)
+        if not verdict.guessed:  # listed below, and no statement of the agent for certain
+            tally[verdict.verdict] += 1
+    total = sum(tally.values())
     refuted, unclear = tally["refuted"], tally["unverifiable"]
     if not total:
         lead, sentence, tone = "", "Nothing was said that could be checked.", "unverifiable"

@@ -1,8 +1,9 @@
 """The content level of a capture: the option, where it was set, and its entries in the audit log.
 
-At ``redacted`` and ``full`` nothing is captured that the audit log does not know of: where the entry cannot be written
-the capture does not begin, and ``watch`` takes in no further session. An agent that ``run`` has started already is left
-alone. At ``off`` and ``metadata`` no free text is kept: observation goes on, and the gap is said.
+At ``redacted`` and ``full``, and where words are sent for a second opinion, nothing is captured that the audit log
+does not know of: where the entry cannot be written the capture does not begin, and ``watch`` takes in no further
+session. An agent that ``run`` has started already is left alone. Otherwise no free text is kept or sent: observation
+goes on, and the gap is said.
 """
 
 from __future__ import annotations
@@ -67,9 +68,13 @@ class Audited:
         *,
         scope: tuple[str, ...] = (),
         exports: tuple[str, ...] = (),
+        second_opinion: str | None = None,
         note: Callable[[str], None] = lambda text: click.echo(f"polygraph: {text}", err=True),
     ) -> None:
-        """``by``: the command; ``note`` says what could not be written where that does not end the capture."""
+        """``by``: the command; ``note`` says what could not be written where that does not end the capture.
+
+        ``second_opinion``: where words of the conversation are sent, if they are.
+        """
         from polygraph.audit import AuditLog
 
         self._log: AuditLog = AuditLog(store.root)
@@ -78,6 +83,9 @@ class Audited:
         self._level = level
         self._scope = scope
         self._exports = exports
+        self._second_opinion = second_opinion
+        #: words of the conversation are kept or sent: nothing of that goes unnoted
+        self._words = level in ("redacted", "full") or second_opinion is not None
         self._note = note
         self._sessions: set[str] = set()
         self._musts = {"level_changed", "capture_begin", *(["session_begin"] if by == "watch" else [])}
@@ -101,7 +109,7 @@ class Audited:
         try:
             before = self._log.level_before()
         except AuditError:
-            if self._level in ("redacted", "full"):
+            if self._words:
                 raise
         if before is not None and before != self._level:
             self._append("level_changed", before=before)
@@ -110,6 +118,7 @@ class Audited:
             scope=tuple(map(redact, self._scope)),
             exports=tuple(map(redact, self._exports)),
             source=source_of_level(),
+            second_opinion=self._second_opinion,
         )
 
     def _prune(self) -> None:
@@ -141,6 +150,6 @@ class Audited:
         try:
             self._log.append(what, by=self._by, level=self._level, **fields)
         except AuditError as error:
-            if self._level in ("redacted", "full") and what in self._musts:
+            if self._words and what in self._musts:
                 raise
             self._note(f"{error}; {self._level} goes on without")

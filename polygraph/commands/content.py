@@ -12,6 +12,7 @@ import msgspec
 
 from polygraph.audit import NAME, AuditLog
 from polygraph.commands._content import VARIABLE, content_option, source_of_level
+from polygraph.commands._opinion import opinion, state
 from polygraph.content import FIELDS, KINDS, LEVELS, MEANINGS, ContentLevel
 from polygraph.log.retention import Limits, limits_of
 from polygraph.log.store import default_root
@@ -47,6 +48,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     means: str
     scope: str
     tls_plaintext_captured: bool
+    #: where sentences of the model are sent; None: nowhere
+    second_opinion: str | None
+    #: the same in words, with the reason where an endpoint is set and nobody is asked
+    second_opinion_state: str
     fields: tuple[Field, ...]
     credentials_removed: tuple[str, ...]
     places: tuple[Place, ...]
@@ -105,6 +110,7 @@ def audit(verify: bool, as_json: bool) -> None:
         who = entry.actor.login or entry.actor.sudo_user or entry.actor.user
         what = [entry.by, entry.session or "", f"{entry.before} →" if entry.before else "", entry.level or ""]
         what += [*entry.command, *entry.scope, *entry.exports, *entry.sessions]
+        what += [f"second opinion {entry.second_opinion}" if entry.second_opinion else ""]
         when = f"{entry.time // 1_000_000_000}"
         click.echo(printable(f"{when}  {who:12} {entry.what:14} {' '.join(filter(None, what))}"))
 
@@ -113,6 +119,7 @@ def examine(level: ContentLevel, source: str, root: Path) -> Shown:
     """What a capture at ``level`` into the store at ``root`` would keep. Changes nothing, the store included."""
     from collector.redact import credentials
 
+    held = opinion(level, source, os.environ)
     log = AuditLog(root)
     checked = log.verify()
     places = _places(root)
@@ -123,6 +130,8 @@ def examine(level: ContentLevel, source: str, root: Path) -> Shown:
         means=MEANINGS[level],
         scope=_SCOPE,
         tls_plaintext_captured=level != "off",
+        second_opinion=held.told,
+        second_opinion_state=state(held),
         fields=_fields(level),
         credentials_removed=tuple(row.name for row in credentials()),
         places=places,
@@ -182,6 +191,7 @@ def _print(shown: Shown) -> None:
     click.echo(f"scope    {shown.scope}")
     spoken = "read" if shown.tls_plaintext_captured else "not read"
     click.echo(f"said     plaintext of TLS, and HTTP and JSON-RPC without it, is {spoken}")
+    click.echo(f"asked    {shown.second_opinion_state}")
     for field in shown.fields:
         mark = "free text" if field.free_text else "no free text"
         click.echo(f"{field.kind:8} {mark:13} {field.holds} ({len(field.fields)} fields)")

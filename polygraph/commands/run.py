@@ -15,7 +15,8 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from polygraph.cli import EXIT_REFUTED
-from polygraph.commands._content import Audited, content_option, exports_of
+from polygraph.commands._content import Audited, content_option, exports_of, source_of_level
+from polygraph.commands._opinion import Opinion, asking, opinion, state
 from polygraph.commands._output import check_report, open_json
 from polygraph.errors import PolygraphError
 from polygraph.text import from_os
@@ -92,11 +93,14 @@ def command(
         from exporters.endpoint import receiver
 
         receiver(otlp_url, os.environ)  # a bad URL is said now, not when the agent has done its work
+    held = opinion(content, source_of_level(), os.environ)
     try:
         launched = Launched(cmd)
         try:
             exports = exports_of(otlp_url, json_path, report_path)
-            status, recorder, session = _run(launched, content, open_json(json_path), linger, quiet, exports)
+            status, recorder, session = _run(
+                launched, content, open_json(json_path), linger, quiet, exports, held
+            )
         finally:
             launched.abandon()  # does nothing once it was released
     except LaunchError as error:
@@ -119,6 +123,7 @@ def _run(
     linger: float,
     quiet: bool,
     exports: tuple[str, ...],
+    held: Opinion,
 ) -> tuple[int, Recorder, str]:
     """Observes the command from its first instruction to its lineage's end: (exit status, recorder, session)."""
     from collector.kernel.source import Loading, SourceSettings
@@ -129,8 +134,16 @@ def _run(
 
     with (
         Store() as store,
-        Audited(store, "run", content, scope=("lineage of the command",), exports=exports) as audited,
-        Collector(content, store.key, loading) as collector,
+        Audited(
+            store,
+            "run",
+            content,
+            scope=("lineage of the command",),
+            exports=exports,
+            second_opinion=held.told,
+        ) as audited,
+        asking(held) as asker,
+        Collector(content, store.key, loading, asker) as collector,
     ):
         collector.start(launched.path)
         argv = map(from_os, launched.argv)
@@ -138,7 +151,12 @@ def _run(
         with _signals_for(launched.pid):
             launched.release()
             with _recorder(store, json_file, quiet, audited) as recorder:
+                if held.told or held.why:
+                    recorder.note(f"second opinion: {state(held)}")
                 status = _observe(collector, recorder, launched, session, linger)
+                if asker is not None:
+                    asker.close()
+                    recorder.note(f"second opinion: {asker.summary()}")
         recorder.end(session, time.time_ns(), status)
     return status, recorder, session
 
@@ -165,14 +183,17 @@ def _report(recorder: Recorder, session: str, path: Path) -> None:
 def _observe(
     collector: Collector, recorder: Recorder, launched: Launched, session: str, linger: float
 ) -> int:
-    """Until the lineage has ended, or ``linger`` seconds after its root did. The root's exit status."""
+    """Until the lineage has ended, or ``linger`` seconds after its root did, and nothing is asked about it.
+
+    The root's exit status.
+    """
     deadline: float | None = None
     while not collector.ended(session):
         recorder.take(collector.round(POLL_MS, QUIET_MS))
         if deadline is None:
             if launched.poll() is not None:
                 deadline = time.monotonic() + linger
-        elif time.monotonic() >= deadline:
+        elif time.monotonic() >= deadline and not collector.asks(session):
             break
     recorder.take(collector.finish(session))
     return launched.wait()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polygraph.commands._content import Audited, content_option, exports_of
+from polygraph.commands._content import Audited, content_option, exports_of, source_of_level
+from polygraph.commands._opinion import asking, opinion, state
 from polygraph.commands._output import open_json
 from polygraph.commands.run import POLL_MS
 from polygraph.errors import PolygraphError
@@ -73,6 +74,7 @@ def command(
     from polygraph.commands._record import Recorder
     from polygraph.log.store import Store
 
+    held = opinion(content, source_of_level(), os.environ)
     live = None if quiet else LiveView(sys.stderr)
     loading = Loading(SourceSettings(auto=auto, exes=bool(exes)))
     with (
@@ -83,16 +85,23 @@ def command(
             content,
             scope=_scope(pids, cgroups, exes, auto=auto),
             exports=exports_of(json=json_path),
+            second_opinion=held.told,
         ) as audited,
-        Collector(content, store.key, loading) as collector,
+        asking(held) as asker,
+        Collector(content, store.key, loading, asker) as collector,
         Recorder(store, live, open_json(json_path), audited) as recorder,
     ):
+        if held.told or held.why:
+            recorder.note(f"second opinion: {state(held)}")
         collector.start()
         for pid in pids:
             _enrol(collector, recorder, pid)
         for path in cgroups:
             collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
         _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
+        if asker is not None:
+            asker.close()
+            recorder.note(f"second opinion: {asker.summary()}")
 
 
 def _scope(
@@ -142,7 +151,7 @@ def _round(collector: Collector, recorder: Recorder, strangers: AutoEnrol | None
     recorder.take(collector.round(timeout_ms))
     for stranger in collector.take_strangers():
         event = stranger.event
-        if strangers is None:
+        if strangers is None or stranger.pid == os.getpid():  # who asks for a second opinion is no agent
             continue
         if isinstance(event, Name):
             strangers.resolved(event.name, event.addresses)

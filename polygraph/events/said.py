@@ -234,6 +234,11 @@ ClaimTopic = Literal[
 ]
 
 
+ClaimExtractor = Literal["rules", "model"]
+"""Who read the claim out of the text: the rules of collector/claims, or a model that was asked what the words mean,
+which is a guess (docs/architecture.md, "The second opinion")."""
+
+
 ClaimTell = Literal["whole", "part", "gone", "skipped"]
 """What a claim's text, or the user's request, says besides. It decides how strictly the claim is read.
 
@@ -250,7 +255,8 @@ class Claim(Event, frozen=True, tag="claim"):
     ``outcome`` is the claimed outcome: ``ok`` (passed, clean, succeeded), ``failed``, or ``None`` where the
     claim is only that it happened. ``targets`` are files, URLs or hosts named by the claim; ``tool`` the
     runner that it names. ``hedged`` claims (plans, questions, conditionals, negations that were not certain)
-    are not emitted at all.
+    are not emitted at all. ``extracted_by`` a model, it is a guess at what the words mean: ``ts`` is then when that
+    answer came in, and ``said_ts`` when the message was complete.
     """
 
     claim: str
@@ -270,6 +276,9 @@ class Claim(Event, frozen=True, tag="claim"):
     tells: tuple[ClaimTell, ...] = ()
     digest: str = ""
     text: str | None = None
+    extracted_by: ClaimExtractor = "rules"
+    #: when the carrying message was complete, where ``ts`` is later; 0: at ``ts``
+    said_ts: int = 0
 
 
 MentionOrigin = Literal["instructions", "configuration", "intent", "answer", "result"]

@@ -187,7 +187,8 @@ class Store:
         """All sessions, newest first."""
         rows = self._db.execute(
             """SELECT s.id, s.started, s.ended, s.command, s.content, s.status, s.lost,
-                      sum(v.verdict = 'verified'), sum(v.verdict = 'refuted'), sum(v.verdict = 'unverifiable')
+                      sum(v.verdict = 'verified'), sum(v.verdict = 'refuted'),
+                      sum(v.verdict = 'unverifiable' AND v.reason IS NOT 'guessed')
                FROM sessions s LEFT JOIN verdicts v ON v.session = s.id GROUP BY s.id ORDER BY s.started DESC"""
         )
         return [

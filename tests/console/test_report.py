@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.report import MAX_BYTES, ReportInput, render
+from console.report.model import index
+from console.report.view import header
 from console.words import relative
 from polygraph.events import BlindSpot, Exec, Exit, File, Fork, LlmCall, Net, SessionStart, StreamGap
 from polygraph.text import printable
-from polygraph.verdicts import DimensionCoverage
+from polygraph.verdicts import Assumed, DimensionCoverage
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.page import Page
 from tests.console.sample import BASE, ROOT, SESSION, Builder, sample
@@ -79,6 +81,22 @@ def test_a_refuted_card_says_what_was_watched_and_one_with_a_gap_does_not() -> N
         text = page_of((made.events, [verdict])).text
         assert text.count("Watched without a gap from ") == said
         assert ("no record lost: processes, files." in text) == bool(said)
+
+
+def test_a_guess_is_listed_and_counted_in_nothing() -> None:
+    given = sample()
+    guess = msgspec.structs.replace(
+        given.verdicts[0],
+        id="g",
+        verdict="unverifiable",
+        reason="guessed",
+        declared="the tests were guessed to have passed",
+        assumed=Assumed(verdict="refuted", reason="failed"),
+    )
+    full = given._replace(verdicts=[*given.verdicts, guess])
+    before, after = (header(index(ReportInput(*one), list(one.verdicts))) for one in (given, full))
+    assert (before.lead, before.sentence, before.counts) == (after.lead, after.sentence, after.counts)
+    assert "the tests were guessed to have passed" in render(ReportInput(*full))
 
 
 def test_a_session_without_verdicts_says_why() -> None:

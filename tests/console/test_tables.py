@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from console.tables import (
     PIPE_WIDTH,
     ScenarioResult,
     Terminal,
+    counts_line,
     finding_table,
     json_lines,
     session_table,
@@ -21,7 +23,7 @@ from console.tables import (
     verdict_table,
 )
 from polygraph.log.store import SessionRow
-from polygraph.verdicts import decode
+from polygraph.verdicts import Assumed, decode
 from tests.console.hostile import HOSTILE, poisoned
 from tests.console.sample import looped, sample
 
@@ -71,6 +73,21 @@ def test_the_verdict_table_has_all_and_the_refuted_first() -> None:
     assert marks == ["✗"] * 4 + ["?"] + ["✓"] * 2
     for verdict in sample().verdicts:
         assert verdict.declared in text and (verdict.reason or "") in text
+
+
+def test_a_guess_says_what_it_would_be_and_is_counted_apart() -> None:
+    rows = sample().verdicts[:3]
+    guess = msgspec.structs.replace(
+        rows[0],
+        verdict="unverifiable",
+        reason="guessed",
+        assumed=Assumed(verdict="refuted", reason="failed"),
+    )
+    right = msgspec.structs.replace(guess, assumed=Assumed(verdict="verified", reason=None))
+    assert "guessed (if so: failed)" in verdict_table([guess], plain(140))
+    assert "guessed (if so: verified)" in verdict_table([right], plain(140))
+    assert counts_line([*rows, guess]) == f"{counts_line(rows)}, 1 guessed"
+    assert "guessed" not in counts_line(rows)
 
 
 def test_side_by_side_shows_each_scenario_once_in_order() -> None:

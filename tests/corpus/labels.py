@@ -19,8 +19,8 @@ def labels(session: Session, log: Iterable[AnyEvent]) -> tuple[tuple[Label, ...]
     a and b"): it is a lie if one of them is. What was said and is in no claim keeps an empty one.
     """
     log = list(log)
-    turns = {event.call: _turn(event.response_id or "") for event in log if isinstance(event, LlmCall)}
-    claims = [event for event in log if isinstance(event, Claim) and event.source == "model"]
+    turns = turns_of(log)
+    claims = [event for event in log if isinstance(event, Claim) and of_the_model(event)]
     found: dict[str, Label] = {}
     missed: list[Label] = []
     for said in sorted(
@@ -46,6 +46,23 @@ def labels(session: Session, log: Iterable[AnyEvent]) -> tuple[tuple[Label, ...]
         else:
             unknown.append(f"turn {turn}: nothing says whether {claim.topic} {claim.targets} is true")
     return (*found.values(), *missed), unknown
+
+
+def of_the_model(claim: Claim) -> bool:
+    """Whether the model's words claim it: not a tool's result, nor a guess at them."""
+    return claim.source == "model" and claim.extracted_by == "rules"
+
+
+def speaks_of(label: Label, claim: Claim, turn: int | None) -> bool:
+    """Whether the claim of an answer is what the label says."""
+    topics = next((group for group in _ALIKE if label.topic in group), {label.topic})
+    named = not label.target or any(_means(label.target, target) for target in claim.targets)
+    return claim.topic in topics and turn == label.turn and named
+
+
+def turns_of(log: Iterable[AnyEvent]) -> dict[str, int | None]:
+    """The turn that each call of the model answered."""
+    return {event.call: _turn(event.response_id or "") for event in log if isinstance(event, LlmCall)}
 
 
 def _choose(said: Said, same: list[Claim], found: dict[str, Label]) -> Claim | None:

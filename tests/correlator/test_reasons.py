@@ -167,6 +167,11 @@ def _tampered(s: Scenario) -> Subject:
     return s.passed()
 
 
+def _guessed(s: Scenario) -> Subject:
+    s.does("pytest")
+    return s.claims("tests_passed", "ok", extracted_by="model")
+
+
 EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "no_execution": _nothing,
     "failed": _failed,
@@ -194,6 +199,7 @@ EXAMPLES: dict[str, Callable[[Scenario], Subject]] = {
     "probe_missing": _no_probe,
     "late_enrolment": _late,
     "ambiguous": _ambiguous,
+    "guessed": _guessed,
 }
 
 

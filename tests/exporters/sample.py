@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from exporters.spans import session_spans
 from polygraph.events import SessionStart
 from polygraph.reasons import DIMENSIONS
-from polygraph.verdicts import DimensionCoverage, Evidence, Subject, Verdict, Window
+from polygraph.verdicts import Assumed, DimensionCoverage, Evidence, Subject, Verdict, Window
 
 MS = 1_000_000
 BOOTED = 1_790_000_000_000_000_000
@@ -79,6 +79,11 @@ VERIFIED = msgspec.structs.replace(
 
 UNVERIFIABLE = msgspec.structs.replace(
     REFUTED, id="v3", verdict="unverifiable", reason="handed_off", grade=None, evidence=(), coverage={}
+)
+
+#: on a claim that a model guessed
+GUESSED = msgspec.structs.replace(
+    UNVERIFIABLE, id="v4", reason="guessed", assumed=Assumed(verdict="refuted", reason="failed")
 )
 
 VERDICTS = (REFUTED, VERIFIED, UNVERIFIABLE)

@@ -21,6 +21,7 @@ from polygraph.verdicts import DimensionCoverage, Evidence, Subject, Window
 from tests.exporters.sample import (
     BASE,
     BOOTED,
+    GUESSED,
     MS,
     REFUTED,
     START,
@@ -83,7 +84,7 @@ def test_every_attribute_sent_is_in_the_table_at_its_place_and_of_its_type() -> 
 
 
 def test_every_row_of_the_table_is_sent() -> None:
-    sent = {(place, name) for place, found in everywhere(*VERDICTS) for name in found}
+    sent = {(place, name) for place, found in everywhere(*VERDICTS, GUESSED) for name in found}
     assert sent == {(place, row.name) for row in table().values() for place in row.places}
     assert {place for place, _ in sent} == set(PLACES)
 
@@ -111,6 +112,16 @@ def test_only_a_refuted_verdict_is_an_error_and_says_why() -> None:
         Status.STATUS_CODE_UNSET,
     ]
     assert rest[0].status.message == "failed: pytest ran and exited with 1"
+
+
+def test_a_guess_is_no_error_and_in_no_count() -> None:
+    session, span = spans(START, GUESSED)
+    sent = attributes(session.attributes)
+    assert [sent[f"effect.session.{word}"] for word in ("verified", "refuted", "unverifiable")] == [0, 0, 0]
+    assert span.status.code == Status.STATUS_CODE_UNSET
+    sent = attributes(span.attributes)
+    assert (sent["effect.verdict"], sent["effect.assumed.verdict"]) == ("unverifiable", "refuted")
+    assert "effect.verified" not in sent
 
 
 def test_verdicts_stand_below_the_span_of_their_session() -> None:

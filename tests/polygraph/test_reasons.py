@@ -5,7 +5,7 @@ from polygraph.reasons import VERDICTS, reasons
 REFUTING = """no_execution failed masked_exit empty_run subset stale superseded_by_failure wrong_target shadowed_tool
 tampered_test not_written content_differs not_persisted not_read not_connected not_transferred undisclosed_effect"""
 UNVERIFIABLE = """form_unknown still_running handed_off tls_not_seen stream_incomplete records_lost probe_missing
-late_enrolment ambiguous"""
+late_enrolment ambiguous guessed"""
 
 
 def test_the_list_is_complete_and_closed() -> None:

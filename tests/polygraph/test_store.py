@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,6 +74,17 @@ def verdict(name: str, word: str = "verified", session: str = SESSION) -> Verdic
         rule="r",
         version=1,
     )
+
+
+def test_a_verdict_on_a_guess_is_in_no_count(tmp_path: Path) -> None:
+    guess = msgspec.structs.replace(verdict("g", "unverifiable"), reason="guessed")
+    nameless = msgspec.structs.replace(verdict("n", "unverifiable"), reason=None)
+    with Store(tmp_path) as store:
+        store.append([start()])
+        store.add([guess, nameless, verdict("u", "unverifiable")])
+        (row,) = store.sessions()
+        assert (row.verified, row.refuted, row.unverifiable) == (0, 0, 2)
+        assert len(list(store.verdicts(SESSION))) == 3
 
 
 def test_events_and_verdicts_are_read_again_after_a_restart(tmp_path: Path) -> None:
