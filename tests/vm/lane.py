@@ -1,7 +1,7 @@
 """The guests' lane: each kernel is booted in turn and runs the suites, while the host runs its own tests.
 
 A guest is emulated and keeps one processor busy, the host's tests mostly another one: in turn they would take twice
-as long.
+as long. When the host has nothing left but to wait, two guests run side by side.
 """
 
 from __future__ import annotations
@@ -37,27 +37,34 @@ _TEST_SECONDS = 400
 
 
 class Lane:
-    """Guests that are booted one after the other, from now on."""
+    """Guests that are booted from now on: one at a time, two once a result is waited for."""
 
     def __init__(self, versions: Iterable[str]) -> None:
         self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(1)
+        self._free = threading.Semaphore(1)
+        self._waited_for = False
+        self._pool = ThreadPoolExecutor(2)
         probe = self._pool.submit(_build_probe)
         self._results = {version: self._pool.submit(self._run, version, probe) for version in versions}
 
     def result(self, version: str) -> VmResult:
         """What a guest left behind; waits for it. Raises VmError."""
+        if not self._waited_for:
+            self._waited_for = True
+            self._free.release()
         return self._results[version].result()
 
     def close(self) -> None:
-        """Ends the guest that runs; the others are not booted."""
+        """Ends the guests that run; the others are not booted."""
         self._stop.set()
+        self._free.release()
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self, version: str, probe: Future[None]) -> VmResult:
         probe.result()
         options = ["-o", f"timeout={_TEST_SECONDS}", f"--junitxml=${RESULTS_VARIABLE}/junit.xml"]
-        return run_in_kernel(version, [*PYTEST, *options, *SUITES], GUEST_SECONDS, self._stop)
+        with self._free:
+            return run_in_kernel(version, [*PYTEST, *options, *SUITES], GUEST_SECONDS, self._stop)
 
 
 GUESTS = pytest.StashKey[Lane]()
