@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from collector.pipeline import FileLook, SessionPipeline
+from collector.file_states import FileLook
+from collector.pipeline import SessionPipeline
 from collector.tls.streams import Chunk
 from correlator.engine import Engine
 from polygraph import events as e
