@@ -13,6 +13,7 @@ from importlib import resources
 
 import msgspec
 
+from collector.bounded import put
 from polygraph.events import ProcessKey
 
 #: addresses whose names are remembered; the oldest go first
@@ -85,7 +86,5 @@ class AutoEnrol:
     def _first(self, process: ProcessKey) -> bool:
         if process in self._named:
             return False
-        self._named[process] = None
-        while len(self._named) > MAX_ADDRESSES:
-            self._named.popitem(last=False)
+        put(self._named, process, None, MAX_ADDRESSES)
         return True

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from collector.bounded import put
 from collector.kernel.libbpf import KernelError
 from collector.tls.debugfile import Where
 from collector.tls.discover import BlindTls, Finding, find, static_tls
@@ -124,7 +125,7 @@ class TlsProbes:
             unseen = find(fd) is None if looked is None else looked == _NOTHING
             found = static_tls(fd) if unseen else None
             known = Looked(blind=found.name, detail=found.detail) if found is not None else _NOTHING
-            _put(self._programs, file, known)
+            put(self._programs, file, known, MAX_FILES)
         return known
 
     def _look(self, fd: int, where: Where, key: _File | None = None) -> Looked:
@@ -135,7 +136,7 @@ class TlsProbes:
             self._attached[file] = looked
             self.probed.append(Probed(where.path, looked.library, looked.rung))
         for name in (file, key or file):
-            _put(self._known, name, looked)
+            put(self._known, name, looked, MAX_FILES)
         return looked
 
     def _remembered(self, file: _File) -> Looked | None:
@@ -170,9 +171,3 @@ def _met_at(path: Path) -> Where:
 def _identity(fd: int) -> _File:
     state = os.fstat(fd)
     return state.st_dev, state.st_ino
-
-
-def _put(memory: OrderedDict[_File, Looked], file: _File, looked: Looked) -> None:
-    memory[file] = looked
-    while len(memory) > MAX_FILES:
-        memory.popitem(last=False)

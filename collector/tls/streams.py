@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Literal, NamedTuple
 
+from collector.bounded import put
 from polygraph.events import ProcessKey
 
 Direction = Literal["sent", "received"]
@@ -96,9 +97,8 @@ class TlsStreams:
         expected = self._expected.get(key)
         if expected is None:
             # Bytes before our first sight of a direction are a hole, too: the kernel counts from the first call.
-            expected = self._expected[key] = [0, 0]
-            if len(self._expected) > MAX_CONNECTIONS:
-                self._expected.popitem(last=False)
+            expected = [0, 0]
+            put(self._expected, key, expected, MAX_CONNECTIONS)
         self._expected.move_to_end(key)
         direction = _DIRECTIONS[record.direction]
         known = expected[record.direction]
