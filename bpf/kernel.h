@@ -212,7 +212,7 @@ struct task_struct {
 	struct thread_info thread_info;
 	void *stack;
 	unsigned int flags;
-	int on_cpu;
+	unsigned int on_cpu; /* an int until 6.x, a byte in 7.x: libbpf narrows the load of an unsigned one only */
 	sigset_t blocked;
 	struct sigpending pending;
 	int pid;
