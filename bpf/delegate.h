@@ -11,8 +11,8 @@
  *   what it forks while it holds that socket; of those the one that leads a session of its own when it executes is
  *   the login's shell or command.
  * - tmux: the server that the client's socket leads to (SO_PEERCRED), what it forks while the message of that very
- *   connection is the only one that it received since it last slept (its voluntary context switches tell), and the
- *   words that are executed: those of the client's own command line, or a login shell.
+ *   connection is the only one that it received since it last waited for any, and the words that are executed: those of
+ *   the client's own command line, or a login shell.
  * - docker: the container's id, which its server gives in the answer to `create`, before anything of it runs, and which
  *   the cgroup is named after that is made for it then. Of a cgroup that was there before nothing is taken in.
  *
@@ -78,9 +78,8 @@ struct {
 
 /* Servers at work for a session, by thread group id. */
 struct pg_serving {
-	__u64 key;      /* tmux: address of the socket that it heard last; ssh: unused */
+	__u64 key;      /* tmux: address of the socket that it heard last; 0: none since it last slept; ssh: unused */
 	__u64 cookie;   /* ssh: inode number of the socket that it accepted last */
-	__u64 switches; /* tmux: when it heard that, in voluntary context switches */
 	struct pg_asker of; /* ssh */
 	__u32 fd;       /* ssh */
 	__u16 service;  /* enum pg_service */
@@ -125,6 +124,7 @@ struct {
 } groups SEC(".maps");
 
 __u32 pg_expecting = 0; /* a session has connected to somewhere on this host, or to a server by its socket */
+__u32 pg_heeding = 0;   /* a session has asked a tmux server: when it sleeps counts */
 __u32 pg_grouping = 0;  /* by user space: `expected_groups` has had rows */
 
 PG_INLINE __u32 pg_service_of(struct inode *inode)
@@ -271,6 +271,7 @@ __noinline int pg_delegate_asks(__s64 fd, __u64 serves)
 		bpf_map_update_elem(&expected, &key, &asker, BPF_ANY);
 		bpf_map_update_elem(&serving, &server, &row, BPF_NOEXIST);
 		pg_expecting = 1;
+		pg_heeding = 1;
 	}
 	pg_scratch_give(space);
 	return 0;
@@ -281,19 +282,29 @@ PG_INLINE void pg_delegate_heard(struct task_struct *task, int fd)
 {
 	__u32 tgid = PG_READ(task, tgid);
 	struct pg_serving *row = bpf_map_lookup_elem(&serving, &tgid);
-	__u64 cookie, key, switches;
+	__u64 cookie, key;
 
 	if (!row || row->service != PG_SERVICE_TMUX)
 		return;
 	key = pg_number(pg_sock_of(task, fd, &cookie));
-	switches = PG_READ(task, nvcsw);
-	if (row->switches != switches || !row->key) {
-		row->mixed = 0;
-		row->switches = switches;
-	} else if (row->key != key) {
+	if (row->key && row->key != key)
 		row->mixed = 1;
-	}
 	row->key = key;
+}
+
+/*
+ * A process of no session goes to sleep until something comes: a server has done all that it heard. A sleep for a disk or
+ * for a lock of the kernel is none, it comes in the midst of work.
+ */
+PG_INLINE void pg_delegate_slept(struct task_struct *task)
+{
+	__u32 tgid = PG_READ(task, tgid);
+	struct pg_serving *row = bpf_map_lookup_elem(&serving, &tgid);
+
+	if (row && row->service == PG_SERVICE_TMUX) {
+		row->key = 0;
+		row->mixed = 0;
+	}
 }
 
 struct pg_comparison {
@@ -404,7 +415,7 @@ PG_INLINE void pg_delegate_forked(struct task_struct *parent, struct task_struct
 				return; /* it holds that connection no more: this is somebody else's */
 			fresh.of = row->of;
 		} else {
-			if (row->mixed || !row->key || row->switches != PG_READ(parent, nvcsw))
+			if (row->mixed || !row->key)
 				return;
 			fresh.key = row->key;
 			asker = bpf_map_lookup_elem(&expected, &fresh.key);

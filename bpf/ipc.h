@@ -355,6 +355,8 @@ int BPF_PROG(pg_on_switch, bool preempt, struct task_struct *prev, struct task_s
 	mine = pg_lineage_of(prev);
 	if (mine)
 		mine->asleep = pg_signalled(prev) ? 0 : bpf_ktime_get_boot_ns(); /* with a signal it goes on at once */
+	else if (pg_heeding)
+		pg_delegate_slept(prev);
 	return 0;
 }
 

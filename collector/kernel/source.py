@@ -161,24 +161,25 @@ class KernelSource:
     # --- attaching -------------------------------------------------------------------------------
 
     def _attach(self) -> None:
-        missing: dict[Dimension, list[str]] = {dimension: [] for dimension in DIMENSIONS}
+        missing: dict[Dimension, dict[str, str]] = {dimension: {} for dimension in DIMENSIONS}
         attached: set[str] = set()
         for program in PROGRAMS:
             if program.instead_of in attached:
                 continue
             before = len(self._links)
-            missing[program.dimension] += self._attach_program(program)
+            missing[program.dimension] |= self._attach_program(program)
             if len(self._links) > before:
                 attached.add(program.name)
         for dimension in DIMENSIONS:
             if missing[dimension]:
+                words = ", ".join(f"{hook} ({why})" for hook, why in missing[dimension].items())
                 names = tuple(missing[dimension])
-                self.probes[dimension] = ProbeState("unavailable", names, f"not attached: {', '.join(names)}")
+                self.probes[dimension] = ProbeState("unavailable", names, f"not attached: {words}")
             else:
                 self.probes[dimension] = ProbeState("attached")
 
-    def _attach_program(self, program: Program) -> list[str]:
-        """Names of the hooks that are missing."""
+    def _attach_program(self, program: Program) -> dict[str, str]:
+        """The hooks that are missing, and what the kernel said."""
         if not program.tracepoints:
             try:
                 link = self._object.attach(program.name)
@@ -187,15 +188,15 @@ class KernelSource:
                     self._pages = link
             except KernelError as error:
                 absent = program.name in program.optional and error.errno == errno.ENOENT
-                return [] if absent else [program.name]
-            return []
-        missing = []
+                return {} if absent else {program.name: os.strerror(error.errno)}
+            return {}
+        missing = {}
         for tracepoint in program.tracepoints:
             try:
                 self._links.append(self._object.attach_tracepoint(program.name, program.category, tracepoint))
             except KernelError as error:
                 if tracepoint not in program.optional or error.errno != errno.ENOENT:
-                    missing.append(tracepoint)
+                    missing[tracepoint] = os.strerror(error.errno)
         return missing
 
     @property

@@ -22,7 +22,19 @@ SUITES = (
     *(
         f"tests/live/test_{name}.py"
         for name in (
-            *("file", "flood", "network", "no_root", "plain", "process", "refused", "run"),
+            *(
+                "delegation",
+                "file",
+                "flood",
+                "ipc",
+                "network",
+                "no_root",
+                "plain",
+                "process",
+                "reads",
+                "refused",
+                "run",
+            ),
             *("tls", "tls_libraries", "uring", "watch"),
         )
     ),
