@@ -73,7 +73,7 @@ class CommandsOver:
         known = self._purposes.setdefault(purpose, _Purpose())
         self._take(purpose, known)
         if known.agent:
-            every = [image for image in self._session.known if _is_of(image, purpose)]
+            every = [image for image in self._session.known if is_of(image, purpose)]
             return self._built(every, since, until, build)
         for top in list(known.going):
             self._end(known, top, until, build)
@@ -83,7 +83,7 @@ class CommandsOver:
         images = self._session.known
         for image in images[known.taken :]:
             self.steps += 1
-            if not _is_of(image, purpose):
+            if not is_of(image, purpose):
                 continue
             process = image.image.process
             if self._session.is_agent(process):
@@ -142,6 +142,7 @@ class CommandsOver:
         return build(self._session, chosen, until) if chosen else []
 
 
-def _is_of(known: Known, purpose: str) -> bool:
+def is_of(known: Known, purpose: str) -> bool:
+    """Whether the image is one of a tool of that purpose."""
     tool = known.match.tool
     return tool.purpose == purpose or tool.name in programs().also.get(purpose, ())
