@@ -19,6 +19,7 @@ from correlator.rules.opened import Gathered, Openings
 from correlator.runs import Run, find_runs, outermost
 from correlator.session import Session
 from polygraph import events as e
+from polygraph.openings import Opening, packed
 from tests.correlator.scenario import Scenario
 from tests.correlator.test_properties import many, steps_of, story
 
@@ -124,6 +125,52 @@ def test_what_comes_to_light_of_a_command_that_is_over_counts(
             session.add(msgspec.structs.replace(log[0], origin="watch"))
             session.add(e.LlmCall(call="early", api="openai.chat", host="h", request_ts=1, **told))
     ask(session, now)
+
+
+def fed(s: Scenario) -> Session:
+    session = Session(s.name)
+    for event in s.log:
+        session.add(event)
+    ask(session, s.now)
+    return session
+
+
+def test_what_gave_work_away_may_turn_out_to_have_kept_it() -> None:
+    """Whom a client asked is told late: a server of the lineage. The agent had started it so before, too."""
+    s = Scenario()
+    s.runs(None, "tmux", "new-window", "x")
+    shell = s.shell(s.asks("make test"))
+    make = s.program(shell, "make", "test")
+    client = s.runs(make, "tmux", "new-window", "x")
+    s.exits(make)
+    s.exits(shell)
+    session = fed(s)
+    (before,) = find_runs(session, "test", session.began, s.now)
+    ended = session.tree.get(client)
+    assert ended is not None and ended.exit is not None
+    asked = {"op": "connect", "family": "unix", "address": "/tmp/tmux", "peer_pid": 100, "socket": 7}
+    session.add(e.Net(session=s.name, ts=ended.exit.ts, seq=len(s.log), process=client, **asked))
+    (after,) = find_runs(session, "test", session.began, s.now)
+    assert (before.hollow, after.hollow) == (False, True)
+    ask(session, s.now)
+
+
+def test_a_module_that_was_written_by_hand_may_turn_out_to_have_been_run() -> None:
+    """That the interpreter opened it is told late."""
+    s = Scenario()
+    s.writes("/repo/pytest.py")
+    shell = s.shell(s.asks("python3 -m pytest"))
+    test = s.runs(shell, "python3", "-m", "pytest", path="/usr/bin/python3.11")
+    s.exits(shell)
+    session = fed(s)
+    (before,) = find_runs(session, "test", session.began, s.now)
+    ended = session.tree.get(test)
+    assert ended is not None and ended.exit is not None
+    rows = packed([Opening(test, 1, s.inode("/repo/pytest.py"), ended.exit.ts - 1)])
+    session.add(e.Reads(session=s.name, ts=s.now, seq=len(s.log), rows=rows))
+    (after,) = find_runs(session, "test", session.began, s.now)
+    assert (before.forged, after.forged) == (False, True)
+    ask(session, s.now)
 
 
 # --- no more than the log --------------------------------------------------------------------------------
