@@ -264,6 +264,8 @@ class Session:
         if node is not None and node.children and self.is_agent(event.process):
             self.tree.revised += 1  # it may be the agent no more, above commands that are over
         self.tree.exec(event)
+        if node is not None and any(map(identify, node.images[:-1])) and self.is_agent(event.process):
+            self.tree.revised += 1  # it was a tool, and is the agent now: what it starts is below a run
         insort(self.execs, (event.ts, event.seq, event), key=lambda row: row[:2])
         if self.startup_end is None or event.ts <= self.startup_end:
             self._agent_images = None

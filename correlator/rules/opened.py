@@ -41,7 +41,6 @@ class Gathered:
     start: int = 1 << 63
     #: how many openings and images were looked at for it
     looked: int = 0
-
     #: something of the above came later than was asked about then
     more: bool = False
 
@@ -111,16 +110,21 @@ class Openings:
             self._kept.remove(kept)
         else:
             kept = Gathered()
-        new = runs[len(kept.runs) :]
-        while new and self._is_over(new[0], end):
-            session.read_out |= self._add(kept, new[0], end)
-            new = new[1:]
+        new = iter(runs[len(kept.runs) :])
+        going = next((run for run in new if not self._is_kept(kept, run, end)), None)
         self._kept = [*self._kept, kept][-_MAX_KEPT:]
-        if new:
+        if going is not None:
             kept = kept.copy()
-            for run in new:
+            for run in (going, *new):
                 self._add(kept, run, end)
         return kept
+
+    def _is_kept(self, kept: Gathered, run: Run, end: int) -> bool:
+        """Adds the run to what is kept, if it is over."""
+        if not self._is_over(run, end):
+            return False
+        self._session.read_out |= self._add(kept, run, end)
+        return True
 
     def _is_over(self, run: Run, end: int) -> bool:
         ended, looked = self._session.tree.over(run.process, end)

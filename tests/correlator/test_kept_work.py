@@ -173,6 +173,21 @@ def test_a_module_that_was_written_by_hand_may_turn_out_to_have_been_run() -> No
     ask(session, s.now)
 
 
+def test_what_a_tool_starts_after_it_became_the_agent_is_below_its_run() -> None:
+    s = Scenario()
+    s.call()
+    tool = s.program(None, "pytest")
+    session = fed(s)
+    told = len(s.log)
+    s.execs(tool, "/opt/agent/bin/agent")
+    s.runs(tool, "pytest", status=1)
+    for event in s.log[told:]:
+        session.add(event)
+    (run,) = find_runs(session, "test", session.began, s.now)
+    assert run.process == tool
+    ask(session, s.now)
+
+
 # --- no more than the log --------------------------------------------------------------------------------
 
 
