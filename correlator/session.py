@@ -134,6 +134,8 @@ class Session:
     #: all tries, by call and the time when the answer was over
     tries: dict[tuple[str, int], e.LlmCall] = field(default_factory=dict)
     intents: dict[str, IntentState] = field(default_factory=dict)
+    #: the same in the order in which they were told
+    asked: list[IntentState] = field(default_factory=list)
     #: what the results of tool calls say, by intent
     results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
@@ -286,6 +288,7 @@ class Session:
     def _intent(self, event: e.Intent) -> None:
         if event.intent not in self.intents:
             state = self.intents[event.intent] = IntentState(event)
+            self.asked.append(state)
             if event.command_digest is not None:
                 insort(self.by_digest[event.command_digest], state, key=lambda one: one.intent.ts)
             self.open_intents.append(state)

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from correlator.commands_over import CommandsOver, is_of
 from correlator.engine import Engine
+from correlator.programs import hand_off_to
 from correlator.rules.opened import Gathered, Openings
 from correlator.runs import Run, find_runs, outermost
 from correlator.session import Session
+from correlator.suspects import Reasons, is_suspect
 from polygraph import events as e
 from polygraph.openings import Opening, packed
 from tests.correlator.scenario import Scenario
@@ -63,6 +65,11 @@ def ask(session: Session, now: int) -> None:
         for since, until in ((session.began, now), (middle, now), (session.began, middle)):
             runs = find_runs(session, purpose, since, until)
             assert runs == anew(session, purpose, since, until), (purpose, since, until)
+            assert session.part(Reasons).images(purpose, since, until) == [
+                image
+                for image in session.executed(since, until)
+                if hand_off_to(image) is not None or is_suspect(session, image, purpose)
+            ]
             for some in (runs, runs[1:], [run for run in runs if run.word == "ok"]):
                 if some:
                     end = some[-1].ended
@@ -236,6 +243,12 @@ def _counted(s: Scenario, count: int) -> None:
         s.passed(counts={"passed": 3})
 
 
+def _never_run(s: Scenario, count: int) -> None:
+    for _ in range(count):
+        s.does("ls")
+        s.passed()
+
+
 @pytest.mark.parametrize(
     "shape",
     [
@@ -245,18 +258,19 @@ def _counted(s: Scenario, count: int) -> None:
         _beside_a_server,
         _of_two_tools,
         _counted,
+        _never_run,
     ],
 )
 def test_all_claims_on_runs_cost_as_much_as_the_log(shape: Callable[[Scenario, int], None]) -> None:
     def steps(count: int) -> int:
-        """What was looked at of commands and of openings, for all claims of a session."""
+        """What was looked at of commands, of openings and of what else could have done it, for all claims."""
         s = Scenario()
         shape(s, count)
         engine = Engine()
         verdicts = [verdict for event in s.log for verdict in engine.feed(event).verdicts]
         assert sum(verdict.subject.kind == "claim" for verdict in verdicts) >= count
         session = engine._sessions[s.name].session
-        return session.part(CommandsOver).steps + session.part(Openings).steps
+        return sum(session.part(kind).steps for kind in (CommandsOver, Openings, Reasons))
 
     some, twice = steps(40), steps(80)
     assert 40 < some < twice < 2.2 * some, (some, twice)
