@@ -141,12 +141,13 @@ class Openings:
 class Opened:
     """Files that runs had opened when the last of them ended, by the names that were known at ``until``."""
 
-    __slots__ = ("_gathered", "_session", "_until", "end", "possible", "possible_entries")
+    __slots__ = ("_answers", "_gathered", "_session", "_until", "end", "possible", "possible_entries")
 
     def __init__(self, session: Session, gathered: Gathered, end: int, until: int) -> None:
         self._session = session
         self._gathered = gathered
         self._until = until
+        self._answers: dict[str, bool] = {}
         #: when the last run ended
         self.end = end
         #: opened by several, the runs perhaps among them: inodes, and directory entries
@@ -159,6 +160,12 @@ class Opened:
 
     def has(self, path: str) -> bool:
         """Whether a file of that name was opened, or what was compiled of it."""
+        known = self._answers.get(path)  # a path that was replaced often had many inodes, and each write asks
+        if known is None:
+            known = self._answers[path] = self._has(path)
+        return known
+
+    def _has(self, path: str) -> bool:
         gathered = self._gathered
         return (
             path in gathered.read
