@@ -248,7 +248,7 @@ def bytewax(sources: list[Source], count: int) -> Figures:
 
 
 ARMS: dict[str, Callable[[list[Source], int], Figures]] = {
-    "correlator": correlator,
+    "polygraph": correlator,
     "Quix Streams": quix,
     "Bytewax": bytewax,
 }

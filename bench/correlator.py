@@ -42,7 +42,7 @@ _ONCE = 10_000
 ROUNDS = (4, 8, 16, 32, 64)
 #: a session of at most so many events is a short one; the long one is made of that family
 _SHORT, _LONG = 100, "bug_fixed"
-OURS = "correlator"
+OURS = "polygraph"
 #: events/s, exponent, s
 MARK_SPEED, MARK_GROWTH, MARK_LATENCY = 150_000, 1.1, 0.25
 STREAMS = ("quixstreams==3.28.1", "bytewax==0.21.1")
@@ -188,7 +188,10 @@ def main() -> int:
     except BenchError as error:
         sys.stderr.write(f"bench.correlator: {error}\n")
         return 1
-    sys.stdout.write(line(result("correlator", parts(found), given.runs, "make bench-correlator")) + "\n")
+    bounded = (given.runs, given.up_to) != (RUNS, max(COUNTS))
+    arguments_given = f" --runs {given.runs} --up-to {given.up_to}" if bounded else ""
+    command = "python -m bench.correlator" + arguments_given
+    sys.stdout.write(line(result("correlator", parts(found), given.runs, command)) + "\n")
     return 0
 
 

@@ -65,18 +65,18 @@ def test_growth_is_the_slope_of_the_logarithms() -> None:
 def test_figures_are_told_for_each_arm_and_ours_have_marks() -> None:
     found = {
         (arm, "many", count): [Figures(82 * count, 82 * count * cost, 50_000 * count, count, 0.01)]
-        for arm, cost in (("correlator", 1e-5), ("Bytewax", 2e-5))
+        for arm, cost in (("polygraph", 1e-5), ("Bytewax", 2e-5))
         for count in (1, 100, 1000)
     }
-    found |= {("correlator", "long", rounds): [Figures(rounds, rounds**2.0, 0, 1)] for rounds in ROUNDS}
+    found |= {("polygraph", "long", rounds): [Figures(rounds, rounds**2.0, 0, 1)] for rounds in ROUNDS}
     told = {one.name: one for one in parts(found)}
-    ours = told["correlator, 1,000 sessions: speed"]
+    ours = told["polygraph, 1,000 sessions: speed"]
     assert (ours.value, ours.mark, ours.ok) == (pytest.approx(100_000), 150_000, False)
-    assert told["correlator, 100 sessions: memory of an open one"].value == 50_000
-    assert told["correlator, 100 sessions: verdict, p99"].ok
+    assert told["polygraph, 100 sessions: memory of an open one"].value == 50_000
+    assert told["polygraph, 100 sessions: verdict, p99"].ok
     assert told["Bytewax, 1 session: speed"].mark is None
-    assert told["correlator: growth exponent in the number of sessions"].value == pytest.approx(1)
-    grown = told["correlator: growth exponent in the length of a session"]
+    assert told["polygraph: growth exponent in the number of sessions"].value == pytest.approx(1)
+    grown = told["polygraph: growth exponent in the length of a session"]
     assert grown.value == pytest.approx(2) and not grown.ok
     assert "Bytewax: growth exponent in the length of a session" not in told
 
@@ -84,6 +84,6 @@ def test_figures_are_told_for_each_arm_and_ours_have_marks() -> None:
 def test_the_correlator_as_an_arm_judges_what_it_is_given(tmp_path: Path) -> None:
     logs = short()[:2]
     sources = write(tmp_path / "sources.json", logs)
-    figures = run("correlator", sources, 4, Path(sys.executable))
+    figures = run("polygraph", sources, 4, Path(sys.executable))
     assert figures.events == 2 * sum(map(len, logs))
     assert figures.out == 2 * sum(len(verdicts(log)) for log in logs)
