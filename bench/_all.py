@@ -10,7 +10,7 @@ import msgspec
 from bench._harness import ROOT
 from bench._result import Result, table, with_table
 
-BENCHMARKS = ("completeness", "startup", "latency", "capture", "overhead", "accuracy")
+BENCHMARKS = ("completeness", "startup", "latency", "capture", "overhead", "accuracy", "correlator")
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ run is another question: it may go on as the real runner.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from correlator.paths import normalise
 from correlator.programs import is_inert, is_shell, program_name, programs, script_of
@@ -28,6 +29,20 @@ def is_forged(session: Session, known: Known) -> bool:
     return any(
         _made_by_hand(session, path, image) and _opened(session, path, image) for path in _modules(known)
     )
+
+
+class Doubt(NamedTuple):
+    """The files that decide whether a runner is the installed one, and whether one of them was written by hand."""
+
+    files: tuple[str, ...]
+    found: bool
+
+
+def may_be_forged(session: Session, known: Known) -> Doubt:
+    """Whether it is, or may turn out to be when more is known of what was read; more writes leave a no as it is."""
+    path = _file(known.image)
+    files = (path,) if path is not None else tuple(_modules(known))
+    return Doubt(files, any(_made_by_hand(session, path, known.image) for path in files))
 
 
 def _file(image: Exec) -> str | None:

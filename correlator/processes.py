@@ -44,6 +44,8 @@ class ProcessTree:
         self.root: ProcessKey | None = None
         #: how often something came to light that was so before: what is kept of ancestors may not hold any more
         self.moved = 0
+        #: until when processes were looked at that are over, and how often that may not hold any more
+        self.settled = self.revised = 0
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
@@ -63,9 +65,33 @@ class ProcessTree:
         """Whether a process of the lineage had that pid at ``at``."""
         return any(node.born <= at and not node.ended(at) for node in self._by_pid.get(pid, ()))
 
+    def over(self, key: ProcessKey, at: int) -> tuple[int | None, int]:
+        """When the process and all its descendants had ended, None if not by ``at``; and how many were looked at.
+
+        Whoever keeps what he makes of them watches :attr:`revised`, and asks again when it has changed.
+        """
+        last = looked = 0
+        todo, seen = [key], {key}
+        while todo:
+            node = self._nodes.get(todo.pop())
+            looked += 1
+            if node is None or node.exit is None or node.exit.ts > at:
+                return None, looked
+            last = max(last, node.exit.ts)
+            todo += (child for child in node.children if child not in seen)
+            seen.update(node.children)
+        self.settled = max(self.settled, last)
+        return last, looked
+
+    def _news(self, node: Node, ts: int) -> None:
+        """Something of a process is told: it is not expected of one that is over, nor of a time that is settled."""
+        if ts <= self.settled or node.exit is not None:
+            self.revised += 1
+
     def start(self, key: ProcessKey, ts: int) -> None:
         """The session's root."""
         self.root = key
+        self.revised += 1
         if key in self._nodes:
             self.moved += 1
         self._node(key, ts)
@@ -75,12 +101,14 @@ class ProcessTree:
         if event.child in self._nodes:
             self.moved += 1
         child = self._node(event.child, event.ts)
+        self._news(child, event.ts)
         child.born, child.forked = min(child.born, event.ts), True
         self._adopt(child, event.process, event.ts)
 
     def exec(self, event: Exec) -> None:
         """A new image; the parent counts only when no fork told it."""
         node = self._node(event.process, event.ts)
+        self._news(node, event.ts)
         insort(node.images, event, key=lambda image: (image.ts, image.seq))
         if node.images[-1] is not event or (
             node.children and self._nodes[node.children[-1]].born >= event.ts
@@ -93,18 +121,22 @@ class ProcessTree:
         """``process`` does what ``by`` asked for: it counts as its child, whoever forked it."""
         if event.process in self._nodes:
             self.moved += 1
+        self.revised += 1
         child = self._node(event.process, event.ts)
         child.born = min(child.born, event.ts)
         self._adopt(child, event.by, event.ts)
 
     def exec_failed(self, event: ExecFailed) -> None:
         """An attempt that the kernel refused."""
-        self._node(event.process, event.ts).failed.append(event)
+        node = self._node(event.process, event.ts)
+        self._news(node, event.ts)
+        node.failed.append(event)
 
     def exit(self, event: Exit) -> None:
         """The end. A second one for the same key cannot be; the first is kept."""
         node = self._node(event.process, event.ts)
         if node.exit is None:
+            self._news(node, event.ts)
             node.exit = event
 
     def _adopt(self, child: Node, parent: ProcessKey, ts: int) -> None:
@@ -116,8 +148,12 @@ class ProcessTree:
             old = self._nodes.get(child.parent)
             if old is not None and child.key in old.children:
                 old.children.remove(child.key)
+                self.revised += 1
         child.parent = parent
-        self._node(parent, ts).children.append(child.key)
+        above = self._node(parent, ts)
+        if above.exit is not None:
+            self.revised += 1
+        above.children.append(child.key)
 
     def ancestors(self, key: ProcessKey) -> Iterator[Node]:
         """Parents, nearest first."""

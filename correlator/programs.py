@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import msgspec
@@ -14,6 +14,8 @@ from polygraph.events import Exec
 from polygraph.tools import Match, recognise
 
 _VERSION = re.compile(r"[-.]?\d[\d.]*$")
+#: bytes and words of a command line that is remembered with what it is: a bound for what a process can make us keep
+_SHORT, _FEW = 4096, 64
 _HOME_OF_PROGRAMS = ("/usr/", "/bin/", "/sbin/", "/opt/", "/nix/", "/snap/", "/lib/", "/lib64/")
 
 
@@ -89,7 +91,14 @@ def program_name(image: Exec) -> str:
 
 def identify(image: Exec) -> Match | None:
     """The row of data/tools.toml that the image is, if any."""
-    return recognise(image.path, image.script, image.argv)
+    if image.argv_bytes > _SHORT or len(image.argv) > _FEW:
+        return recognise(image.path, image.script, image.argv)
+    return _recognised(image.path, image.script, image.argv)
+
+
+@lru_cache(maxsize=1024)  # rules ask for the same image again and again, and agents run the same commands
+def _recognised(path: str, script: str | None, argv: tuple[str, ...]) -> Match | None:
+    return recognise(path, script, argv)
 
 
 def hand_off_to(image: Exec) -> str | None:

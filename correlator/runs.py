@@ -6,9 +6,11 @@ The status that counts is the one of the process that the claim speaks of, not w
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from correlator.commands_over import CommandsOver
 from correlator.delegation import handed_to
 from correlator.forged import is_forged
 from correlator.processes import Node
@@ -104,14 +106,16 @@ def find_runs(session: Session, purpose: str, since: int, until: int) -> list[Ru
     A runner below a runner is that one's own business (a test suite of a test runner); one below a wrapper
     (make, npm, tox) is what the wrapper is for.
     """
+    return session.part(CommandsOver).runs(purpose, since, until, outermost)
+
+
+def outermost(session: Session, images: Sequence[Known], until: int) -> list[Run]:
+    """The outermost runs among ``images``, worked out anew."""
     last: dict[ProcessKey, Known] = {}
-    also = programs().also.get(purpose, frozenset())
-    for known in session.known:
-        tool = known.match.tool
-        if (tool.purpose == purpose or tool.name in also) and since <= known.image.ts <= until:
-            held = last.get(known.image.process)
-            if held is None or (held.image.ts, held.image.seq) < (known.image.ts, known.image.seq):
-                last[known.image.process] = known
+    for known in images:
+        held = last.get(known.image.process)
+        if held is None or (held.image.ts, held.image.seq) < (known.image.ts, known.image.seq):
+            last[known.image.process] = known
     building = {key: _Building(known, is_forged(session, known)) for key, known in last.items()}
     outer: list[_Building] = []
     for key, item in building.items():

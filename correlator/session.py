@@ -5,22 +5,26 @@ from __future__ import annotations
 import posixpath
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 from correlator.coverage import CoverageLog
 from correlator.graph import Graph
 from correlator.mentions import Mentions
 from correlator.paths import basename, names, normalise
+from correlator.places import compiled_source
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
 from polygraph import events as e
 from polygraph.openings import Extent
 from polygraph.tools import Match
 
+P = TypeVar("P")
 _IN_PROGRESS = 115  # errno of a connect that goes on: EINPROGRESS
 _WRITES = frozenset({"write", "create", "truncate", "unlink", "rename", "link", "symlink", "mkdir", "rmdir"})
+#: after these an inode number may be another file's
+_GIVES = frozenset({"create", "unlink", "rename"})
 
 
 class Read(NamedTuple):
@@ -130,6 +134,8 @@ class Session:
     #: all tries, by call and the time when the answer was over
     tries: dict[tuple[str, int], e.LlmCall] = field(default_factory=dict)
     intents: dict[str, IntentState] = field(default_factory=dict)
+    #: the same in the order in which they were told
+    asked: list[IntentState] = field(default_factory=list)
     #: what the results of tool calls say, by intent
     results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
@@ -143,11 +149,29 @@ class Session:
     mentions: Mentions = field(default_factory=Mentions)
     startup_end: int | None = None
     _agent_images: set[tuple[str, ...]] | None = None
+    #: files by which it was judged whether a runner of a command that is over is the installed one
+    runner_files: set[str] = field(default_factory=set)
+    #: processes that are over, of which it was worked out what they read; and how often more was told of one of them
+    read_out: set[e.ProcessKey] = field(default_factory=set)
+    reread: int = 0
+    #: times at which an inode number may have gone to another file, in order
+    _given: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+    #: compiled files that were seen, by the source that they stand for
+    compiled_from: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    #: what others work out of the session and keep: see :meth:`part`
+    _parts: dict[object, object] = field(default_factory=dict)
     #: what each effect belongs to
     graph: Graph = field(init=False)
 
     def __post_init__(self) -> None:
         self.graph = Graph(self)
+
+    def part(self, kind: Callable[[Session], P]) -> P:
+        """The one ``kind`` of this session: what a rule works out and keeps from one verdict to the next."""
+        found = self._parts.get(kind)
+        if found is None:
+            found = self._parts[kind] = kind(self)
+        return cast(P, found)
 
     # --- feeding ---------------------------------------------------------------------------------
 
@@ -238,10 +262,16 @@ class Session:
             self.listening.setdefault(event.local_port, event.ts)
 
     def _exec(self, event: e.Exec) -> None:
+        node = self.tree.get(event.process)
+        if node is not None and node.children and self.is_agent(event.process):
+            self.tree.revised += 1  # it may be the agent no more, above commands that are over
         self.tree.exec(event)
+        if node is not None and any(map(identify, node.images[:-1])) and self.is_agent(event.process):
+            self.tree.revised += 1  # it was a tool, and is the agent now: what it starts is below a run
         insort(self.execs, (event.ts, event.seq, event), key=lambda row: row[:2])
         if self.startup_end is None or event.ts <= self.startup_end:
             self._agent_images = None
+            self.tree.revised += 1
         self.graph.on_exec(event)
         match = identify(event)
         if match is not None:
@@ -258,6 +288,7 @@ class Session:
     def _intent(self, event: e.Intent) -> None:
         if event.intent not in self.intents:
             state = self.intents[event.intent] = IntentState(event)
+            self.asked.append(state)
             if event.command_digest is not None:
                 insort(self.by_digest[event.command_digest], state, key=lambda one: one.intent.ts)
             self.open_intents.append(state)
@@ -281,6 +312,7 @@ class Session:
         if self.startup_end is None or ts < self.startup_end:
             self.startup_end = ts
             self._agent_images = None
+            self.tree.revised += 1
 
     def _file(self, event: e.File) -> None:
         first = event.first_ts or event.ts
@@ -290,6 +322,8 @@ class Session:
                 self.path_reads[event.path].append(read)
                 self._name(event.path)
                 self.process_path_reads[event.process].append((event.path, read))
+                if event.process in self.read_out:
+                    self.reread += 1
                 if event.dev and event.ino:
                     self._read((event.dev, event.ino), read)
                     self._name_inode(event.path, event.dev, event.ino, event.ts)
@@ -315,6 +349,8 @@ class Session:
         if inode is not None:
             self._devices.add(event.dev)
             self.inode_writes[inode].append(touch)
+            if event.op in _GIVES:
+                insort(self._given[inode], event.ts)
             named = event.new_path if moved and event.new_path else here
             if named:
                 self._name_inode(named, *inode, event.ts)
@@ -361,11 +397,15 @@ class Session:
         self._devices.add(inode[0])
         self._reads[inode].append(read)
         self._process_reads[read.process].append((inode, read))
+        if read.process in self.read_out:
+            self.reread += 1
         if read.shared:
             self.shared_reads.append((inode, read))
 
     def _touch(self, touch: Touch) -> None:
         self.touches[touch.path].append(touch)
+        if touch.first <= self.tree.settled and touch.path in self.runner_files:
+            self.tree.revised += 1
         self._name(touch.path)
         if self.writes and touch.ts < self.writes[-1].ts:
             insort(self.writes, touch, key=lambda row: (row.ts, row.event.seq))
@@ -392,6 +432,8 @@ class Session:
     def _name_inode(self, path: str, dev: int, ino: int, ts: int) -> None:
         self.inode_paths[(dev, ino)].setdefault(path, ts)
         self.path_inodes[path].setdefault((dev, ino), ts)
+        if "__pycache__" in path and (source := compiled_source(path)) is not None:
+            self.compiled_from[source][path] = None
         self._name(path)
 
     def _name(self, path: str) -> None:
@@ -442,6 +484,14 @@ class Session:
     def names_of(self, inode: tuple[int, int], until: int) -> list[str]:
         """Names that the inode was seen to have by ``until``."""
         return [path for path, ts in self.inode_paths.get(inode, {}).items() if ts <= until]
+
+    def given_away(self, inode: tuple[int, int], since: int, until: int) -> bool:
+        """Whether the inode number may have gone to another file in (since, until]."""
+        times = self._given.get(inode)
+        if not times:
+            return False
+        at = bisect_right(times, since)
+        return at < len(times) and times[at] <= until
 
     def flows_until(self, until: int) -> Iterator[e.Flow]:
         """What was known of each flow by ``until``, the latest."""

@@ -7,6 +7,7 @@ explained; everything else is a suspect.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Set as AbstractSet
 
 from correlator.delegation import given_away, handed_to
@@ -24,7 +25,7 @@ from correlator.programs import (
     programs,
 )
 from correlator.session import IntentState, Session
-from polygraph.events import Exec, ProcessKey
+from polygraph.events import Exec, Intent, ProcessKey
 from polygraph.tools import telling_words
 
 #: tools of these purposes may do the work of that one as a part of theirs
@@ -56,14 +57,13 @@ def could_have_done(
     ``explained`` are processes that belong to something else. With ``of_intent`` only that tool call's own
     form is asked about, not that of the others.
     """
-    for state in session.intents.values():
-        if of_intent is not None and state.intent.intent != of_intent:
-            continue
+    reasons = session.part(Reasons)
+    for state in reasons.intents(of_intent):
         found = _by_intent(session, state, since, until)
         if found is not None:
             return found
     unknown: Exec | None = None
-    for image in session.executed(since, until):
+    for image in reasons.images(purpose, since, until):
         if image.process in explained:
             continue
         if hand_off_to(image) is not None:
@@ -91,6 +91,52 @@ def could_have_done(
                 "form_unknown", f"process {pid} is a copy of the agent at work, without an exec"
             )
     return None
+
+
+class Reasons:
+    """What of one session may ever be a reason: the images and tool calls that are not explained by what they are.
+
+    Nearly all are, and stay so. So each is looked at once, and not by each claim that concludes from silence.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._intents: list[IntentState] = []
+        self._asked = 0
+        #: by purpose: how many images were looked at, the last of them, and those that may be a reason, in order
+        self._images: dict[str | None, tuple[int, Exec | None, list[Exec]]] = {}
+        self._version = 0
+        #: images and tool calls that were looked at
+        self.steps = 0
+
+    def intents(self, only: str | None) -> list[IntentState]:
+        """Tool calls in the order in which they were told, or the one."""
+        if only is not None:
+            state = self._session.intents.get(only)
+            return [state] if state is not None else []
+        for state in self._session.asked[self._asked :]:
+            self.steps += 1
+            if _may_hide_work(state):
+                self._intents.append(state)
+        self._asked = len(self._session.asked)
+        return self._intents
+
+    def images(self, purpose: str | None, since: int, until: int) -> list[Exec]:
+        """Images executed in [since, until], in order."""
+        session, every = self._session, self._session.execs
+        if session.tree.revised != self._version:
+            self._images.clear()
+            self._version = session.tree.revised
+        taken, last, found = self._images.get(purpose, (0, None, []))
+        if taken and every[taken - 1][2] is not last:  # one was told late
+            taken, found = 0, []
+        for _, _, image in every[taken:]:
+            self.steps += 1
+            if hand_off_to(image) is not None or is_suspect(session, image, purpose):
+                found.append(image)
+        self._images[purpose] = (len(every), every[-1][2] if every else None, found)
+        low = bisect_left(found, since, key=lambda image: image.ts)
+        return found[low : bisect_right(found, until, key=lambda image: image.ts)]
 
 
 def could_have_redone(session: Session, purpose: str, since: int, until: int) -> Outcome | None:
@@ -149,12 +195,22 @@ def _by_intent(session: Session, state: IntentState, since: int, until: int) -> 
         return unverifiable(
             "handed_off", "work was delegated and no sub-agent was seen in the lineage", intent
         )
-    opaque = not (intent.executions or intent.files or intent.hosts)
-    if intent.kind == "other" and opaque and intent.tool.lower() not in programs().inert_tools:
+    if _is_unknown(intent):
         return unverifiable(
             "form_unknown", "a tool of unknown form was called, which could have done it", intent
         )
     return None
+
+
+def _is_unknown(intent: Intent) -> bool:
+    opaque = not (intent.executions or intent.files or intent.hosts)
+    return intent.kind == "other" and opaque and intent.tool.lower() not in programs().inert_tools
+
+
+def _may_hide_work(state: IntentState) -> bool:
+    """Whether :func:`_by_intent` may find a reason in it at any time."""
+    intent = state.intent
+    return intent.hand_off is not None or intent.kind == "delegate" or _is_unknown(intent)
 
 
 def _about_to_run(session: Session, node: Node, at: int) -> bool:

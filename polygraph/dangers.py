@@ -6,7 +6,7 @@ data/dangers.toml, typed. Pure: a path is judged by its text, as the kernel reso
 from __future__ import annotations
 
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import msgspec
@@ -80,6 +80,24 @@ def dangers() -> Dangers:
 def place_of(path: str, places: dict[str, Place]) -> tuple[str, Place] | None:
     """The first of ``places`` that has ``path``, with its name."""
     return next(((name, place) for name, place in places.items() if place.has(path)), None)
+
+
+@lru_cache(maxsize=4096)  # a file is made, written and renamed: its path comes several times in a row
+def has_a_meaning(path: str) -> bool:
+    """Whether ``path`` may be one of persistence, test_control or observer: a quick no for nearly all."""
+    return _any_place().has(path)
+
+
+@cache
+def _any_place() -> Place:
+    """All places that have a meaning, in one; what some leave out is not left out."""
+    table = dangers()
+    places = (*table.persistence.values(), *table.test_control.values(), *table.observer.values())
+    return Place(
+        ends=tuple(end for place in places for end in place.ends),
+        holds=tuple(part for place in places for part in place.holds),
+        under=tuple(folder for place in places for folder in place.under),
+    )
 
 
 def is_inside(path: str, folder: str) -> bool:

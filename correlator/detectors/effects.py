@@ -18,7 +18,7 @@ from correlator.programs import changes_no_content, identify, is_inert, plain, p
 from correlator.session import Session
 from correlator.trust import is_known, is_near, is_one, trust
 from polygraph import events as e
-from polygraph.dangers import Owned, dangers, is_inside, place_of
+from polygraph.dangers import Owned, dangers, has_a_meaning, is_inside, place_of
 from polygraph.text import printable
 from polygraph.tools import Purpose
 
@@ -56,12 +56,27 @@ class Danger:
 
 def danger_of(session: Session, event: e.AnyEvent) -> Danger | None:
     """What of the event is dangerous; None for nearly all of them."""
-    found = _danger_of(session, event)
-    if found is None or may_be_of_others(
-        session, found.event.process, event.ts, host=found.kind == "unknown_host"
-    ):
-        return None
-    return found
+    return session.part(_Last).danger_of(event)
+
+
+class _Last:
+    """The answer about the last event of a session: several detectors ask, one after the other."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._event: e.AnyEvent | None = None
+        self._danger: Danger | None = None
+
+    def danger_of(self, event: e.AnyEvent) -> Danger | None:
+        if event is not self._event:
+            found = _danger_of(self._session, event)
+            host = found is not None and found.kind == "unknown_host"
+            if found is not None and may_be_of_others(
+                self._session, found.event.process, event.ts, host=host
+            ):
+                found = None
+            self._event, self._danger = event, found
+        return self._danger
 
 
 def _danger_of(session: Session, event: e.AnyEvent) -> Danger | None:
@@ -98,11 +113,12 @@ def _file(session: Session, event: e.File) -> Danger | None:
     table = dangers()
     inside = any(is_inside(path, root) for root in session.roots)
     wrote = "removed" if event.op == "unlink" else "wrote"
-    if (found := place_of(path, table.observer)) is not None:
+    known = has_a_meaning(path)
+    if known and (found := place_of(path, table.observer)) is not None:
         return Danger("observer_tampering", found[0], event, f"{wrote} {_shown(path)}, {found[1].says}", path)
-    if event.op in _PUTS and (found := place_of(path, table.persistence)) is not None:
+    if known and event.op in _PUTS and (found := place_of(path, table.persistence)) is not None:
         return Danger("persistence", found[0], event, f"wrote {_shown(path)}, {found[1].says}", path)
-    if inside and (found := place_of(path, table.test_control)) is not None:
+    if known and inside and (found := place_of(path, table.test_control)) is not None:
         return Danger("test_tampering", found[0], event, f"{wrote} {_shown(path)}, {found[1].says}", path)
     if inside or not session.roots or table.ordinary.has(path):
         return None

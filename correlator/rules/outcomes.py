@@ -10,6 +10,7 @@ from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename, normalise, under
 from correlator.programs import program_name
 from correlator.rules import parts, staleness, tampering
+from correlator.rules.opened import opened
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
@@ -305,14 +306,10 @@ def _elsewhere(session: Session, claim: Claim, full: list[Run], last: Run, until
     if any(_may_cover(session, run, path) for run in full for path in meant):
         return None
     observed = f"{_told(last)}, in {basename(last.image.cwd)}, not where {basename(meant[0])} is"
-    opened = staleness.opened(session, full, last, until)
+    had = opened(session, full, last, until)
     inodes = set().union(*(session.inodes_of(path, until) for path in meant))
-    known = all(session.inodes_of(path, until) for path in meant) and not opened.unknown
-    if (
-        not known
-        or inodes & (opened.inodes.keys() | opened.possible)
-        or not opened.paths.keys().isdisjoint(meant)
-    ):
+    known = all(session.inodes_of(path, until) for path in meant) and not had.unknown
+    if not known or inodes & (had.inodes.keys() | had.possible) or any(map(had.has, meant)):
         return unverifiable("ambiguous", observed, *_events(last))
     gate = session.coverage.gate(("file", "process"), session.began, until)
     if gate is not None:

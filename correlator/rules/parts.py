@@ -15,7 +15,7 @@ from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, normalise, under
 from correlator.places import compiled_source
-from correlator.rules import staleness
+from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done
@@ -53,7 +53,7 @@ def opened_no_test(session: Session, claim: Claim, runs: Sequence[Run], until: i
     """Whether the runs opened none of the tests that are there; None if none are known to be, or what was opened."""
     looks = [look for look in session.claim_looks.get(claim.claim, ()) if look.exists]
     tests = [look for look in looks if is_opened(language_of(look.path) or "")]
-    needs = staleness.opened(session, list(runs), runs[-1], until)
+    needs = opened(session, list(runs), runs[-1], until)
     if not tests or needs.unknown:
         return None
     return not any(_opened(needs, look) or (look.dev, look.ino) in needs.possible for look in looks)
@@ -126,7 +126,7 @@ def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) ->
     tests = [look for look in looks if language_of(look.path) is not None]
     if not tests:
         return [], False
-    needs = staleness.opened(session, list(runs), runs[-1], until)
+    needs = opened(session, list(runs), runs[-1], until)
     compiled = {source for look in looks if (source := compiled_source(look.path)) and _opened(needs, look)}
     ran = [look for look in tests if _opened(needs, look) or look.path in compiled]
     possible = [
@@ -150,8 +150,8 @@ def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) ->
     return [look for look in left if _kind(session, look) in kinds], not not_opened
 
 
-def _opened(needs: staleness.Opened, look: FileState) -> bool:
-    return look.path in needs.paths or (look.dev, look.ino) in needs.inodes
+def _opened(needs: Opened, look: FileState) -> bool:
+    return needs.has(look.path) or (look.dev, look.ino) in needs.inodes
 
 
 def _kind(session: Session, look: FileState) -> tuple[str, str]:
@@ -184,15 +184,18 @@ def _by_count(session: Session, claim: Claim, good: Sequence[Run], since: int, u
     if not said:
         return None
     had: dict[str, int] = {}
-    for run in good:
+    number = 0
+    for run in reversed(good):  # of an honest claim the last run is enough
         results = _results(session, run, until)
         if not results or run.match.tool.wraps:
             return None
         for result in results:
             if result.intent is not None:
                 had[result.intent] = max(had.get(result.intent, 0), _size(result))
-    number = sum(had.values())
-    if not number or said <= number:
+        number = sum(had.values())
+        if said <= number:
+            return None
+    if not number:
         return None
     last = good[-1]
     observed = f"{command(last.image)} ran {number} tests, not {said}"

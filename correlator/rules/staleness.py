@@ -6,40 +6,18 @@ A change elsewhere does not count, nor one by the run itself, by another test ru
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
-from correlator.places import compiled_source, is_metadata, is_project_file
-from correlator.programs import changes_no_content, identify, plain, program_name
+from correlator.places import is_metadata, is_project_file
+from correlator.programs import changes_no_content, identify, program_name
+from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
-from polygraph.events import ProcessKey
 
 #: tools that may write project files without changing what was tested, or that restore them
 _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"})
-
-
-@dataclass(slots=True)
-class Opened:
-    """Files that runs had opened when the last of them ended."""
-
-    inodes: dict[tuple[int, int], int]
-    paths: dict[str, int]
-    #: opened by several, the run perhaps among them
-    possible: set[tuple[int, int]]
-    python: bool
-    #: when the run ended
-    end: int
-    #: nothing that it opened is known
-    unknown: bool = False
-    #: directory entries by which files were opened; by several, the run perhaps among them; some are not known
-    entries: set[int | None] = field(default_factory=set)
-    possible_entries: set[int | None] = field(default_factory=set)
-    entries_unknown: bool = False
-    #: when the first of the runs began
-    start: int = 0
 
 
 class Change(NamedTuple):
@@ -115,53 +93,12 @@ def _restored(session: Session, path: str, run: Run, until: int) -> bool:
     return not any(before.ts < t.ts <= run.ended or after.ts < t.ts <= until for t in touches)
 
 
-def opened(session: Session, runs: list[Run], last: Run, until: int) -> Opened:
-    """What ``runs`` opened, until the end of ``last``, by the names that were known at ``until``."""
-    needs = Opened({}, {}, set(), False, last.ended)
-    processes: set[ProcessKey] = set()
-    for run in runs:
-        processes |= session.tree.subtree(run.process)
-    end = last.ended
-    start = min(run.image.ts for run in runs)
-    for process in processes:
-        for inode, read in session.process_reads.get(process, ()):
-            if read.ts <= end:
-                needs.inodes[inode] = max(needs.inodes.get(inode, 0), read.ts)
-                needs.entries.add(read.entry)
-        for path, read in session.process_path_reads.get(process, ()):
-            if read.ts <= end:
-                needs.paths[path] = end
-    for inode, read in session.shared_reads:
-        if start <= read.ts <= until and read.process not in processes:
-            needs.possible.add(inode)
-            needs.possible_entries.add(read.entry)
-    needs.start = start
-    needs.entries.discard(None)
-    needs.entries_unknown = not needs.entries or 0 in needs.entries
-    for inode, read_at in needs.inodes.items():
-        for path in session.names_of(inode, until):
-            named_at = session.inode_paths[inode][path]
-            if _given_away(session, inode, read_at, named_at):
-                continue
-            needs.paths[path] = end
-            source = compiled_source(path)
-            if source is not None:
-                needs.paths[source] = end
-    needs.unknown = not needs.inodes and not needs.paths
-    images = (i for p in processes if (node := session.tree.get(p)) is not None for i in node.images)
-    for image in (i for i in images if i.ts <= end):
-        needs.python = needs.python or plain(image.path).startswith(("python", "pypy"))
-        for file in (image.path, image.script or ""):
-            needs.paths.setdefault(file, end)
-    return needs
-
-
 def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, until: int) -> bool | None:
     """True: the run had opened it. False: it may have. None: it had not. ``made``: when it was made after the run."""
     inode = (touch.event.dev, touch.event.ino)
     if touch.gone:
-        return False if touch.path in needs.paths else None
-    if touch.path in needs.paths:
+        return False if needs.has(touch.path) else None
+    if needs.has(touch.path):
         return True
     entry = touch.event.entry
     if entry and entry in needs.entries:
@@ -171,7 +108,7 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     if (
         touch.event.ino
         and inode in needs.inodes
-        and not _given_away(session, inode, needs.inodes[inode], touch.ts)
+        and not session.given_away(inode, needs.inodes[inode], touch.ts)
     ):
         known = session.names_of(inode, until)
         return len(known) <= 1 or touch.path in known
@@ -187,14 +124,6 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     if needs.python and touch.path.endswith(".py") and not _compiled_in_session(session, touch):
         return False
     return None
-
-
-def _given_away(session: Session, inode: tuple[int, int], since: int, until: int) -> bool:
-    """The inode number went to another file between the run's reading and a later event."""
-    return any(
-        touch.event.op in ("create", "unlink", "rename") and since < touch.ts <= until
-        for touch in session.inode_writes.get(inode, ())
-    )
 
 
 def _directory_changed(session: Session, path: str, since: int, until: int) -> bool:
