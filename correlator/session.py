@@ -13,10 +13,12 @@ from correlator.coverage import CoverageLog
 from correlator.graph import Graph
 from correlator.mentions import Mentions
 from correlator.paths import basename, names, normalise
+from correlator.places import compiled_source
 from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
 from polygraph import events as e
 from polygraph.openings import Extent
+from polygraph.test_files import language_of
 from polygraph.tools import Match
 
 _IN_PROGRESS = 115  # errno of a connect that goes on: EINPROGRESS
@@ -110,6 +112,8 @@ class Session:
     file_states: list[e.FileState] = field(default_factory=list)
     #: those that were taken at a claim, by its id
     claim_looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
+    #: files of which they show that they are tests, or what Python compiled of one
+    test_inodes: set[tuple[int, int]] = field(default_factory=set)
     #: all by absolute path
     looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
     nets: list[e.Net] = field(default_factory=list)
@@ -388,6 +392,8 @@ class Session:
         self.looks[path].append(event)
         if event.exists and event.dev and event.ino:
             self._name_inode(path, event.dev, event.ino, event.ts)
+            if language_of(compiled_source(path) or path) is not None:
+                self.test_inodes.add((event.dev, event.ino))
 
     def _name_inode(self, path: str, dev: int, ino: int, ts: int) -> None:
         self.inode_paths[(dev, ino)].setdefault(path, ts)

@@ -132,10 +132,27 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if is_inert(image, session.roots):
         return False
     if match is None:
-        return True
+        return purpose is None or not _says_other(session, image, purpose)
     if match.runs_nothing:
         return False
     return purpose is None or match.tool.purpose in _MAY_INCLUDE.get(purpose, frozenset({match.tool.purpose}))
+
+
+def _says_other(session: Session, image: Exec, purpose: str) -> bool:
+    """Whether the image is an interpreter whose whole program stands in its arguments, without a word of such work.
+
+    What it starts is looked at by itself. One that opened a test, or does what is written elsewhere, may have done it.
+    """
+    words = telling_words().get(purpose)
+    if words is None or image.argv_truncated or plain(image.path) not in programs().interpreters:
+        return False
+    if not programs().inline.intersection(image.argv[1:-1]):
+        return False
+    line = " ".join(image.argv[1:]).lower()
+    if any(word in line for word in (*words, *telling_words()["elsewhere"])):
+        return False
+    opened = session.process_reads.get(image.process, ())
+    return purpose != "test" or not any(inode in session.test_inodes for inode, _ in opened)
 
 
 def _by_intent(session: Session, state: IntentState, since: int, until: int) -> Outcome | None:
