@@ -136,6 +136,8 @@ class Session:
     intents: dict[str, IntentState] = field(default_factory=dict)
     #: what the results of tool calls say, by intent
     results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
+    #: what the model says, by the call whose answer it is in
+    said: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
     #: ends of programs that may stop reading before their input ends
     stopped: list[tuple[int, int, e.ProcessKey]] = field(default_factory=list)
@@ -280,6 +282,8 @@ class Session:
             self.open_claims.append(event)
             if event.source == "tool_result" and event.intent is not None:
                 self.results[event.intent].append(event)
+            elif event.source == "model" and event.call is not None:
+                self.said[event.call].append(event)
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:

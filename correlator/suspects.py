@@ -132,13 +132,13 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if is_inert(image, session.roots):
         return False
     if match is None:
-        return purpose is None or not _says_other(session, image, purpose)
+        return purpose is None or not says_other(session, image, purpose)
     if match.runs_nothing:
         return False
     return purpose is None or match.tool.purpose in _MAY_INCLUDE.get(purpose, frozenset({match.tool.purpose}))
 
 
-def _says_other(session: Session, image: Exec, purpose: str) -> bool:
+def says_other(session: Session, image: Exec, purpose: str) -> bool:
     """Whether the image is an interpreter whose whole program stands in its arguments, without a word of such work.
 
     What it starts is looked at by itself. One that opened a test, or does what is written elsewhere, may have done it.

@@ -41,7 +41,8 @@ def judge(session: Session, claim: Claim, full: list[Run], last: Run, until: int
 def _may_cover(session: Session, run: Run, path: str) -> bool:
     """Whether a run may have reached ``path``: it ran above it, was pointed at something, or where is not known."""
     cwd = run.image.cwd.rstrip("/")
-    if not cwd.startswith("/") or not path.startswith("/") or not under(cwd, session.cwd):
+    inside = cwd == session.cwd or under(cwd, session.cwd)
+    if not cwd.startswith("/") or not path.startswith("/") or not inside:
         return True
     here = path == cwd or under(path, cwd) or bool(run.targets)
     return (here and not _points_elsewhere(run, path)) or any(

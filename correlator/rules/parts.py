@@ -87,7 +87,7 @@ def _less(
     told = f"{command(last.image)} ran only a part"
     events = _events(last)
     if len({(run.image.argv[1:], run.image.cwd) for run in latest}) == 1:
-        left_out = sum(said.counts.get("deselected", 0) for said in _results(session, last, until))
+        left_out = sum(said.counts.get("deselected", 0) for said in results(session, last, until))
         if left_out:
             observed = f"{told}: its result tells of {left_out} tests that it left out"
             return _unless_unseen(session, ended, session.began, until, ("process",), observed, events)
@@ -204,12 +204,12 @@ def _by_count(
         return None
     had: dict[str, int] = {}
     for run in good:
-        results = _results(session, run, until)
-        if not results or run.match.tool.wraps:
+        said_of = results(session, run, until)
+        if not said_of or run.match.tool.wraps:
             return None
-        for result in results:
+        for result in said_of:
             if result.intent is not None:
-                had[result.intent] = max(had.get(result.intent, 0), _size(result))
+                had[result.intent] = max(had.get(result.intent, 0), size(result))
     number = sum(had.values())
     if not number or said <= number:
         return None
@@ -218,12 +218,12 @@ def _by_count(
     return _unless_unseen(session, told, since, until, ("process",), observed, _events(last))
 
 
-def _size(result: Claim) -> int:
+def size(result: Claim) -> int:
     counts = result.counts
     return max(counts.get("total", 0), sum(counts.get(name, 0) for name in _OF_THE_RUN))
 
 
-def _results(session: Session, run: Run, until: int) -> list[Claim]:
+def results(session: Session, run: Run, until: int) -> list[Claim]:
     """What the result of the tool call says whose process the run is: the kernel vouches for where it comes from.
 
     Only of a tool call that had no other run of tests, and names the very runner.
