@@ -26,6 +26,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     builtins: frozenset[str]
     interpreters: frozenset[str]
     inline: frozenset[str]
+    inert_modules: frozenset[str]
     steps_are_programs: frozenset[str]
     not_files: frozenset[str]
     change_no_content: frozenset[str]

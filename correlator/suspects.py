@@ -8,6 +8,7 @@ explained; everything else is a suspect.
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from itertools import pairwise
 
 from correlator.delegation import given_away, handed_to
 from correlator.facts import command
@@ -132,10 +133,19 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if is_inert(image, session.roots):
         return False
     if match is None:
-        return purpose is None or not says_other(session, image, purpose)
+        return purpose is None or not (
+            says_other(session, image, purpose) or _is_other_module(image, purpose)
+        )
     if match.runs_nothing:
         return False
     return purpose is None or match.tool.purpose in _MAY_INCLUDE.get(purpose, frozenset({match.tool.purpose}))
+
+
+def _is_other_module(image: Exec, purpose: str) -> bool:
+    """Whether Python runs a module of its own that runs nothing of a project; to some a compilation is a build."""
+    module = next((after for word, after in pairwise(image.argv) if word == "-m"), None)
+    named = plain(image.path) in ("python", "pypy") and module in programs().inert_modules
+    return named and purpose != "build"
 
 
 def says_other(session: Session, image: Exec, purpose: str) -> bool:

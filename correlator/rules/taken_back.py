@@ -103,13 +103,12 @@ def _moved(session: Session, image: Exec, until: int) -> Touch | None:
 
 
 def _kept(session: Session, back: _Back, since: int, until: int) -> bool:
-    """Whether the commit may be on another branch, under a tag, or sent elsewhere."""
+    """Whether the commit may be on another branch, under a tag, sent elsewhere, or the branch moved to it again."""
     named = any(
-        _REFS in touch.path
-        and touch.path != back.moved.path
-        and not touch.path.endswith(".lock")
+        touch.event.op == "rename"
         and not touch.gone
+        and _REFS in touch.path
+        and (touch.path != back.moved.path or touch.ts > back.moved.ts)
         for touch in session.written(since, until)
-        if touch.event.op == "rename"
     )
     return named or any(run.word == "ok" for run in find_runs(session, "push", since, until))
