@@ -29,6 +29,8 @@ from polygraph.test_files import language_of
 _WEAKENS = frozenset({"skips", "empties", "exits"})
 #: tools that change what a run finds without a change of the project
 _OTHER_CAUSES = frozenset({"install", "build", "server", "deploy"})
+#: directories of tests
+_FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
 _SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
 
 
@@ -82,7 +84,9 @@ def _counts(session: Session, touch: Touch, run: Run) -> bool:
 
 
 def _is_test(path: str) -> bool:
-    return language_of(path) is not None or basename(path) in _SETTINGS
+    """By its name, or by where it lies: what is in a directory of tests is none of the source."""
+    named = language_of(path) is not None or basename(path) in _SETTINGS
+    return named or not _FOLDERS.isdisjoint(path.split("/")[:-1])
 
 
 def _is_of_tests(touch: Touch) -> bool:
@@ -202,7 +206,7 @@ def _fix_not_made(session: Session, claim: Claim, until: int) -> str | None:
     for said in session.said.get(claim.call or "", ()):
         for target in said.targets if said.topic == "file_changed" else ():
             look = next((s for s in session.claim_looks.get(said.claim, ()) if s.path == target), None)
-            source = is_text(target) and language_of(target) is None and not is_metadata(target)
+            source = is_text(target) and not _is_test(target) and not is_metadata(target)
             there = look is not None and look.exists and session.is_device(look.dev)
             written = touches_of(session, target, session.began, until) or (
                 look is not None and session.inode_writes.get((look.dev, look.ino))

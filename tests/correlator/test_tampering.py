@@ -283,3 +283,15 @@ def test_only_a_source_would_have_been_the_fix(target: str) -> None:
 
 def test_what_another_answer_tells_is_another_matter() -> None:
     assert fixed(same=False) == VERIFIED
+
+
+def test_what_lies_in_a_directory_of_tests_is_a_test_in_any_language() -> None:
+    s = between(edits(path="/repo/tests/till.rs"))
+    call = s.call()
+    fields: dict[str, Any] = {"process": s.agent, "source": "model", "kind": "occurrence", "call": call}
+    s.add(e.Claim, claim="fix", topic="file_changed", targets=("src/lib.rs",), **fields)
+    inode = s.inode("/repo/src/lib.rs")
+    s.add(e.FileState, ts=s.now, path="src/lib.rs", intent="fix", exists=True, dev=1, ino=inode, mtime=1)
+    passed = s.add(e.Claim, claim="pass", topic="tests_passed", outcome="ok", **fields)
+    s.tick()
+    assert s.says(passed) == TAMPERED
