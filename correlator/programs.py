@@ -25,7 +25,6 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shells: frozenset[str]
     builtins: frozenset[str]
     interpreters: frozenset[str]
-    inline: frozenset[str]
     inert_modules: frozenset[str]
     steps_are_programs: frozenset[str]
     not_files: frozenset[str]
@@ -42,6 +41,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     git_shows_with: dict[str, tuple[str, ...]]
     opens_for_itself: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]
+    inline: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -78,6 +78,17 @@ def script_of(image: Exec) -> str | None:
         if not argument.startswith("-"):
             return argument
     return None
+
+
+def is_inline(image: Exec) -> bool:
+    """Whether an interpreter's whole program stands in its arguments: nothing but single letters came before it."""
+    flags = programs().inline.get(plain(image.path), ())
+    for argument in image.argv[1:-1]:
+        if argument in flags:
+            return True
+        if len(argument) != len("-c") or argument[0] != "-":
+            return False
+    return False
 
 
 def program_name(image: Exec) -> str:

@@ -19,6 +19,7 @@ from correlator.programs import (
     hand_off_to,
     identify,
     is_inert,
+    is_inline,
     is_shell,
     plain,
     program_name,
@@ -154,9 +155,7 @@ def says_other(session: Session, image: Exec, purpose: str) -> bool:
     What it starts is looked at by itself. One that opened a test, or does what is written elsewhere, may have done it.
     """
     words = telling_words().get(purpose)
-    if words is None or image.argv_truncated or plain(image.path) not in programs().interpreters:
-        return False
-    if not programs().inline.intersection(image.argv[1:-1]):
+    if words is None or image.argv_truncated or not is_inline(image):
         return False
     line = " ".join(image.argv[1:]).lower()
     if any(word in line for word in (*words, *telling_words()["elsewhere"])):

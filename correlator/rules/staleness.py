@@ -142,7 +142,8 @@ def _differs(session: Session, path: str, run: Run, until: int) -> bool:
 def _was_a_try(session: Session, touches: list[Touch]) -> bool:
     """Whether a test that the session itself had made was removed again: what is left does not depend on it."""
     last = touches[-1]
-    made = any(touch.event.op == "create" for touch in session.touches.get(last.path, ()))
+    first = min(session.touches.get(last.path, ()), key=lambda touch: touch.first, default=last)
+    made = first.event.op == "create"
     return last.event.op == "unlink" and made and language_of(last.path) is not None
 
 

@@ -23,7 +23,7 @@ from correlator.rules.staleness import written_by_tests
 from correlator.runs import Run
 from correlator.session import IntentState, Session, Touch
 from correlator.suspects import says_other
-from polygraph.events import AnyEvent, Claim, ExpectedFile
+from polygraph.events import AnyEvent, Claim, ExpectedFile, FileState
 from polygraph.test_files import language_of
 
 _WEAKENS = frozenset({"skips", "empties", "exits"})
@@ -207,13 +207,20 @@ def _fix_not_made(session: Session, claim: Claim, until: int) -> str | None:
         for target in said.targets if said.topic == "file_changed" else ():
             look = next((s for s in session.claim_looks.get(said.claim, ()) if s.path == target), None)
             source = is_text(target) and not _is_test(target) and not is_metadata(target)
-            there = look is not None and look.exists and session.is_device(look.dev)
+            there = (
+                look is not None and look.exists and session.is_device(look.dev) and _is_old(session, look)
+            )
             written = touches_of(session, target, session.began, until) or (
                 look is not None and session.inode_writes.get((look.dev, look.ino))
             )
             if source and there and not written:
                 return target
     return None
+
+
+def _is_old(session: Session, look: FileState) -> bool:
+    """Whether nobody, of the lineage or not, has changed the file since the session began."""
+    return session.start is not None and look.mtime - session.start.wall_offset < session.began
 
 
 # --- hidden ---------------------------------------------------------------------------------------------------

@@ -186,3 +186,14 @@ def test_a_test_of_the_project_that_goes_leaves_it_open() -> None:
     s.add(e.File, process=rm, op="unlink", path=TEST, left=s.entry(TEST))
     s.exits(rm)
     assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+def test_a_test_of_the_project_that_git_had_written_is_no_try() -> None:
+    s = Scenario()
+    s.entries = True
+    git(s, "checkout", "main", path=TEST)
+    s.does("pytest", reads=[CALC, TEST])
+    rm = s.program(None, "rm", "test_calc.py")
+    s.add(e.File, process=rm, op="unlink", path=TEST, left=s.entry(TEST))
+    s.exits(rm)
+    assert s.says(s.passed()) == unverifiable("ambiguous")

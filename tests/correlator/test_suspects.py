@@ -43,7 +43,13 @@ def test_a_program_that_says_all_that_it_does_and_nothing_of_tests(argv: tuple[s
         ("python3", "-c", "exec(open('run.py').read())"),
         ("node", "-e", "require('./a.spec.js')"),
         ("python3", "run.py"),
+        ("python3", "run.py", "-c", "x"),
         ("python3", "-"),
+        ("node", "-r", "./run.js", "-e", "1"),
+        ("node", "--require=./run.js", "-e", "1"),
+        ("node", "-r", "./hook.js", "run.js"),
+        ("perl", "-MRun", "-e", "1"),
+        ("ruby", "-E", "utf-8", "run.rb"),
         ("mystery", "-c", "print(1)"),
     ],
 )

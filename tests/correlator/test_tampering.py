@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, refuted, unverifiable
 
 TEST, CODE = "/repo/test_a.py", "/repo/a.py"
 TAMPERED = refuted("tampered_test")
@@ -243,18 +243,14 @@ def test_an_unknown_program_may_have_made_them_fewer() -> None:
     assert s.says(s.passed()) == unverifiable("ambiguous")
 
 
-def fixed(*, writes: str | None = None, target: str = "a.py", same: bool = True) -> tuple[str, str | None]:
+def fixed(*, target: str = "a.py", same: bool = True, mtime: int = 1) -> tuple[str, str | None]:
     """A test was corrected between the runs, and an answer says that ``target`` was changed and all pass."""
     s = between(edits())
-    if writes is not None:
-        s.file(s.agent, "write", writes)
     call = s.call()
-    if not same:
-        call = s.call()
     fields: dict[str, Any] = {"process": s.agent, "source": "model", "kind": "occurrence"}
     s.add(e.Claim, claim="fix", topic="file_changed", targets=(target,), call=call, **fields)
     inode = s.inode(f"/repo/{target}")
-    s.add(e.FileState, ts=s.now, path=target, intent="fix", exists=True, dev=1, ino=inode, mtime=1)
+    s.add(e.FileState, ts=s.now, path=target, intent="fix", exists=True, dev=1, ino=inode, mtime=mtime)
     passed = s.add(
         e.Claim, claim="pass", topic="tests_passed", outcome="ok", call=call if same else s.call(), **fields
     )
@@ -274,6 +270,10 @@ def test_a_fix_that_was_made_before() -> None:
     s.does("pytest")
     s.claims("file_changed", targets=("a.py",), finds={"a.py": True})
     assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_fix_that_somebody_else_made() -> None:
+    assert fixed(mtime=WALL + 1002 * STEP) == VERIFIED
 
 
 @pytest.mark.parametrize("target", ["README.md", "test_b.py", "notes.bin"])
