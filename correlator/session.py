@@ -102,6 +102,9 @@ class Session:
     _foreign: set[tuple[int, int]] = field(default_factory=set)
     #: devices as the kernel side tells them; a file of another one may have other numbers there than stat(2) says
     _devices: set[int] = field(default_factory=set)
+    #: by directory entry; and the entries that a path was seen to be
+    _entry_reads: dict[int, list[Read]] = field(default_factory=lambda: defaultdict(list))
+    path_entries: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     #: reads that others may have made as well
     shared_reads: list[tuple[tuple[int, int], Read]] = field(default_factory=list)
     #: names that an inode was seen to have, with the time when that was first seen
@@ -312,6 +315,8 @@ class Session:
             self.renames.append(event)
         # Paths of operations on names (unlink, rename, mkdir) carry no inode: dev and ino are 0.
         inode = (event.dev, event.ino) if event.dev and event.ino else None
+        if event.left:
+            self.path_entries[event.path].add(event.left)
         here = event.path if event.op != "symlink" else event.new_path or event.path
         if not here and inode is not None:  # a later touch of a file whose first one was not seen
             here = next(reversed(self.inode_paths[inode]), "")
@@ -360,6 +365,12 @@ class Session:
         self._take_reads()
         return self._process_reads
 
+    def read_as(self, path: str) -> Iterator[Read]:
+        """What was opened by a directory entry that ``path`` was, whatever file that led to."""
+        self._take_reads()
+        for entry in sorted(self.path_entries.get(path, ())):
+            yield from self._entry_reads.get(entry, ())
+
     def is_device(self, dev: int) -> bool:
         """Whether the kernel side told of a file with this device: stat(2) has other numbers on btrfs and overlayfs."""
         self._take_reads()
@@ -369,6 +380,8 @@ class Session:
         self._devices.add(inode[0])
         self._reads[inode].append(read)
         self._process_reads[read.process].append((inode, read))
+        if read.entry:
+            self._entry_reads[read.entry].append(read)
         if read.shared:
             self.shared_reads.append((inode, read))
 

@@ -180,4 +180,6 @@ def reads_of(session: Session, said: str, until: int) -> list[Read]:
     found = [r for path in paths for r in session.path_reads.get(path, ())]
     for inode in sorted({i for path in paths for i in session.inodes_of(path, until)}):
         found.extend(session.reads.get(inode, ()))
+    known = {id(read) for read in found}
+    found.extend(read for path in paths for read in session.read_as(path) if id(read) not in known)
     return [read for read in found if read.ts <= until or read.shared]
