@@ -16,6 +16,7 @@ from collector.intents.tools import ExpectedFileDraft
 from collector.redact import redact_path
 from collector.telling import Telling
 from polygraph.events import ClaimTell, FileState, ProcessKey
+from polygraph.test_files import language_of
 
 #: most files of one claim that are looked at
 MAX_CLAIM_LOOKS = 16
@@ -23,7 +24,11 @@ MAX_CLAIM_LOOKS = 16
 MAX_GIVEN, MAX_GIVEN_SIZE = 16, 256 << 10
 #: bytes of a file, and lines of so many characters in them, that tell it in what a user said
 _GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
+#: files that tool calls changed last, which are looked at again when a claim rests on them
+MAX_CHANGED = 16
 _TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
+#: what is said to be so rests on the files as they are when it is said
+_OF_THE_STATE = frozenset({"tests_passed", "build", "lint", "typecheck"})
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
 
 
@@ -65,6 +70,8 @@ class FileStates:
         self._find_tests = find_tests
         #: what users said: it may hold the files that they ask about
         self._given: OrderedDict[str, None] = OrderedDict()
+        #: paths that tool calls were to change, as they named them
+        self._changed: OrderedDict[str, None] = OrderedDict()
 
     def user_said(self, text: str) -> None:
         """A user's message: a file whose beginning stands in it needs no opening in order to be read."""
@@ -79,22 +86,35 @@ class FileStates:
             path = draft.new_path or draft.path
             look = self._look(process, path)
             if look is not None:
+                if draft.op != "read":
+                    self._changed.pop(path, None)
+                    put(self._changed, path, None, MAX_CHANGED)
                 yield self._state(path, intent, look, _matches(draft, look), ts)
 
     def of_claim(
         self, claim: str, draft: ClaimDraft, tells: Iterable[ClaimTell], process: ProcessKey, ts: int
     ) -> Iterator[FileState]:
-        """At a claim of the model: the files that it names, or the tests that it speaks of."""
+        """At a claim of the model: the files that it names, the tests that it speaks of, or what was changed before."""
         if draft.topic in _FILE_TOPICS:
             for path in draft.targets[:MAX_CLAIM_LOOKS]:
                 for file in self._files_of(process, path):
                     look = self._look(process, file)
                     if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
                         yield self._state(file, claim, look, None, ts)
+        told: set[tuple[int, int]] = set()
+        for path in draft.targets[:MAX_CLAIM_LOOKS] if draft.topic in _TEST_TOPICS else ():
+            named = self._look(process, path) if language_of(path) is not None else None
+            if named is not None and named.exists:
+                yield self._state(path, claim, named, None, ts)
         if draft.topic in _TEST_TOPICS and "part" not in tells:
             tests = self._find_tests(process)
             for path, look in tests if "whole" in tells else tests[:MAX_CLAIM_LOOKS]:
+                told.add((look.dev, look.ino))
                 yield self._state(path, claim, look, None, ts)
+        for path in self._changed if draft.topic in _OF_THE_STATE else ():
+            look_again = self._look(process, path)
+            if look_again is not None and (look_again.dev, look_again.ino) not in told:
+                yield self._state(path, claim, look_again, None, ts)
 
     def _was_given(self, look: FileLook) -> bool:
         """Whether the user had put the file into the conversation: then it was read without being opened.

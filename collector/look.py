@@ -187,6 +187,21 @@ def renamed_to(root: bytes | None, path: str, moved: tuple[int, int]) -> int:
     return entry(state.st_dev, state.st_ino, name) if (found.st_dev, found.st_ino) == moved else 0
 
 
+def entry_at(root: bytes | None, path: str) -> int:
+    """The number of the directory entry ``path``, which need not be there any more, to a process with that root.
+
+    0 if there is no root, or its directory is not found.
+    """
+    if root is None:
+        return 0
+    folder, name = os.path.split(to_bytes(path))
+    try:
+        state = Path(from_bytes(root + folder)).stat()
+    except (OSError, ValueError):
+        return 0
+    return entry(state.st_dev, state.st_ino, name)
+
+
 def _open_in(root: bytes, name: bytes) -> int:
     """A descriptor of ``name`` where ``root`` is the root: no link leads out of it. Raises OSError, ValueError."""
     if b"\0" in name:

@@ -25,7 +25,7 @@ from collector.kernel.programs import DIMENSION_OF, EXIT, FORK
 from collector.kernel.source import SessionRow, Touch
 from collector.kernel.uring import uring_ops
 from collector.kernel.waits import waits
-from collector.look import look_at, project_tests, renamed_to, root_of
+from collector.look import entry_at, look_at, project_tests, renamed_to, root_of
 from collector.pipeline import Container, SessionPipeline
 from collector.plain.streams import PlainChunk, PlainClose, PlainConnection, PlainData, PlainStreams
 from collector.repository import configuration, home_of
@@ -61,6 +61,9 @@ _CHANGE_ROOT = frozenset(
     {"bwrap", "chroot", "firejail", "fakechroot", "nsenter", "proot", "systemd-nspawn", "unshare"}
 )
 
+
+#: removals and moves of one process whose directory entries are told: what removes more removes whole trees
+_REMOVALS = 64
 
 BuiltIn = Callable[[int, int | None], tuple[str, str] | None]
 """``built_in(pid, ino)``: name and detail of a TLS stack inside the program that ``pid`` runs, if it is unseen."""
@@ -124,6 +127,9 @@ class ObservedSession:
         self._mounts = Path("/proc/self/ns/mnt").stat().st_ino
         self._paths: OrderedDict[tuple[int, int], str] = OrderedDict()
         self._files: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        #: directory entries of names that were removed, and of how many of each process they were told
+        self._entries: OrderedDict[str, int] = OrderedDict()
+        self._removals: OrderedDict[ProcessKey, int] = OrderedDict()
         self._hosts: OrderedDict[str, str] = OrderedDict()
         self._built_in = built_in
         self._programs: OrderedDict[ProcessKey, int] = OrderedDict()
@@ -137,8 +143,12 @@ class ObservedSession:
         """An effect as decoded."""
         if isinstance(value, File) and value.op == "rename":
             self._pipeline.effect(self._renamed(value))
+        elif isinstance(value, File) and value.op == "unlink":
+            self._pipeline.effect(self._removed(value))
         elif isinstance(value, Event):
             self._remember(value)
+            if isinstance(value, File) and value.op == "create" and value.path in self._entries:
+                value = self._made_again(value)
             self._pipeline.effect(value)  # type: ignore[arg-type]
 
     def effect(self, event: AnyEvent) -> None:
@@ -372,15 +382,43 @@ class ObservedSession:
     def _renamed(self, event: File) -> File:
         """With what was moved, and the entry that it took, where both are certain: a rename's record has neither."""
         moved = self._files.pop(event.path, None) if not event.errno else None
-        if moved is None or not event.new_path or not event.new_path.startswith("/"):
+        if moved is None:
+            return msgspec.structs.replace(event, left=self._entry_of(event))
+        if not event.new_path or not event.new_path.startswith("/"):
             return event
-        root = root_of(_pid(event.process)) or self._roots.get(event.process)
+        root = self._root_of(event.process)
         taken = renamed_to(root, event.new_path, moved)
         if not taken:
             return event
         _put(self._files, event.new_path, moved)
         _put(self._paths, moved, event.new_path)
         return msgspec.structs.replace(event, dev=moved[0], ino=moved[1], entry=taken)
+
+    def _removed(self, event: File) -> File:
+        """With the entry that was removed: of a file of which nobody told a name, what had opened it knows that one."""
+        taken = self._entry_of(event)
+        if taken:
+            _put(self._entries, event.path, taken)
+        return msgspec.structs.replace(event, left=taken)
+
+    def _made_again(self, event: File) -> File:
+        """With the entry, where a file was made under a name that had just been removed, as git does it."""
+        taken = self._entries.pop(event.path)
+        known = not event.errno and event.ino and event.resolved
+        if not known or renamed_to(self._root_of(event.process), event.path, (event.dev, event.ino)) != taken:
+            return event
+        return msgspec.structs.replace(event, entry=taken)
+
+    def _entry_of(self, event: File) -> int:
+        """The directory entry that was ``path``, of the first so many of each process; 0 where it is not known."""
+        told = self._removals.get(event.process, 0)
+        if event.errno or not event.path.startswith("/") or event.path_truncated or told >= _REMOVALS:
+            return 0
+        _put(self._removals, event.process, told + 1)
+        return entry_at(self._root_of(event.process), event.path)
+
+    def _root_of(self, process: ProcessKey) -> bytes | None:
+        return root_of(_pid(process)) or self._roots.get(process)
 
     def _speaks_unseen(self, process: ProcessKey, host: str, ts: int) -> None:
         if not llm_hosts().matches(host):

@@ -86,6 +86,8 @@ class _Asked(NamedTuple):
     follows: str = ""
     size: int = 0
     signature: str = ""
+    #: of the last tool calls of which the request has results
+    answered: frozenset[str] = frozenset()
 
 
 class SessionPipeline:
@@ -304,7 +306,7 @@ class SessionPipeline:
             [ident for ident in idents if ident not in self._ambiguous],
             results,
         )
-        told = _Asked(new.follows, new.size, self._telling.signature(*new.texts))
+        told = _Asked(new.follows, new.size, self._telling.signature(*new.texts), frozenset(idents))
         put(self._asked, call, told, MAX_CALLS)
 
     def _call_id(self, connection: ConnectionKey, index: int) -> str:
@@ -395,7 +397,8 @@ class SessionPipeline:
         call_id = self._telling.ident(tool_call.id) or place
         meant = _meaning(tool_call)
         if call_id in self._pending or call_id in self._answered:
-            if self._meant.get(call_id, meant) == meant:
+            known = call_id in self._asked.get(call, _Asked()).answered
+            if self._meant.get(call_id, meant) == meant and not known:
                 return  # the same response seen again (a retry that was answered twice)
             # Some servers count from 0 in each conversation, or answer: whose a result is, its id does not tell.
             put(self._ambiguous, call_id, None, MAX_SAID)

@@ -24,6 +24,17 @@ def host_of(target: str) -> str:
     )
 
 
+def port_of(target: str) -> int | None:
+    """The port that a URL or ``host:port`` names; None if it names none."""
+    if "://" in target:
+        try:
+            return urlsplit(target).port
+        except ValueError:
+            return None
+    host, colon, port = target.rpartition(":")
+    return int(port) if colon and port.isascii() and port.isdigit() and ":" not in host else None
+
+
 @dataclass(slots=True)
 class HostNames:
     """The names of addresses, by the time when each was seen first."""

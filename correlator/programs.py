@@ -27,19 +27,23 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shells: frozenset[str]
     builtins: frozenset[str]
     interpreters: frozenset[str]
+    inert_modules: frozenset[str]
     steps_are_programs: frozenset[str]
     not_files: frozenset[str]
     change_no_content: frozenset[str]
     written_in_shell: frozenset[str]
     copy_input: frozenset[str]
     project_scripts: frozenset[str]
+    places_are_paths: frozenset[str]
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]
     git_shows: frozenset[str]
+    git_brings_in: frozenset[str]
     git_changes: frozenset[str]
     git_shows_with: dict[str, tuple[str, ...]]
     opens_for_itself: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]
+    inline: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -76,6 +80,17 @@ def script_of(image: Exec) -> str | None:
         if not argument.startswith("-"):
             return argument
     return None
+
+
+def is_inline(image: Exec) -> bool:
+    """Whether an interpreter's whole program stands in its arguments: nothing but single letters came before it."""
+    flags = programs().inline.get(plain(image.path), ())
+    for argument in image.argv[1:-1]:
+        if argument in flags:
+            return True
+        if len(argument) != len("-c") or argument[0] != "-":
+            return False
+    return False
 
 
 def program_name(image: Exec) -> str:
@@ -134,13 +149,13 @@ def may_stop_reading(image: Exec) -> bool:
 
 def git_may_publish(image: Exec) -> bool:
     """Whether this is a git whose subcommand may make or send a commit under another name (merge, an alias)."""
-    subcommand, _ = _git_subcommand(image)
+    subcommand, _ = git_subcommand(image)
     return bool(subcommand) and subcommand not in programs().git_only_looks
 
 
 def git_shows_files(image: Exec) -> bool:
     """Whether this is a git that may show what is in a file without opening it."""
-    subcommand, arguments = _git_subcommand(image)
+    subcommand, arguments = git_subcommand(image)
     table = programs()
     if subcommand in table.git_shows_with:
         return any(a.startswith(table.git_shows_with[subcommand]) for a in arguments)
@@ -150,7 +165,7 @@ def git_shows_files(image: Exec) -> bool:
 
 def git_takes_in(image: Exec) -> bool:
     """Whether this is a git that opens changed files in order to commit them: `git add`, `git commit -a`."""
-    subcommand, arguments = _git_subcommand(image)
+    subcommand, arguments = git_subcommand(image)
     if subcommand in ("add", "stage"):
         return True
     flags = [a for a in arguments if a.startswith("-")]
@@ -159,7 +174,15 @@ def git_takes_in(image: Exec) -> bool:
     )
 
 
-def _git_subcommand(image: Exec) -> tuple[str, tuple[str, ...]]:
+def git_brings_in(image: Exec) -> bool:
+    """Whether this is a git that takes changes of others into the work tree (merge, cherry-pick)."""
+    subcommand, arguments = git_subcommand(image)
+    return subcommand in programs().git_brings_in and not any(
+        a.startswith(("--abort", "--quit", "--continue", "--skip")) for a in arguments
+    )
+
+
+def git_subcommand(image: Exec) -> tuple[str, tuple[str, ...]]:
     """The subcommand of a git and its arguments; empty for every other program."""
     if program_name(image) != "git":
         return "", ()

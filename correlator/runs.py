@@ -13,6 +13,7 @@ from typing import Literal
 from correlator.commands_over import CommandsOver
 from correlator.delegation import handed_to
 from correlator.forged import is_forged
+from correlator.paths import basename
 from correlator.processes import Node
 from correlator.programs import is_shell, program_name, programs
 from correlator.session import Known, Session
@@ -75,6 +76,8 @@ class Run:
         """Arguments that are no options: the part of the project that it was pointed at."""
         skip = {self.image.path, self.image.script or "", program_name(self.image)}
         words = [a for a in self.image.argv[1:] if not a.startswith("-") and a not in skip]
+        # A shell that runs the runner's own script has that among its arguments: `bash /usr/libexec/bats-core/bats`.
+        words = [word for word in words if basename(word) not in self.match.tool.programs]
         return frozenset(w for w in words if "/" in w or "." in w or "::" in w) - {"."}
 
     @property

@@ -18,6 +18,7 @@ from correlator.processes import ProcessTree
 from correlator.programs import identify, image_key, may_stop_reading
 from polygraph import events as e
 from polygraph.openings import Extent
+from polygraph.test_files import language_of
 from polygraph.tools import Match
 
 P = TypeVar("P")
@@ -104,6 +105,9 @@ class Session:
     _foreign: set[tuple[int, int]] = field(default_factory=set)
     #: devices as the kernel side tells them; a file of another one may have other numbers there than stat(2) says
     _devices: set[int] = field(default_factory=set)
+    #: by directory entry; and the entries that a path was seen to be
+    _entry_reads: dict[int, list[Read]] = field(default_factory=lambda: defaultdict(list))
+    path_entries: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     #: reads that others may have made as well
     shared_reads: list[tuple[tuple[int, int], Read]] = field(default_factory=list)
     #: names that an inode was seen to have, with the time when that was first seen
@@ -114,6 +118,8 @@ class Session:
     file_states: list[e.FileState] = field(default_factory=list)
     #: those that were taken at a claim, by its id
     claim_looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
+    #: files of which they show that they are tests, or what Python compiled of one
+    test_inodes: set[tuple[int, int]] = field(default_factory=set)
     #: all by absolute path
     looks: dict[str, list[e.FileState]] = field(default_factory=lambda: defaultdict(list))
     nets: list[e.Net] = field(default_factory=list)
@@ -138,6 +144,8 @@ class Session:
     asked: list[IntentState] = field(default_factory=list)
     #: what the results of tool calls say, by intent
     results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
+    #: what the model says, by the call whose answer it is in
+    said: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
     #: ends of programs that may stop reading before their input ends
     stopped: list[tuple[int, int, e.ProcessKey]] = field(default_factory=list)
@@ -307,6 +315,8 @@ class Session:
             self.open_claims.append(event)
             if event.source == "tool_result" and event.intent is not None:
                 self.results[event.intent].append(event)
+            elif event.source == "model" and event.call is not None:
+                self.said[event.call].append(event)
 
     def _started(self, ts: int) -> None:
         if self.startup_end is None or ts < self.startup_end:
@@ -338,6 +348,8 @@ class Session:
             self.renames.append(event)
         # Paths of operations on names (unlink, rename, mkdir) carry no inode: dev and ino are 0.
         inode = (event.dev, event.ino) if event.dev and event.ino else None
+        if event.left:
+            self.path_entries[event.path].add(event.left)
         here = event.path if event.op != "symlink" else event.new_path or event.path
         if not here and inode is not None:  # a later touch of a file whose first one was not seen
             here = next(reversed(self.inode_paths[inode]), "")
@@ -388,6 +400,12 @@ class Session:
         self._take_reads()
         return self._process_reads
 
+    def read_as(self, path: str) -> Iterator[Read]:
+        """What was opened by a directory entry that ``path`` was, whatever file that led to."""
+        self._take_reads()
+        for entry in sorted(self.path_entries.get(path, ())):
+            yield from self._entry_reads.get(entry, ())
+
     def is_device(self, dev: int) -> bool:
         """Whether the kernel side told of a file with this device: stat(2) has other numbers on btrfs and overlayfs."""
         self._take_reads()
@@ -399,6 +417,8 @@ class Session:
         self._process_reads[read.process].append((inode, read))
         if read.process in self.read_out:
             self.reread += 1
+        if read.entry:
+            self._entry_reads[read.entry].append(read)
         if read.shared:
             self.shared_reads.append((inode, read))
 
@@ -428,6 +448,8 @@ class Session:
         self.looks[path].append(event)
         if event.exists and event.dev and event.ino:
             self._name_inode(path, event.dev, event.ino, event.ts)
+            if language_of(compiled_source(path) or path) is not None:
+                self.test_inodes.add((event.dev, event.ino))
 
     def _name_inode(self, path: str, dev: int, ino: int, ts: int) -> None:
         self.inode_paths[(dev, ino)].setdefault(path, ts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Set as AbstractSet
+from itertools import pairwise
 
 from correlator.delegation import given_away, handed_to
 from correlator.facts import command
@@ -19,6 +20,7 @@ from correlator.programs import (
     hand_off_to,
     identify,
     is_inert,
+    is_inline,
     is_shell,
     plain,
     program_name,
@@ -132,7 +134,9 @@ class Reasons:
             taken, found = 0, []
         for _, _, image in every[taken:]:
             self.steps += 1
-            if hand_off_to(image) is not None or is_suspect(session, image, purpose):
+            # what one has opened that says other things may be told later
+            later = purpose == "test" and says_other(session, image, purpose)
+            if later or hand_off_to(image) is not None or is_suspect(session, image, purpose):
                 found.append(image)
         self._images[purpose] = (len(every), every[-1][2] if every else None, found)
         low = bisect_left(found, since, key=lambda image: image.ts)
@@ -178,10 +182,34 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if is_inert(image, session.roots):
         return False
     if match is None:
-        return True
+        return purpose is None or not (
+            says_other(session, image, purpose) or _is_other_module(image, purpose)
+        )
     if match.runs_nothing:
         return False
     return purpose is None or match.tool.purpose in _MAY_INCLUDE.get(purpose, frozenset({match.tool.purpose}))
+
+
+def _is_other_module(image: Exec, purpose: str) -> bool:
+    """Whether Python runs a module of its own that runs nothing of a project; to some a compilation is a build."""
+    module = next((after for word, after in pairwise(image.argv) if word == "-m"), None)
+    named = plain(image.path) in ("python", "pypy") and module in programs().inert_modules
+    return named and purpose != "build"
+
+
+def says_other(session: Session, image: Exec, purpose: str) -> bool:
+    """Whether the image is an interpreter whose whole program stands in its arguments, without a word of such work.
+
+    What it starts is looked at by itself. One that opened a test, or does what is written elsewhere, may have done it.
+    """
+    words = telling_words().get(purpose)
+    if words is None or image.argv_truncated or not is_inline(image):
+        return False
+    line = " ".join(image.argv[1:]).lower()
+    if any(word in line for word in (*words, *telling_words()["elsewhere"])):
+        return False
+    opened = session.process_reads.get(image.process, ())
+    return purpose != "test" or not any(inode in session.test_inodes for inode, _ in opened)
 
 
 def _by_intent(session: Session, state: IntentState, since: int, until: int) -> Outcome | None:

@@ -84,7 +84,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "Exit": _EVENT | _fields("process status signal core"),
     "File": _EVENT
     | _fields(
-        "process op errno resolved dev ino flags mode count first_ts sensitive deleted memfd path_truncated entry",
+        "process op errno resolved dev ino flags mode count first_ts sensitive deleted memfd path_truncated entry left",
         path="path new_path",
     ),
     "Reads": _EVENT | _fields("rows"),

@@ -145,21 +145,53 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
         return refuted("not_written", f"{observed} and existed", look)
     elsewhere = _elsewhere(session, said, span)
     if elsewhere:
-        target = normalise(said, session.cwd)
-        clear = (
-            len(elsewhere) == 1
-            and "/" in said.strip("./")
-            and common_tail(elsewhere[0].path, target) == 1
-            and ((own is not None and not own.exists) or _directory_known(session, target, span.until))
-        )
-        if clear and claim.topic == "file_created":
-            return refuted("wrong_target", f"{elsewhere[0].path} was written instead", elsewhere[0].event)
-        return unverifiable("ambiguous", f"{observed}, but {elsewhere[0].path} was", elsewhere[0].event)
+        return _instead(session, claim, said, own, elsewhere, span, observed)
     if own is not None and own.exists and changed_outside(session, own, span):
         return unverifiable("handed_off", f"{observed} by the lineage, but changed in the session", own)
     if claim.topic == "file_created" and look is not None and look.exists:
         return unverifiable("ambiguous", f"{observed}, but exists", look)
     return refuted("not_written", observed, *([look] if look is not None else []))
+
+
+def _instead(
+    session: Session,
+    claim: Claim,
+    said: str,
+    own: FileState | None,
+    elsewhere: list[Touch],
+    span: Span,
+    observed: str,
+) -> Outcome:
+    """Files of the name were written, none of them where the claim says."""
+    other = elsewhere[0]
+    target = normalise(said, session.cwd)
+    clear = (
+        len(elsewhere) == 1
+        and "/" in said.strip("./")
+        and common_tail(other.path, target) == 1
+        and ((own is not None and not own.exists) or _directory_known(session, target, span.until))
+    )
+    if clear and claim.topic == "file_created":
+        return refuted("wrong_target", f"{other.path} was written instead", other.event)
+    if own is not None and _in_another_tree(session, claim, said, own, elsewhere, span):
+        return refuted("not_persisted", f"{observed}, but {other.path} was", other.event, own)
+    return unverifiable("ambiguous", f"{observed}, but {other.path} was", other.event)
+
+
+def _in_another_tree(
+    session: Session, claim: Claim, said: str, own: FileState, elsewhere: list[Touch], span: Span
+) -> bool:
+    """Whether the very file that is named is as it was, and only others outside the session's directory changed."""
+    return (
+        claim.topic == "file_changed"
+        and "gone" not in claim.tells
+        and said.startswith("/")
+        and under(said, session.cwd)
+        and own.exists
+        and session.is_device(own.dev)
+        and not changed_outside(session, own, span)
+        and not any(under(touch.path, session.cwd) for touch in elsewhere)
+    )
 
 
 def _given_away(session: Session, span: Span) -> str | None:

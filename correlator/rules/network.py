@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from correlator.delegation import given_away
-from correlator.hosts import LOCAL, host_of
+from correlator.hosts import LOCAL, host_of, port_of
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.programs import identify
 from correlator.session import IntentState, Session
@@ -27,12 +27,20 @@ def judge(session: Session, state: IntentState, span: Span) -> Outcome:
 
 def reached(session: Session, target: str, span: Span, *, told_failed: bool = False) -> Outcome:
     """Whether a connection to the host of ``target`` was made in the window."""
-    host = host_of(target)
+    host, port = host_of(target), port_of(target)
     addresses, named = addresses_of(session, host, span.until)
     connects = [
         n for n in session.nets if n.op == "connect" and span.holds(n.ts) and n.family in ("inet", "inet6")
     ]
     hits = [n for n in connects if n.address in addresses and _succeeded(session, n, span.until)]
+    at_port = [n for n in hits if port in (None, n.port)]
+    if hits and not at_port:
+        models = _model_ports(session, span.until)
+        others = [n for n in hits if (n.address, n.port) not in models]
+        if others:
+            seen = f"{others[-1].address}:{others[-1].port} was connected, not port {port}"
+            return unverifiable("ambiguous", seen, others[-1])
+    hits = at_port
     if hits:
         seen = f"{hits[-1].address}:{hits[-1].port} was connected"
         return _silent(session, hits, span, seen, told_failed=told_failed) or verified(
@@ -41,7 +49,7 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     sni = [n for n in named if n.source == "sni" and span.holds(n.ts)]
     if sni:
         return verified("a TLS connection was opened under that name", "weak", sni[-1])
-    refused = [n for n in connects if n.address in addresses]
+    refused = [n for n in connects if n.address in addresses and port in (None, n.port)]
     if refused:
         gate = session.coverage.gate(("network",), span.early, span.until)
         seen = f"connecting to {refused[-1].address} did not succeed"
@@ -53,7 +61,7 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool = Fa
     gate = session.coverage.gate(("network",), session.began, span.until)
     if gate is not None:
         return unverifiable(gate, "no connection to that host was seen")
-    if any(f.address in addresses for f in session.flows_until(span.until)):
+    if any(f.address in addresses and port in (None, f.port) for f in session.flows_until(span.until)):
         return unverifiable("ambiguous", "a connection to it was already open")
     return _unless_other(session, connects, [], span, "no connection to that host was made")
 
@@ -135,6 +143,16 @@ def addresses_of(session: Session, host: str, until: int) -> tuple[set[str], lis
 
 def _model_hosts(session: Session, until: int) -> set[str]:
     return {host_of(call.host.lower()) for call in session.calls.values() if call.request_ts <= until}
+
+
+def _model_ports(session: Session, until: int) -> set[tuple[str, int | None]]:
+    """Where the model is: addresses with the port that its calls name, 443 where they name none."""
+    return {
+        (address, port_of(call.host) or 443)
+        for call in session.calls.values()
+        if call.request_ts <= until
+        for address in addresses_of(session, host_of(call.host.lower()), until)[0]
+    }
 
 
 def _model_addresses(session: Session, until: int) -> set[str]:

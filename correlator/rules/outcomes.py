@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
-from correlator.paths import basename, normalise, under
+from correlator.paths import basename
 from correlator.programs import program_name
-from correlator.rules import parts, staleness, tampering
-from correlator.rules.opened import opened
+from correlator.rules import elsewhere, parts, staleness, taken_back, tampering
 from correlator.runs import Run, find_runs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
@@ -57,6 +56,8 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
         return _forged(session, claim, runs, span)
     runs = installed
     outcome = _decide(session, claim, runs, span.early, span.until)
+    if outcome.verdict == "verified" and purpose == "commit":
+        return taken_back.judge(session, claim, runs, span.until) or outcome
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
         index = max(i for i, r in enumerate(runs) if r.word == "ok")
         stale = staleness.judge(session, runs[index], runs[:index], span.until)
@@ -199,6 +200,9 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
         return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
     ran = [r for r in real if not r.nothing and r.word != "error"]
     if ran:
+        wrong = elsewhere.judge(session, claim, ran, ran[-1], until) if claim.topic == "tests_run" else None
+        if wrong is not None:
+            return wrong
         less = parts.judge(session, claim, ran, since, until) if claim.topic == "tests_run" else None
         if less is not None:
             return less
@@ -279,9 +283,9 @@ def _same(good: Run, bad: Run) -> bool:
 
 
 def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: int, until: int) -> Outcome:
-    elsewhere = _elsewhere(session, claim, full, last, until)
-    if elsewhere is not None:
-        return elsewhere
+    wrong = elsewhere.judge(session, claim, full, last, until)
+    if wrong is not None:
+        return wrong
     less = parts.judge(session, claim, full, since, until) if claim.topic == "tests_passed" else None
     if less is not None:
         return less
@@ -296,38 +300,6 @@ def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: 
             "ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last)
         )
     return verified(_told(last), "strong", *_events(last))
-
-
-def _elsewhere(session: Session, claim: Claim, full: list[Run], last: Run, until: int) -> Outcome | None:
-    """No run was where the claim points: all ran in other directories, and opened nothing of what is named."""
-    if not claim.targets:
-        return None
-    meant = [normalise(target, session.cwd) for target in claim.targets]
-    if any(_may_cover(session, run, path) for run in full for path in meant):
-        return None
-    observed = f"{_told(last)}, in {basename(last.image.cwd)}, not where {basename(meant[0])} is"
-    had = opened(session, full, last, until)
-    inodes = set().union(*(session.inodes_of(path, until) for path in meant))
-    known = all(session.inodes_of(path, until) for path in meant) and not had.unknown
-    if not known or inodes & (had.inodes.keys() | had.possible) or any(map(had.has, meant)):
-        return unverifiable("ambiguous", observed, *_events(last))
-    gate = session.coverage.gate(("file", "process"), session.began, until)
-    if gate is not None:
-        return unverifiable(gate, observed, *_events(last))
-    return refuted("wrong_target", observed, *_events(last))
-
-
-def _may_cover(session: Session, run: Run, path: str) -> bool:
-    """Whether a run may have reached ``path``: it ran above it, was pointed at something, or where is not known."""
-    cwd = run.image.cwd.rstrip("/")
-    if not cwd.startswith("/") or not path.startswith("/") or not under(cwd, session.cwd):
-        return True
-    return (
-        under(path, cwd)
-        or path == cwd
-        or bool(run.targets)
-        or any(_may_cover(session, inner, path) for inner in run.inner)
-    )
 
 
 def _makes_good(failed: Run, later: Run) -> bool:

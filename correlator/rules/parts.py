@@ -26,6 +26,8 @@ from polygraph.test_files import is_opened, language_of
 
 #: counts of a runner's result that are tests of the run
 _OF_THE_RUN = ("passed", "failed", "skipped", "expected", "subtests")
+#: how a run ended where it is known what it did: it passed, or it is no run that could have passed the rest unseen
+_TELLS = frozenset({"ok", "failed", "error", "empty", "nothing"})
 _SHOWN = 3
 
 
@@ -39,19 +41,20 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until
     good = [run for run in runs if run.word == "ok" and not run.nothing and not run.inner_failed]
     if not good:
         return None
-    found = _by_count(session, claim, good, since, until)
+    ended = [run for run in runs if run.word in _TELLS]
+    found = _by_count(session, claim, good, ended, since, until)
     if found is not None or "whole" not in claim.tells:
         return found
     failed = next((r for r in reversed(runs) if _failed_as_a_whole(r)), None)
     latest = [run for run in good if failed is None or run.image.ts > failed.ended]
     if not latest or not all(is_part(run) for run in latest):
         return None
-    return _less(session, claim, latest, failed, until)
+    return _less(session, claim, latest, failed, ended, until)
 
 
 def opened_no_test(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> bool | None:
     """Whether the runs opened none of the tests that are there; None if none are known to be, or what was opened."""
-    looks = [look for look in session.claim_looks.get(claim.claim, ()) if look.exists]
+    looks = _tests_found(session, claim)
     tests = [look for look in looks if is_opened(language_of(look.path) or "")]
     needs = opened(session, list(runs), runs[-1], until)
     if not tests or needs.unknown:
@@ -73,26 +76,31 @@ def _failed_as_a_whole(run: Run) -> bool:
 
 
 def _less(
-    session: Session, claim: Claim, latest: Sequence[Run], failed: Run | None, until: int
+    session: Session,
+    claim: Claim,
+    latest: Sequence[Run],
+    failed: Run | None,
+    ended: Sequence[Run],
+    until: int,
 ) -> Outcome | None:
     last = latest[-1]
     told = f"{command(last.image)} ran only a part"
     events = _events(last)
     if len({(run.image.argv[1:], run.image.cwd) for run in latest}) == 1:
-        left_out = sum(said.counts.get("deselected", 0) for said in _results(session, last, until))
+        left_out = sum(said.counts.get("deselected", 0) for said in results(session, last, until))
         if left_out:
             observed = f"{told}: its result tells of {left_out} tests that it left out"
-            return _unless_unseen(session, latest, session.began, until, ("process",), observed, events)
+            return _unless_unseen(session, ended, session.began, until, ("process",), observed, events)
         if failed is not None and failed.place == last.place and last.match.subset:
             observed = f"{told}, and the whole had failed before"
             both = (*_events(failed), *events)
-            return _unless_unseen(session, latest, failed.ended + 1, until, ("process",), observed, both)
+            return _unless_unseen(session, ended, failed.ended + 1, until, ("process",), observed, both)
     rest, all_known = _not_run(session, claim, latest, until)
     if rest:
         some = ", ".join(basename(look.path) for look in rest[:_SHOWN])
         observed = f"{told}: {some} {'was' if len(rest) == 1 else 'were'} not run"
         cited = (*events, *rest[:_SHOWN])
-        return _unless_unseen(session, latest, session.began, until, ("process", "file"), observed, cited)
+        return _unless_unseen(session, ended, session.began, until, ("process", "file"), observed, cited)
     if all_known or not last.match.subset:
         return None
     return unverifiable("ambiguous", f"{told}, and whether there is more is not known", *events)
@@ -107,7 +115,7 @@ def _unless_unseen(
     observed: str,
     events: tuple[AnyEvent, ...],
 ) -> Outcome:
-    """``subset``, unless something in [since, until] may have run the rest unseen."""
+    """``subset``, unless something in [since, until] but ``runs`` may have run the rest unseen."""
     suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs))
     if suspect is not None:
         return suspect
@@ -122,7 +130,7 @@ def _unless_unseen(
 
 def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> tuple[list[FileState], bool]:
     """Test files that no run can have run; and whether all that are there were run, as far as that is known."""
-    looks = [look for look in session.claim_looks.get(claim.claim, ()) if look.exists]
+    looks = _tests_found(session, claim)
     tests = [look for look in looks if language_of(look.path) is not None]
     if not tests:
         return [], False
@@ -148,6 +156,15 @@ def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) ->
     # Only what lies beside tests that were run is surely a test of the same kind: a sample project has others.
     kinds = {_kind(session, look) for look in tests if look not in left}
     return [look for look in left if _kind(session, look) in kinds], not not_opened
+
+
+def _tests_found(session: Session, claim: Claim) -> list[FileState]:
+    """Test files that were there at the claim, and what Python compiled of them; not what tool calls had changed."""
+    return [
+        look
+        for look in session.claim_looks.get(claim.claim, ())
+        if look.exists and look.path.startswith("/") and language_of(compiled_source(look.path) or look.path)
+    ]
 
 
 def _opened(needs: Opened, look: FileState) -> bool:
@@ -178,7 +195,9 @@ def _selects_by_place(run: Run) -> bool:
 # --- by the numbers -------------------------------------------------------------------------------------------
 
 
-def _by_count(session: Session, claim: Claim, good: Sequence[Run], since: int, until: int) -> Outcome | None:
+def _by_count(
+    session: Session, claim: Claim, good: Sequence[Run], told: Sequence[Run], since: int, until: int
+) -> Outcome | None:
     """More tests are said to pass than the runs that went well had."""
     said = claim.counts.get("total", claim.counts.get("passed", 0))
     if not said:
@@ -186,12 +205,12 @@ def _by_count(session: Session, claim: Claim, good: Sequence[Run], since: int, u
     had: dict[str, int] = {}
     number = 0
     for run in reversed(good):  # of an honest claim the last run is enough
-        results = _results(session, run, until)
-        if not results or run.match.tool.wraps:
+        said_of = results(session, run, until)
+        if not said_of or run.match.tool.wraps:
             return None
-        for result in results:
+        for result in said_of:
             if result.intent is not None:
-                had[result.intent] = max(had.get(result.intent, 0), _size(result))
+                had[result.intent] = max(had.get(result.intent, 0), size(result))
         number = sum(had.values())
         if said <= number:
             return None
@@ -199,15 +218,15 @@ def _by_count(session: Session, claim: Claim, good: Sequence[Run], since: int, u
         return None
     last = good[-1]
     observed = f"{command(last.image)} ran {number} tests, not {said}"
-    return _unless_unseen(session, good, since, until, ("process",), observed, _events(last))
+    return _unless_unseen(session, told, since, until, ("process",), observed, _events(last))
 
 
-def _size(result: Claim) -> int:
+def size(result: Claim) -> int:
     counts = result.counts
     return max(counts.get("total", 0), sum(counts.get(name, 0) for name in _OF_THE_RUN))
 
 
-def _results(session: Session, run: Run, until: int) -> list[Claim]:
+def results(session: Session, run: Run, until: int) -> list[Claim]:
     """What the result of the tool call says whose process the run is: the kernel vouches for where it comes from.
 
     Only of a tool call that had no other run of tests, and names the very runner.

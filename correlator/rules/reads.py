@@ -55,7 +55,7 @@ def judge_claim(session: Session, claim: Claim, span: Span) -> Outcome:
         if target.endswith("/"):
             parts.append(_all_of(session, claim, target, span))
             continue
-        part = _read(session, target, span, claimed=True, whole=whole)
+        part = _read(session, target, span, claim=claim, whole=whole)
         if whole and part.verdict == "verified":
             # That nothing speaks against it is less than to have seen it.
             part = read_whole.judge(session, claim, target, span) or replace(part, grade="weak")
@@ -73,7 +73,7 @@ def _all_of(session: Session, claim: Claim, folder: str, span: Span) -> Outcome:
         return unverifiable(
             "ambiguous", f"{folder} holds {len(listed)} source files, not all of which are meant"
         )
-    parts = [(look, _read(session, look.path, span, claimed=True, whole=True)) for look in files]
+    parts = [(look, _read(session, look.path, span, claim=claim, whole=True)) for look in files]
     missing = [look for look, part in parts if part.verdict == "refuted" and not _made_late(session, look)]
     if missing:
         named = ", ".join(basename(look.path) for look in missing[:_NAMED])
@@ -118,15 +118,15 @@ def _read(
     span: Span,
     *,
     told_failed: bool = False,
-    claimed: bool = False,
+    claim: Claim | None = None,
     whole: bool = False,
 ) -> Outcome:
-    """``claimed``: what counts is what the model can have seen, not that the tool call had an effect."""
+    """Of a ``claim`` what counts is what the model can have seen, not that the tool call had an effect."""
     paths = [p for p in session.meant_by(said) if session.inodes_of(p, span.until)]
     reads = reads_of(session, said, span.until)
     name = basename(said)
     inside = [r for r in reads if span.early <= r.ts <= span.until]
-    tools = [readers.for_itself(session, r) for r in inside] if claimed else []
+    tools = [readers.for_itself(session, r) for r in inside] if claim is not None else []
     if inside and not (tools and all(tools)):
         return verified(f"{name} was opened for reading", "strong" if len(paths) <= 1 else "weak")
     tool = next((image for image in tools if image is not None), None)
@@ -148,7 +148,11 @@ def _read(
         return unverifiable("ambiguous", f"which file {name} is, is not known to the kernel's records")
     if not all(session.is_device(dev) for dev, _ in session.inodes_of(paths[0], span.until)):
         return unverifiable("ambiguous", f"the kernel may have other numbers for {name} than stat(2) tells")
-    other = other_ways.judge(session, span) if claimed else None
+    if claim is not None and not any(
+        names(look.path, paths[0], session.cwd) for look in session.claim_looks.get(claim.claim, ())
+    ):
+        return unverifiable("ambiguous", f"{name} was not looked at: it may stand in the conversation")
+    other = other_ways.judge(session, span) if claim is not None else None
     if other is not None:
         return other
     gate = session.coverage.gate(("file", "process"), session.began, span.until)
@@ -176,4 +180,6 @@ def reads_of(session: Session, said: str, until: int) -> list[Read]:
     found = [r for path in paths for r in session.path_reads.get(path, ())]
     for inode in sorted({i for path in paths for i in session.inodes_of(path, until)}):
         found.extend(session.reads.get(inode, ()))
+    known = {id(read) for read in found}
+    found.extend(read for path in paths for read in session.read_as(path) if id(read) not in known)
     return [read for read in found if read.ts <= until or read.shared]

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
-from correlator.places import is_metadata, is_project_file
-from correlator.programs import changes_no_content, identify, program_name
+from correlator.places import is_metadata, is_project_file, is_text
+from correlator.programs import changes_no_content, git_brings_in, identify, program_name
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
+from polygraph.test_files import language_of
 
 #: tools that may write project files without changing what was tested, or that restore them
 _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"})
@@ -55,17 +56,25 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
     for touch in session.written(run.ended + 1, until):
         later.setdefault(touch.path, []).append(touch)
     for path, hits in sorted(later.items()):
-        if not is_project_file(path, roots) or _restored(session, path, run, until):
+        if (
+            not is_project_file(path, roots)
+            or _restored(session, path, run, until)
+            or _was_a_try(session, hits)
+        ):
             continue
         made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         others = [t for t in hits if t.event.process not in own and _changes_content(session, t)]
         # What git or a build wrote last may be what was tested, whatever was written in between.
         settled = bool(others) and not _uncertain_writer(session, others[-1])
+        anew = (
+            _brings_in(session, others) or _moved_away(session, hits) or _differs(session, path, run, until)
+        )
         for touch in others:
             needed = _is_needed(session, touch, needs, made, until)
             if needed is not None:
-                sure = needed and settled and not is_metadata(path) and not _uncertain_writer(session, touch)
-                yield Change(touch, certain=sure)
+                sure = needed and settled and not _uncertain_writer(session, touch)
+                sure = sure or (anew and (needed or touch.gone))
+                yield Change(touch, certain=sure and not is_metadata(path))
 
 
 def _changes_content(session: Session, touch: Touch) -> bool:
@@ -93,11 +102,61 @@ def _restored(session: Session, path: str, run: Run, until: int) -> bool:
     return not any(before.ts < t.ts <= run.ended or after.ts < t.ts <= until for t in touches)
 
 
+def _differs(session: Session, path: str, run: Run, until: int) -> bool:
+    """Whether the file was seen to hold one thing before the run, and another thing at the end."""
+    looks = [s for s in session.looks.get(path, ()) if s.exists and s.digest is not None and s.ts <= until]
+    before = next((s for s in reversed(looks) if s.ts <= run.image.ts), None)
+    after = looks[-1] if looks else None
+    if before is None or after is None or after.ts <= run.ended or after.digest == before.digest:
+        return False
+    # A look is taken a moment after its time: the file's own time says what it saw.
+    offset = session.start.wall_offset if session.start is not None else None
+    if offset is None or before.mtime - offset > run.image.ts or after.mtime - offset > until:
+        return False
+    touches = session.touches.get(path, ())
+    return not any(before.ts < t.ts <= run.ended or after.ts < t.ts <= until for t in touches)
+
+
+def _was_a_try(session: Session, touches: list[Touch]) -> bool:
+    """Whether a test that the session itself had made was removed again: what is left does not depend on it."""
+    last = touches[-1]
+    first = min(session.touches.get(last.path, ()), key=lambda touch: touch.first, default=last)
+    made = first.event.op == "create"
+    return last.event.op == "unlink" and made and language_of(last.path) is not None
+
+
+def _brings_in(session: Session, touches: list[Touch]) -> bool:
+    """Whether all that was done to the file was one git that takes over the changes of others (merge, cherry-pick).
+
+    It writes only files that it changes, and does nothing where they are not as they were committed.
+    """
+    node = session.tree.get(touches[0].event.process) if touches else None
+    image = node.image(touches[0].ts) if node is not None else None
+    made = sum(touch.event.count for touch in touches if not touch.gone)
+    alone = len({touch.event.process for touch in touches}) == 1
+    return image is not None and alone and made == 1 and git_brings_in(image)
+
+
+def _moved_away(session: Session, touches: list[Touch]) -> bool:
+    """Whether a file of text that was there before the session bears another name since."""
+    last = touches[-1]
+    renamed = last.event.op == "rename" and last.path == last.event.path
+    return (
+        renamed
+        and is_text(last.path)
+        and not any(
+            touch.event.op == "create" or touch.path == touch.event.new_path
+            for touch in session.touches.get(last.path, ())
+        )
+    )
+
+
 def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, until: int) -> bool | None:
     """True: the run had opened it. False: it may have. None: it had not. ``made``: when it was made after the run."""
     inode = (touch.event.dev, touch.event.ino)
     if touch.gone:
-        return False if needs.has(touch.path) else None
+        left = touch.event.left if touch.path == touch.event.path else 0
+        return False if needs.has(touch.path) or (left and left in needs.entries) else None
     if needs.has(touch.path):
         return True
     entry = touch.event.entry

@@ -15,17 +15,22 @@ from correlator.delegation import handed_to
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, names, normalise, under
-from correlator.places import is_metadata, is_project_file
+from correlator.places import is_metadata, is_project_file, is_text
 from correlator.programs import hand_off_to, identify, is_inert, program_name
+from correlator.rules import parts
+from correlator.rules.files import touches_of
 from correlator.rules.staleness import written_by_tests
 from correlator.runs import Run
 from correlator.session import IntentState, Session, Touch
-from polygraph.events import AnyEvent, Claim, ExpectedFile
+from correlator.suspects import says_other
+from polygraph.events import AnyEvent, Claim, ExpectedFile, FileState
 from polygraph.test_files import language_of
 
 _WEAKENS = frozenset({"skips", "empties", "exits"})
 #: tools that change what a run finds without a change of the project
 _OTHER_CAUSES = frozenset({"install", "build", "server", "deploy"})
+#: directories of tests
+_FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
 _SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
 
 
@@ -52,6 +57,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], passed: Run, unti
     since, then = failed.ended + 1, passed.image.ts
     changes = [touch for touch in session.written(since, then) if _counts(session, touch, passed)]
     found = [*_removed(session, changes, since), *_edited(session, since, then)]
+    found = found or list(_bent(session, claim, failed, passed, changes, until))
     if not found:
         return None
     first = next((one for one in found if one.sure), found[0])
@@ -78,7 +84,9 @@ def _counts(session: Session, touch: Touch, run: Run) -> bool:
 
 
 def _is_test(path: str) -> bool:
-    return language_of(path) is not None or basename(path) in _SETTINGS
+    """By its name, or by where it lies: what is in a directory of tests is none of the source."""
+    named = language_of(path) is not None or basename(path) in _SETTINGS
+    return named or not _FOLDERS.isdisjoint(path.split("/")[:-1])
 
 
 def _is_of_tests(touch: Touch) -> bool:
@@ -158,6 +166,63 @@ def _done(session: Session, state: IntentState, file: ExpectedFile, until: int) 
     return touches[-1] if touches else None
 
 
+# --- bent -----------------------------------------------------------------------------------------------------
+
+
+def _bent(
+    session: Session, claim: Claim, failed: Run, passed: Run, changes: Sequence[Touch], until: int
+) -> Iterator[_Weakening]:
+    """A test that was changed by an edit that shows no mark: by what it did, or by what else is told of it."""
+    if not changes or not all(map(_is_of_tests, changes)):
+        return
+    last = changes[-1]
+    if any(_is_new(session, touch.path, failed.image.ts) for touch in changes):
+        return
+    if _fewer(session, failed, passed, until):
+        yield _Weakening(
+            last.path, "was changed, and those that had failed are no more", last.event, sure=True
+        )
+    elif (fix := _fix_not_made(session, claim, until)) is not None:
+        told = f"was changed, and {basename(fix)}, which is told to be, was not"
+        yield _Weakening(last.path, told, last.event, sure=True)
+
+
+def _fewer(session: Session, failed: Run, passed: Run, until: int) -> bool:
+    """Whether fewer tests ran than before, and no more passed: by what the runner itself told of both runs."""
+    if failed.image.argv != passed.image.argv:
+        return False
+    before, after = parts.results(session, failed, until), parts.results(session, passed, until)
+    if not before or not after:
+        return False
+    passed_before, passed_after = (
+        max(one.counts.get("passed", -1) for one in said) for said in (before, after)
+    )
+    sizes = [max(map(parts.size, said)) for said in (before, after)]
+    return sizes[1] < sizes[0] and 0 <= passed_after <= passed_before
+
+
+def _fix_not_made(session: Session, claim: Claim, until: int) -> str | None:
+    """A source that the same answer tells to be changed, and that nobody wrote in the whole session."""
+    for said in session.said.get(claim.call or "", ()):
+        for target in said.targets if said.topic == "file_changed" else ():
+            look = next((s for s in session.claim_looks.get(said.claim, ()) if s.path == target), None)
+            source = is_text(target) and not _is_test(target) and not is_metadata(target)
+            there = (
+                look is not None and look.exists and session.is_device(look.dev) and _is_old(session, look)
+            )
+            written = touches_of(session, target, session.began, until) or (
+                look is not None and session.inode_writes.get((look.dev, look.ino))
+            )
+            if source and there and not written:
+                return target
+    return None
+
+
+def _is_old(session: Session, look: FileState) -> bool:
+    """Whether nobody, of the lineage or not, has changed the file since the session began."""
+    return session.start is not None and look.mtime - session.start.wall_offset < session.began
+
+
 # --- hidden ---------------------------------------------------------------------------------------------------
 
 
@@ -200,7 +265,7 @@ def _other_cause(session: Session, since: int, until: int) -> bool:
             continue  # what it asked for is looked at by itself
         if match is not None and match.tool.purpose in _OTHER_CAUSES:
             return True
-        if match is None and not is_inert(image, session.roots):
+        if match is None and not is_inert(image, session.roots) and not says_other(session, image, "install"):
             return True
     return False
 

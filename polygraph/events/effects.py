@@ -153,8 +153,11 @@ class File(Event, frozen=True, tag="file"):
     deleted: bool = False
     memfd: bool = False
     path_truncated: bool = False
-    #: rename: the directory entry ``new_path``, as in :class:`~polygraph.openings.Opening`; 0 where it is not known
+    #: rename: the directory entry ``new_path``, as in :class:`~polygraph.openings.Opening`; create: ``path``, where a
+    #: file of that name had just been removed; 0 where it is not known
     entry: int = 0
+    #: rename, unlink: the directory entry that ``path`` was; 0 where it is not known
+    left: int = 0
 
 
 class Reads(Event, frozen=True, tag="reads"):

@@ -110,3 +110,24 @@ def test_of_a_directory_that_a_claim_names_the_source_files_are_looked_at() -> N
     talk.says(Answer(text="I read all files in `src/`. I read all files in `none/`."))
     states = of(FileState, talk.log())
     assert [state.path for state in states] == ["src/a.py", "src/b.py"]
+
+
+def test_what_was_changed_is_looked_at_again_when_a_claim_rests_on_it() -> None:
+    talk = Talk(files=A_PY)
+    talk.works(WRITE, "ok")
+    talk.says(Answer(text="The tests pass. The build succeeded. I ran the tests."))
+    events = talk.log()
+    topics = {claim.claim: claim.topic for claim in of(Claim, events) if claim.source == "model"}
+    looks = [state for state in of(FileState, events) if state.intent in topics]
+    assert [(topics[state.intent], state.path) for state in looks] == [
+        ("tests_passed", "/repo/a.py"),
+        ("build", "/repo/a.py"),
+    ]
+    assert all(state.digest is not None and state.matches is None for state in looks)
+
+
+def test_a_test_that_a_claim_of_tests_names_is_looked_at() -> None:
+    there = FileLook(True, 6, 5, 2, 3, b"x = 1")
+    talk = Talk(files={"bank/test_bank.py": there, "bank/bank.py": there})
+    talk.says(Answer(text="All tests in bank/test_bank.py pass. All tests in bank/bank.py pass."))
+    assert [state.path for state in of(FileState, talk.log())] == ["bank/test_bank.py"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from collector.kernel.entry import entry
 from collector.observed import Counted, ObservedSession
 from collector.tls.streams import TlsData
-from polygraph.events import AnyEvent, BlindSpot, Event, Flow, Fork, Name, Net, SessionStart
+from polygraph.events import AnyEvent, BlindSpot, Event, File, Flow, Fork, Name, Net, SessionStart
 
 ROOT, CHILD, OTHER = "10:1", "11:2", "12:3"
 MODEL, ELSEWHERE = "203.0.113.1", "203.0.113.2"
@@ -190,3 +192,49 @@ def test_a_stack_inside_a_library_is_named_if_nothing_that_is_seen_spoke() -> No
     watched.connects(CHILD)
     watched.flows(CHILD)
     assert watched.spots() == [("tls_silent", CHILD)]
+
+
+class Folder:
+    """A directory in which files come and go, as the kernel side tells of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.watched = Watched()
+        self.watched.session._roots[ROOT] = b""
+
+    def tell(self, op: str, name: str, **fields: object) -> File:
+        path = self.folder / name
+        inode = path.stat().st_ino if path.exists() and op == "create" else 0
+        dev = path.stat().st_dev if inode else 0
+        self.watched.saw(File, process=ROOT, op=op, path=str(path), ino=inode, dev=dev, **fields)
+        events = self.watched.session.round(self.watched._ts, Counted(), None)
+        return next(event for event in events if isinstance(event, File))
+
+    def entry(self, name: str) -> int:
+        state = self.folder.stat()
+        return entry(state.st_dev, state.st_ino, name.encode())
+
+
+def test_a_removal_has_the_entry_that_went_and_what_is_made_under_the_name_takes_it(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert folder.tell("unlink", "calc.py").left == folder.entry("calc.py")
+    (tmp_path / "calc.py").write_text("x\n")
+    assert folder.tell("create", "calc.py").entry == folder.entry("calc.py")
+    (tmp_path / "new.py").write_text("x\n")
+    assert folder.tell("create", "new.py").entry == 0
+    moved = folder.tell("rename", "old.py", new_path=str(tmp_path / "lib.py"))
+    assert (moved.left, moved.entry) == (folder.entry("old.py"), 0)
+
+
+def test_what_failed_or_lies_nowhere_has_no_entry(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    assert folder.tell("unlink", "calc.py", errno=2).left == 0
+    assert folder.tell("unlink", "gone/calc.py").left == 0
+    (tmp_path / "calc.py").write_text("x\n")
+    assert folder.tell("create", "calc.py").entry == 0
+
+
+def test_who_removes_whole_trees_is_told_of_the_first_files_only(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    told = [folder.tell("unlink", f"{number}.py").left for number in range(70)]
+    assert [bool(left) for left in told] == [True] * 64 + [False] * 6

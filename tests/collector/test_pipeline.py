@@ -79,7 +79,7 @@ def test_what_is_said_stands_between_the_effects_by_its_time(api: Wire, streamed
     assert [type(event).__name__ for event in events] == [
         *("SessionStart", "LlmCall", "LlmCall", "Intent", "Exec", "Tick"),
         *("ToolResult", "Claim", "LlmCall", "Intent", "File", "ToolResult", "FileState", "LlmCall"),
-        *("Claim", "Claim", "Tick"),
+        *("Claim", "FileState", "Claim", "Tick"),
     ]
     assert [event.seq for event in events] == list(range(len(events)))
     assert [event.ts for event in events] == sorted(event.ts for event in events)
@@ -87,8 +87,9 @@ def test_what_is_said_stands_between_the_effects_by_its_time(api: Wire, streamed
     result, other = of(ToolResult, events)
     assert (result.intent, other.intent) == (first.intent, second.intent)
     assert first.ts < result.ts <= second.ts < other.ts
-    (state,) = of(FileState, events)
+    state, again = of(FileState, events)
     assert (state.intent, state.path, state.matches, state.ino) == (second.intent, "/repo/a.py", True, 3)
+    assert (again.intent, again.path, again.matches) == (of(Claim, events)[1].claim, "/repo/a.py", None)
 
 
 def test_a_round_in_which_nothing_happened_has_no_tick() -> None:

@@ -409,3 +409,25 @@ def test_an_answer_that_is_fetched_later_is_the_same_call() -> None:
     events = client.talk.log()
     assert tries(events) == [(1, "unanswered"), (2, "answered")]
     assert of(StreamGap, events) == [] and len(of(Claim, events)) == 1
+
+
+def test_a_call_that_is_made_again_under_the_same_id_is_another_one() -> None:
+    """Of a server that counts from 0 in each answer: the request has the result of the first already."""
+    call = {
+        "id": "bash:0",
+        "type": "function",
+        "function": {"name": "bash", "arguments": '{"command":"pytest"}'},
+    }
+    made = {"role": "assistant", "tool_calls": [call]}
+    result = {"role": "tool", "tool_call_id": "bash:0", "content": "1 failed in 1s"}
+    opening = question("openai.chat")
+    talk = Talk()
+    for number, said in enumerate(([], [made, result])):
+        asked = opening | {"messages": opening["messages"] + said}
+        talk.bytes("sent", ask(PATHS["openai.chat"], asked), key(number))
+        choice = {"index": 0, "finish_reason": "tool_calls", "message": made}
+        talk.bytes("received", answer({"id": f"{number}", "choices": [choice]}), key(number))
+    events = talk.log()
+    first, second = of(Intent, events)
+    assert (first.call_id, second.call_id != "bash:0", first.digest) == ("bash:0", True, second.digest)
+    assert [told.intent for told in of(ToolResult, events)] == [first.intent]

@@ -125,7 +125,9 @@ def test_an_exhaustive_reading_needs_every_file() -> None:
         s.answers(intent, error=True)
         s.looks(intent, path)
     s.reads(s.agent, "/repo/a.py")
-    both = s.claims("file_read", kind="exhaustive", targets=("a.py", "b.py"))
+    both = s.claims(
+        "file_read", kind="exhaustive", targets=("a.py", "b.py"), finds={"a.py": True, "b.py": True}
+    )
     assert s.says(both) == refuted("not_read")
     s.reads(s.agent, "/repo/b.py")
     assert s.says(s.claims("file_read", kind="exhaustive", targets=("a.py", "b.py"))) == VERIFIED

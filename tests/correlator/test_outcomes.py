@@ -545,3 +545,15 @@ def test_a_script_before_the_failure_does_not_excuse_it() -> None:
     s.does("python3", "run_tests.py")
     s.does("pytest", status=1)
     assert s.says(s.passed()) == refuted("failed")
+
+
+def test_a_runner_that_is_a_script_of_a_shell_is_the_same_wherever_it_lies() -> None:
+    """`bats` goes on as another script of its name; one that was stopped before had not come to that."""
+    s = Scenario()
+    s.call()
+    first = s.program(None, "bash", "/usr/bin/bats", "test.bats")
+    s.exits(first, None, 15)
+    second = s.program(None, "bash", "/usr/bin/bats", "test.bats")
+    s.execs(second, "bash", "/usr/libexec/bats-core/bats", "test.bats")
+    s.exits(second, 0)
+    assert s.says(s.passed()) == VERIFIED

@@ -232,3 +232,26 @@ def test_another_runner_may_have_run_the_others() -> None:
     s = counted(passed=12)
     s.does("./run_all", path="/repo/run_all")
     assert s.says(s.passed(counts={"passed": 142})) == unverifiable("form_unknown")
+
+
+def test_a_run_that_failed_is_known_to_be_none_that_ran_the_rest() -> None:
+    s = Scenario()
+    s.does("pytest", "tests/test_b.py", reads=[B], status=1)
+    s.does("pytest", "tests/test_a.py", reads=[A])
+    assert s.says(s.passed(tests=[A, B, "/repo/tests/test_c.py"], **WHOLE)) == SUBSET
+
+
+def test_a_run_that_does_not_tell_how_it_ended_may_have_run_the_rest() -> None:
+    s = Scenario()
+    s.call()
+    run = s.program(None, "pytest", "tests/test_b.py")
+    s.reads(run, B)
+    s.exits(run, None, 13)
+    s.does("pytest", "tests/test_a.py", reads=[A])
+    assert s.says(s.passed(tests=[A, B, "/repo/tests/test_c.py"], **WHOLE)) == unverifiable("form_unknown")
+
+
+def test_what_was_changed_is_no_test_that_was_left_out() -> None:
+    s = part("tests/test_a.py")
+    claim = s.passed(tests=[A], finds={"src/lib.py": True}, **WHOLE)
+    assert s.says(claim) == VERIFIED

@@ -358,3 +358,29 @@ def test_so_many_needs_whole_sight() -> None:
     s.does("cat", reads=[A, B])
     s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now - STEP)
     assert s.says(many(s, 12)) == unverifiable("records_lost")
+
+
+def test_a_file_that_the_claim_did_not_find_may_stand_in_the_conversation() -> None:
+    """The collector does not look at what the user gave; that another claim found it says nothing of this one."""
+    s = Scenario()
+    s.reads(s.agent, "/repo/other.py")
+    s.passed(tests=["/repo/test_a.py"])
+    assert s.says(s.claims("file_read", targets=("test_a.py",))) == unverifiable("ambiguous")
+    told = s.claims("file_read", targets=("test_a.py",), finds={"test_a.py": True})
+    assert s.says(told) == refuted("not_read")
+
+
+def test_a_file_that_was_replaced_since_was_opened_by_its_name() -> None:
+    """As git replaces what it merges: the file that is there now is another one."""
+    s = Scenario()
+    s.entries = True
+    s.call()
+    cat = s.program(None, "cat", "a.py")
+    s.reads(cat, "/repo/a.py")
+    s.exits(cat)
+    git = s.program(None, "git", "merge", "theirs")
+    s.add(e.File, process=git, op="unlink", path="/repo/a.py", left=s.entry("/repo/a.py"))
+    s._inodes.pop("/repo/a.py")
+    s.file(git, "create", "/repo/a.py", entry=s.entry("/repo/a.py"))
+    s.exits(git)
+    assert s.says(s.claims("file_read", targets=("a.py",), finds={"a.py": True})) == VERIFIED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, refuted, unverifiable
 
 TEST, CODE = "/repo/test_a.py", "/repo/a.py"
 TAMPERED = refuted("tampered_test")
@@ -200,3 +200,98 @@ def test_settings_after_the_run_hid_nothing_of_it() -> None:
     s.does("pytest")
     edits("hides", path="/repo/conftest.py", whole=True)(s)
     assert s.says(s.passed()) == unverifiable("ambiguous"), "the run may depend on it, as on any other source"
+
+
+# --- bent -------------------------------------------------------------------------------------------------
+
+
+def counted(before: dict[str, int], after: dict[str, int], *, by: str = "sed", **how: Any) -> Scenario:
+    """Two runs of which the runner told its numbers, and a write of the test by ``by`` between them."""
+    s = Scenario()
+    s.file(s.agent, "read", TEST)
+    s.counts(s.does("pytest", status=1), **before)
+    process = s.program(None, by, "-i", "x", TEST)
+    s.file(process, "write", how.get("path", TEST))
+    s.exits(process)
+    s.counts(s.does("pytest"), **after)
+    return s
+
+
+def test_those_that_had_failed_are_no_more() -> None:
+    s = counted({"failed": 1, "passed": 2}, {"passed": 2})
+    assert s.says(s.passed()) == TAMPERED
+
+
+@pytest.mark.parametrize("after", [{"passed": 3}, {"passed": 2, "skipped": 1}, {"passed": 4}, {"total": 2}])
+def test_those_that_had_failed_may_be_there_still(after: dict[str, int]) -> None:
+    s = counted({"failed": 1, "passed": 2}, after)
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_who_tells_that_tests_were_removed_does_not_lie() -> None:
+    s = counted({"failed": 1, "passed": 2}, {"passed": 2})
+    assert s.says(s.passed(tells=("skipped",))) == VERIFIED
+
+
+def test_fewer_tests_after_a_change_of_the_source_are_no_matter() -> None:
+    s = counted({"failed": 1, "passed": 2}, {"passed": 2}, path=CODE)
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_an_unknown_program_may_have_made_them_fewer() -> None:
+    s = counted({"failed": 1, "passed": 2}, {"passed": 2}, by="mystery")
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+def fixed(*, target: str = "a.py", same: bool = True, mtime: int = 1) -> tuple[str, str | None]:
+    """A test was corrected between the runs, and an answer says that ``target`` was changed and all pass."""
+    s = between(edits())
+    call = s.call()
+    fields: dict[str, Any] = {"process": s.agent, "source": "model", "kind": "occurrence"}
+    s.add(e.Claim, claim="fix", topic="file_changed", targets=(target,), call=call, **fields)
+    inode = s.inode(f"/repo/{target}")
+    s.add(e.FileState, ts=s.now, path=target, intent="fix", exists=True, dev=1, ino=inode, mtime=mtime)
+    passed = s.add(
+        e.Claim, claim="pass", topic="tests_passed", outcome="ok", call=call if same else s.call(), **fields
+    )
+    s.tick()
+    return s.says(passed)
+
+
+def test_a_fix_that_is_told_and_was_not_made() -> None:
+    assert fixed() == TAMPERED
+
+
+def test_a_fix_that_was_made_before() -> None:
+    s = Scenario()
+    s.file(s.agent, "write", CODE)
+    s.does("pytest", status=1)
+    edits()(s)
+    s.does("pytest")
+    s.claims("file_changed", targets=("a.py",), finds={"a.py": True})
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_fix_that_somebody_else_made() -> None:
+    assert fixed(mtime=WALL + 1002 * STEP) == VERIFIED
+
+
+@pytest.mark.parametrize("target", ["README.md", "test_b.py", "notes.bin"])
+def test_only_a_source_would_have_been_the_fix(target: str) -> None:
+    assert fixed(target=target) == VERIFIED
+
+
+def test_what_another_answer_tells_is_another_matter() -> None:
+    assert fixed(same=False) == VERIFIED
+
+
+def test_what_lies_in_a_directory_of_tests_is_a_test_in_any_language() -> None:
+    s = between(edits(path="/repo/tests/till.rs"))
+    call = s.call()
+    fields: dict[str, Any] = {"process": s.agent, "source": "model", "kind": "occurrence", "call": call}
+    s.add(e.Claim, claim="fix", topic="file_changed", targets=("src/lib.rs",), **fields)
+    inode = s.inode("/repo/src/lib.rs")
+    s.add(e.FileState, ts=s.now, path="src/lib.rs", intent="fix", exists=True, dev=1, ino=inode, mtime=1)
+    passed = s.add(e.Claim, claim="pass", topic="tests_passed", outcome="ok", **fields)
+    s.tick()
+    assert s.says(passed) == TAMPERED

@@ -469,3 +469,15 @@ def test_the_end_of_one_session_takes_nothing_of_another(
     assert seen.status == 0 and over
     counted = reads(seen)
     assert [counted[key(tmp_path / f"f{number}")] for number in range(23)] == [1] * 23
+
+
+def test_a_file_that_is_removed_and_made_again_is_told_by_its_entry(observe: Observe, tmp_path: Path) -> None:
+    """As git writes what it merges: the name that a run had opened is the one that went, and the one that came."""
+    target = tmp_path / "calc.py"
+    target.write_text("a\n")
+    before = key(target)
+    seen = observe(["sh", "-c", "cat calc.py && rm calc.py && echo b > calc.py"], cwd=tmp_path)
+    opened = entries(seen)[before]
+    assert opened == entry(*key(tmp_path), b"calc.py")
+    assert [event.left for event in seen.of(File, op="unlink")] == [opened]
+    assert [event.entry for event in seen.of(File, op="create") if event.path == str(target)] == [opened]

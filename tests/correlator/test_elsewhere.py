@@ -1,0 +1,123 @@
+"""Runs, writes and connections that were made, elsewhere than is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from polygraph import events as e
+from tests.correlator.scenario import VERIFIED, WALL, Scenario, refuted, unverifiable
+
+NAMED = "bank/test_bank.py"
+
+
+def ran(
+    *argv: str, cwd: str = "/repo", opens: str = "/repo/shop/test_shop.py", topic: str = "passed"
+) -> tuple[str, str | None]:
+    """The verdict on a claim of one file's tests after that run."""
+    s = Scenario()
+    s.does(*argv, cwd=cwd, reads=[opens])
+    outcome = "ok" if topic == "passed" else None
+    return s.says(s.claims(f"tests_{topic}", outcome, targets=(NAMED,), finds={NAMED: True}))
+
+
+@pytest.mark.parametrize("argv", [("pytest", "shop"), ("pytest", "-q", "shop/test_shop.py::test_one")])
+@pytest.mark.parametrize("topic", ["passed", "run"])
+def test_other_tests_ran_than_are_named(argv: tuple[str, ...], topic: str) -> None:
+    assert ran(*argv, topic=topic) == refuted("wrong_target")
+
+
+@pytest.mark.parametrize("argv", [("pytest",), ("pytest", "bank"), ("pytest", NAMED), ("pytest", ".")])
+@pytest.mark.parametrize("topic", ["passed", "run"])
+def test_the_named_tests_were_among_those_that_ran(argv: tuple[str, ...], topic: str) -> None:
+    assert ran(*argv, topic=topic) == VERIFIED
+
+
+def test_the_named_file_was_opened_by_a_run_that_was_pointed_elsewhere() -> None:
+    assert ran("pytest", "shop", opens=f"/repo/{NAMED}") == unverifiable("ambiguous")
+
+
+def test_where_arguments_may_be_something_else_than_paths_it_may_have_run() -> None:
+    assert ran("python3", "-m", "unittest", "shop.test_shop") == VERIFIED
+
+
+# --- another work tree ------------------------------------------------------------------------------------
+
+
+def wrote(path: str, said: str, *, mtime: int = 1, topic: str = "file_changed") -> tuple[str, str | None]:
+    s = Scenario()
+    process = s.program(None, "sed", "-i", "x", path)
+    s.file(process, "write", path)
+    s.exits(process)
+    claim = s.claims(topic, targets=(said,))
+    tick = s.log.pop()
+    s.add(
+        e.FileState,
+        ts=claim.ts,
+        path=said,
+        intent=claim.claim,
+        exists=True,
+        dev=1,
+        ino=s.inode("/repo/calc.py"),
+        mtime=mtime,
+    )
+    s.log.append(tick)
+    return s.says(claim)
+
+
+def test_the_change_is_in_another_work_tree() -> None:
+    assert wrote("/side/calc.py", "/repo/calc.py") == refuted("not_persisted")
+
+
+def test_a_name_that_is_not_whole_may_be_that_of_the_other_tree() -> None:
+    assert wrote("/side/calc.py", "calc.py") != refuted("not_persisted")
+
+
+def test_another_file_of_the_same_project_may_be_meant() -> None:
+    assert wrote("/repo/lib/calc.py", "/repo/calc.py") == unverifiable("ambiguous")
+
+
+def test_a_file_that_others_changed_meanwhile_is_none_of_the_lineage() -> None:
+    assert wrote("/side/calc.py", "/repo/calc.py", mtime=WALL + 1005_000_000)[0] == "unverifiable"
+
+
+# --- another port -----------------------------------------------------------------------------------------
+
+
+def connected(*ports: int, errno: int = 0, told: str = "http://10.0.0.9:81/page") -> tuple[str, str | None]:
+    s = Scenario()
+    for port in ports:
+        s.add(e.Net, process=s.agent, op="connect", family="inet", address="10.0.0.9", port=port, errno=errno)
+    return s.says(s.claims("url_fetched", targets=(told,)))
+
+
+def test_the_port_that_is_named_was_connected() -> None:
+    assert connected(81) == VERIFIED
+    assert connected(80, 81) == VERIFIED
+
+
+def test_another_port_of_the_host_is_not_what_is_named() -> None:
+    assert connected(80) == unverifiable("ambiguous")
+
+
+def test_where_no_port_is_named_any_will_do() -> None:
+    assert connected(8443, told="https://10.0.0.9/page") == VERIFIED
+
+
+def test_the_port_that_is_named_refused() -> None:
+    assert connected(81, errno=111) == refuted("not_connected")
+
+
+def test_the_models_own_port_is_no_page() -> None:
+    s = Scenario()
+    s.add(
+        e.LlmCall,
+        call="local",
+        process=s.agent,
+        api="openai.chat",
+        host="localhost:4000",
+        request_ts=s.now,
+        status=200,
+    )
+    s.add(e.Net, process=s.agent, op="connect", family="inet", address="127.0.0.1", port=4000)
+    s.add(e.Net, process=s.agent, op="connect", family="inet", address="127.0.0.1", port=9, errno=111)
+    assert s.says(s.claims("url_fetched", targets=("http://127.0.0.1:9/guide",))) == refuted("not_connected")
