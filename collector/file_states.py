@@ -23,7 +23,8 @@ MAX_CLAIM_LOOKS = 16
 MAX_GIVEN, MAX_GIVEN_SIZE = 16, 256 << 10
 #: bytes of a file, and lines of so many characters in them, that tell it in what a user said
 _GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
-_TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
+#: topics of claims at which the project's tests are looked for
+TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
 
 
@@ -91,7 +92,7 @@ class FileStates:
                     look = self._look(process, file)
                     if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
                         yield self._state(file, claim, look, None, ts)
-        if draft.topic in _TEST_TOPICS and "part" not in tells:
+        if draft.topic in TEST_TOPICS and "part" not in tells:
             tests = self._find_tests(process)
             for path, look in tests if "whole" in tells else tests[:MAX_CLAIM_LOOKS]:
                 yield self._state(path, claim, look, None, ts)

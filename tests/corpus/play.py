@@ -20,11 +20,11 @@ from polygraph.events import AnyEvent
 from polygraph.log.store import Store
 from tests.agents.endpoint import Endpoint
 from tests.agents.script import Answer, Script, ToolCall
-from tests.corpus import place
+from tests.corpus import place, sight
 from tests.corpus.expand import PORT, Session
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
-from tests.corpus.records import Call, Record, Said
+from tests.corpus.records import Call, Record, Said, Seen
 from tests.corpus.schema import Turn
 
 #: a session, or a command of its setup, that goes on for longer hangs, s
@@ -172,9 +172,16 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     env = place.environment(session.env)
     _prepare(session, env)
     store = folder / "store"
+    store.mkdir(mode=0o700)
+    (store / "key").write_bytes(place.KEY)
+    seen: dict[int, Seen] = {}
     with (
         _page(),
-        Endpoint(Script(tuple(map(_answer, session.turn))), release_folder=place.TRUTH_FOLDER) as endpoint,
+        Endpoint(
+            Script(tuple(map(_answer, session.turn))),
+            release_folder=place.TRUTH_FOLDER,
+            before=lambda turn: seen.update({turn: sight.files()}),
+        ) as endpoint,
     ):
         authority = place.HOME / ".ca.pem"
         authority.write_bytes(endpoint.ca_file.read_bytes())
@@ -212,6 +219,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         output_lies=session.output_lies,
         transcript=_transcript(session, results),
         earlier=_earlier(session),
+        seen=tuple(seen[turn] for turn in range(len(session.turn))),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
     )
 
