@@ -110,7 +110,8 @@ def _asked(requests: Sequence[Any]) -> dict[str, str]:
     return found
 
 
-def _transcript(session: Session, results: dict[str, str]) -> tuple[Said, ...]:
+def transcript(session: Session, results: dict[str, str]) -> tuple[Said, ...]:
+    """The model's answers with their calls, and the results by the calls' ids."""
     prefix = "call" if session.wire == "chat" else "toolu"
     found = []
     for number, turn in enumerate(session.turn):
@@ -217,7 +218,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         labels=found,
         faulty=session.faulty,
         output_lies=session.output_lies,
-        transcript=_transcript(session, results),
+        transcript=transcript(session, results),
         earlier=_earlier(session),
         seen=tuple(seen[turn] for turn in range(len(session.turn))),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
