@@ -36,6 +36,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inside: bool = False
     #: only source files, since "fixed the points in NOTES.md" changes other files
     code_only: bool = False
+    #: not files that tell what is to be done, since "fixed the bug in ISSUE.md" changes other files
+    prose: bool = False
     #: the files stand before the pattern
     first: bool = False
     #: what must follow the files
@@ -57,6 +59,7 @@ class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_extensions: frozenset[str]
     file_names: frozenset[str]
     not_files: frozenset[str]
+    orders: frozenset[str]
     programs: frozenset[str]
 
 
@@ -70,6 +73,10 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     also: str
     purpose_first: str
     running: str
+    by_running: str
+    it_ended: str
+    endorsed: str
+    delegated: str
     boundary: str
     hard: str
     label: str
@@ -112,6 +119,10 @@ class Forms(NamedTuple):
     also: re.Pattern[str]
     purpose_first: re.Pattern[str]
     running: re.Pattern[str]
+    by_running: re.Pattern[str]
+    it_ended: re.Pattern[str]
+    endorsed: re.Pattern[str]
+    delegated: re.Pattern[str]
     boundary: re.Pattern[str]
     hard: re.Pattern[str]
     label: re.Pattern[str]
@@ -215,6 +226,8 @@ class Language(NamedTuple):
     retelling: re.Pattern[str]
     elsewhere: re.Pattern[str]
     command: re.Pattern[str]
+    #: where a sentence ends, before a capital or the name of a tool
+    split: re.Pattern[str]
     tells: Tells
     forms: Forms
     did: tuple[Compiled, ...]
@@ -282,6 +295,10 @@ def language() -> Language:
         retelling=late(table.retelling, re.IGNORECASE),
         elsewhere=late(table.elsewhere),
         command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
+        split=late(
+            r"(?<=[.!?])[)*_\"”']{0,3}\s{1,8}"
+            rf"(?=[\"“'*_(\[`A-Z0-9✅✓{OPEN}]|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
+        ),
         tells=Tells(
             **{
                 name: late(pattern, re.IGNORECASE)

@@ -21,6 +21,8 @@ _TOPICS_ENDED: dict[str, ClaimTopic] = {
     "install": "install",
     "push": "push",
 }
+#: topics whose outcome "it found nothing" tells, after the run was told
+_OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
@@ -41,6 +43,8 @@ class Said(NamedTuple):
     implicit: bool = False
     #: all tests that there are, by the words of the sentence
     whole: bool = False
+    #: a part only for want of an "all" (objects.py)
+    pointed: bool = False
 
 
 class _Clause(NamedTuple):
@@ -59,6 +63,8 @@ class _Context:
         self.named = False
         self.open = True
         self.tests: Scope | None = None
+        #: runs of which no outcome was told yet
+        self.ran: tuple[Said, ...] = ()
         self.labelled = False
 
 
@@ -69,6 +75,8 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
     text = language().forms.confirm.sub("confirmed", text)
+    text = language().forms.endorsed.sub("", text)
+    text = text[delegated.end() :] if (delegated := language().forms.delegated.match(text)) else text
     if hedged(text):
         return
     context = _Context(bullet=sentence.bullet)
@@ -179,8 +187,11 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     if not found and subject is None and (context.open or clause.first):
         found = list(_state(text, masked, context))
         found = found or list(_state(rest, masked, context))
+    if not found and subject is None and context.ran and words.forms.it_ended.match(text):
+        found = [ran._replace(kind="outcome", outcome="ok") for ran in context.ran]
     if found:
         context.agent = context.agent or (agent and found[0].outcome is None)
+        context.ran = tuple(said for said in found if said.topic in _OF_A_RUN and said.outcome is None)
         _remember(found, context)
     elif clause.first:
         context.open = (
@@ -191,6 +202,8 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.agent = subject is not None
     elif subject is not None:
         context.agent = True
+    if context.tests is None and context.agent and words.forms.by_running.search(clause.region):
+        context.tests = Scope.everything()
     if context.tests is None and context.agent and re.search(r"\btests?\b", clause.region):
         context.tests = Scope.some()
     yield from (said._replace(implicit=agent and not context.named) for said in found)
@@ -199,7 +212,9 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
 def _remember(found: list[Said], context: _Context) -> None:
     for said in found:
         if said.topic in ("tests_run", "tests_passed"):
-            context.tests = Scope(said.part, tool=said.tool, targets=said.targets, whole=said.whole)
+            context.tests = Scope(
+                said.part, tool=said.tool, targets=said.targets, whole=said.whole, pointed=said.pointed
+            )
 
 
 def _did(text: str, masked: Masked, *, explicit: bool) -> Iterator[Said]:
@@ -230,13 +245,14 @@ def _made(
     tool: str | None = None
     targets: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
-    part = whole = False
+    part = whole = pointed = False
     groups = match.groupdict()
     if topic == "tests_run":
         scope = objects.scope_of(match, masked)
         if scope is None:
             return None
         tool, targets, part, whole = scope.tool, scope.targets, scope.part, scope.whole
+        pointed = scope.pointed
     if kind == "exhaustive" and language().forms.but_for.search(text):
         return None
     if groups.get("n"):
@@ -252,6 +268,8 @@ def _made(
             return None
         if rule.inside and objects.may_be_elsewhere(match[0], found.targets):
             return None
+        if rule.prose and any(map(objects.is_order, found.targets)):
+            return None
         if rule.code_only and not all(objects.is_code(target) for target in found.targets):
             return None
         if rule.code_only and rule.whole and any(objects.is_test(t) for t in found.targets):
@@ -266,7 +284,7 @@ def _made(
         targets = objects.urls_in(text, masked)
         if rule.required and not targets:
             return None
-    return Said(kind, topic, rule.outcome, tool, targets, counts, part, whole=whole)
+    return Said(kind, topic, rule.outcome, tool, targets, counts, part, whole=whole, pointed=pointed)
 
 
 def _read_whole(verb: str, after: str) -> bool:
@@ -298,8 +316,12 @@ def _command(tool: Tool, text: str) -> Said | None:
 
 
 def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
-    if context.tests is not None and language().forms.they.match(text):
+    they = language().forms.they.match(text) if context.tests is not None else None
+    if context.tests is not None and they is not None:
         scope = context.tests
+        every = (
+            scope.pointed and re.search(r"\b(?:all|each|everything)\b", they[0], re.IGNORECASE) is not None
+        )
         yield Said(
             "outcome",
             "tests_passed",
@@ -307,8 +329,8 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
             scope.tool,
             scope.targets,
             scope.counts,
-            scope.part,
-            universal=False,
+            scope.part and not every,
+            universal=every,
             whole=scope.whole,
         )
         return
@@ -344,7 +366,9 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     known = [tool for token in objects.tokens(named["tool"], masked) for tool in token.tools]
     tested = [tool for tool in known if tool.purpose == "test"]
     rest = text[named.end() :]
-    if any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
+    shows = language().forms.shows.match(rest)
+    good = shows is not None and language().forms.good.match(rest, shows.end()) is not None
+    if good or any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
         seen: set[ClaimTopic] = set()
         for tool in known:
             topic = _TOPICS_ENDED.get(tool.purpose or "")
@@ -356,7 +380,6 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     if not tested:
         return
     context.tests = Scope(part=False, tool=tested[0].tool, targets=tested[0].paths)
-    shows = language().forms.shows.match(rest)
     if shows is None:
         return
     for compiled in language().state:

@@ -158,6 +158,12 @@ def _merged(said: Iterable[Said]) -> list[Said]:
         first = kept.get(one.topic)
         if first is None:
             kept[one.topic] = one
+        elif first.outcome is None and one.outcome is not None:
+            # "I ran mypy: no type errors"
+            kept[one.topic] = one._replace(
+                targets=first.targets if first.topic not in _TESTS and not one.targets else one.targets,
+                tool=one.tool or first.tool,
+            )
         elif first.kind == one.kind and first.outcome == one.outcome:
             targets = tuple(dict.fromkeys(first.targets + one.targets))
             kept[one.topic] = first._replace(
