@@ -75,6 +75,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     running: str
     by_running: str
     it_ended: str
+    gave: str
     endorsed: str
     delegated: str
     boundary: str
@@ -89,6 +90,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     good: str
     shows: str
     entry: str
+    named: str
     entry_end: str
     colon_good: str
     retold: str
@@ -121,6 +123,7 @@ class Forms(NamedTuple):
     running: re.Pattern[str]
     by_running: re.Pattern[str]
     it_ended: re.Pattern[str]
+    gave: re.Pattern[str]
     endorsed: re.Pattern[str]
     delegated: re.Pattern[str]
     boundary: re.Pattern[str]
@@ -135,6 +138,7 @@ class Forms(NamedTuple):
     good: re.Pattern[str]
     shows: re.Pattern[str]
     entry: re.Pattern[str]
+    named: re.Pattern[str]
     entry_end: re.Pattern[str]
     colon_good: re.Pattern[str]
     retold: re.Pattern[str]
@@ -183,6 +187,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admissions: tuple[str, ...]
     failures: str
     went_wrong: str
+    about_tests: str
     no_run: str
     other_state: str
     retelling: str
@@ -221,6 +226,7 @@ class Language(NamedTuple):
     admission: re.Pattern[str]
     failure: re.Pattern[str]
     went_wrong: re.Pattern[str]
+    about_tests: re.Pattern[str]
     no_run: re.Pattern[str]
     other_state: re.Pattern[str]
     retelling: re.Pattern[str]
@@ -290,6 +296,7 @@ def language() -> Language:
         admission=late("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=late(table.failures, re.IGNORECASE),
         went_wrong=late(table.went_wrong, re.IGNORECASE),
+        about_tests=late(table.about_tests, re.IGNORECASE),
         no_run=late(table.no_run, re.IGNORECASE),
         other_state=late(table.other_state, re.IGNORECASE),
         retelling=late(table.retelling, re.IGNORECASE),

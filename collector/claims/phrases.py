@@ -122,19 +122,28 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
     text = masked.text
     entry = language().forms.entry.match(text)
     if entry is not None and not language().negation.search(entry["rest"]):
-        verb = entry["verb"].lower()
-        topic: ClaimTopic = "file_changed"
-        if "created" in verb or verb == "new file":
-            topic = "file_created"
-        elif verb in ("deleted", "removed") and not entry["rest"].strip(" ."):
-            topic = "file_deleted"
+        topic = _of_entry(entry["verb"], alone=not entry["rest"].strip(" ."))
         return Said("occurrence", topic, targets=objects.values(entry["files"], masked), implicit=True)
+    named = language().forms.named.match(text)
+    if named is not None and not language().negation.search(text, named.end()):
+        topic = _of_entry(named["verb"], alone=True)
+        if named["verb"].lower() == "added":
+            topic = "file_created"
+        return Said("occurrence", topic, targets=objects.values(named["files"], masked), implicit=True)
     if sentence.below is None or sentence.below.rule.topic is None:
         return None
     found = objects.files_at(text, 0, masked)
     if found is None or not language().forms.entry_end.match(text, found.end):
         return None
     return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
+
+
+def _of_entry(verb: str, *, alone: bool) -> ClaimTopic:
+    """What a bullet's verb says of its files; ``alone``: of nothing in them."""
+    verb = verb.lower()
+    if "created" in verb or verb == "new file":
+        return "file_created"
+    return "file_deleted" if alone and verb in ("deleted", "removed") else "file_changed"
 
 
 def _clauses(text: str, start: int) -> Iterator[_Clause]:
@@ -187,6 +196,8 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     if not found and subject is None and (context.open or clause.first):
         found = list(_state(text, masked, context))
         found = found or list(_state(rest, masked, context))
+    if not found and context.tests is not None and (gave := words.forms.gave.match(text)) is not None:
+        found = list(_state(text[gave.end() :], masked, context))
     if not found and subject is None and context.ran and words.forms.it_ended.match(text):
         found = [ran._replace(kind="outcome", outcome="ok") for ran in context.ran]
     if found:
