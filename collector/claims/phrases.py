@@ -205,12 +205,14 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.ran = tuple(said for said in found if said.topic in _OF_A_RUN and said.outcome is None)
         _remember(found, context)
     elif clause.first:
+        by_running = agent and words.forms.by_running.search(clause.region) is not None
         context.open = (
             subject is not None
+            or by_running
             or language().forms.go_on.match(text) is not None
             or language().forms.also.match(text) is not None
         )
-        context.agent = subject is not None
+        context.agent = subject is not None or by_running
     elif subject is not None:
         context.agent = True
     if context.tests is None and context.agent and words.forms.by_running.search(clause.region):

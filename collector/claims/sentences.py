@@ -208,6 +208,7 @@ def _body(
         and len(body) < _MAX_TITLE
         and not _TERMINAL.search(body)
         and is_closed(body)
+        and not (": " in body and not language().closed.search(body))  # "Ran the linter: no issues"
     ):
         section.intro(body)  # a heading without marks: "Next steps"
         yield None

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from polygraph import events as codec
-from polygraph.events import AnyEvent, LlmCall, SessionStart
+from polygraph.events import LlmCall, SessionStart
 from tests.corpus import place
 from tests.corpus.expand import Session
 from tests.corpus.play import transcript
@@ -30,14 +30,13 @@ def understood(session: Session) -> Understood:
         session="0" * 16, ts=0, host=place.MACHINE, boot=place.BOOT, kernel="", process=_PROCESS, argv=(),
         cwd=str(place.PROJECT), origin="run", wall_offset=0, content="metadata",
     )  # fmt: skip
-    log: list[AnyEvent] = [start]
-    for turn in range(len(session.turn)):
-        log.append(
-            LlmCall(
-                session=start.session, ts=turn + 1, call=f"c{turn}", process=_PROCESS, api="openai.chat", host="",
-                request_ts=turn, response_id=f"t{turn}",
-            )
-        )  # fmt: skip
+    calls = [
+        LlmCall(
+            session=start.session, ts=turn + 1, call=f"c{turn}", process=_PROCESS, api="openai.chat", host="",
+            request_ts=turn, response_id=f"t{turn}",
+        )
+        for turn in range(len(session.turn))
+    ]  # fmt: skip
     record = Record(
         session=session.name,
         family=session.family,
@@ -50,7 +49,7 @@ def understood(session: Session) -> Understood:
         faulty=session.faulty,
         output_lies=session.output_lies,
         transcript=transcript(session, {}),
-        log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
+        log=tuple(msgspec.Raw(codec.encode(event)) for event in (start, *calls)),
     )
     again, unlabelled = reread(record, session)
     return Understood(again.labels, unlabelled)
