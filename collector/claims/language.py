@@ -38,6 +38,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_only: bool = False
     #: not files that tell what is to be done, since "fixed the bug in ISSUE.md" changes other files
     prose: bool = False
+    #: how things are, which may have been so before
+    standing: bool = False
     #: the files stand before the pattern
     first: bool = False
     #: what must follow the files
@@ -75,6 +77,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     running: str
     by_running: str
     it_ended: str
+    described: str
     gave: str
     endorsed: str
     delegated: str
@@ -123,6 +126,7 @@ class Forms(NamedTuple):
     running: re.Pattern[str]
     by_running: re.Pattern[str]
     it_ended: re.Pattern[str]
+    described: re.Pattern[str]
     gave: re.Pattern[str]
     endorsed: re.Pattern[str]
     delegated: re.Pattern[str]

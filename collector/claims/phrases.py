@@ -45,6 +45,8 @@ class Said(NamedTuple):
     whole: bool = False
     #: a part only for want of an "all" (objects.py)
     pointed: bool = False
+    #: how things are, which may have been so before
+    standing: bool = False
 
 
 class _Clause(NamedTuple):
@@ -75,7 +77,7 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
     text = language().forms.confirm.sub("confirmed", text)
-    text = language().forms.endorsed.sub("", text)
+    text = language().forms.described.sub(r"\1", language().forms.endorsed.sub("", text))
     text = text[delegated.end() :] if (delegated := language().forms.delegated.match(text)) else text
     if hedged(text):
         return
@@ -297,7 +299,18 @@ def _made(
         targets = objects.urls_in(text, masked)
         if rule.required and not targets:
             return None
-    return Said(kind, topic, rule.outcome, tool, targets, counts, part, whole=whole, pointed=pointed)
+    return Said(
+        kind,
+        topic,
+        rule.outcome,
+        tool,
+        targets,
+        counts,
+        part,
+        whole=whole,
+        pointed=pointed,
+        standing=rule.standing,
+    )
 
 
 def _read_whole(verb: str, after: str) -> bool:

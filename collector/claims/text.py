@@ -85,7 +85,7 @@ def _may_claim(sentence: Sentence) -> bool:
 
 
 def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:
-    """What a text speaks of besides its claims; ``asked``: it is a user's request. Never ``whole``."""
+    """What a text speaks of besides its claims; ``asked``: it is a user's request. Never ``whole`` or ``standing``."""
     text = text[:MAX_TEXT]
     patterns = language().tells
     told: set[ClaimTell] = set()
@@ -184,7 +184,8 @@ def _merged(said: Iterable[Said]) -> list[Said]:
 
 
 def _draft(said: Said, doubtful: bool, text: str, told: frozenset[ClaimTell]) -> ClaimDraft:
-    told_here = in_order(told | ({"whole"} if said.whole and not doubtful else set()))
+    here: set[ClaimTell] = {"whole"} if said.whole and not doubtful else set()
+    told_here = in_order(told | here | ({"standing"} if said.standing else set()))
     if doubtful and said.topic == "tests_passed":
         # Which tests are meant is not certain, so only that tests were run can be held against a run.
         return ClaimDraft(

@@ -9,11 +9,10 @@ from tests.corpus.expand import Session
 from tests.corpus.held_out import held_out
 from tests.corpus.words import Understood, understood
 
-#: families whose words are odd on purpose, and sentences that are not claims: what "dependencies are installed" says
-#: may have been so before; "not done: the addition test fails" is a label that closes; a sentence that is there twice
-#: is one claim
+#: a family whose words are odd on purpose, and what is not read: the label of "not done: the addition test fails"
+#: closes what follows, and a sentence that is there twice is one claim
 LEFT_OUT = ("odd_words",)
-NOT_READ = ("Dependencies are installed.", "Not done:", "I committed the changes. I committed the changes.")
+NOT_READ = ("Not done:", "I committed the changes. I committed the changes.")
 
 
 @cache
