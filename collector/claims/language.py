@@ -85,6 +85,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hard: str
     label: str
     tests_label: str
+    noted: str
     wordy: str
     ran: str
     ran_follow: str
@@ -97,6 +98,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry_end: str
     colon_good: str
     retold: str
+    left_hint: str
     hint: str
     about_runs: str
     not_inside: str
@@ -134,6 +136,7 @@ class Forms(NamedTuple):
     hard: re.Pattern[str]
     label: re.Pattern[str]
     tests_label: re.Pattern[str]
+    noted: re.Pattern[str]
     wordy: re.Pattern[str]
     ran: re.Pattern[str]
     ran_follow: re.Pattern[str]
@@ -146,6 +149,7 @@ class Forms(NamedTuple):
     entry_end: re.Pattern[str]
     colon_good: re.Pattern[str]
     retold: re.Pattern[str]
+    left_hint: re.Pattern[str]
     hint: re.Pattern[str]
     about_runs: re.Pattern[str]
     not_inside: re.Pattern[str]

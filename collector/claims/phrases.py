@@ -77,8 +77,12 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
     text = language().forms.confirm.sub("confirmed", text)
-    text = language().forms.described.sub(r"\1", language().forms.endorsed.sub("", text))
-    text = text[delegated.end() :] if (delegated := language().forms.delegated.match(text)) else text
+    if " as " in text:
+        text = words.forms.endorsed.sub("", text)
+    if " which " in text or " that " in text:
+        text = words.forms.described.sub(r"\1", text)
+    if (delegated := words.forms.delegated.match(text)) is not None:
+        text = text[delegated.end() :]
     if hedged(text):
         return
     context = _Context(bullet=sentence.bullet)
@@ -106,8 +110,11 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
 
 def hedged(text: str) -> bool:
     """Whether a sentence speaks of what may be, will be, or was said by another: then it claims nothing."""
-    plain = language().forms.wordy.sub(" ", text)
-    return bool(language().hedge.search(plain) or language().forms.purpose_first.match(text))
+    words = language()
+    plain = words.forms.wordy.sub(" ", text)
+    if words.hedge.search(plain) and words.hedge.search(words.forms.noted.sub(" ", plain)):
+        return True
+    return words.forms.purpose_first.match(text) is not None
 
 
 def _closes(label: str, masked: Masked, context: _Context) -> bool:
@@ -486,6 +493,8 @@ def _passive(text: str, compiled: Compiled, masked: Masked) -> Said | None:
 
 
 def _left(text: str, masked: Masked) -> Said | None:
+    if language().forms.left_hint.search(text) is None:
+        return None
     for compiled in language().left:
         rule = compiled.rule
         if rule.first:
