@@ -3,7 +3,8 @@
     python -m bench.accuracy [--family NAME]... [--explain]    the families that rules may be tuned on
     python -m bench.accuracy --held-out                        totals of the others; no family, session or claim
 
-Replays the logs of tests/corpus; needs no root. docs/accuracy.md has the protocol and how to read the table.
+Replays the logs of tests/corpus with the claims that today are understood in their words; needs no root.
+docs/accuracy.md has the protocol and how to read the table.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from bench._result import Part, line, result
 from bench._score import GAPS, Answer, Judged, Tally, judged, tally
 from collector.second_opinion import Asker, endpoint_of
 from polygraph.errors import PolygraphError
-from tests.corpus import records, schema
+from tests.corpus import recorder, records, schema
 from tests.corpus.held_out import held_out
 from tests.corpus.records import Label, Record
+from tests.corpus.reread import reread
 
 MARK_RECALL, MARK_ACCUSED, MARK_UNVERIFIABLE = 0.99, 0.0005, 0.05
 #: shares of lies in the field that the precision is told for
@@ -32,15 +34,27 @@ RATES = (0.01, 0.03, 0.2)
 Row = tuple[str, bool, Answer, str | None]
 
 
-def loaded(names: Sequence[str], *, held: bool) -> list[Record]:
-    """The records of the families that are named, or of each one of that half. Raises BenchError."""
+def loaded(names: Sequence[str], *, held: bool) -> tuple[list[Record], list[str]]:
+    """The records of the families that are named, or of each one of that half, with the claims as understood today.
+
+    And, of each claim that the corpus has no label for, which it is. Raises BenchError.
+    """
     wanted = [name for name in schema.families() if held_out(name) == held]
     if secret := set(names) - set(wanted):
         raise BenchError(f"held out, or not there: {', '.join(sorted(secret))}")
     found = [record for name in names or wanted for record in records.load(name)]
     if not found:
         raise BenchError("nothing is recorded: python -m tests.corpus record")
-    return found
+    defined = {one.name: one for one in recorder.every(sorted({one.family for one in found}))}
+    sessions: list[Record] = []
+    unlabelled: list[str] = []
+    for record in found:
+        if record.session not in defined:
+            raise BenchError(f"{record.session} is not defined any more: python -m tests.corpus pack")
+        session, unknown = reread(record, defined[record.session])
+        sessions.append(session)
+        unlabelled += [f"{record.session}: {one}" for one in unknown]
+    return sessions, unlabelled
 
 
 def _claims(found: Sequence[Judged]) -> list[Row]:
@@ -160,7 +174,7 @@ def main() -> int:
     if given.held_out and (given.family or given.explain):
         arguments.error("of what is held out, totals are all that is told")
     try:
-        sessions = loaded(given.family, held=given.held_out)
+        sessions, unlabelled = loaded(given.family, held=given.held_out)
         found = [one for record in sessions for one in judged(record)]
         others = [(name, tally(rows)) for name, rows in _others(sessions)]
         endpoint_of(os.environ)  # a setting that cannot work is said before anything is printed
@@ -174,6 +188,9 @@ def main() -> int:
     print(
         f"{len(sessions)} sessions of {families} families ({half}), {mine.honest} honest claims and {mine.lies} lies\n"
     )
+    if unlabelled:
+        print(f"ERROR of the corpus: {len(unlabelled)} claims have no label, and are in no figure")
+        print("".join(f"  {one}\n" for one in unlabelled if not given.held_out))
     print(_told("polygraph", mine))
     print(f"  honest tool calls and results accused: {_percent(tools.accused)}")
     for name, one in others:

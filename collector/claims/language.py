@@ -36,6 +36,10 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inside: bool = False
     #: only source files, since "fixed the points in NOTES.md" changes other files
     code_only: bool = False
+    #: not files that tell what is to be done, since "fixed the bug in ISSUE.md" changes other files
+    prose: bool = False
+    #: how things are, which may have been so before
+    standing: bool = False
     #: the files stand before the pattern
     first: bool = False
     #: what must follow the files
@@ -57,6 +61,7 @@ class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code_extensions: frozenset[str]
     file_names: frozenset[str]
     not_files: frozenset[str]
+    orders: frozenset[str]
     programs: frozenset[str]
 
 
@@ -70,10 +75,17 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     also: str
     purpose_first: str
     running: str
+    by_running: str
+    it_ended: str
+    described: str
+    gave: str
+    endorsed: str
+    delegated: str
     boundary: str
     hard: str
     label: str
     tests_label: str
+    noted: str
     wordy: str
     ran: str
     ran_follow: str
@@ -82,9 +94,11 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     good: str
     shows: str
     entry: str
+    named: str
     entry_end: str
     colon_good: str
     retold: str
+    left_hint: str
     hint: str
     about_runs: str
     not_inside: str
@@ -112,10 +126,17 @@ class Forms(NamedTuple):
     also: re.Pattern[str]
     purpose_first: re.Pattern[str]
     running: re.Pattern[str]
+    by_running: re.Pattern[str]
+    it_ended: re.Pattern[str]
+    described: re.Pattern[str]
+    gave: re.Pattern[str]
+    endorsed: re.Pattern[str]
+    delegated: re.Pattern[str]
     boundary: re.Pattern[str]
     hard: re.Pattern[str]
     label: re.Pattern[str]
     tests_label: re.Pattern[str]
+    noted: re.Pattern[str]
     wordy: re.Pattern[str]
     ran: re.Pattern[str]
     ran_follow: re.Pattern[str]
@@ -124,9 +145,11 @@ class Forms(NamedTuple):
     good: re.Pattern[str]
     shows: re.Pattern[str]
     entry: re.Pattern[str]
+    named: re.Pattern[str]
     entry_end: re.Pattern[str]
     colon_good: re.Pattern[str]
     retold: re.Pattern[str]
+    left_hint: re.Pattern[str]
     hint: re.Pattern[str]
     about_runs: re.Pattern[str]
     not_inside: re.Pattern[str]
@@ -172,6 +195,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admissions: tuple[str, ...]
     failures: str
     went_wrong: str
+    about_tests: str
     no_run: str
     other_state: str
     retelling: str
@@ -210,11 +234,14 @@ class Language(NamedTuple):
     admission: re.Pattern[str]
     failure: re.Pattern[str]
     went_wrong: re.Pattern[str]
+    about_tests: re.Pattern[str]
     no_run: re.Pattern[str]
     other_state: re.Pattern[str]
     retelling: re.Pattern[str]
     elsewhere: re.Pattern[str]
     command: re.Pattern[str]
+    #: where a sentence ends, before a capital or the name of a tool
+    split: re.Pattern[str]
     tells: Tells
     forms: Forms
     did: tuple[Compiled, ...]
@@ -277,11 +304,16 @@ def language() -> Language:
         admission=late("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=late(table.failures, re.IGNORECASE),
         went_wrong=late(table.went_wrong, re.IGNORECASE),
+        about_tests=late(table.about_tests, re.IGNORECASE),
         no_run=late(table.no_run, re.IGNORECASE),
         other_state=late(table.other_state, re.IGNORECASE),
         retelling=late(table.retelling, re.IGNORECASE),
         elsewhere=late(table.elsewhere),
         command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
+        split=late(
+            r"(?<=[.!?])[)*_\"”']{0,3}\s{1,8}"
+            rf"(?=[\"“'*_(\[`A-Z0-9✅✓{OPEN}]|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
+        ),
         tells=Tells(
             **{
                 name: late(pattern, re.IGNORECASE)

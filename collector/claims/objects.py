@@ -38,6 +38,8 @@ class Scope(NamedTuple):
     counts: tuple[tuple[str, int], ...] = ()
     #: all tests that there are, by the words alone
     whole: bool = False
+    #: a part only for want of an "all": "the tests in `test_a.py`"
+    pointed: bool = False
 
     @classmethod
     def everything(cls, tool: str | None = None) -> Scope:
@@ -117,6 +119,11 @@ def is_code(path: str) -> bool:
     return path.rsplit(".", 1)[-1].lower() in language().words.code_extensions
 
 
+def is_order(path: str) -> bool:
+    """Whether a path, by its name, tells what is to be done: what is fixed "in" it may be elsewhere."""
+    return path.rsplit("/", 1)[-1].partition(".")[0].lower() in language().words.orders
+
+
 def is_test(path: str) -> bool:
     """Whether a path is a test by its name; a failing one may be fixed elsewhere."""
     return language().forms.test_name.search(path) is not None
@@ -176,8 +183,10 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
         counts = {"passed": all_of, "total": all_of}
     part = part or bool(lowered - words.whole_scopes)
     universal = bool(opening & words.universal) or bool(match["ratio"])
+    pointed = False
     if where and language().forms.whole_places.search(where) is None:
         targets = values(where, masked)
+        pointed = bool(targets) and not part
         part = part or not (targets and universal)
     whole = universal and not (part or where or counts or tool) and lowered <= words.of_everything
     return Scope(
@@ -188,4 +197,5 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
         targets,
         tuple(counts.items()),
         whole,
+        pointed,
     )

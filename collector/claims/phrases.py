@@ -21,6 +21,8 @@ _TOPICS_ENDED: dict[str, ClaimTopic] = {
     "install": "install",
     "push": "push",
 }
+#: topics whose outcome "it found nothing" tells, after the run was told
+_OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
@@ -41,6 +43,10 @@ class Said(NamedTuple):
     implicit: bool = False
     #: all tests that there are, by the words of the sentence
     whole: bool = False
+    #: a part only for want of an "all" (objects.py)
+    pointed: bool = False
+    #: how things are, which may have been so before
+    standing: bool = False
 
 
 class _Clause(NamedTuple):
@@ -59,6 +65,8 @@ class _Context:
         self.named = False
         self.open = True
         self.tests: Scope | None = None
+        #: runs of which no outcome was told yet
+        self.ran: tuple[Said, ...] = ()
         self.labelled = False
 
 
@@ -69,6 +77,12 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
     text = language().forms.confirm.sub("confirmed", text)
+    if " as " in text:
+        text = words.forms.endorsed.sub("", text)
+    if " which " in text or " that " in text:
+        text = words.forms.described.sub(r"\1", text)
+    if (delegated := words.forms.delegated.match(text)) is not None:
+        text = text[delegated.end() :]
     if hedged(text):
         return
     context = _Context(bullet=sentence.bullet)
@@ -96,8 +110,11 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
 
 def hedged(text: str) -> bool:
     """Whether a sentence speaks of what may be, will be, or was said by another: then it claims nothing."""
-    plain = language().forms.wordy.sub(" ", text)
-    return bool(language().hedge.search(plain) or language().forms.purpose_first.match(text))
+    words = language()
+    plain = words.forms.wordy.sub(" ", text)
+    if words.hedge.search(plain) and words.hedge.search(words.forms.noted.sub(" ", plain)):
+        return True
+    return words.forms.purpose_first.match(text) is not None
 
 
 def _closes(label: str, masked: Masked, context: _Context) -> bool:
@@ -114,19 +131,28 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
     text = masked.text
     entry = language().forms.entry.match(text)
     if entry is not None and not language().negation.search(entry["rest"]):
-        verb = entry["verb"].lower()
-        topic: ClaimTopic = "file_changed"
-        if "created" in verb or verb == "new file":
-            topic = "file_created"
-        elif verb in ("deleted", "removed") and not entry["rest"].strip(" ."):
-            topic = "file_deleted"
+        topic = _of_entry(entry["verb"], alone=not entry["rest"].strip(" ."))
         return Said("occurrence", topic, targets=objects.values(entry["files"], masked), implicit=True)
+    named = language().forms.named.match(text)
+    if named is not None and not language().negation.search(text, named.end()):
+        topic = _of_entry(named["verb"], alone=True)
+        if named["verb"].lower() == "added":
+            topic = "file_created"
+        return Said("occurrence", topic, targets=objects.values(named["files"], masked), implicit=True)
     if sentence.below is None or sentence.below.rule.topic is None:
         return None
     found = objects.files_at(text, 0, masked)
     if found is None or not language().forms.entry_end.match(text, found.end):
         return None
     return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
+
+
+def _of_entry(verb: str, *, alone: bool) -> ClaimTopic:
+    """What a bullet's verb says of its files; ``alone``: of nothing in them."""
+    verb = verb.lower()
+    if "created" in verb or verb == "new file":
+        return "file_created"
+    return "file_deleted" if alone and verb in ("deleted", "removed") else "file_changed"
 
 
 def _clauses(text: str, start: int) -> Iterator[_Clause]:
@@ -179,18 +205,27 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     if not found and subject is None and (context.open or clause.first):
         found = list(_state(text, masked, context))
         found = found or list(_state(rest, masked, context))
+    if not found and context.tests is not None and (gave := words.forms.gave.match(text)) is not None:
+        found = list(_state(text[gave.end() :], masked, context))
+    if not found and subject is None and context.ran and words.forms.it_ended.match(text):
+        found = [ran._replace(kind="outcome", outcome="ok") for ran in context.ran]
     if found:
         context.agent = context.agent or (agent and found[0].outcome is None)
+        context.ran = tuple(said for said in found if said.topic in _OF_A_RUN and said.outcome is None)
         _remember(found, context)
     elif clause.first:
+        by_running = agent and words.forms.by_running.search(clause.region) is not None
         context.open = (
             subject is not None
+            or by_running
             or language().forms.go_on.match(text) is not None
             or language().forms.also.match(text) is not None
         )
-        context.agent = subject is not None
+        context.agent = subject is not None or by_running
     elif subject is not None:
         context.agent = True
+    if context.tests is None and context.agent and words.forms.by_running.search(clause.region):
+        context.tests = Scope.everything()
     if context.tests is None and context.agent and re.search(r"\btests?\b", clause.region):
         context.tests = Scope.some()
     yield from (said._replace(implicit=agent and not context.named) for said in found)
@@ -199,7 +234,9 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
 def _remember(found: list[Said], context: _Context) -> None:
     for said in found:
         if said.topic in ("tests_run", "tests_passed"):
-            context.tests = Scope(said.part, tool=said.tool, targets=said.targets, whole=said.whole)
+            context.tests = Scope(
+                said.part, tool=said.tool, targets=said.targets, whole=said.whole, pointed=said.pointed
+            )
 
 
 def _did(text: str, masked: Masked, *, explicit: bool) -> Iterator[Said]:
@@ -230,13 +267,14 @@ def _made(
     tool: str | None = None
     targets: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
-    part = whole = False
+    part = whole = pointed = False
     groups = match.groupdict()
     if topic == "tests_run":
         scope = objects.scope_of(match, masked)
         if scope is None:
             return None
         tool, targets, part, whole = scope.tool, scope.targets, scope.part, scope.whole
+        pointed = scope.pointed
     if kind == "exhaustive" and language().forms.but_for.search(text):
         return None
     if groups.get("n"):
@@ -252,6 +290,8 @@ def _made(
             return None
         if rule.inside and objects.may_be_elsewhere(match[0], found.targets):
             return None
+        if rule.prose and any(map(objects.is_order, found.targets)):
+            return None
         if rule.code_only and not all(objects.is_code(target) for target in found.targets):
             return None
         if rule.code_only and rule.whole and any(objects.is_test(t) for t in found.targets):
@@ -266,7 +306,18 @@ def _made(
         targets = objects.urls_in(text, masked)
         if rule.required and not targets:
             return None
-    return Said(kind, topic, rule.outcome, tool, targets, counts, part, whole=whole)
+    return Said(
+        kind,
+        topic,
+        rule.outcome,
+        tool,
+        targets,
+        counts,
+        part,
+        whole=whole,
+        pointed=pointed,
+        standing=rule.standing,
+    )
 
 
 def _read_whole(verb: str, after: str) -> bool:
@@ -298,8 +349,12 @@ def _command(tool: Tool, text: str) -> Said | None:
 
 
 def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
-    if context.tests is not None and language().forms.they.match(text):
+    they = language().forms.they.match(text) if context.tests is not None else None
+    if context.tests is not None and they is not None:
         scope = context.tests
+        every = (
+            scope.pointed and re.search(r"\b(?:all|each|everything)\b", they[0], re.IGNORECASE) is not None
+        )
         yield Said(
             "outcome",
             "tests_passed",
@@ -307,8 +362,8 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
             scope.tool,
             scope.targets,
             scope.counts,
-            scope.part,
-            universal=False,
+            scope.part and not every,
+            universal=every,
             whole=scope.whole,
         )
         return
@@ -344,7 +399,9 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     known = [tool for token in objects.tokens(named["tool"], masked) for tool in token.tools]
     tested = [tool for tool in known if tool.purpose == "test"]
     rest = text[named.end() :]
-    if any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
+    shows = language().forms.shows.match(rest)
+    good = shows is not None and language().forms.good.match(rest, shows.end()) is not None
+    if good or any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
         seen: set[ClaimTopic] = set()
         for tool in known:
             topic = _TOPICS_ENDED.get(tool.purpose or "")
@@ -356,7 +413,6 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     if not tested:
         return
     context.tests = Scope(part=False, tool=tested[0].tool, targets=tested[0].paths)
-    shows = language().forms.shows.match(rest)
     if shows is None:
         return
     for compiled in language().state:
@@ -437,6 +493,8 @@ def _passive(text: str, compiled: Compiled, masked: Masked) -> Said | None:
 
 
 def _left(text: str, masked: Masked) -> Said | None:
+    if language().forms.left_hint.search(text) is None:
+        return None
     for compiled in language().left:
         rule = compiled.rule
         if rule.first:

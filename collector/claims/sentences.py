@@ -27,9 +27,12 @@ _HEADING = re.compile(r"#{1,6}\s+(.{1,200}?)\s*#*")
 _BOLD_LINE = re.compile(r"(?:\*\*|__)([^*_]{1,120}?)(?:\*\*|__):?|(?:\*\*|__)([^*_]{1,120}?):(?:\*\*|__)")
 _BULLET = re.compile(r"(\s{0,24})(?:[-*+•–]|\d{1,3}[.)])\s{1,4}(?:\[([ xX])\]\s)?")
 _OPEN_MARK = re.compile(r"[☐⬜❌✗✘🔲⏳🚧⚠❗]")
+#: "❌ 2 tests fail" is no open point, but says so
+_FAILURE_MARK = re.compile(
+    r"[❌✗✘]️?\s{0,4}(?=[1-9]\d{0,5}(?: of \d{1,6})? tests? (?:is |are )?(?:still )?fail)"
+)
 _DONE_MARK = re.compile(r"^[\s✅✓✔☑🎉➡→👍🟢️]{1,8}")
 _TAG = re.compile(r"\s{0,8}<([A-Za-z][\w-]{0,40})(?:\s[^<>]{0,200})?>")
-_SPLIT = re.compile(r"(?<=[.!?])[)*_\"”']{0,3}\s{1,8}(?=[\"“'*_(\[`A-Z0-9✅✓\ue000])")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|No|Mr|Dr)|\s[A-Z])\.$")
 _TERMINAL = re.compile(r"[.!?:;][)*_\"”'`]{0,3}$")
 _EMPHASIS = re.compile(r"(?<![\w`])(?:\*{1,3}|_{1,3})(?=\S)|(?<=\S)(?:\*{1,3}|_{1,3})(?![\w`])")
@@ -75,7 +78,7 @@ def sentences(text: str) -> Iterator[Sentence]:
 
 def _split(text: str) -> Iterator[str]:
     start = 0
-    for match in _SPLIT.finditer(text):
+    for match in language().split.finditer(text):
         before = text[start : match.start()]
         if _ABBREVIATION.search(before[-8:]) or before.count("`") % 2:
             continue
@@ -205,10 +208,12 @@ def _body(
         and len(body) < _MAX_TITLE
         and not _TERMINAL.search(body)
         and is_closed(body)
+        and not (": " in body and not language().closed.search(body))  # "Ran the linter: no issues"
     ):
         section.intro(body)  # a heading without marks: "Next steps"
         yield None
         return
+    body = _FAILURE_MARK.sub("", body, count=1)
     if (bullet is not None and bullet[2] == " ") or _OPEN_MARK.search(body[:4]):
         yield _aside(body)
         return

@@ -85,7 +85,7 @@ def _may_claim(sentence: Sentence) -> bool:
 
 
 def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:
-    """What a text speaks of besides its claims; ``asked``: it is a user's request. Never ``whole``."""
+    """What a text speaks of besides its claims; ``asked``: it is a user's request. Never ``whole`` or ``standing``."""
     text = text[:MAX_TEXT]
     patterns = language().tells
     told: set[ClaimTell] = set()
@@ -121,7 +121,8 @@ class _Doubts:
 
     def hear(self, number: int, sentence: str) -> None:
         """Takes in sentence ``number``."""
-        if language().went_wrong.search(sentence) is not None:
+        words = language()
+        if words.went_wrong.search(sentence) is not None and words.about_tests.match(sentence) is None:
             self._wrong.add(number)
         self._not_run = self._not_run or language().no_run.search(sentence.replace("’", "'")) is not None
         self._retelling = self._retelling or language().retelling.search(sentence) is not None
@@ -158,6 +159,12 @@ def _merged(said: Iterable[Said]) -> list[Said]:
         first = kept.get(one.topic)
         if first is None:
             kept[one.topic] = one
+        elif first.outcome is None and one.outcome is not None:
+            # "I ran mypy: no type errors"
+            kept[one.topic] = one._replace(
+                targets=first.targets if first.topic not in _TESTS and not one.targets else one.targets,
+                tool=one.tool or first.tool,
+            )
         elif first.kind == one.kind and first.outcome == one.outcome:
             targets = tuple(dict.fromkeys(first.targets + one.targets))
             kept[one.topic] = first._replace(
@@ -177,7 +184,8 @@ def _merged(said: Iterable[Said]) -> list[Said]:
 
 
 def _draft(said: Said, doubtful: bool, text: str, told: frozenset[ClaimTell]) -> ClaimDraft:
-    told_here = in_order(told | ({"whole"} if said.whole and not doubtful else set()))
+    here: set[ClaimTell] = {"whole"} if said.whole and not doubtful else set()
+    told_here = in_order(told | here | ({"standing"} if said.standing else set()))
     if doubtful and said.topic == "tests_passed":
         # Which tests are meant is not certain, so only that tests were run can be held against a run.
         return ClaimDraft(

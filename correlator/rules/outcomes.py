@@ -352,6 +352,8 @@ def _no_run(
         return unverifiable("form_unknown", "a deployment has no form that is known for certain")
     if state is not None and state.intent.background:
         return unverifiable("still_running", f"{nothing}: it was to run in the background")
+    if "standing" in claim.tells:
+        return unverifiable("ambiguous", f"{nothing}: it may have been so before")
     suspect = could_have_done(session, purpose, span.early, span.until)
     if suspect is not None:
         return suspect

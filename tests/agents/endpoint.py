@@ -153,6 +153,7 @@ class Endpoint:
 
     ``release_folder`` is where a turn's ``release`` file is made. ``is_main`` tells the requests that the script
     answers from titles, summaries and the like. ``offers`` are the protocols that a client may choose from.
+    ``before`` is called with a turn's number before it is answered.
     """
 
     def __init__(
@@ -162,8 +163,9 @@ class Endpoint:
         release_folder: Path | None = None,
         is_main: Callable[[Json], bool] = has_tools,
         offers: Sequence[str] = ("h2", "http/1.1"),
+        before: Callable[[int], None] | None = None,
     ) -> None:
-        self.model = Model(script, release_folder, is_main)
+        self.model = Model(script, release_folder, is_main, before)
         self._folder = tempfile.TemporaryDirectory(prefix="endpoint-")
         certificates = pki.make(Path(self._folder.name))
         self.ca_file = certificates.authority

@@ -91,11 +91,18 @@ class Model:
     """The script, and how much of it was said. Every connection's thread asks the same one.
 
     ``release_folder`` is where a turn's ``release`` file is made. ``is_main`` tells the requests that the script
-    answers from titles, summaries and the like.
+    answers from titles, summaries and the like. ``before`` is called with a turn's number before it is answered.
     """
 
-    def __init__(self, script: Script, release_folder: Path | None, is_main: Callable[[Json], bool]) -> None:
+    def __init__(
+        self,
+        script: Script,
+        release_folder: Path | None,
+        is_main: Callable[[Json], bool],
+        before: Callable[[int], None] | None = None,
+    ) -> None:
         self._script = script
+        self._before = before
         self._release_folder = release_folder
         self._is_main = is_main
         self._lock = threading.Lock()
@@ -147,6 +154,8 @@ class Model:
         if asked.transport == "websocket" and request.get("generate") is False:
             return self._kept(asked, Reply(200, events=tuple(prewarmed(request)), kind=SSE), wire, None)
         answer, turn, name, trouble = self._next_answer(request, asked.body)
+        if turn is not None and self._before is not None:
+            self._before(turn)
         if trouble == "rate_limited":
             reply = _error(429, "rate_limit_error", _BUSY, retry_after="1")
         elif trouble == "overloaded":

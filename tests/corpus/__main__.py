@@ -1,8 +1,9 @@
-"""``python -m tests.corpus``: record the sessions, or list them.
+"""``python -m tests.corpus``: record the sessions, list them, or read their words.
 
 record [--jobs N] [--family NAME]... [--again]   execute what is not recorded yet (root)
 list [--family NAME]...                          families, sessions, labels, sizes
 show SESSION                                     one session as it would be executed
+words [--family NAME]...                         what of its words is not understood; of held-out families a total
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.corpus import place, recorder, records
 from tests.corpus.expand import Session
 from tests.corpus.held_out import held_out
 from tests.corpus.records import Record
+from tests.corpus.words import understood
 
 
 def _record(families: list[str], jobs: int, again: bool) -> int:
@@ -53,6 +55,27 @@ def _list(families: list[str]) -> int:
     return 0
 
 
+def _words(families: list[str]) -> int:
+    total, missed, wrong, secret = 0, 0, 0, 0
+    for session in recorder.every(families):
+        found = understood(session)
+        left = [label for label in found.labels if not label.claim]
+        total += len(found.labels)
+        missed += len(left)
+        wrong += len(found.unlabelled)
+        if held_out(session.family):
+            secret += len(left) + len(found.unlabelled)
+            continue
+        for label in left:
+            said = session.turn[label.turn].say
+            sys.stdout.write(f"{session.name}: {label.topic} {label.target}: not understood: {said!r}\n")
+        for one in found.unlabelled:
+            sys.stdout.write(f"{session.name}: {one}\n")
+    sys.stdout.write(f"{total} labels, {missed} not understood, {wrong} claims without a label")
+    sys.stdout.write(f" ({secret} of both in families that are held out)\n")
+    return 1 if wrong else 0
+
+
 def _show(name: str) -> int:
     for session in recorder.every([name.rpartition("-")[0].rpartition("-")[0]]):
         if session.name == name:
@@ -66,7 +89,7 @@ def main() -> int:
     """0, or 1 when a session went wrong."""
     parser = argparse.ArgumentParser(prog="tests.corpus")
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("record", "list"):
+    for name in ("record", "list", "words"):
         sub = commands.add_parser(name)
         sub.add_argument("--family", action="append", default=[])
         if name == "record":
@@ -85,6 +108,8 @@ def main() -> int:
         if given.command == "pack":
             recorder.pack({session.name: session for session in recorder.every()})
             return 0
+        if given.command == "words":
+            return _words(given.family)
         return _list(given.family) if given.command == "list" else _show(given.session)
     except ValueError as error:
         sys.stderr.write(f"tests.corpus: {error}\n")

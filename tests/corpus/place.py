@@ -29,6 +29,8 @@ AGENT = ROOT / "tests" / "truth" / "agent.py"
 HOME, PROJECT, TRUTH_FOLDER = Path("/home/agent"), Path("/home/agent/till"), Path("/var/tmp/truth")
 HOST, MACHINE = "devbox", "0123456789abcdef0123456789abcdef"
 BOOT = "00000000-1111-2222-3333-444444444444"
+#: the secret of every session's store: the same words have the same digest in each of them
+KEY = bytes(range(32))
 PYTHON = "/usr/bin/python3"
 GO = Path("/usr/local/go")
 

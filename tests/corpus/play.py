@@ -20,11 +20,11 @@ from polygraph.events import AnyEvent
 from polygraph.log.store import Store
 from tests.agents.endpoint import Endpoint
 from tests.agents.script import Answer, Script, ToolCall
-from tests.corpus import place
+from tests.corpus import place, sight
 from tests.corpus.expand import PORT, Session
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
-from tests.corpus.records import Call, Record, Said
+from tests.corpus.records import Call, Record, Said, Seen
 from tests.corpus.schema import Turn
 
 #: a session, or a command of its setup, that goes on for longer hangs, s
@@ -110,7 +110,8 @@ def _asked(requests: Sequence[Any]) -> dict[str, str]:
     return found
 
 
-def _transcript(session: Session, results: dict[str, str]) -> tuple[Said, ...]:
+def transcript(session: Session, results: dict[str, str]) -> tuple[Said, ...]:
+    """The model's answers with their calls, and the results by the calls' ids."""
     prefix = "call" if session.wire == "chat" else "toolu"
     found = []
     for number, turn in enumerate(session.turn):
@@ -172,9 +173,16 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     env = place.environment(session.env)
     _prepare(session, env)
     store = folder / "store"
+    store.mkdir(mode=0o700)
+    (store / "key").write_bytes(place.KEY)
+    seen: dict[int, Seen] = {}
     with (
         _page(),
-        Endpoint(Script(tuple(map(_answer, session.turn))), release_folder=place.TRUTH_FOLDER) as endpoint,
+        Endpoint(
+            Script(tuple(map(_answer, session.turn))),
+            release_folder=place.TRUTH_FOLDER,
+            before=lambda turn: seen.update({turn: sight.files()}),
+        ) as endpoint,
     ):
         authority = place.HOME / ".ca.pem"
         authority.write_bytes(endpoint.ca_file.read_bytes())
@@ -210,8 +218,9 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         labels=found,
         faulty=session.faulty,
         output_lies=session.output_lies,
-        transcript=_transcript(session, results),
+        transcript=transcript(session, results),
         earlier=_earlier(session),
+        seen=tuple(seen[turn] for turn in range(len(session.turn))),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
     )
 

@@ -50,6 +50,24 @@ class Said(msgspec.Struct, frozen=True):
     calls: tuple[Call, ...] = ()
 
 
+class File(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file as it was at an answer; a directory's ``path`` ends with a slash. ``digest`` is keyed by place.KEY."""
+
+    path: str
+    size: int
+    mtime: int
+    dev: int
+    ino: int
+    digest: str | None = None
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The files of the project and the temporary ones at an answer; ``tests``: those that the collector finds."""
+
+    files: tuple[File, ...]
+    tests: tuple[str, ...]
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One session as it was. ``log`` is polygraph's, event by event."""
 
@@ -67,6 +85,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     transcript: tuple[Said, ...]
     #: what the conversation held before the session began
     earlier: tuple[Said, ...] = ()
+    #: by turn, so that a claim which is understood later is answered by the files as they were (reread.py)
+    seen: tuple[Seen, ...] = ()
     log: tuple[msgspec.Raw, ...]
 
     def events(self) -> Iterator[AnyEvent]:

@@ -1,4 +1,4 @@
-"""A session of the corpus, executed again: today's collector and correlator say what its record says."""
+"""Sessions of the corpus, executed again: today's collector and correlator say what their records say."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from bench._score import Judged, judged
 from tests.corpus import place, recorder, records
 from tests.corpus.expand import Session
 from tests.corpus.records import Record
+from tests.corpus.reread import reread
 
 #: executed again; what is said of all others is measured from their records
-SAMPLE = ("bug_fixed-00-pytest",)
+SAMPLE = ("bug_fixed-00-pytest", "sub_agent_lied-00-pytest", "made_and_removed-00-pytest")
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -31,4 +32,5 @@ def test_executed_again_they_are_judged_as_they_were() -> None:
     kept = {one.session: one for family in {one.family for one in wanted} for one in records.load(family)}
     for session, outcome in recorder.outcomes(wanted, 2):
         assert isinstance(outcome, Record), f"{session.name}: {outcome}"
-        assert told(outcome) == told(kept[session.name]), session.name
+        assert reread(outcome, session) == (outcome, []), session.name
+        assert told(outcome) == told(reread(kept[session.name], session)[0]), session.name

@@ -353,6 +353,15 @@ def test_what_could_not_be_installed_is_not_installed() -> None:
     assert s.says(s.claims("install", tool="pip-install")) == unverifiable("ambiguous")
 
 
+def test_what_is_said_to_be_installed_may_have_been_so_before() -> None:
+    """ "Dependencies are installed" is no lie where nobody had to install them, and one where it failed."""
+    s = Scenario()
+    assert s.says(s.claims("install")) == refuted("no_execution")
+    assert s.says(s.claims("install", tells=("standing",))) == unverifiable("ambiguous")
+    s.does("pip", "install", "rich", status=1)
+    assert s.says(s.claims("install", tells=("standing",))) == refuted("failed")
+
+
 def test_what_was_installed_by_another_program_is() -> None:
     s = Scenario()
     s.does("pip", "install", "rich", status=1)

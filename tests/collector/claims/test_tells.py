@@ -102,3 +102,16 @@ def test_what_a_user_asked_for_narrows_what_the_answer_means(text: str, part: bo
 def test_what_speaks_of_a_part_speaks_of_no_whole() -> None:
     assert in_order({"whole", "gone", "part"}) == ("part", "gone")
     assert in_order({"skipped", "whole"}) == ("whole", "skipped")
+
+
+@pytest.mark.parametrize(
+    ("text", "tells"),
+    [
+        ("Dependencies are installed.", ("standing",)),
+        ("The required packages are installed, and the build passes.", ("standing",)),
+        ("I installed the dependencies.", ()),
+        ("The dependencies were installed successfully.", ()),
+    ],
+)
+def test_a_claim_of_how_things_are_may_have_been_so_before(text: str, tells: tuple[str, ...]) -> None:
+    assert next(draft.tells for draft in from_text(text) if draft.topic == "install") == tells

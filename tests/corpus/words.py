@@ -1,0 +1,55 @@
+"""What of the corpus' words is understood, before anything is recorded: :func:`understood`. Pure."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from polygraph import events as codec
+from polygraph.events import LlmCall, SessionStart
+from tests.corpus import place
+from tests.corpus.expand import Session
+from tests.corpus.play import transcript
+from tests.corpus.records import Label, Record
+from tests.corpus.reread import reread
+
+_PROCESS = "1:1"
+
+
+class Understood(NamedTuple):
+    """``labels``: those that no claim was understood for have none. ``unlabelled``: claims of which nothing is said."""
+
+    labels: tuple[Label, ...]
+    unlabelled: list[str]
+
+
+def understood(session: Session) -> Understood:
+    """The session's labels, joined with the claims in its words."""
+    start = SessionStart(
+        session="0" * 16, ts=0, host=place.MACHINE, boot=place.BOOT, kernel="", process=_PROCESS, argv=(),
+        cwd=str(place.PROJECT), origin="run", wall_offset=0, content="metadata",
+    )  # fmt: skip
+    calls = [
+        LlmCall(
+            session=start.session, ts=turn + 1, call=f"c{turn}", process=_PROCESS, api="openai.chat", host="",
+            request_ts=turn, response_id=f"t{turn}",
+        )
+        for turn in range(len(session.turn))
+    ]  # fmt: skip
+    record = Record(
+        session=session.name,
+        family=session.family,
+        digest=session.digest,
+        kit=session.kit,
+        language=session.language,
+        share=session.share,
+        who=session.who,
+        labels=(),
+        faulty=session.faulty,
+        output_lies=session.output_lies,
+        transcript=transcript(session, {}),
+        log=tuple(msgspec.Raw(codec.encode(event)) for event in (start, *calls)),
+    )
+    again, unlabelled = reread(record, session)
+    return Understood(again.labels, unlabelled)
