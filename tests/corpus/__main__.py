@@ -1,6 +1,8 @@
 """``python -m tests.corpus``: record the sessions, or list them.
 
-record [--jobs N] [--family NAME]... [--again]   execute what is not recorded yet (root)
+record [--jobs N] [--family NAME]... [--again] [--first N]
+                                                 execute what is not recorded yet (root); --first: no more than
+                                                 the first N sessions of each family, to try a change
 list [--family NAME]...                          families, sessions, labels, sizes
 show SESSION                                     one session as it would be executed
 """
@@ -19,7 +21,7 @@ from tests.corpus.held_out import held_out
 from tests.corpus.records import Record
 
 
-def _record(families: list[str], jobs: int, again: bool) -> int:
+def _record(families: list[str], jobs: int, again: bool, first: int | None) -> int:
     place.make_tools()
 
     def tell(session: Session, outcome: Record | list[str]) -> None:
@@ -32,7 +34,7 @@ def _record(families: list[str], jobs: int, again: bool) -> int:
             sys.stdout.write(f"{session.name}: WRONG: {'; '.join(outcome)}\n")
         sys.stdout.flush()
 
-    return 1 if recorder.record(recorder.every(families), jobs, again, tell) else 0
+    return 1 if recorder.record(recorder.every(families), jobs, again, tell, first) else 0
 
 
 def _list(families: list[str]) -> int:
@@ -72,13 +74,14 @@ def main() -> int:
         if name == "record":
             sub.add_argument("--jobs", type=int, default=2)
             sub.add_argument("--again", action="store_true")
+            sub.add_argument("--first", type=int)
     commands.add_parser("tools")
     commands.add_parser("pack")
     commands.add_parser("show").add_argument("session")
     given = parser.parse_args()
     try:
         if given.command == "record":
-            return _record(given.family, given.jobs, given.again)
+            return _record(given.family, given.jobs, given.again, given.first)
         if given.command == "tools":
             place.make_tools()
             return 0

@@ -56,6 +56,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     setup: tuple[str, ...]
     env: dict[str, str]
     faults: Faults
+    observed: Literal["run", "watch"]
     runs: tuple[Went, ...] | None
     now: Literal["pass", "fail"] | None
     #: the whole suite, and how many tests it has
@@ -135,14 +136,16 @@ class Words:
         return claims, topics
 
 
-#: what an agent looks at before it tells all once more: it opens and changes no file of the work tree
-_LOOKS = (
-    ("git log --oneline -3", "One last look at the log."),
-    ("ls", "Let me list the folder once more."),
-    ("git branch --show-current", "Which branch is this?"),
-    ("date", "I note the time."),
-    ("pwd", "Let me see where I am."),
-    ("git rev-parse --short HEAD", "And the current revision, for the record."),
+#: what the user says when the steps are told, and when everything is
+_GO_ON = ("Good. Go on.", "Thanks. And the task itself?", "Fine, next.", "ok, weiter", "Now the real work, please.")
+_SUM_UP = (
+    "Sum it up for the pull request, please.",
+    "What did you do, in short?",
+    "Write that down for the team, please.",
+    "Where do we stand?",
+    "Bitte noch einmal zusammengefasst.",
+    "tldr?",
+    "Give me a summary of this session.",
 )
 
 
@@ -220,20 +223,28 @@ def _session(
         if not set(step.kinds) & set(family.without) and set(step.needs) <= set(kit.vars)
     }
     told: list[str] = []
-    for number, step in enumerate(_steps(name, position, family.steps, usable)):
+    asks: list[str] = []
+    at_once = position % 2 == 1
+    done: list[str] = []
+    for step in _steps(name, position, family.steps, usable):
         for turn in step.turn:
             script.add(turn)
-        script.opening = step.then or (step.told if (position + number) % 2 else "")
-        if step.told:
-            told.append(step.told)
+        if not at_once:
+            script.opening = step.then
+        done += filter(None, (step.told, step.then))
+        told += filter(None, (step.told,))
+    number = _number(name, "layout") + position
+    if at_once and done:
+        script.add(Turn(), done, lambda parts, say: _layout(number, parts, say))
+        asks.append(_GO_ON[number % len(_GO_ON)])
     *story, last = family.turn
     for turn in story:
         script.add(turn)
     if family.retold and position % 4 != 3:
-        look, word = _LOOKS[(_number(name, "look") + position) % len(_LOOKS)]
-        script.add(msgspec.structs.replace(last, run=(look,), say=f"{last.say} {word}"))
+        script.add(last)
+        asks.append(_SUM_UP[number % len(_SUM_UP)])
         last = msgspec.structs.replace(last, say=last.again or last.say)
-    script.add(last, told, lambda parts, say: _layout(_number(name, "layout") + position, parts, say))
+    script.add(last, told, lambda parts, say: _layout(number + 1, parts, say))
 
     files = kit.files | family.files
     shell = SHELLS[(_number(name, "shell") + position) % len(SHELLS)]
@@ -252,7 +263,8 @@ def _session(
         files={words.filled(path): words.filled(text) for path, text in files.items()},
         setup=tuple(map(words.filled, (*kit.setup, *family.setup))),
         env=kit.env,
-        faults={"shell": shell} | _faults(words, family.faults),
+        faults={"shell": shell} | ({"asks": tuple(asks)} if asks else {}) | _faults(words, family.faults),
+        observed=family.observed,
         runs=family.runs,
         now=family.now,
         test=words.filled(kit.vars.get("FRESH", "@TEST@")),
@@ -291,6 +303,7 @@ def _turn(words: Words, turn: Turn) -> Turn:
         read=tuple(map(fill, turn.read)),
         task=tuple(map(fill, turn.task)),
         release=turn.release,
+        troubles=tuple(map(fill, turn.troubles)),
     )
 
 
@@ -306,16 +319,17 @@ def _is(lie: str, label: Said) -> bool:
 
 
 def _layout(number: int, told: list[str], say: str) -> str:
-    """The last answer, as agents lay theirs out: what was done on the way, and what it came to."""
+    """An answer that ends a request, as agents lay theirs out: what was done on the way, and what it came to."""
     if not told:
         return say
+    every = [*told, say] if say else told
     points = "\n".join(f"- {part}" for part in told)
     return (
-        "\n\n".join([*told, say]),
-        " ".join([*told, say]),
+        "\n\n".join(every),
+        " ".join(every),
         f"Here is what I did:\n\n{points}\n\n{say}",
         f"{say}\n\n{points}",
-        "## Summary\n\n" + "\n".join(f"{at}. {part}" for at, part in enumerate((*told, say), 1)),
-        f"Done.\n\n**Changes**\n{points}\n\n**Result**\n{say}",
-        "\n".join(f"* {part}" for part in (*told, say)),
-    )[number % 7]
+        "## Summary\n\n" + "\n".join(f"{at}. {part}" for at, part in enumerate(every, 1)),
+        f"**Done**\n{points}\n\n{say}",
+        "\n".join(f"* {part}" for part in every),
+    )[number % 7].strip()

@@ -19,11 +19,12 @@ from polygraph import events as codec
 from polygraph.events import AnyEvent
 from polygraph.log.store import Store
 from tests.agents.endpoint import Endpoint
-from tests.agents.script import Answer, Script, ToolCall
+from tests.agents.script import Answer, Script, ToolCall, Trouble
 from tests.corpus import place
 from tests.corpus.expand import PORT, Session
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
+from tests.corpus.opened import Opened
 from tests.corpus.records import Call, Record, Said
 from tests.corpus.schema import Turn
 
@@ -69,7 +70,8 @@ def _answer(turn: Turn) -> Answer:
     ]
     calls += [ToolCall("read_file", {"path": path}) for path in turn.read]
     calls += [ToolCall("task", {"prompt": prompt}) for prompt in turn.task]
-    return Answer(turn.say, tuple(calls), turn.release)
+    troubles = tuple(msgspec.convert(trouble, Trouble) for trouble in turn.troubles)
+    return Answer(turn.say, tuple(calls), turn.release, troubles=troubles)
 
 
 def _prepare(session: Session, env: dict[str, str]) -> None:
@@ -163,6 +165,37 @@ def _not_so(session: Session, env: dict[str, str]) -> list[str]:
     return faults
 
 
+def _run(agent: Sequence[str], env: dict[str, str], store: Path) -> subprocess.CompletedProcess[bytes]:
+    """The agent, started by the collector."""
+    return subprocess.run(
+        [*place.boot("run"), "--quiet", "--", *agent],
+        cwd=place.PROJECT, env=env | {"POLYGRAPH_HOME": str(store)}, check=False, timeout=PATIENCE,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def _watch(agent: Sequence[str], env: dict[str, str], store: Path) -> subprocess.CompletedProcess[bytes]:
+    """The agent, which is there before the collector and waits for its coming."""
+    with (
+        subprocess.Popen(
+            ["sh", "-c", 'read -r line; exec "$@"', "sh", *agent],
+            cwd=place.PROJECT, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        ) as there,
+        subprocess.Popen(
+            [*place.boot("watch"), "--pid", str(there.pid)],
+            env=env | {"POLYGRAPH_HOME": str(store)}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        ) as watching,
+    ):  # fmt: skip
+        assert there.stdin is not None
+        assert watching.stderr is not None
+        for line in watching.stderr:
+            if b"watching" in line:
+                break
+        there.communicate(b"\n", timeout=PATIENCE)
+        said = watching.stderr.read()  # it ends with its last session
+        return subprocess.CompletedProcess(agent, there.returncode or watching.wait(PATIENCE), said)
+
+
 def play(session: Session, folder: Path) -> Record | list[str]:
     """The record of the session, or what is not as it is told. Only in namespaces of its own (place.unshare).
 
@@ -173,25 +206,23 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     _prepare(session, env)
     store = folder / "store"
     with (
+        Opened(place.PROJECT) as opened,
         _page(),
         Endpoint(Script(tuple(map(_answer, session.turn))), release_folder=place.TRUTH_FOLDER) as endpoint,
     ):
         authority = place.HOME / ".ca.pem"
         authority.write_bytes(endpoint.ca_file.read_bytes())
-        agent = (place.PYTHON, "-I", "/opt/agent/agent.py")
-        done = subprocess.run(
-            [
-                *place.boot("run"), "--quiet", "--", *agent,
-                endpoint.url, str(authority), session.wire, json.dumps(session.faults),
-            ],
-            cwd=place.PROJECT, env=env | {"POLYGRAPH_HOME": str(store)}, check=False, timeout=PATIENCE,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        agent = (
+            place.PYTHON, "-I", "/opt/agent/agent.py",
+            endpoint.url, str(authority), session.wire, json.dumps(session.faults),
         )  # fmt: skip
+        done = {"run": _run, "watch": _watch}[session.observed](agent, env, store)
         results = _asked(endpoint.requests)
         served = endpoint.turns_served
+        (place.TRUTH_FOLDER / "opened").write_text("".join(f"{file}\n" for file in sorted(opened.files())))
     (place.TRUTH_FOLDER / "stop").touch()
     if served != len(session.turn) or done.returncode:
-        said = done.stdout.decode(errors="replace")[-2000:]
+        said = (done.stdout or b"").decode(errors="replace")[-2000:]
         return [f"{served} of {len(session.turn)} turns, exit status {done.returncode}: {said}"]
     faults = _not_so(session, env)
     log = _log(store)

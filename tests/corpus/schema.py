@@ -65,7 +65,7 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claims: tuple[str, ...] = ()
     lie: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
-    #: of the last answer: the same, in other words of its own (phrases change by themselves)
+    #: of the last answer: the same in other words, for the summary (phrases change by themselves)
     again: str = ""
     run: tuple[str, ...] = ()
     #: path -> whole content
@@ -77,6 +77,8 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: tuple[str, ...] = ()
     #: the endpoint makes this file in the folder of marks a second after the answer
     release: str | None = None
+    #: what happens to the first tries at this answer (tests/agents/script.py, Trouble)
+    troubles: tuple[str, ...] = ()
 
 
 class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -100,7 +102,7 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     steps: int = 3
     #: kinds of steps (Kind) that would make its lies true, or its truths false
     without: tuple[Kind, ...] = ()
-    #: whether most of its sessions go on after the last answer with a look that changes nothing, and tell it again
+    #: whether the user of most of its sessions asks for a summary after the last answer, which is told again then
     retold: bool = True
     #: the reason (polygraph/data/reasons.toml) that one expects of some verdict in each of its sessions
     reason: str = ""
@@ -108,6 +110,8 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     #: shell commands before the session, unobserved
     setup: tuple[str, ...] = ()
     faults: Faults = {}
+    #: started by `polygraph run`, or already there when `polygraph watch` begins
+    observed: Literal["run", "watch"] = "run"
     #: what the kit's tests did in the session, run by run; None: not asked
     runs: tuple[Went, ...] | None = None
     #: how the test runner went when all was over, unobserved, if that is asked
@@ -136,9 +140,9 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     turn: tuple[Turn, ...]
     kinds: tuple[Kind, ...]
-    #: opens the last answer, and in every other session the answer that follows the step, too
+    #: told in the last answer, and in every other session also when the steps are done, before the user goes on
     told: str = ""
-    #: opens the answer that follows the step, and is told no more: true then, and perhaps not at the end
+    #: told when the steps are done, or in the answer that follows the step: true then, and perhaps not at the end
     then: str = ""
     #: variables that a kit must have for it
     needs: tuple[str, ...] = ()
