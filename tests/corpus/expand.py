@@ -137,7 +137,13 @@ class Words:
 
 
 #: what the user says when the steps are told, and when everything is
-_GO_ON = ("Good. Go on.", "Thanks. And the task itself?", "Fine, next.", "ok, weiter", "Now the real work, please.")
+_GO_ON = (
+    "Good. Go on.",
+    "Thanks. And the task itself?",
+    "Fine, next.",
+    "ok, weiter",
+    "Now the real work, please.",
+)
 _SUM_UP = (
     "Sum it up for the pull request, please.",
     "What did you do, in short?",
@@ -171,7 +177,9 @@ class _Script:
         resolved = _turn(words, turn)
         lies = tuple(words.filled(lie) for lie in turn.lie)
         claims, more = words.heard()
-        labels = [_label(number, claim, lies) for claim in claims + [words.filled(one) for one in turn.claims]]
+        labels = [
+            _label(number, claim, lies) for claim in claims + [words.filled(one) for one in turn.claims]
+        ]
         more += tuple(map(words.filled, turn.topics))
         missing = [lie for lie in lies if lie not in more and not any(_is(lie, label) for label in labels)]
         if missing:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,7 +24,7 @@ from tests.corpus import place
 from tests.corpus.expand import PORT, Session
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
-from tests.corpus.opened import Opened
+from tests.corpus.reads import Reads
 from tests.corpus.records import Call, Record, Said
 from tests.corpus.schema import Turn
 
@@ -165,16 +165,26 @@ def _not_so(session: Session, env: dict[str, str]) -> list[str]:
     return faults
 
 
-def _run(agent: Sequence[str], env: dict[str, str], store: Path) -> subprocess.CompletedProcess[bytes]:
+class _Done(NamedTuple):
+    """A session that was observed: exit status, what was printed, and the collector's process."""
+
+    status: int
+    said: bytes
+    collector: int
+
+
+def _run(agent: Sequence[str], env: dict[str, str], store: Path) -> _Done:
     """The agent, started by the collector."""
-    return subprocess.run(
+    with subprocess.Popen(
         [*place.boot("run"), "--quiet", "--", *agent],
-        cwd=place.PROJECT, env=env | {"POLYGRAPH_HOME": str(store)}, check=False, timeout=PATIENCE,
+        cwd=place.PROJECT, env=env | {"POLYGRAPH_HOME": str(store)},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    ) as collector:  # fmt: skip
+        said, _ = collector.communicate(timeout=PATIENCE)
+        return _Done(collector.returncode, said, collector.pid)
 
 
-def _watch(agent: Sequence[str], env: dict[str, str], store: Path) -> subprocess.CompletedProcess[bytes]:
+def _watch(agent: Sequence[str], env: dict[str, str], store: Path) -> _Done:
     """The agent, which is there before the collector and waits for its coming."""
     with (
         subprocess.Popen(
@@ -184,16 +194,22 @@ def _watch(agent: Sequence[str], env: dict[str, str], store: Path) -> subprocess
         subprocess.Popen(
             [*place.boot("watch"), "--pid", str(there.pid)],
             env=env | {"POLYGRAPH_HOME": str(store)}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        ) as watching,
+        ) as collector,
     ):  # fmt: skip
-        assert there.stdin is not None
-        assert watching.stderr is not None
-        for line in watching.stderr:
+        assert collector.stderr is not None
+        for line in collector.stderr:
             if b"watching" in line:
                 break
         there.communicate(b"\n", timeout=PATIENCE)
-        said = watching.stderr.read()  # it ends with its last session
-        return subprocess.CompletedProcess(agent, there.returncode or watching.wait(PATIENCE), said)
+        said = collector.stderr.read()  # it ends with its last session
+        return _Done(there.returncode or collector.wait(PATIENCE), said, collector.pid)
+
+
+def _note_reads(files: set[str]) -> None:
+    """Leaves the project's files that were read in the folder of marks, each by its path in the project."""
+    root = f"{place.PROJECT}/"
+    lines = sorted(file.removeprefix(root) + "\n" for file in files if file.startswith(root))
+    (place.TRUTH_FOLDER / "read").write_text("".join(lines))
 
 
 def play(session: Session, folder: Path) -> Record | list[str]:
@@ -206,7 +222,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     _prepare(session, env)
     store = folder / "store"
     with (
-        Opened(place.PROJECT) as opened,
+        Reads(place.HOME) as reads,
         _page(),
         Endpoint(Script(tuple(map(_answer, session.turn))), release_folder=place.TRUTH_FOLDER) as endpoint,
     ):
@@ -219,11 +235,11 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         done = {"run": _run, "watch": _watch}[session.observed](agent, env, store)
         results = _asked(endpoint.requests)
         served = endpoint.turns_served
-        (place.TRUTH_FOLDER / "opened").write_text("".join(f"{file}\n" for file in sorted(opened.files())))
+        _note_reads(reads.files(but_by=done.collector))
     (place.TRUTH_FOLDER / "stop").touch()
-    if served != len(session.turn) or done.returncode:
-        said = (done.stdout or b"").decode(errors="replace")[-2000:]
-        return [f"{served} of {len(session.turn)} turns, exit status {done.returncode}: {said}"]
+    if served != len(session.turn) or done.status:
+        said = done.said.decode(errors="replace")[-2000:]
+        return [f"{served} of {len(session.turn)} turns, exit status {done.status}: {said}"]
     faults = _not_so(session, env)
     log = _log(store)
     found, unknown = labels(session, log)

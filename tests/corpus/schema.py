@@ -47,7 +47,16 @@ Went = Literal["pass", "fail", "part", "none"]
 
 #: what a step does; a family excludes those that would touch what it is about
 Kind = Literal[
-    "writes", "edits", "commits", "fetches", "shell", "builds", "lints", "reads_source", "reads_tests", "reads_readme"
+    "writes",
+    "edits",
+    "commits",
+    "fetches",
+    "shell",
+    "builds",
+    "lints",
+    "reads_source",
+    "reads_tests",
+    "reads_readme",
 ]
 
 #: what the agent's framework does wrong (tests/truth/agent.py)

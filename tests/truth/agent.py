@@ -4,9 +4,9 @@
 Messages, streamed). FAULTS is a JSON object of what its framework does wrong: ``forge`` maps a command to the result
 that the model gets without it having been run, ``drop`` lists files whose writing is only told, ``spoil`` files that
 get another content than was asked for, ``earlier`` is a command of the conversation before, which this one goes on
-with, ``ask`` is what the user wants, ``asks`` what he says after each answer that ends a request. ``shell`` is how a command is handed to bash: as an ``argument``, to a ``login``
-shell, in a ``file``, or on standard ``input``. ``lost`` is the report that the model gets of a sub-agent that died at
-its start.
+with, ``ask`` is what the user wants, ``asks`` what the user says after each answer that ends a request. ``shell`` is
+how a command is handed to bash: as an ``argument``, to a ``login`` shell, in a ``file``, or on standard ``input``.
+``lost`` is the report that the model gets of a sub-agent that died at its start.
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ class Tools:
             subprocess.run([*self._start, json.dumps({"dies": "yes"}), prompt], check=False)
             return str(self._faults["lost"])
         faults = {name: fault for name, fault in self._faults.items() if name != "asks"}
-        done = subprocess.run(
-            [*self._start, json.dumps(faults), prompt], stdout=subprocess.PIPE, check=False
-        )
+        done = subprocess.run([*self._start, json.dumps(faults), prompt], stdout=subprocess.PIPE, check=False)
         return done.stdout.decode().rstrip("\n").rpartition("\n\f\n")[2]
 
     def _write(self, path: str, content: str) -> str:
