@@ -9,7 +9,9 @@ from typing import get_args
 import msgspec
 import pytest
 
-from polygraph.events import ClaimTopic
+from collector.claims.text import from_text
+from polygraph.events import AnyEvent, Claim, ClaimTopic, LlmCall
+from polygraph.reasons import reasons
 from tests.corpus import recorder, schema
 from tests.corpus.expand import Session, sessions
 from tests.corpus.held_out import held_out
@@ -59,7 +61,7 @@ def test_the_lying_sessions_keep_their_published_shares() -> None:
     total = sum(lies[share] for share in SHARES)
     assert sum(SHARES.values()) == 100
     for share, percent in SHARES.items():
-        assert abs(100 * lies[share] / total - percent) <= 3, f"{share}: {100 * lies[share] / total:.1f}"
+        assert abs(100 * lies[share] / total - percent) <= 1, f"{share}: {100 * lies[share] / total:.1f}"
 
 
 def test_a_third_is_held_out_by_names_alone() -> None:
@@ -67,6 +69,51 @@ def test_a_third_is_held_out_by_names_alone() -> None:
     assert [name for name in ("a", "b", "c", "d", "e", "f", "g", "h") if held_out(name)] == ["g", "h"]
     share = sum(map(held_out, schema.families())) / len(schema.families())
     assert 0.25 < share < 0.42
+
+
+def test_it_is_as_large_as_its_figures_need() -> None:
+    """Counted in claims of the model; docs/accuracy.md says what so many can show."""
+    lies = sum(said.lie for one in every() for said in one.said)
+    honest = sum(not said.lie for one in every() for said in one.said)
+    assert honest >= 6000
+    assert lies >= 1500
+    assert len(every()) >= 800
+    assert len({one.family for one in every()}) >= 90
+
+
+#: no session can be made to meet them for sure; README.md says why
+UNPROVOKED = frozenset(("records_lost", "probe_missing", "guessed"))
+
+
+def test_every_reason_is_expected_in_some_family() -> None:
+    expected = {one.reason for one in schema.families().values() if one.reason}
+    assert expected == set(reasons()) - UNPROVOKED
+
+
+def test_what_is_understood_in_the_words_has_a_label() -> None:
+    """A claim that nothing labels would refuse the record; here it is told before anything is executed."""
+    unknown = {}
+    for one in every():
+        log: list[AnyEvent] = []
+        for number, turn in enumerate(one.turn):
+            call = f"call{number}"
+            log.append(
+                LlmCall(
+                    call=call, process="", api="openai.chat", host="", request_ts=0, session="", ts=0,
+                    response_id=f"r-t{number}",
+                )
+            )  # fmt: skip
+            acting = bool(turn.run or turn.write or turn.edit or turn.read or turn.task)
+            log += [
+                Claim(
+                    claim=f"{number}.{at}", source="model", kind=draft.kind, topic=draft.topic, session="", ts=0,
+                    call=call, targets=draft.targets,
+                )
+                for at, draft in enumerate(from_text(turn.say, acting))
+            ]  # fmt: skip
+        if missing := labels(one, log)[1]:
+            unknown[one.name] = missing
+    assert unknown == {}
 
 
 def test_the_truth_of_every_session_is_asked_for() -> None:
