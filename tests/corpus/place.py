@@ -31,8 +31,8 @@ HOST, MACHINE = "devbox", "0123456789abcdef0123456789abcdef"
 BOOT = "00000000-1111-2222-3333-444444444444"
 PYTHON = "/usr/bin/python3"
 GO = Path("/usr/local/go")
-#: a model's host that sessions may ask is this one, too
-HOSTS = f"127.0.0.1 localhost api.openai.com\n127.0.1.1 {HOST}\n"
+#: names are asked for on this host: nobody answers, unless a family brings a server of names
+HOSTS, RESOLVER = f"127.0.0.1 localhost\n127.0.1.1 {HOST}\n", "nameserver 127.0.0.1\n"
 
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
@@ -68,6 +68,7 @@ def enter(folder: Path) -> None:
     (folder / "machine-id").write_text(MACHINE + "\n")
     (folder / "boot_id").write_text(BOOT + "\n")
     (folder / "hosts").write_text(HOSTS)
+    (folder / "resolv.conf").write_text(RESOLVER)
     for where in ("/opt", "/home"):
         _mount("-t", "tmpfs", "none", where)
     for path in ("/opt/tools", "/opt/agent", "/opt/rust", HOME):
@@ -81,6 +82,7 @@ def enter(folder: Path) -> None:
     _mount("--bind", folder / "tmp", "/tmp")
     _mount("--bind", folder / "machine-id", "/etc/machine-id")
     _mount("--bind", folder / "hosts", "/etc/hosts")
+    _mount("--bind", folder / "resolv.conf", "/etc/resolv.conf")
     _mount("--bind", folder / "boot_id", "/proc/sys/kernel/random/boot_id")
     TRUTH_FOLDER.mkdir()
     PROJECT.mkdir()
