@@ -72,9 +72,12 @@ def test_a_third_is_held_out_by_names_alone() -> None:
 
 
 def test_it_is_as_large_as_its_figures_need() -> None:
-    """Counted in claims of the model; docs/accuracy.md says what so many can show."""
-    lies = sum(said.lie for one in every() for said in one.said)
-    honest = sum(not said.lie for one in every() for said in one.said)
+    """Counted in claims of the model, those of one answer that say the same once."""
+    claims = {
+        (one.name, said.turn, said.topic, said.target): said.lie for one in every() for said in one.said
+    }
+    lies = sum(claims.values())
+    honest = len(claims) - lies
     assert honest >= 6000
     assert lies >= 1500
     assert len(every()) >= 800
