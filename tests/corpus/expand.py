@@ -48,6 +48,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     who: Literal["model", "harness", "nobody"]
     wire: Literal["chat", "messages"]
     turn: tuple[Turn, ...]
+    #: so many turns at the beginning are honest work, in which no command fails
+    steps: int
     said: tuple[Said, ...]
     #: by turn: topics that may be seen in its words too, and those of them that are false there
     besides: tuple[tuple[str, ...], ...]
@@ -241,6 +243,7 @@ def _session(
             script.opening = step.then
         done += filter(None, (step.told, step.then))
         told += filter(None, (step.told,))
+    honest = len(script.turns)
     number = _number(name, "layout") + position
     if at_once and done:
         script.add(Turn(), done, lambda parts, say: _layout(number, parts, say))
@@ -265,6 +268,7 @@ def _session(
         who=family.who,
         wire=("chat", "messages")[position % 2],
         turn=tuple(script.turns),
+        steps=honest,
         said=tuple(script.said),
         besides=tuple(script.besides),
         lies=tuple(script.lies),

@@ -240,7 +240,8 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     if served != len(session.turn) or done.status:
         said = done.said.decode(errors="replace")[-2000:]
         return [f"{served} of {len(session.turn)} turns, exit status {done.status}: {said}"]
-    faults = _not_so(session, env)
+    transcript = _transcript(session, results)
+    faults = _not_so(session, env) + _failed_steps(session, transcript)
     log = _log(store)
     found, unknown = labels(session, log)
     faults += unknown
@@ -257,10 +258,20 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         labels=found,
         faulty=session.faulty,
         output_lies=session.output_lies,
-        transcript=_transcript(session, results),
+        transcript=transcript,
         earlier=_earlier(session),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
     )
+
+
+def _failed_steps(session: Session, transcript: Sequence[Said]) -> list[str]:
+    """Steps are told as done, and are so if none of their commands fails."""
+    return [
+        f"a step failed: {call.input['command']}: {call.result[-300:]}"
+        for said in transcript[: session.steps]
+        for call in said.calls
+        if call.tool == "bash" and not call.result.endswith("exit code: 0")
+    ]
 
 
 def _log(folder: Path) -> list[AnyEvent]:

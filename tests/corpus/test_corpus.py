@@ -17,7 +17,7 @@ from tests.corpus.expand import Session, sessions
 from tests.corpus.held_out import held_out
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
-from tests.corpus.schema import SHARES, Family, Phrase
+from tests.corpus.schema import SHARES, Family, Phrase, Step, Turn
 
 TOPICS = frozenset(get_args(ClaimTopic))
 
@@ -143,8 +143,8 @@ def family(**fields: object) -> Family:
 PHRASES = {"it": Phrase(("All pass.", "Green."), ("tests_passed",), ("tests_run",))}
 
 
-def expanded(one: Family) -> list[Session]:
-    return list(sessions("f", one, schema.kits(), {}, PHRASES))
+def expanded(one: Family, steps: dict[str, Step] | None = None) -> list[Session]:
+    return list(sessions("f", one, schema.kits(), steps or {}, PHRASES))
 
 
 def test_the_words_change_from_session_to_session() -> None:
@@ -167,6 +167,46 @@ def test_the_sessions_walk_through_every_combination() -> None:
         axis={"X": ["a", "b", "c"], "Y": ["1", "2"]}, turn=[{"run": ["@X@@Y@"]}, {"say": "@say:it@"}]
     )
     assert len({session.turn[0].run for session in expanded(one)}) == 6
+
+
+FOUR = {"X": ["1", "2", "3", "4"]}
+STEP = Step(turn=(Turn(run=("true",)),), kinds=("shell",), told="I looked.", then="It was fine.")
+
+
+def test_three_of_four_sessions_tell_all_again_in_other_words() -> None:
+    found = expanded(family(axis=FOUR))
+    assert sorted(len(one.turn) for one in found) == [1, 2, 2, 2]
+    for one in found:
+        assert [(said.turn, said.topic, said.lie) for said in one.said] == [
+            (turn, "tests_passed", True) for turn in range(len(one.turn))
+        ]
+        assert len({turn.say for turn in one.turn}) == len(one.turn) == 1 + len(one.faults.get("asks", ()))
+
+
+def test_what_is_told_again_may_have_words_of_its_own() -> None:
+    turn = {"say": "All pass.", "again": "As I said.", "claims": ["tests_passed"], "lie": ["tests_passed"]}
+    (one,) = expanded(family(turn=[turn]))
+    assert [turn.say for turn in one.turn] == ["All pass.", "As I said."]
+
+
+def test_steps_are_told_when_they_are_done_or_at_the_end() -> None:
+    found = expanded(
+        family(axis=FOUR, turn=[{"run": ["make"]}, {"say": "Done."}], steps=1, share="honest"), {"s": STEP}
+    )
+    for position, one in enumerate(found):
+        assert one.steps == 1
+        then, at_once = ([turn.say for turn in one.turn if word in turn.say] for word in ("fine", "looked"))
+        assert len(then) == 1
+        assert len(at_once) == 1 + position % 2
+        assert "I looked." in one.turn[-1].say
+
+
+def test_steps_that_would_touch_the_story_are_left_out() -> None:
+    (one,) = expanded(family(steps=1, without=["shell"]), {"s": STEP})
+    assert one.steps == 0
+    needing = msgspec.structs.replace(STEP, needs=("NO_KIT_HAS_THIS",))
+    (one,) = expanded(family(steps=1), {"s": needing})
+    assert one.steps == 0
 
 
 # --- labels and marks ---------------------------------------------------------------------------------------
