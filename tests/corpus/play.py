@@ -149,10 +149,11 @@ def _not_so(session: Session, env: dict[str, str]) -> list[str]:
             faults.append(f"not so: {proof}: {proved.stderr.decode()[-300:]}")
     if session.now is not None:
         marks.unlink(missing_ok=True)
+        # Python would take a compiled file for that of a source which was edited twice in a second
         subprocess.run(
             ["bash", "-c", session.test],
             cwd=place.PROJECT,
-            env=env,
+            env=env | {"PYTHONPYCACHEPREFIX": str(place.HOME / ".fresh")},
             check=False,
             capture_output=True,
             timeout=PATIENCE,
