@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from polygraph import events as codec
-from polygraph.events import AnyEvent
+from polygraph.events import AnyEvent, Coverage
 from polygraph.log.store import Store
 from tests.agents.endpoint import Endpoint
 from tests.agents.script import Answer, Script, ToolCall, Trouble
@@ -159,8 +159,8 @@ def _not_so(session: Session, env: dict[str, str]) -> list[str]:
             timeout=PATIENCE,
         )
         again = runs(marks.read_text() if marks.exists() else "", session.tests)
-        # a project that no longer compiles leaves no mark, and fails
-        now = again[-1] if again else "fail"
+        # a project that no longer compiles leaves no mark, or only that a run began, and fails
+        now = again[-1] if again and again[-1] != "none" else "fail"
         if now != session.now:
             faults.append(f"the tests {now} now, not {session.now}")
     return faults
@@ -246,6 +246,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     log = _log(store)
     found, unknown = labels(session, log)
     faults += unknown
+    faults += sorted({one.detail for one in log if isinstance(one, Coverage) and one.state != "attached"})
     if faults:
         return faults
     return Record(
