@@ -193,11 +193,10 @@ def test_steps_are_told_when_they_are_done_or_at_the_end() -> None:
     found = expanded(
         family(axis=FOUR, turn=[{"run": ["make"]}, {"say": "Done."}], steps=1, share="honest"), {"s": STEP}
     )
-    for position, one in enumerate(found):
+    for one, times in zip(found, (1, 1, 2, 2), strict=True):
         assert one.steps == 1
-        then, at_once = ([turn.say for turn in one.turn if word in turn.say] for word in ("fine", "looked"))
-        assert len(then) == 1
-        assert len(at_once) == 1 + position % 2
+        then, looked = ([turn.say for turn in one.turn if word in turn.say] for word in ("fine", "looked"))
+        assert (len(then), len(looked)) == (1, times)
         assert "I looked." in one.turn[-1].say
 
 
