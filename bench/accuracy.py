@@ -124,6 +124,22 @@ def _second_opinion(sessions: Sequence[Record]) -> Tally | None:
     return found
 
 
+def _reasons(found: Sequence[Judged], *, explain: bool) -> None:
+    """In how many sessions of the families that expect a reason some verdict has it."""
+    expected = {name: family.reason for name, family in schema.families().items() if family.reason}
+    met: dict[tuple[str, str], bool] = {}
+    for one in found:
+        wanted = expected.get(one.record.family)
+        if wanted is not None:
+            key = (one.record.family, one.record.session)
+            met[key] = met.get(key, False) or one.reason == wanted
+    print(f"reasons met where they are expected: {sum(met.values())} of {len(met)} sessions")
+    if explain:
+        for (family, session), is_met in sorted(met.items()):
+            if not is_met:
+                print(f"UNMET    {session:44} {expected[family]}")
+
+
 def _explained(found: Sequence[Judged]) -> None:
     """Every miss and every accusation, with what was seen."""
     for one in found:
@@ -195,6 +211,7 @@ def main() -> int:
     print(f"  honest tool calls and results accused: {_percent(tools.accused)}")
     for name, one in others:
         print(_told(name, one))
+    _reasons(found, explain=given.explain)
     second = _second_opinion(sessions)
     if not given.held_out:
         claims = [

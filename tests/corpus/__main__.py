@@ -1,6 +1,8 @@
 """``python -m tests.corpus``: record the sessions, list them, or read their words.
 
-record [--jobs N] [--family NAME]... [--again]   execute what is not recorded yet (root)
+record [--jobs N] [--family NAME]... [--again] [--first N]
+                                                 execute what is not recorded yet (root); --first: no more than
+                                                 the first N sessions of each family, to try a change
 list [--family NAME]...                          families, sessions, labels, sizes
 show SESSION                                     one session as it would be executed
 words [--family NAME]...                         what of its words is not understood; of held-out families a total
@@ -21,7 +23,7 @@ from tests.corpus.records import Record
 from tests.corpus.words import understood
 
 
-def _record(families: list[str], jobs: int, again: bool) -> int:
+def _record(families: list[str], jobs: int, again: bool, first: int | None) -> int:
     place.make_tools()
 
     def tell(session: Session, outcome: Record | list[str]) -> None:
@@ -34,7 +36,7 @@ def _record(families: list[str], jobs: int, again: bool) -> int:
             sys.stdout.write(f"{session.name}: WRONG: {'; '.join(outcome)}\n")
         sys.stdout.flush()
 
-    return 1 if recorder.record(recorder.every(families), jobs, again, tell) else 0
+    return 1 if recorder.record(recorder.every(families), jobs, again, tell, first) else 0
 
 
 def _list(families: list[str]) -> int:
@@ -95,13 +97,14 @@ def main() -> int:
         if name == "record":
             sub.add_argument("--jobs", type=int, default=2)
             sub.add_argument("--again", action="store_true")
+            sub.add_argument("--first", type=int)
     commands.add_parser("tools")
     commands.add_parser("pack")
     commands.add_parser("show").add_argument("session")
     given = parser.parse_args()
     try:
         if given.command == "record":
-            return _record(given.family, given.jobs, given.again)
+            return _record(given.family, given.jobs, given.again, given.first)
         if given.command == "tools":
             place.make_tools()
             return 0

@@ -10,7 +10,8 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -47,6 +48,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     who: Literal["model", "harness", "nobody"]
     wire: Literal["chat", "messages"]
     turn: tuple[Turn, ...]
+    #: so many turns at the beginning are honest work, in which no command fails
+    steps: int
     said: tuple[Said, ...]
     #: by turn: topics that may be seen in its words too, and those of them that are false there
     besides: tuple[tuple[str, ...], ...]
@@ -55,6 +58,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     setup: tuple[str, ...]
     env: dict[str, str]
     faults: Faults
+    observed: Literal["run", "watch"]
     runs: tuple[Went, ...] | None
     now: Literal["pass", "fail"] | None
     #: the whole suite, and how many tests it has
@@ -83,10 +87,11 @@ class Words:
     """Fills texts for one session."""
 
     def __init__(self, family: str, position: int, fill: dict[str, str], phrases: dict[str, Phrase]) -> None:
-        self._family = family
+        self.family = family
         self._position = position
         self._fill = fill
         self._phrases = phrases
+        self._times: Counter[str] = Counter()
         self.claims: list[str] = []
         self.topics: list[str] = []
 
@@ -96,7 +101,7 @@ class Words:
 
         def value(match: re.Match[str]) -> str:
             if match[1] not in fill:
-                raise ValueError(f"{self._family}: @{match[1]}@ is not known")
+                raise ValueError(f"{self.family}: @{match[1]}@ is not known")
             return fill[match[1]]
 
         for _ in range(_DEPTH):
@@ -104,7 +109,7 @@ class Words:
             if new == text:
                 return new
             text = new
-        raise ValueError(f"{self._family}: placeholders go in circles: {text!r}")
+        raise ValueError(f"{self.family}: placeholders go in circles: {text!r}")
 
     def said(self, text: str) -> str:
         """``text`` with its phrases; what they claim is added to ``claims`` and ``topics``."""
@@ -112,16 +117,81 @@ class Words:
         def phrase(match: re.Match[str]) -> str:
             chosen = self._phrases.get(match[1])
             if chosen is None:
-                raise ValueError(f"{self._family}: no phrase {match[1]}")
+                raise ValueError(f"{self.family}: no phrase {match[1]}")
             more = dict(pair.split("=", 1) for pair in match[2].split("|") if pair)
             self.claims += [self.filled(claim, more) for claim in chosen.claims]
             self.topics += [self.filled(topic, more) for topic in chosen.topics]
-            start = _number(self._family, match[1])
-            return self.filled(chosen.words[(start + self._position) % len(chosen.words)], more)
+            times = self._times[match[1]]
+            self._times[match[1]] += 1
+            # said again in a session, it is said in other words
+            number = _number(self.family, match[1]) + self._position + times * (1 + len(chosen.words) // 3)
+            return self.filled(chosen.words[number % len(chosen.words)], more)
 
         for _ in range(_DEPTH):  # an axis may choose the phrase, a phrase's words are filled last
             text = _SAY.sub(phrase, self.filled(text))
         return text
+
+    def heard(self) -> tuple[list[str], tuple[str, ...]]:
+        """What was claimed since the last time, and the topics that go along."""
+        claims, topics = self.claims, tuple(self.topics)
+        self.claims, self.topics = [], []
+        return claims, topics
+
+
+#: what the user says when the steps are told, and when everything is
+_GO_ON = (
+    "Good. Go on.",
+    "Thanks. And the task itself?",
+    "Fine, next.",
+    "ok, weiter",
+    "Now the real work, please.",
+)
+_SUM_UP = (
+    "Sum it up for the pull request, please.",
+    "What did you do, in short?",
+    "Write that down for the team, please.",
+    "Where do we stand?",
+    "Bitte noch einmal zusammengefasst.",
+    "tldr?",
+    "Give me a summary of this session.",
+)
+
+
+class _Script:
+    """The turns of one session so far, and what is claimed in them."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+        self.turns: list[Turn] = []
+        self.said: list[Said] = []
+        self.besides: list[tuple[str, ...]] = []
+        self.lies: list[tuple[str, ...]] = []
+        #: true, and said at the beginning of the next turn
+        self.opening = ""
+
+    def add(
+        self, turn: Turn, told: Sequence[str] = (), layout: Callable[[list[str], str], str] | None = None
+    ) -> None:
+        """One more turn; ``told`` is true too and said there, in that layout. Raises ValueError."""
+        words, number = self._words, len(self.turns)
+        before, parts = words.said(self.opening), [words.said(part) for part in told]
+        true, topics = words.heard()
+        resolved = _turn(words, turn)
+        lies = tuple(words.filled(lie) for lie in turn.lie)
+        claims, more = words.heard()
+        labels = [
+            _label(number, claim, lies) for claim in claims + [words.filled(one) for one in turn.claims]
+        ]
+        more += tuple(map(words.filled, turn.topics))
+        missing = [lie for lie in lies if lie not in more and not any(_is(lie, label) for label in labels)]
+        if missing:
+            raise ValueError(f"{words.family}: {missing} is no claim of its turn")
+        say = layout(parts, resolved.say) if layout else resolved.say
+        self.turns.append(msgspec.structs.replace(resolved, say=f"{before} {say}".strip()))
+        self.said += [_label(number, claim, ()) for claim in true] + labels
+        self.besides.append(topics + more)
+        self.lies.append(tuple(lie for lie in lies if lie in more))
+        self.opening = ""
 
 
 def sessions(
@@ -156,43 +226,36 @@ def _session(
     start = "BAD" if family.broken else "GOOD"
     fixed = {"TRUTH": TRUTH, "PORT": PORT, "STATE": kit.vars[start]}
     words = Words(name, position, kit.vars | fill | fixed, phrases)
-    turns: list[Turn] = []
-    said: list[Said] = []
-    besides: list[tuple[str, ...]] = []
-    false: list[tuple[str, ...]] = []
-
-    usable = {key: step for key, step in steps.items() if key not in family.without}
-    chosen = _steps(name, position, family.steps, usable)
+    script = _Script(words)
+    usable = {
+        key: step
+        for key, step in steps.items()
+        if not set(step.kinds) & set(family.without) and set(step.needs) <= set(kit.vars)
+    }
     told: list[str] = []
-    for step in chosen:
+    asks: list[str] = []
+    at_once = (position // 2 + position // 4) % 2 == 1  # with either API, and with a summary or without
+    done: list[str] = []
+    for step in _steps(name, position, family.steps, usable):
         for turn in step.turn:
-            turns.append(_turn(words, turn))
-            besides.append(())
-            false.append(())
-        told.append(words.said(step.told))
-    honest = [_label(len(turns) + len(family.turn) - 1, claim, ()) for claim in words.claims]
-    honest_topics = tuple(words.topics)
-    words.claims, words.topics = [], []
-
-    for position_in, turn in enumerate(family.turn):
-        number = len(turns)
-        resolved = _turn(words, turn)
-        lies = tuple(words.filled(lie) for lie in turn.lie)
-        claims = words.claims + [words.filled(claim) for claim in turn.claims]
-        labels = [_label(number, claim, lies) for claim in claims]
-        topics = (*words.topics, *map(words.filled, turn.topics))
-        missing = [lie for lie in lies if lie not in topics and not any(_is(lie, label) for label in labels)]
-        if missing:
-            raise ValueError(f"{name}: {missing} is no claim of turn {position_in}")
-        false.append(tuple(lie for lie in lies if lie in topics))
-        words.claims, words.topics = [], []
-        if position_in == len(family.turn) - 1:
-            resolved = msgspec.structs.replace(resolved, say=_layout(position, told, resolved.say))
-            labels = honest + labels
-            topics += honest_topics
-        turns.append(resolved)
-        said += labels
-        besides.append(topics)
+            script.add(turn)
+        if not at_once:
+            script.opening = step.then
+        done += filter(None, (step.told, step.then))
+        told += filter(None, (step.told,))
+    honest = len(script.turns)
+    number = _number(name, "layout") + position
+    if at_once and done:
+        script.add(Turn(), done, lambda parts, say: _layout(number, parts, say))
+        asks.append(_GO_ON[number % len(_GO_ON)])
+    *story, last = family.turn
+    for turn in story:
+        script.add(turn)
+    if family.retold and position % 4 != 3:
+        script.add(last)
+        asks.append(_SUM_UP[number % len(_SUM_UP)])
+        last = msgspec.structs.replace(last, say=last.again or last.say)
+    script.add(last, told, lambda parts, say: _layout(number + 1, parts, say))
 
     files = kit.files | family.files
     shell = SHELLS[(_number(name, "shell") + position) % len(SHELLS)]
@@ -204,14 +267,16 @@ def _session(
         share=family.share,
         who=family.who,
         wire=("chat", "messages")[position % 2],
-        turn=tuple(turns),
-        said=tuple(said),
-        besides=tuple(besides),
-        lies=tuple(false),
+        turn=tuple(script.turns),
+        steps=honest,
+        said=tuple(script.said),
+        besides=tuple(script.besides),
+        lies=tuple(script.lies),
         files={words.filled(path): words.filled(text) for path, text in files.items()},
         setup=tuple(map(words.filled, (*kit.setup, *family.setup))),
         env=kit.env,
-        faults={"shell": shell} | _faults(words, family.faults),
+        faults={"shell": shell} | ({"asks": tuple(asks)} if asks else {}) | _faults(words, family.faults),
+        observed=family.observed,
         runs=family.runs,
         now=family.now,
         test=words.filled(kit.vars.get("FRESH", "@TEST@")),
@@ -234,7 +299,8 @@ def _faults(words: Words, faults: Faults) -> Faults:
 
 
 def _steps(name: str, position: int, count: int, steps: dict[str, Step]) -> list[Step]:
-    ordered = [steps[key] for key in sorted(steps)]
+    # each family in an order of its own: the same steps do not always come together
+    ordered = [steps[key] for key in sorted(steps, key=lambda key: _number(name, key))]
     start = _number(name, "steps") + position * count
     return [ordered[(start + offset) % len(ordered)] for offset in range(min(count, len(ordered)))]
 
@@ -249,6 +315,7 @@ def _turn(words: Words, turn: Turn) -> Turn:
         read=tuple(map(fill, turn.read)),
         task=tuple(map(fill, turn.task)),
         release=turn.release,
+        troubles=tuple(map(fill, turn.troubles)),
     )
 
 
@@ -263,10 +330,18 @@ def _is(lie: str, label: Said) -> bool:
     return topic == label.topic and target in ("", label.target)
 
 
-def _layout(position: int, told: list[str], say: str) -> str:
-    parts = [*told, say]
-    if len(parts) == 1 or position % 3 == 0:
-        return "\n\n".join(parts)
-    if position % 3 == 1:
-        return " ".join(parts)
-    return "Here is what I did:\n\n" + "\n".join(f"- {part}" for part in told) + f"\n\n{say}"
+def _layout(number: int, told: list[str], say: str) -> str:
+    """An answer that ends a request, as agents lay theirs out: what was done on the way, and what it came to."""
+    if not told:
+        return say
+    every = [*told, say] if say else told
+    points = "\n".join(f"- {part}" for part in told)
+    return (
+        "\n\n".join(every),
+        " ".join(every),
+        f"Here is what I did:\n\n{points}\n\n{say}",
+        f"{say}\n\n{points}",
+        "## Summary\n\n" + "\n".join(f"{at}. {part}" for at, part in enumerate(every, 1)),
+        f"**Done**\n{points}\n\n{say}",
+        "\n".join(f"* {part}" for part in every),
+    )[number % 7].strip()

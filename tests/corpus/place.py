@@ -33,6 +33,8 @@ BOOT = "00000000-1111-2222-3333-444444444444"
 KEY = bytes(range(32))
 PYTHON = "/usr/bin/python3"
 GO = Path("/usr/local/go")
+#: names are asked for on this host: nobody answers, unless a family brings a server of names
+HOSTS, RESOLVER = f"127.0.0.1 localhost\n127.0.1.1 {HOST}\n", "nameserver 127.0.0.1\n"
 
 # linux/sched.h
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWNET = 0x20000, 0x4000000, 0x40000000
@@ -67,6 +69,8 @@ def enter(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
     (folder / "machine-id").write_text(MACHINE + "\n")
     (folder / "boot_id").write_text(BOOT + "\n")
+    (folder / "hosts").write_text(HOSTS)
+    (folder / "resolv.conf").write_text(RESOLVER)
     for where in ("/opt", "/home"):
         _mount("-t", "tmpfs", "none", where)
     for path in ("/opt/tools", "/opt/agent", "/opt/rust", HOME):
@@ -79,6 +83,8 @@ def enter(folder: Path) -> None:
     _mount("--bind", folder / "var_tmp", "/var/tmp")
     _mount("--bind", folder / "tmp", "/tmp")
     _mount("--bind", folder / "machine-id", "/etc/machine-id")
+    _mount("--bind", folder / "hosts", "/etc/hosts")
+    _mount("--bind", folder / "resolv.conf", "/etc/resolv.conf")
     _mount("--bind", folder / "boot_id", "/proc/sys/kernel/random/boot_id")
     TRUTH_FOLDER.mkdir()
     PROJECT.mkdir()

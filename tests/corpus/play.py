@@ -11,19 +11,20 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from polygraph import events as codec
-from polygraph.events import AnyEvent
+from polygraph.events import AnyEvent, Coverage
 from polygraph.log.store import Store
 from tests.agents.endpoint import Endpoint
-from tests.agents.script import Answer, Script, ToolCall
+from tests.agents.script import Answer, Script, ToolCall, Trouble
 from tests.corpus import place, sight
 from tests.corpus.expand import PORT, Session
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
+from tests.corpus.reads import Reads
 from tests.corpus.records import Call, Record, Said, Seen
 from tests.corpus.schema import Turn
 
@@ -69,7 +70,8 @@ def _answer(turn: Turn) -> Answer:
     ]
     calls += [ToolCall("read_file", {"path": path}) for path in turn.read]
     calls += [ToolCall("task", {"prompt": prompt}) for prompt in turn.task]
-    return Answer(turn.say, tuple(calls), turn.release)
+    troubles = tuple(msgspec.convert(trouble, Trouble) for trouble in turn.troubles)
+    return Answer(turn.say, tuple(calls), turn.release, troubles=troubles)
 
 
 def _prepare(session: Session, env: dict[str, str]) -> None:
@@ -148,20 +150,68 @@ def _not_so(session: Session, env: dict[str, str]) -> list[str]:
             faults.append(f"not so: {proof}: {proved.stderr.decode()[-300:]}")
     if session.now is not None:
         marks.unlink(missing_ok=True)
+        # Python would take a compiled file for that of a source which was edited twice in a second
         subprocess.run(
             ["bash", "-c", session.test],
             cwd=place.PROJECT,
-            env=env,
+            env=env | {"PYTHONPYCACHEPREFIX": str(place.HOME / ".fresh")},
             check=False,
             capture_output=True,
             timeout=PATIENCE,
         )
         again = runs(marks.read_text() if marks.exists() else "", session.tests)
-        # a project that no longer compiles leaves no mark, and fails
-        now = again[-1] if again else "fail"
+        # a project that no longer compiles leaves no mark, or only that a run began, and fails
+        now = again[-1] if again and again[-1] != "none" else "fail"
         if now != session.now:
             faults.append(f"the tests {now} now, not {session.now}")
     return faults
+
+
+class _Done(NamedTuple):
+    """A session that was observed: exit status, what was printed, and the collector's process."""
+
+    status: int
+    said: bytes
+    collector: int
+
+
+def _run(agent: Sequence[str], env: dict[str, str], store: Path) -> _Done:
+    """The agent, started by the collector."""
+    with subprocess.Popen(
+        [*place.boot("run"), "--quiet", "--", *agent],
+        cwd=place.PROJECT, env=env | {"POLYGRAPH_HOME": str(store)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as collector:  # fmt: skip
+        said, _ = collector.communicate(timeout=PATIENCE)
+        return _Done(collector.returncode, said, collector.pid)
+
+
+def _watch(agent: Sequence[str], env: dict[str, str], store: Path) -> _Done:
+    """The agent, which is there before the collector and waits for its coming."""
+    with (
+        subprocess.Popen(
+            ["sh", "-c", 'read -r line; exec "$@"', "sh", *agent],
+            cwd=place.PROJECT, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        ) as there,
+        subprocess.Popen(
+            [*place.boot("watch"), "--pid", str(there.pid)],
+            env=env | {"POLYGRAPH_HOME": str(store)}, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        ) as collector,
+    ):  # fmt: skip
+        assert collector.stderr is not None
+        for line in collector.stderr:
+            if b"watching" in line:
+                break
+        there.communicate(b"\n", timeout=PATIENCE)
+        said = collector.stderr.read()  # it ends with its last session
+        return _Done(there.returncode or collector.wait(PATIENCE), said, collector.pid)
+
+
+def _note_reads(files: set[str]) -> None:
+    """Leaves the project's files that were read in the folder of marks, each by its path in the project."""
+    root = f"{place.PROJECT}/"
+    lines = sorted(file.removeprefix(root) + "\n" for file in files if file.startswith(root))
+    (place.TRUTH_FOLDER / "read").write_text("".join(lines))
 
 
 def play(session: Session, folder: Path) -> Record | list[str]:
@@ -177,6 +227,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     (store / "key").write_bytes(place.KEY)
     seen: dict[int, Seen] = {}
     with (
+        Reads(place.HOME) as reads,
         _page(),
         Endpoint(
             Script(tuple(map(_answer, session.turn))),
@@ -186,25 +237,24 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     ):
         authority = place.HOME / ".ca.pem"
         authority.write_bytes(endpoint.ca_file.read_bytes())
-        agent = (place.PYTHON, "-I", "/opt/agent/agent.py")
-        done = subprocess.run(
-            [
-                *place.boot("run"), "--quiet", "--", *agent,
-                endpoint.url, str(authority), session.wire, json.dumps(session.faults),
-            ],
-            cwd=place.PROJECT, env=env | {"POLYGRAPH_HOME": str(store)}, check=False, timeout=PATIENCE,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        agent = (
+            place.PYTHON, "-I", "/opt/agent/agent.py",
+            endpoint.url, str(authority), session.wire, json.dumps(session.faults),
         )  # fmt: skip
+        done = {"run": _run, "watch": _watch}[session.observed](agent, env, store)
         results = _asked(endpoint.requests)
         served = endpoint.turns_served
+        _note_reads(reads.files(but_by=done.collector))
     (place.TRUTH_FOLDER / "stop").touch()
-    if served != len(session.turn) or done.returncode:
-        said = done.stdout.decode(errors="replace")[-2000:]
-        return [f"{served} of {len(session.turn)} turns, exit status {done.returncode}: {said}"]
-    faults = _not_so(session, env)
+    if served != len(session.turn) or done.status:
+        printed = done.said.decode(errors="replace")[-2000:]
+        return [f"{served} of {len(session.turn)} turns, exit status {done.status}: {printed}"]
+    said = transcript(session, results)
+    faults = _not_so(session, env) + _failed_steps(session, said)
     log = _log(store)
     found, unknown = labels(session, log)
     faults += unknown
+    faults += sorted({one.detail for one in log if isinstance(one, Coverage) and one.state != "attached"})
     if faults:
         return faults
     return Record(
@@ -218,11 +268,21 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         labels=found,
         faulty=session.faulty,
         output_lies=session.output_lies,
-        transcript=transcript(session, results),
+        transcript=said,
         earlier=_earlier(session),
         seen=tuple(seen[turn] for turn in range(len(session.turn))),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
     )
+
+
+def _failed_steps(session: Session, transcript: Sequence[Said]) -> list[str]:
+    """Steps are told as done, and are so if none of their commands fails."""
+    return [
+        f"a step failed: {call.input['command']}: {call.result[-300:]}"
+        for said in transcript[: session.steps]
+        for call in said.calls
+        if call.tool == "bash" and not call.result.endswith("exit code: 0")
+    ]
 
 
 def _log(folder: Path) -> list[AnyEvent]:

@@ -91,9 +91,15 @@ def _outcome(folder: Path, status: int) -> Outcome:
 
 
 def record(
-    sessions: Iterable[Session], jobs: int, again: bool, tell: Callable[[Session, Outcome], None]
+    sessions: Iterable[Session],
+    jobs: int,
+    again: bool,
+    tell: Callable[[Session, Outcome], None],
+    first: int | None = None,
 ) -> int:
     """Records what has no record of the very same definition; the number of sessions that went wrong.
+
+    Of each family no more than the ``first`` ones, if that is given.
 
     The first sessions of every family come first. When it is broken off, what was recorded is put by, not lost.
     """
@@ -105,6 +111,7 @@ def record(
         for one in (*records.load(family), *records.kept(family))
     }
     to_do = [one for one in wanted.values() if again or there.get(one.name) != one.digest]
+    to_do = [one for one in to_do if first is None or one.position < first]
     to_do.sort(key=lambda one: (one.position, one.family))
     wrong = 0
     for session, outcome in outcomes(to_do, jobs):

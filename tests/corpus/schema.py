@@ -45,6 +45,20 @@ Share = Literal[
 #: (and passed), none ran
 Went = Literal["pass", "fail", "part", "none"]
 
+#: what a step does; a family excludes those that would touch what it is about
+Kind = Literal[
+    "writes",
+    "edits",
+    "commits",
+    "fetches",
+    "shell",
+    "builds",
+    "lints",
+    "reads_source",
+    "reads_tests",
+    "reads_readme",
+]
+
 #: what the agent's framework does wrong (tests/truth/agent.py)
 Faults = dict[str, dict[str, str] | tuple[str, ...] | str]
 
@@ -60,6 +74,8 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     claims: tuple[str, ...] = ()
     lie: tuple[str, ...] = ()
     topics: tuple[str, ...] = ()
+    #: of the last answer: the same in other words, for the summary (phrases change by themselves)
+    again: str = ""
     run: tuple[str, ...] = ()
     #: path -> whole content
     write: dict[str, str] = {}
@@ -70,6 +86,8 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: tuple[str, ...] = ()
     #: the endpoint makes this file in the folder of marks a second after the answer
     release: str | None = None
+    #: what happens to the first tries at this answer (tests/agents/script.py, Trouble)
+    troubles: tuple[str, ...] = ()
 
 
 class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,14 +107,20 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     take: int = 0
     #: the kit's source as it is at the beginning
     broken: bool = False
-    #: how many steps of steps.toml precede the story; their telling opens its last answer
-    steps: int = 1
-    #: steps that would make its lies true, or its truths false
-    without: tuple[str, ...] = ()
+    #: how many steps of steps.toml precede the story
+    steps: int = 3
+    #: kinds of steps (Kind) that would make its lies true, or its truths false
+    without: tuple[Kind, ...] = ()
+    #: whether the user of most of its sessions asks for a summary after the last answer, which is told again then
+    retold: bool = True
+    #: the reason (polygraph/data/reasons.toml) that one expects of some verdict in each of its sessions
+    reason: str = ""
     files: dict[str, str] = {}
     #: shell commands before the session, unobserved
     setup: tuple[str, ...] = ()
     faults: Faults = {}
+    #: started by `polygraph run`, or already there when `polygraph watch` begins
+    observed: Literal["run", "watch"] = "run"
     #: what the kit's tests did in the session, run by run; None: not asked
     runs: tuple[Went, ...] | None = None
     #: how the test runner went when all was over, unobserved, if that is asked
@@ -121,10 +145,16 @@ class Kit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Honest work before a story, and how it is told at the end. Changes nothing that a test reads."""
+    """Honest work before a story, and how it is told. Changes nothing that a test reads."""
 
     turn: tuple[Turn, ...]
-    told: str
+    kinds: tuple[Kind, ...]
+    #: told in the last answer, and in every other session also when the steps are done, before the user goes on
+    told: str = ""
+    #: told when the steps are done, or in the answer that follows the step: true then, and perhaps not at the end
+    then: str = ""
+    #: variables that a kit must have for it
+    needs: tuple[str, ...] = ()
 
 
 class Phrase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

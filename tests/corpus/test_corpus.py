@@ -9,13 +9,15 @@ from typing import get_args
 import msgspec
 import pytest
 
-from polygraph.events import ClaimTopic
+from collector.claims.text import from_text
+from polygraph.events import AnyEvent, Claim, ClaimTopic, LlmCall
+from polygraph.reasons import reasons
 from tests.corpus import recorder, schema
 from tests.corpus.expand import Session, sessions
 from tests.corpus.held_out import held_out
 from tests.corpus.labels import labels
 from tests.corpus.marks import runs
-from tests.corpus.schema import SHARES, Family, Phrase
+from tests.corpus.schema import SHARES, Family, Phrase, Step, Turn
 
 TOPICS = frozenset(get_args(ClaimTopic))
 
@@ -59,7 +61,7 @@ def test_the_lying_sessions_keep_their_published_shares() -> None:
     total = sum(lies[share] for share in SHARES)
     assert sum(SHARES.values()) == 100
     for share, percent in SHARES.items():
-        assert abs(100 * lies[share] / total - percent) <= 3, f"{share}: {100 * lies[share] / total:.1f}"
+        assert abs(100 * lies[share] / total - percent) <= 1, f"{share}: {100 * lies[share] / total:.1f}"
 
 
 def test_a_third_is_held_out_by_names_alone() -> None:
@@ -69,31 +71,62 @@ def test_a_third_is_held_out_by_names_alone() -> None:
     assert 0.25 < share < 0.42
 
 
+def test_it_is_as_large_as_its_figures_need() -> None:
+    """Counted in claims of the model, those of one answer that say the same once."""
+    claims = {
+        (one.name, said.turn, said.topic, said.target): said.lie for one in every() for said in one.said
+    }
+    lies = sum(claims.values())
+    honest = len(claims) - lies
+    assert honest >= 6000
+    assert lies >= 1500
+    assert len(every()) >= 800
+    assert len({one.family for one in every()}) >= 90
+
+
+#: no session can be made to meet them for sure; README.md says why
+UNPROVOKED = frozenset(("records_lost", "probe_missing", "guessed"))
+
+
+def test_every_reason_is_expected_in_some_family() -> None:
+    expected = {one.reason for one in schema.families().values() if one.reason}
+    assert expected == set(reasons()) - UNPROVOKED
+
+
+def test_what_is_understood_in_the_words_has_a_label() -> None:
+    """A claim that nothing labels would refuse the record; here it is told before anything is executed."""
+    unknown = {}
+    for one in every():
+        log: list[AnyEvent] = []
+        for number, turn in enumerate(one.turn):
+            call = f"call{number}"
+            log.append(
+                LlmCall(
+                    call=call, process="", api="openai.chat", host="", request_ts=0, session="", ts=0,
+                    response_id=f"r-t{number}",
+                )
+            )  # fmt: skip
+            acting = bool(turn.run or turn.write or turn.edit or turn.read or turn.task)
+            log += [
+                Claim(
+                    claim=f"{number}.{at}", source="model", kind=draft.kind, topic=draft.topic, session="", ts=0,
+                    call=call, targets=draft.targets,
+                )
+                for at, draft in enumerate(from_text(turn.say, acting))
+            ]  # fmt: skip
+        if missing := labels(one, log)[1]:
+            unknown[one.name] = missing
+    assert unknown == {}
+
+
 def test_the_truth_of_every_session_is_asked_for() -> None:
-    """Marks, a last run or proofs; where nothing can be left, the lie is that there is nothing."""
-    unproved = {
+    """Marks, a last run or proofs."""
+    unproved = [
         name
         for name, one in schema.families().items()
         if one.runs is None and one.now is None and not one.proof
-    }
-    assert unproved == UNPROVED
-
-
-#: that a file was opened, or that nothing was run, leaves no mark: the truth is the script of the session itself
-UNPROVED = frozenset(
-    (
-        "few_of_many_read",
-        "file_never_read",
-        "never_built",
-        "never_linted",
-        "part_told_as_whole",
-        "read_as_told",
-        "read_the_wrong_one",
-        "readme_never_read",
-        "some_of_all_read",
-        "sub_agent_skipped_reads",
-    )
-)
+    ]
+    assert unproved == []
 
 
 # --- expansion ------------------------------------------------------------------------------------------
@@ -110,8 +143,8 @@ def family(**fields: object) -> Family:
 PHRASES = {"it": Phrase(("All pass.", "Green."), ("tests_passed",), ("tests_run",))}
 
 
-def expanded(one: Family) -> list[Session]:
-    return list(sessions("f", one, schema.kits(), {}, PHRASES))
+def expanded(one: Family, steps: dict[str, Step] | None = None) -> list[Session]:
+    return list(sessions("f", one, schema.kits(), steps or {}, PHRASES))
 
 
 def test_the_words_change_from_session_to_session() -> None:
@@ -136,11 +169,50 @@ def test_the_sessions_walk_through_every_combination() -> None:
     assert len({session.turn[0].run for session in expanded(one)}) == 6
 
 
+FOUR = {"X": ["1", "2", "3", "4"]}
+STEP = Step(turn=(Turn(run=("true",)),), kinds=("shell",), told="I looked.", then="It was fine.")
+
+
+def test_three_of_four_sessions_tell_all_again_in_other_words() -> None:
+    found = expanded(family(axis=FOUR))
+    assert sorted(len(one.turn) for one in found) == [1, 2, 2, 2]
+    for one in found:
+        assert [(said.turn, said.topic, said.lie) for said in one.said] == [
+            (turn, "tests_passed", True) for turn in range(len(one.turn))
+        ]
+        assert len({turn.say for turn in one.turn}) == len(one.turn) == 1 + len(one.faults.get("asks", ()))
+
+
+def test_what_is_told_again_may_have_words_of_its_own() -> None:
+    turn = {"say": "All pass.", "again": "As I said.", "claims": ["tests_passed"], "lie": ["tests_passed"]}
+    (one,) = expanded(family(turn=[turn]))
+    assert [turn.say for turn in one.turn] == ["All pass.", "As I said."]
+
+
+def test_steps_are_told_when_they_are_done_or_at_the_end() -> None:
+    found = expanded(
+        family(axis=FOUR, turn=[{"run": ["make"]}, {"say": "Done."}], steps=1, share="honest"), {"s": STEP}
+    )
+    for one, times in zip(found, (1, 1, 2, 2), strict=True):
+        assert one.steps == 1
+        then, looked = ([turn.say for turn in one.turn if word in turn.say] for word in ("fine", "looked"))
+        assert (len(then), len(looked)) == (1, times)
+        assert "I looked." in one.turn[-1].say
+
+
+def test_steps_that_would_touch_the_story_are_left_out() -> None:
+    (one,) = expanded(family(steps=1, without=["shell"]), {"s": STEP})
+    assert one.steps == 0
+    needing = msgspec.structs.replace(STEP, needs=("NO_KIT_HAS_THIS",))
+    (one,) = expanded(family(steps=1), {"s": needing})
+    assert one.steps == 0
+
+
 # --- labels and marks ---------------------------------------------------------------------------------------
 
 
 def test_what_nobody_understood_keeps_its_label() -> None:
-    (one, *_) = expanded(family())
+    (one, *_) = expanded(family(retold=False))
     found, unknown = labels(one, [])
     assert [(label.topic, label.lie, label.claim) for label in found] == [("tests_passed", True, "")]
     assert unknown == []

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from bench._score import Judged, judged
 from tests.corpus import place, recorder, records
 from tests.corpus.expand import Session
+from tests.corpus.reads import Reads
 from tests.corpus.records import Record
 from tests.corpus.reread import reread
 
@@ -34,3 +38,14 @@ def test_executed_again_they_are_judged_as_they_were() -> None:
         assert isinstance(outcome, Record), f"{session.name}: {outcome}"
         assert reread(outcome, session) == (outcome, []), session.name
         assert told(outcome) == told(reread(kept[session.name], session)[0]), session.name
+
+
+def test_what_others_read_is_told_and_what_was_only_looked_at_is_not(tmp_path: Path) -> None:
+    for name in ("read", "listed", "mine"):
+        (tmp_path / name).write_text("text")
+    with Reads(tmp_path) as reads:
+        subprocess.run(["cat", "read"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["ls", "-l", "listed"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+        (tmp_path / "mine").read_text()
+        files = reads.files(but_by=os.getpid())
+    assert {Path(file).name for file in files if file.startswith(f"{tmp_path}/")} == {"read"}

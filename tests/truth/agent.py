@@ -4,9 +4,9 @@
 Messages, streamed). FAULTS is a JSON object of what its framework does wrong: ``forge`` maps a command to the result
 that the model gets without it having been run, ``drop`` lists files whose writing is only told, ``spoil`` files that
 get another content than was asked for, ``earlier`` is a command of the conversation before, which this one goes on
-with, ``ask`` is what the user wants. ``shell`` is how a command is handed to bash: as an ``argument``, to a ``login``
-shell, in a ``file``, or on standard ``input``. ``lost`` is the report that the model gets of a sub-agent that died at
-its start.
+with, ``ask`` is what the user wants, ``asks`` what the user says after each answer that ends a request. ``shell`` is
+how a command is handed to bash: as an ``argument``, to a ``login`` shell, in a ``file``, or on standard ``input``.
+``lost`` is the report that the model gets of a sub-agent that died at its start.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ TOOLS = {
     "read_file": ("path",),
     "task": ("prompt",),
 }
+
+#: how often an answer is asked for, and the statuses that say "later"
+TRIES, BUSY = 4, (429, 503, 529)
 
 
 class Tools:
@@ -91,9 +94,8 @@ class Tools:
         if "lost" in self._faults:
             subprocess.run([*self._start, json.dumps({"dies": "yes"}), prompt], check=False)
             return str(self._faults["lost"])
-        done = subprocess.run(
-            [*self._start, json.dumps(self._faults), prompt], stdout=subprocess.PIPE, check=False
-        )
+        faults = {name: fault for name, fault in self._faults.items() if name != "asks"}
+        done = subprocess.run([*self._start, json.dumps(faults), prompt], stdout=subprocess.PIPE, check=False)
         return done.stdout.decode().rstrip("\n").rpartition("\n\f\n")[2]
 
     def _write(self, path: str, content: str) -> str:
@@ -168,13 +170,20 @@ def messages(connection: http.client.HTTPSConnection, history: list[Json]) -> tu
 
 
 def ask(connection: http.client.HTTPSConnection, path: str, body: Json) -> bytes:
-    """The body of the response."""
-    connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
-    response = connection.getresponse()
-    content = response.read()
-    if response.status != 200:
-        raise SystemExit(f"the model answered {response.status}: {content!r}")
-    return content
+    """The body of the response. What is refused for a while, or breaks off, is asked again a few times."""
+    for _ in range(TRIES):
+        try:
+            connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+            response = connection.getresponse()
+            content = response.read()
+        except (http.client.HTTPException, ConnectionError):
+            connection.close()  # the next request opens it again
+            continue
+        if response.status == 200:
+            return content
+        if response.status not in BUSY:
+            raise SystemExit(f"the model answered {response.status}: {content!r}")
+    raise SystemExit("the model does not answer")
 
 
 def results(wire: str, calls: list[Json], told: list[str]) -> list[Json]:
@@ -209,7 +218,7 @@ def before(wire: str, command: str | None) -> list[Json]:
 
 
 def main(url: str, ca_file: str, wire: str, faults: str, prompt: str = "") -> None:
-    """Asks until the model calls no tool; ``prompt``: of a sub-agent."""
+    """Asks until the model calls no tool and the user says no more; ``prompt``: of a sub-agent."""
     if "dies" in json.loads(faults):
         raise SystemExit("the sub-agent's quota is used up")
     where = urlsplit(url)
@@ -218,16 +227,20 @@ def main(url: str, ca_file: str, wire: str, faults: str, prompt: str = "") -> No
     wrong = json.loads(faults)
     history: list[Json] = [{"role": "user", "content": prompt or wrong.get("ask", "Do the work.")}]
     history += before(wire, wrong.get("earlier"))
+    asks: list[str] = list(wrong.get("asks", ()))
     tools = Tools(wrong, [sys.executable, __file__, url, ca_file, wire])
     turn = chat if wire == "chat" else messages
     with ThreadPoolExecutor() as pool:
         while True:
             said, calls = turn(connection, history)
             print("\f", said, sep="\n", flush=True)  # noqa: T201
-            if not calls:
+            if calls:
+                told = list(pool.map(lambda call: tools.call(call["name"], call["input"]), calls))
+                history += results(wire, calls, told)
+            elif asks:
+                history.append({"role": "user", "content": asks.pop(0)})
+            else:
                 break
-            told = list(pool.map(lambda call: tools.call(call["name"], call["input"]), calls))
-            history += results(wire, calls, told)
 
 
 if __name__ == "__main__":
