@@ -122,17 +122,17 @@ def _joined(lines: Iterable[str]) -> str:
 
 def _settings(file: str) -> str:
     """The project's own settings of pytest, and those of mutmut for one file."""
-    of_detectors = "/detectors/" in file
     stories = [
-        str(p.relative_to(ROOT))
-        for p in sorted((STORIES / "detectors" if of_detectors else STORIES).glob("test_*.py"))
+        str(path.relative_to(ROOT))
+        for path in sorted(STORIES.rglob("test_*.py"))
+        if path.name not in _SLOW and ("/detectors/" in file) == (path.parent.name == "detectors")
     ]
     mutmut = {
         "source_paths": ["correlator"],
         "only_mutate": [file],
         "also_copy": ["correlator/data", "docs"],
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
-        "pytest_add_cli_args_test_selection": [name for name in stories if not name.endswith(_SLOW)],
+        "pytest_add_cli_args_test_selection": stories,
         "timeout_multiplier": _PATIENCE,
         "timeout_constant": _MORE,
         "use_git_change_detection": False,
