@@ -6,10 +6,10 @@ story notices is one of three things: a story that is missing, code that is not 
 last are listed with their reason in tests/correlator/mutants.toml. Prints the others, and ends with 1 if there are any.
 
 What need not be tried: words said to people (a string with a space in it), and an argument that is missing or None,
-which mypy finds. Results are kept below build/mutants, one folder a file, and a run that was stopped goes on where it
-was. A mutant of a function that has not changed since is not run again, except survivors: a story may be there now.
-``--fresh`` forgets all. Whole it takes an hour or two of two cores, so it is no part of `make test`; that the list fits
-the code is.
+which mypy finds. Results are kept below build/mutants and a run that was stopped goes on where it was. A mutant of a
+function that has not changed since is not run again, except survivors: a story may be there now. ``--fresh`` forgets
+all, as one must when stories were changed or taken away. Whole it takes an hour or two of two cores, so it is no part
+of `make test`; that the list fits the code is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import click
@@ -33,31 +33,32 @@ WORK = ROOT / "build" / "mutants"
 STORIES = ROOT / "tests" / "correlator"
 LISTED = STORIES / "mutants.toml"
 
-#: what decides verdicts and findings
-MUTATED = (
-    "correlator/rules/*.py",
-    *(
-        f"correlator/{name}.py"
+#: what decides verdicts and findings, by what is tried together
+GROUPS = {
+    "rules": ("rules/*.py",),
+    "core": tuple(
+        f"{name}.py"
         for name in (
-            "coverage",
-            "forged",
-            "join",
-            "judge",
-            "matching",
-            "outcome",
-            "runs",
-            "shells",
-            "suspects",
+            *("coverage", "forged", "join", "judge", "matching"),
+            *("outcome", "runs", "shells", "suspects"),
         )
     ),
-    "correlator/detectors/*.py",
+    "detectors": ("detectors/*.py",),
+}
+#: stories that make hundreds of logs each, and those of what rules and detectors are given
+_NOT_OF_RULES = frozenset(
+    f"test_{name}.py"
+    for name in (
+        *("arrivals", "degraded", "graph", "graph_properties", "guesses", "housekeeping", "kept"),
+        *("properties", "replay", "tries", "work"),
+    )
 )
-#: stories that make hundreds of logs each: what a rule says is for a story to tell
-_SLOW = ("test_graph_properties.py", "test_properties.py", "test_replay.py", "test_work.py")
 #: of mutmut's words
 _NOTICED = frozenset({"killed", "timeout", "segfault"})
 #: seconds; a mutant may take so many times as long as the stories do, and some more
 _PATIENCE, _MORE = 8.0, 3.0
+#: mutmut's number for what was left out
+_LATER = 34
 #: words of a line that are too few to tell which line it is
 _FEW = 3
 
@@ -117,19 +118,25 @@ def _joined(lines: Iterable[str]) -> str:
     return " ".join(line.strip() for line in lines)
 
 
-# --- one file, in a process and a folder of its own: mutmut has one state, and works in the current folder ------------
+def mutated(group: str) -> list[str]:
+    """The files of a group."""
+    found = [path for pattern in GROUPS[group] for path in (ROOT / "correlator").glob(pattern)]
+    return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
-def _settings(file: str) -> str:
-    """The project's own settings of pytest, and those of mutmut for one file."""
+# --- one group, in a process and a folder of its own: mutmut has one state, and works in the current folder ----------
+
+
+def _settings(group: str) -> str:
+    """The project's own settings of pytest, and those of mutmut."""
     stories = [
         str(path.relative_to(ROOT))
         for path in sorted(STORIES.rglob("test_*.py"))
-        if path.name not in _SLOW and ("/detectors/" in file) == (path.parent.name == "detectors")
+        if path.name not in _NOT_OF_RULES and (group == "detectors") == (path.parent.name == "detectors")
     ]
     mutmut = {
         "source_paths": ["correlator"],
-        "only_mutate": [file],
+        "only_mutate": mutated(group),
         "also_copy": ["correlator/data", "docs"],
         "pytest_add_cli_args": ["-p", "no:cacheprovider"],
         "pytest_add_cli_args_test_selection": stories,
@@ -142,20 +149,16 @@ def _settings(file: str) -> str:
     return "\n".join([(ROOT / "pyproject.toml").read_text("utf-8"), "[tool.mutmut]", *lines, ""])
 
 
-def _prepare(file: str) -> Path:
+def _prepare(group: str) -> Path:
     """The folder, in which mutmut finds the tree and has its own one."""
-    folder = WORK / file.removesuffix(".py").replace("/", ".")
+    folder = WORK / group
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("correlator", "docs", "tests"):
         link = folder / name
         if not link.is_symlink():
             link.symlink_to(ROOT / name)
-    (folder / "pyproject.toml").write_text(_settings(file), "utf-8")
+    (folder / "pyproject.toml").write_text(_settings(group), "utf-8")
     shutil.rmtree(folder / "mutants" / "tests", ignore_errors=True)
-    stats = folder / "mutants" / "mutmut-stats.json"
-    newest = max(path.stat().st_mtime for path in STORIES.rglob("*.py"))
-    if stats.is_file() and stats.stat().st_mtime < newest:
-        stats.unlink()  # which story reaches what is asked again
     return folder
 
 
@@ -177,42 +180,59 @@ def _leave_out_what_need_not_be_tried() -> None:
     assert not ours, "mutmut has other operators than it had"
 
 
-def _run(file: str, excused: set[Change], *, only_report: bool, children: int) -> None:
-    """Runs what is not decided of ``file``, and leaves what came of it in its folder as ``results.json``."""
-    os.chdir(_prepare(file))
+def _run(group: str, files: list[str], excused: set[Change], *, only_report: bool, children: int) -> None:
+    """Runs what is not decided of ``files``, and leaves what came of it in the folder as ``results.json``."""
+    os.chdir(_prepare(group))
     log = os.open("log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     _leave_out_what_need_not_be_tried()
     from mutmut import __main__ as mutmut
-    from mutmut.mutation.data import SourceFileMutationData
-    from mutmut.stats import status_by_exit_code
     from mutmut.utils import file_utils
 
-    def results() -> list[tuple[str, str, Change | None]]:
-        data = SourceFileMutationData(path=file)
-        data.load()
-        said = {mutant: status_by_exit_code[code] for mutant, code in data.exit_code_by_key.items()}
-        return [
-            (mutant, status, None if status in _NOTICED else _change(file, mutant))
-            for mutant, status in said.items()
-        ]
-
     Path("mutants").mkdir(exist_ok=True)
-    with mutmut.CatchOutput():
-        file_utils.copy_src_dir()
-        file_utils.copy_also_copy_files()
-        mutmut.create_mutants(children)
-    again = [
-        mutant
-        for mutant, status, change in results()
-        if status not in _NOTICED and not (status == "survived" and change in excused)
-    ]
-    if again and not only_report:
-        mutmut.run.callback(again, max_children=children)
-    found = results()
-    survivors = [(change.function, change.was, change.now) for _, _, change in found if change is not None]
-    Path("results.json").write_text(json.dumps({"mutants": len(found), "survivors": survivors}), "utf-8")
+    if not only_report:
+        with mutmut.CatchOutput():
+            file_utils.copy_src_dir()
+            file_utils.copy_also_copy_files()
+            mutmut.create_mutants(children)
+        for file in mutated(group):
+            _mark(file, excused, wanted=file in files)
+        mutmut.run.callback((), max_children=children)
+    found = {file: _outcomes(file) for file in files}
+    Path("results.json").write_text(json.dumps(found), "utf-8")
+
+
+def _mark(file: str, excused: set[Change], *, wanted: bool) -> None:
+    """Has mutmut try what is wanted and not decided, and only that: it leaves alone what has a result."""
+    from mutmut.mutation.data import SourceFileMutationData
+    from mutmut.stats import status_by_exit_code
+
+    data = SourceFileMutationData(path=file)
+    data.load()
+    for mutant, code in data.exit_code_by_key.items():
+        if not wanted:
+            data.exit_code_by_key[mutant] = _LATER if code is None else code
+        elif status_by_exit_code[code] not in _NOTICED and not (
+            code == 0 and _change(file, mutant) in excused
+        ):
+            data.exit_code_by_key[mutant] = None
+    data.save()
+
+
+def _outcomes(file: str) -> dict[str, list[tuple[str, ...]] | int]:
+    """Of one file: how many were noticed, how many are to be tried, and the others."""
+    from mutmut.mutation.data import SourceFileMutationData
+    from mutmut.stats import status_by_exit_code
+
+    data = SourceFileMutationData(path=file)
+    data.load()
+    codes = data.exit_code_by_key
+    to_do = [mutant for mutant, code in codes.items() if code in (None, _LATER)]
+    noticed = [mutant for mutant, code in codes.items() if status_by_exit_code[code] in _NOTICED]
+    left = [mutant for mutant in codes if mutant not in {*to_do, *noticed}]
+    survivors = [astuple(_change(file, mutant)) for mutant in left]
+    return {"noticed": len(noticed), "to_do": len(to_do), "survivors": survivors}
 
 
 def _change(file: str, mutant: str) -> Change:
@@ -233,21 +253,23 @@ def _change(file: str, mutant: str) -> Change:
 # --- all of them ------------------------------------------------------------------------------------------------
 
 
-def _report(file: str, excused: set[Change]) -> int:
-    """Prints what is left of a file, and its numbers; returns how much is left."""
-    done = json.loads((_prepare(file) / "results.json").read_text("utf-8"))
-    survivors = [Change(file, *words) for words in done["survivors"]]
-    left = [change for change in survivors if change not in excused]
-    for change in left:
-        click.echo(change)
-    unneeded = {change for change in excused if change.file == file} - set(survivors)
-    for change in sorted(unneeded, key=str):
-        click.echo(f"is listed, and did not survive:\n{change}")
-    noticed = done["mutants"] - len(survivors)
-    click.echo(
-        f"{file}: {done['mutants']} mutants, {noticed} noticed, {len(survivors) - len(left)} listed, {len(left)} left"
-    )
-    return len(left) + len(unneeded)
+def _report(group: str, excused: set[Change]) -> int:
+    """Prints what is left of files, and their numbers; returns how much is left."""
+    left = 0
+    for file, of_file in json.loads((WORK / group / "results.json").read_text("utf-8")).items():
+        survivors = [Change(*words) for words in of_file["survivors"]]
+        unlisted = [change for change in survivors if change not in excused]
+        for change in unlisted:
+            click.echo(change)
+        unneeded = {change for change in excused if change.file == file} - set(survivors)
+        for change in sorted(unneeded, key=str) if not of_file["to_do"] else ():
+            click.echo(f"is listed, and did not survive:\n{change}")
+        click.echo(
+            f"{file}: {of_file['noticed']} noticed, {len(survivors) - len(unlisted)} listed, "
+            f"{len(unlisted)} left, {of_file['to_do']} not tried"
+        )
+        left += len(unlisted) + len(unneeded) + of_file["to_do"]
+    return left
 
 
 @click.command()
@@ -258,19 +280,23 @@ def _report(file: str, excused: set[Change]) -> int:
 def main(files: tuple[str, ...], *, fresh: bool, only_report: bool, children: int) -> None:
     """Runs what is not decided, of FILES (the ends of their names) or of all, and reports."""
     excused = {Change(row.file, row.function, row.was, now) for row in rows() for now in row.now}
-    every = sorted(str(path.relative_to(ROOT)) for pattern in MUTATED for path in ROOT.glob(pattern))
     if fresh:
         shutil.rmtree(WORK, ignore_errors=True)
     left = 0
-    for file in [name for name in every if not files or name.endswith(files)]:
+    for group in GROUPS:
+        wanted = [file for file in mutated(group) if not files or file.endswith(files)]
+        if not wanted:
+            continue
         process = multiprocessing.get_context("fork").Process(
-            target=_run, args=(file, excused), kwargs={"only_report": only_report, "children": children}
+            target=_run,
+            args=(group, wanted, excused),
+            kwargs={"only_report": only_report, "children": children},
         )
         process.start()
         process.join()
         if process.exitcode != 0:
-            raise click.ClickException(f"{file}: mutmut failed, see {_prepare(file) / 'log.txt'}")
-        left += _report(file, excused)
+            raise click.ClickException(f"{group}: mutmut failed, see {WORK / group / 'log.txt'}")
+        left += _report(group, excused)
     sys.exit(1 if left else 0)
 
 

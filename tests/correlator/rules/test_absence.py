@@ -37,7 +37,7 @@ def test_without_coverage_nothing_is_verified(dimension: str) -> None:
     assert only(s) == unverifiable("records_lost")
 
 
-# --- what is a change --------------------------------------------------------------------------------------------
+# --- what is a change ---------------
 
 
 @pytest.mark.parametrize("op", ["mkdir", "rmdir"])
@@ -109,7 +109,7 @@ def test_a_change_of_the_moment_of_the_claim_counts_and_a_later_one_does_not() -
     assert only(s, ts=s.now - STEP) == VERIFIED
 
 
-# --- who may have made it ------------------------------------------------------------------------------------------
+# --- who may have made it ---------------
 
 
 def test_declared_changes_are_none_that_is_undisclosed() -> None:
