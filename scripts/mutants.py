@@ -49,7 +49,7 @@ GROUPS = {
 _NOT_OF_RULES = frozenset(
     f"test_{name}.py"
     for name in (
-        *("arrivals", "degraded", "graph", "graph_properties", "guesses", "housekeeping", "kept"),
+        *("arrivals", "degraded", "graph", "graph_properties", "guesses", "housekeeping"),
         *("properties", "replay", "tries", "work"),
     )
 )
