@@ -174,7 +174,16 @@ def _leave_out_what_need_not_be_tried() -> None:
             if arg.keyword is not None:
                 yield node.with_changes(args=[*node.args[:i], *node.args[i + 1 :]])
 
-    ours = {mutators.operator_string: word, mutators.operator_arg_removal: argument}
+    def assignment(node: cst.Assign | cst.AnnAssign) -> Iterator[cst.CSTNode]:
+        text = isinstance(node.value, cst.FormattedString | cst.ConcatenatedString)
+        if not text and not (isinstance(node.value, cst.SimpleString) and " " in node.value.value):
+            yield from mutators.operator_assignment(node)
+
+    ours = {
+        mutators.operator_string: word,
+        mutators.operator_arg_removal: argument,
+        mutators.operator_assignment: assignment,
+    }
     operators = mutators.mutation_operators
     operators[:] = [(kind, ours.pop(operator, operator)) for kind, operator in operators]
     assert not ours, "mutmut has other operators than it had"
