@@ -155,6 +155,13 @@ def test_a_program_that_nobody_saw_start_is_no_tool() -> None:
     assert only(s) == UNDISCLOSED
 
 
+def test_one_whose_parents_nobody_saw_is_none_either() -> None:
+    s = Scenario()
+    s.add(e.Exec, process="999:1", parent="998:1", path="/usr/bin/sh", argv=("sh",), cwd="/repo")
+    s.file("999:1", "write", "/repo/b.py")
+    assert only(s) == UNDISCLOSED
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_work_that_was_given_away_may_have_changed_more(at_once: bool) -> None:
     s = Scenario()

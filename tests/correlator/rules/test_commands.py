@@ -88,6 +88,7 @@ def test_one_that_goes_on_did_not_go_well_yet() -> None:
         (("cargo", "build"), 101, "ok", refuted("failed")),
         (("cargo", "build"), 141, "ok", AMBIGUOUS),
         (("grep", "x"), 1, "ok", VERIFIED),
+        (("terraform", "plan"), 0, "ok", VERIFIED),
         (("terraform", "plan"), 2, "ok", AMBIGUOUS),
         (("terraform", "plan"), 2, "failed", VERIFIED),
     ],
@@ -240,3 +241,10 @@ def test_work_that_was_given_away_may_have_fetched_it() -> None:
 def test_that_a_fetch_failed_needs_no_connection() -> None:
     s = Scenario()
     assert s.says(s.claims("url_fetched", "failed", targets=("https://a.test/",))) == AMBIGUOUS
+
+
+def test_a_tool_of_another_purpose_may_have_begun_to_listen() -> None:
+    for argv, word in ((("pytest",), unverifiable("form_unknown")), (("git", "commit"), NO_EXECUTION)):
+        s = Scenario()
+        s.does(*argv)
+        assert served(s) == word, argv

@@ -317,3 +317,59 @@ def test_tools_of_several_purposes_may_be_done_by_one_of_any() -> None:
     s.runs(None, "npm", "ci")
     s.answers(intent)
     assert s.says(intent)[0] == "unverifiable"
+
+
+def test_what_ran_instead_is_named_and_shown() -> None:
+    s = Scenario()
+    s.call()
+    intent = s.asks("pytest")
+    for name in ("sort", "ls", "head", "grep", "cat"):
+        s.runs(None, name)
+    s.answers(intent)
+    verdict = s.on(intent)
+    assert verdict.observed == "pytest did not run: only cat, grep, head ran in the window"
+    assert len(verdict.evidence) == 4
+    s = Scenario()
+    intent = s.asks("deploy_it")
+    s.answers(intent)
+    assert s.on(intent).observed == "deploy_it did not run: nothing was executed in the window"
+
+
+def test_a_tool_of_another_purpose_does_not_do_its_work() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    s.runs(None, "npm", "ci")
+    s.answers(intent)
+    assert s.says(intent) == NO_EXECUTION
+
+
+def test_what_an_unknown_tool_does_meanwhile_is_its_own_call() -> None:
+    s = Scenario()
+    call = s.call()
+    intent = s.asks("pytest", call=call)
+    other = s.intent("other", tool="python_repl", call=call)
+    s.answers(intent)
+    s.answers(other)
+    assert s.says(intent) == NO_EXECUTION
+
+
+def test_only_a_shell_that_lived_all_the_time_and_is_not_the_agent_may_run_a_function() -> None:
+    ended = Scenario()
+    ended.call()
+    ended.runs(None, "bash")
+    other = Scenario()
+    other.call()
+    other.program(None, "tail", "-f", "log")
+    agent = Scenario(agent=("/bin/bash", "agent.sh"))
+    agent.call()
+    for s in (ended, other, agent):
+        assert nothing(s, "deploy_it") == NO_EXECUTION
+
+
+def test_what_the_agent_runs_of_itself_is_not_what_a_name_means() -> None:
+    s = Scenario()
+    s.runs(None, "ls", "-l")
+    intent = s.asks("deploy_it")
+    s.runs(None, "ls", "-l")
+    s.answers(intent)
+    assert s.says(intent) == NO_EXECUTION

@@ -168,7 +168,7 @@ def test_another_connection_may_have_been_a_proxy() -> None:
 
 def test_the_models_own_connection_is_no_proxy() -> None:
     s = Scenario()
-    named(s, "api.test", MODEL)
+    named(s, "API.test.", MODEL)
     connect(s, MODEL)
     s.call()
     assert fetched(s) == NOT_CONNECTED
@@ -296,6 +296,40 @@ def test_where_something_may_have_come_it_was_reached(how: dict[str, Any]) -> No
     silent(s, **how)
     if "socket" in how:
         flow(s, socket=0)
+    assert fetched(s) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [
+        ({"family": "inet6"}, AMBIGUOUS),
+        ({"op": "accept"}, refuted("not_transferred")),
+        ({"ts": 1}, refuted("not_transferred")),
+    ],
+    ids=["v6", "accepted", "before"],
+)
+def test_another_connection_of_the_window_may_have_brought_it(
+    how: dict[str, Any], word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    named(s)
+    how = {"op": "connect", "family": "inet", "address": ELSEWHERE, **how}
+    if how.get("ts"):
+        s.add(e.Net, process=s.agent, **{**how, "ts": s.now})
+        s.call()
+    intent = s.intent("fetch", hosts=("docs.test",))
+    if not how.get("ts"):
+        s.add(e.Net, process=s.agent, **how)
+    connect(s)
+    flow(s)
+    s.answers(intent)
+    assert s.says(intent) == word
+
+
+def test_a_connection_of_a_program_that_nobody_saw_start() -> None:
+    s = Scenario()
+    named(s)
+    connect(s, by="999:1")
     assert fetched(s) == VERIFIED
 
 
