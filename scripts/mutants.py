@@ -24,6 +24,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import libcst as cst
@@ -183,14 +184,15 @@ def _leave_out_what_need_not_be_tried() -> None:
         if node.value is None or not _is_prose(node.value):
             yield from mutators.operator_assignment(node)
 
-    ours = {
+    ours: dict[Any, Any] = {
         mutators.operator_string: word,
         mutators.operator_arg_removal: argument,
         mutators.operator_assignment: assignment,
     }
-    operators = mutators.mutation_operators
-    operators[:] = [(kind, ours.pop(operator, operator)) for kind, operator in operators]
-    assert not ours, "mutmut has other operators than it had"
+    operators: list[tuple[type, Any]] = mutators.mutation_operators  # type: ignore[assignment]
+    if not ours.keys() <= {operator for _, operator in operators}:
+        raise RuntimeError("mutmut has other operators than it had")
+    operators[:] = [(kind, ours.get(operator, operator)) for kind, operator in operators]
 
 
 def _run(group: str, files: list[str], excused: set[Change], *, only_report: bool, children: int) -> None:
@@ -211,7 +213,7 @@ def _run(group: str, files: list[str], excused: set[Change], *, only_report: boo
             mutmut.create_mutants(children)
         for file in mutated(group):
             _mark(file, excused, wanted=file in files)
-        mutmut.run.callback((), max_children=children)
+        mutmut.run.main(["--max-children", str(children)], standalone_mode=False)
     found = {file: _outcomes(file) for file in files}
     Path("results.json").write_text(json.dumps(found), "utf-8")
 
@@ -253,16 +255,14 @@ def _outcomes(file: str) -> dict[str, list[tuple[str, ...]] | int]:
 class _Worded(ast.NodeTransformer):
     """Leaves of sentences only that they are there."""
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+    def visit_JoinedStr(self, _node: ast.JoinedStr) -> ast.expr:
         return ast.Constant("…")
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)
-        arms = (node.body, node.orelse)
-        text = all(isinstance(arm, ast.Constant) and isinstance(arm.value, str) for arm in arms)
-        return (
-            ast.Constant("…") if text and any(" " in arm.value or arm.value == "…" for arm in arms) else node
-        )
+        arms = [arm.value for arm in (node.body, node.orelse) if isinstance(arm, ast.Constant)]
+        worded = len(arms) == 2 and any(isinstance(arm, str) and (" " in arm or arm == "…") for arm in arms)
+        return ast.Constant("…") if worded else node
 
 
 def _changes_words(file: str, mutant: str) -> bool:

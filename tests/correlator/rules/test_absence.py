@@ -136,8 +136,9 @@ def test_what_was_to_be_read_was_not_to_be_changed() -> None:
 def test_a_tool_call_of_the_moment_of_the_claim_declares() -> None:
     s = Scenario()
     s.file(s.agent, "write", "/repo/b.py")
-    s.intent("write", files=(e.ExpectedFile(path="/repo/b.py", op="write"),), ts=s.now)
-    assert only(s, "a.py", ts=s.log[-2].ts) == AMBIGUOUS
+    intent = s.intent("write", files=(e.ExpectedFile(path="/repo/b.py", op="write"),))
+    assert only(s, "a.py", ts=intent.ts) == AMBIGUOUS
+    assert only(s, "a.py", ts=intent.ts - STEP) == UNDISCLOSED
 
 
 @pytest.mark.parametrize("argv", [("git", "checkout", "."), ("hg", "update"), ("jj", "new"), ("npm", "ci")])

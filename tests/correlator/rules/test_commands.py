@@ -79,6 +79,13 @@ def test_one_that_goes_on_did_not_go_well_yet() -> None:
     assert ran(s, "cargo", "ok") == unverifiable("still_running")
 
 
+def test_one_that_ended_after_the_claim_had_not_ended() -> None:
+    s = Scenario()
+    end = s.exits(s.program(None, "cargo", "build"), 101)
+    assert ran(s, "cargo", "ok", ts=end.ts) == refuted("failed")
+    assert ran(s, "cargo", "ok", ts=end.ts - STEP) == unverifiable("still_running")
+
+
 @pytest.mark.parametrize(
     ("argv", "status", "outcome", "word"),
     [
@@ -244,7 +251,7 @@ def test_that_a_fetch_failed_needs_no_connection() -> None:
 
 
 def test_a_tool_of_another_purpose_may_have_begun_to_listen() -> None:
-    for argv, word in ((("pytest",), unverifiable("form_unknown")), (("git", "commit"), NO_EXECUTION)):
+    for argv, word in ((("pytest",), unverifiable("form_unknown")), (("ruff", "check"), NO_EXECUTION)):
         s = Scenario()
         s.does(*argv)
         assert served(s) == word, argv

@@ -155,7 +155,9 @@ def test_what_version_control_takes_away_it_keeps(program: str) -> None:
     s = Scenario()
     s.file(s.agent, "create", "/repo/a.txt")
     removed(s, "/repo/a.txt", by=program)
-    assert absent(s) == AMBIGUOUS
+    claim = s.claims("file_created", targets=("a.txt",), finds={"a.txt": False})
+    assert s.says(claim) == AMBIGUOUS
+    assert len(s.on(claim).evidence) == 2
 
 
 def test_what_a_program_removed_whose_start_was_not_seen_may_be_kept() -> None:
@@ -185,6 +187,12 @@ def test_each_of_that_name_must_have_been_taken_away() -> None:
             removed(s, "/repo/x/a.txt")
         removed(s, "/repo/y/a.txt")
         assert absent(s) == (NOT_PERSISTED if both else AMBIGUOUS)
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/x/a.txt")
+    removed(s, "/repo/x/a.txt", ts=s.now)
+    s.file(s.agent, "create", "/repo/y/a.txt")
+    removed(s, "/repo/y/a.txt")
+    assert absent(s) == AMBIGUOUS, "of one moment it is not known which was first"
     s = Scenario()
     s.file(s.agent, "create", "/repo/x/a.txt")
     removed(s, "/repo/x/a.txt")

@@ -91,6 +91,14 @@ def test_a_copy_that_is_opened_in_the_moment_of_the_claim() -> None:
         assert at(s, opened.ts - before) == word, before
 
 
+def test_who_opened_it_is_not_known() -> None:
+    s = Scenario()
+    intent = s.intent("read", tool="read", files=(e.ExpectedFile(path=A, op="read"),))
+    s.reads("999:1", A)
+    s.answers(intent, size=2000)
+    assert s.says(whole(s)) == VERIFIED
+
+
 def test_where_records_were_lost_nothing_is_said() -> None:
     s = Scenario()
     read(s, size=2000)
