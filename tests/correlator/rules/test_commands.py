@@ -149,10 +149,28 @@ def test_a_command_that_was_read_was_not_it(kind: str) -> None:
     assert ran(s, "terraform") == NO_EXECUTION
 
 
+def test_a_tool_that_does_nothing_to_the_system_may_be_given_a_command_that_could_not_be_read() -> None:
+    for parsed, word in ((True, NO_EXECUTION), (False, unverifiable("form_unknown"))):
+        s = Scenario()
+        s.answers(s.intent("other", tool="TodoWrite", parsed=parsed))
+        assert ran(s, "terraform") == word
+
+
 def test_a_program_of_unknown_kind_may_have_run_it() -> None:
+    for tool in ("terraform", "pytest"):
+        s = Scenario()
+        s.does("./task", path="/repo/task")
+        assert ran(s, tool) == unverifiable("form_unknown"), tool
+
+
+def test_what_the_shell_does_itself_goes_by_its_path_as_well() -> None:
+    assert ran(Scenario(), "/usr/bin/test") == unverifiable("form_unknown")
+
+
+def test_a_tool_is_named_by_what_it_does() -> None:
     s = Scenario()
-    s.does("./task", path="/repo/task")
-    assert ran(s, "terraform") == unverifiable("form_unknown")
+    s.does("git", "commit")
+    assert ran(s, "git-commit") == VERIFIED
 
 
 def test_without_coverage_it_is_not_said_that_it_did_not_run() -> None:
@@ -165,7 +183,11 @@ def test_in_a_shell_an_unknown_name_may_be_a_function() -> None:
     for tool, word in (("ll", unverifiable("form_unknown")), ("pytest", NO_EXECUTION)):
         s = Scenario()
         s.does("ls")
-        assert ran(s, tool) == word, tool
+        s.does("ls")
+        last = [x.id for x in s.log if isinstance(x, e.Exec)][-1]
+        claim = s.claims("command_run", tool=tool)
+        assert s.says(claim) == word, tool
+        assert [one.id for one in s.on(claim).evidence] == ([last] if tool == "ll" else [])
         assert ran(Scenario(), tool) == NO_EXECUTION, "where no shell was there is no function"
 
 

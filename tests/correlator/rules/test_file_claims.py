@@ -340,6 +340,8 @@ def test_two_common_folders_are_too_near_to_be_wrong() -> None:
 def test_what_lies_among_temporary_files_is_not_meant_for_the_project() -> None:
     s = elsewhere("/repo/src/main.py", "/tmp/x/conf.yaml")
     assert said(s, "created", "src/conf.yaml") == NOT_WRITTEN
+    s.file(s.agent, "create", "/repo/lib/conf.yaml")
+    assert said(s, "created", "src/conf.yaml") == WRONG
 
 
 def test_what_was_removed_is_not_written_instead() -> None:

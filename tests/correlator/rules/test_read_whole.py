@@ -34,7 +34,14 @@ def test_the_look_is_shown() -> None:
 def test_which_of_two_files_was_read_in_part_is_not_known() -> None:
     s = Scenario()
     shell_reads(s, 2)
-    s.file(s.agent, "read", "/repo/lib/a.py")
+    other = "/repo/lib/a.py"
+    intent = s.intent("read", files=(e.ExpectedFile(path=other, op="read"),))
+    s.reads_part(s.agent, other, 2, 64)
+    s.answers(intent)
+    s.looks(intent, other)
+    intent = s.intent("read", files=(e.ExpectedFile(path=A, op="read"),))
+    s.answers(intent)
+    s.looks(intent, A)
     claim = s.claims("file_read", kind="exhaustive", targets=("a.py",))
     assert (s.says(claim), s.on(claim).grade) == (VERIFIED, "weak")
 
