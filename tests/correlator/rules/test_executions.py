@@ -246,6 +246,13 @@ def test_where_nothing_was_seen_the_tool_call_may_explain_it(
     assert nothing(Scenario(), "pytest", **how) == word
 
 
+def test_work_given_away_that_is_told_to_have_failed_is_given_away() -> None:
+    s = Scenario()
+    intent = s.asks("pytest", hand_off="docker")
+    s.answers(intent, error=True)
+    assert s.says(intent) == unverifiable("handed_off")
+
+
 def test_a_program_that_could_not_be_executed_was_tried() -> None:
     s = Scenario()
     intent = s.asks("pytest")

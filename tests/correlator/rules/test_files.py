@@ -299,6 +299,13 @@ def test_what_somebody_else_changed_is_handed_off() -> None:
         assert s.says(intent) == word, late
 
 
+def test_where_the_beginning_was_not_seen_nobody_is_said_to_have_changed_it() -> None:
+    s = Scenario()
+    intent = untouched(s, matches=False, mtime=WALL + s.now)
+    del s.log[0]
+    assert s.says(intent) == unverifiable("late_enrolment")
+
+
 # --- deleted --------------------------------------------------------------------------------------------
 
 

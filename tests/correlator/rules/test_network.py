@@ -249,6 +249,29 @@ def test_one_to_another_host_may_have_been_a_proxy_while_it_lived() -> None:
     assert s.says(intent) == NOT_CONNECTED
 
 
+def test_bytes_of_the_first_moment_of_the_window_count() -> None:
+    for early, word in ((0, AMBIGUOUS), (1, NOT_CONNECTED)):
+        s = Scenario()
+        s.now += 9 * STEP
+        call = s.call()
+        asked = s.log[-1].request_ts
+        intent = s.intent("fetch", hosts=("docs.test",), call=call)
+        flow(s, ELSEWHERE, ts=asked - early)
+        s.answers(intent)
+        assert s.says(intent) == word, early
+
+
+def test_of_each_kind_of_other_connections_some_are_shown() -> None:
+    s = Scenario()
+    intent = s.intent("fetch", hosts=("docs.test",))
+    for number in range(3):
+        connect(s, f"10.0.1.{number}", socket=10 + number)
+        flow(s, f"10.0.2.{number}", socket=20 + number)
+        connect(s, f"/run/{number}", family="unix", socket=30 + number)
+    s.answers(intent)
+    assert (s.says(intent), len(s.on(intent).evidence)) == (AMBIGUOUS, 4)
+
+
 def test_bytes_to_the_model_are_its_own() -> None:
     s = Scenario()
     named(s, "api.test", MODEL)
