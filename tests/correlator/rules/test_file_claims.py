@@ -285,7 +285,10 @@ def test_work_given_away_later_does_not_hide_that_of_before() -> None:
 
 def test_what_is_there_may_have_been_made_unseen_or_before() -> None:
     assert said(Scenario(), "created", "a.py", finds={"a.py": True}) == AMBIGUOUS
-    assert said(Scenario(), "changed", "a.py", finds={"a.py": True}) == NOT_WRITTEN
+    s = Scenario()
+    claim = s.claims("file_changed", targets=("a.py",), finds={"a.py": True})
+    assert s.says(claim) == NOT_WRITTEN
+    assert len(s.on(claim).evidence) == 1
     assert said(Scenario(), "created", "a.py", finds={"a.py": False}) == NOT_WRITTEN
 
 

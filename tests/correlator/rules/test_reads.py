@@ -8,6 +8,7 @@ import pytest
 
 from polygraph import events as e
 from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, refuted, unverifiable
+from tests.correlator.test_delegation import delegates
 from tests.correlator.test_reads import A, B, folder, many
 
 AMBIGUOUS = unverifiable("ambiguous")
@@ -37,6 +38,25 @@ def test_a_call_that_was_given_away_or_names_no_file() -> None:
         s.answers(intent)
     assert s.says(away) == unverifiable("handed_off")
     assert s.says(none) == unverifiable("form_unknown")
+
+
+def test_a_container_that_was_followed_reads_files_of_its_own() -> None:
+    s = Scenario()
+    intent = s.intent("read", files=of(A), hand_off="docker")
+    client = s.program(None, "docker", "run", "--rm", "image", "cat")
+    delegates(s, client, "docker", "cat")
+    s.exits(client)
+    s.answers(intent)
+    assert s.says(intent) == unverifiable("handed_off")
+
+
+def test_each_that_is_named_must_have_been_read() -> None:
+    s = Scenario()
+    s.does("cat", reads=[A])
+    finds = {"src/a.py": True, "lib/x.py": True}
+    both = s.claims("file_read", kind="exhaustive", targets=("src/", "lib/x.py"), finds=finds, size=9)
+    assert s.says(both) == NOT_READ
+    assert s.says(folder(s, "a.py")) == VERIFIED
 
 
 def test_only_what_it_is_to_read_counts() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
 from tests.correlator.test_delegation import hands
 from tests.correlator.test_tampering import CODE, TAMPERED, TEST, between, does, edits, removes, writes
 
@@ -221,6 +221,32 @@ def test_a_source_that_was_renamed_is_no_test() -> None:
         removes(), lambda s: s.add(e.File, process=s.agent, op="rename", path=CODE, new_path="/repo/b.py")
     )
     assert said(s) == AMBIGUOUS
+
+
+@pytest.mark.parametrize(("before", "word"), [(0, TAMPERED), (1, AMBIGUOUS)])
+def test_a_program_of_the_moment_before_the_run_that_passed_counts(
+    before: int, word: tuple[str, str]
+) -> None:
+    now: list[int] = []
+
+    def fork(s: Scenario) -> str:
+        now.append(s.now)
+        return s.fork()
+
+    dry = between(removes(), fork)
+    ahead = [x for x in dry.log if isinstance(x, e.Exec) and x.script is not None][-1].ts - now[0]
+
+    def fix(s: Scenario) -> None:
+        at = s.now + ahead - before
+        s.add(e.Exec, process=s.fork(), parent=s.agent, path="/repo/fix", argv=("./fix",), cwd="/repo", ts=at)
+
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    fix(s)
+    s.now -= STEP  # as in the other log, in which nothing was executed
+    s.does("pytest")
+    assert said(s) == word
 
 
 def test_what_tests_wrote_is_no_other_change() -> None:
