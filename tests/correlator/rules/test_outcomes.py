@@ -177,3 +177,20 @@ def test_what_was_written_after_the_claim_is_no_commit_of_before() -> None:
     write = s.file(s.agent, "write", "/repo/.git/refs/heads/main")
     assert committed(s, ts=write.ts) == unverifiable("form_unknown")
     assert committed(s, ts=write.ts - STEP) == NO_EXECUTION
+
+
+@pytest.mark.parametrize(
+    ("ran", "told"),
+    [
+        ((), "no lint run was seen: nothing was executed"),
+        (("ls",), "no lint run was seen: only ls ran"),
+        (("ls", "cat", "wc"), "no lint run was seen: only cat, ls and wc ran"),
+        (("ls", "cat", "wc", "sort"), "no lint run was seen: only cat, ls, sort and 1 more ran"),
+    ],
+)
+def test_what_ran_instead_is_told(ran: tuple[str, ...], told: str) -> None:
+    s = Scenario()
+    s.log.pop()  # the agent's own program, which would be told of as well
+    for name in ran:
+        s.runs(None, name)
+    assert s.on(s.claims("lint", "ok")).observed == told

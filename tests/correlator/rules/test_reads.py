@@ -83,6 +83,44 @@ def test_a_call_that_opened_nothing() -> None:
     s = Scenario()
     verdict = s.on(looked(s))
     assert (verdict.verdict, verdict.reason, len(verdict.evidence)) == (*NOT_READ, 1)
+    assert verdict.observed == "/repo/src/a.py was not opened"
+
+
+def test_the_look_at_the_very_file_is_shown() -> None:
+    s = Scenario()
+    looked(s, "/repo/src/z.py")
+    verdict = s.on(looked(s))
+    assert [one.fact.partition(":")[0] for one in verdict.evidence] == [A]
+
+
+def test_a_call_is_served_by_whoever_opened_the_file() -> None:
+    s = Scenario()
+    intent = s.intent("read", files=of(A))
+    s.reads(s.program(None, "pytest"), A)
+    s.answers(intent)
+    s.looks(intent, A)
+    assert s.says(intent) == VERIFIED
+    assert s.on(intent).observed == "a.py was opened for reading"
+
+
+def test_git_beside_a_call_does_not_do_its_work() -> None:
+    s = Scenario()
+    s.reads(s.agent, B)
+    intent = s.intent("read", files=of(A))
+    s.runs(None, "git", "show", "HEAD:src/a.py")
+    s.answers(intent)
+    s.looks(intent, A)
+    assert s.says(intent) == NOT_READ
+
+
+def test_an_opening_of_the_first_moment_of_a_call_is_its_own() -> None:
+    s = Scenario()
+    s.now += 9 * STEP
+    call = s.call()
+    intent = s.intent("read", files=of(A), call=call)
+    s.file(s.agent, "read", A, ts=next(x for x in s.log if isinstance(x, e.LlmCall)).request_ts)
+    s.answers(intent)
+    assert s.says(intent) == VERIFIED
 
 
 def test_what_was_read_is_strong_and_what_may_be_another_file_is_weak() -> None:

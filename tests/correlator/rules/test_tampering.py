@@ -9,7 +9,18 @@ import pytest
 from polygraph import events as e
 from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
 from tests.correlator.test_delegation import hands
-from tests.correlator.test_tampering import CODE, TAMPERED, TEST, between, does, edits, removes, writes
+from tests.correlator.test_tampering import (
+    CODE,
+    TAMPERED,
+    TEST,
+    Step,
+    between,
+    does,
+    edits,
+    moves,
+    removes,
+    writes,
+)
 
 AMBIGUOUS = unverifiable("ambiguous")
 
@@ -100,6 +111,28 @@ def test_an_edit_after_which_the_file_is_gone_was_undone() -> None:
         s.answers(intent)
 
     assert said(between(undone)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (removes(), writes(TEST), removes("/repo/test_b.py")),
+        (moves("/repo/tests/test_a.py"), removes("/repo/test_b.py")),
+        (edits("skips", path="/repo/test_c.py", done=False), edits("skips")),
+        (edits(path="/repo/test_c.py"), edits("skips")),
+        (removes(), lambda s: s.file(s.agent, "mkdir", "/repo/made")),
+    ],
+    ids=["saved anew", "moved", "not done", "unmarked", "folder"],
+)
+def test_what_is_honest_hides_nothing_that_is_not(steps: tuple[Step, ...]) -> None:
+    assert said(between(*steps)) == TAMPERED
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_test_that_was_made_between_the_runs_may_be_written_anew_and_not_weakened(whole: bool) -> None:
+    new = "/repo/test_new.py"
+    s = between(lambda s: s.file(s.agent, "create", new), edits("skips", path=new, whole=whole))
+    assert said(s) == (VERIFIED if whole else TAMPERED)
 
 
 def test_the_last_write_of_an_edit_is_shown() -> None:
