@@ -1,15 +1,16 @@
 """Mutation testing of the rules: which small change of their code does no story notice?
 
-``python -m scripts.mutants [FILE...]`` changes one operator or constant of the correlator at a time (mutmut makes the
-changes, finds which stories reach the function and runs them, the quick ones first, until one fails). A mutant that no
-story notices is one of three things: a story that is missing, code that is not needed, or no change of a verdict. The
-last are listed with their reason in tests/correlator/mutants.toml. Prints the others, and ends with 1 if there are any.
+``python -m scripts.mutants [FILE...]`` changes one operator or constant of the correlator at a time (mutmut makes
+the changes, finds which stories reach the function and runs them, the quick ones first, until one fails). A mutant
+that no story notices is one of three things: a story that is missing, code that is not needed, or no change of a
+verdict. The last are listed with their reason in tests/correlator/mutants.toml. Prints the others, and ends with 1
+if there are any.
 
 What need not be tried: words said to people (a string with a space in it), and an argument that is missing or None,
 which mypy finds. Results are kept below build/mutants and a run that was stopped goes on where it was. A mutant of a
 function that has not changed since is not run again, except survivors: a story may be there now. ``--fresh`` forgets
-all, as one must when stories were changed or taken away. Whole it takes an hour or two of two cores, so it is no part
-of `make test`; that the list fits the code is.
+all, as one must when stories were changed or taken away. Whole it takes an hour or two of two cores, so it is no
+part of `make test`; that the list fits the code is.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ def mutated(group: str) -> list[str]:
     return sorted(str(path.relative_to(ROOT)) for path in found)
 
 
-# --- one group, in a process and a folder of its own: mutmut has one state, and works in the current folder ----------
+# --- one group, in a process and a folder of its own: mutmut has one state, and works where it is called ------
 
 
 def _settings(group: str) -> str:
@@ -291,7 +292,7 @@ def _change(file: str, mutant: str) -> Change:
     return Change(file, f"{of_class}.{function}" if of_class else function, was, now)
 
 
-# --- all of them ------------------------------------------------------------------------------------------------
+# --- all of them ---------------------------------------------------------------------------------------------
 
 
 def _report(group: str, excused: set[Change]) -> int:
