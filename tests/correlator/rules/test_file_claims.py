@@ -189,7 +189,7 @@ def test_each_of_that_name_must_have_been_taken_away() -> None:
         assert absent(s) == (NOT_PERSISTED if both else AMBIGUOUS)
     s = Scenario()
     s.file(s.agent, "create", "/repo/x/a.txt")
-    removed(s, "/repo/x/a.txt", ts=s.now)
+    s.file(s.agent, "unlink", "/repo/x/a.txt", ts=s.now)
     s.file(s.agent, "create", "/repo/y/a.txt")
     removed(s, "/repo/y/a.txt")
     assert absent(s) == AMBIGUOUS, "of one moment it is not known which was first"
