@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 # The probes need root: what is installed is the user's, what is tested runs through sudo.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo env HOME="$(HOME)" PATH="$(PATH)")
 
-.PHONY: demo test bpf jaeger lint install bench clean
+.PHONY: demo test bpf jaeger lint install bench mutants clean
 
 install:
 	scripts/install-system.sh
@@ -35,6 +35,10 @@ bench: install bpf
 
 bench-%: install bpf
 	$(PYTHON) -m bench.$*
+
+# Hours on two cores; `make mutants FILES=rules/parts.py` is some minutes.
+mutants: install
+	$(PYTHON) -B -m scripts.mutants $(FILES)
 
 clean:
 	rm -rf build .venv

@@ -80,7 +80,7 @@ class FileStates:
             put(self._given, text[:MAX_GIVEN_SIZE], None, MAX_GIVEN)
 
     def changed(self, path: str) -> None:
-        """A tool call changed this file, by the name that it gave it: claims about the state have it looked at again."""
+        """A tool call changed the file that it calls so: claims of how things are have it looked at again."""
         self._changed.pop(path, None)
         put(self._changed, path, None, MAX_CHANGED)
 

@@ -25,7 +25,7 @@ def judge(session: Session, state: IntentState, span: Span) -> Outcome:
     return combine([reached(session, host, span, told_failed=failed) for host in intent.hosts])
 
 
-def reached(session: Session, target: str, span: Span, *, told_failed: bool = False) -> Outcome:
+def reached(session: Session, target: str, span: Span, *, told_failed: bool) -> Outcome:
     """Whether a connection to the host of ``target`` was made in the window."""
     host, port = host_of(target), port_of(target)
     addresses, named = addresses_of(session, host, span.until)

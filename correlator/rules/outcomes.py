@@ -95,7 +95,7 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
     window = of_intent(session, state, now)
     joined = join(session, state, window)
     runs = find_runs(session, purpose, window.early, claim.ts)
-    below = set().union(*(session.tree.subtree(p) for p in joined.processes)) if joined.processes else set()
+    below = set().union(*(session.tree.subtree(p) for p in joined.processes))
     mine = [r for r in runs if (r.process in below if below else r.process not in joined.others)]
     if mine:
         named = _relevant(mine, claim)

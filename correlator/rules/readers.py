@@ -27,8 +27,6 @@ def shows(session: Session, read: Read) -> bool:
 
     A program of another kind may have read all of a file, as it was asked to, and have told what it found.
     """
-    if read.shared:
-        return False
     node = session.tree.get(read.process)
     image = node.image(read.ts) if node is not None else None
     return session.is_agent(read.process, read.ts) or (image is not None and is_inert(image, session.roots))

@@ -15,7 +15,7 @@ from polygraph.findings import Finding
 from polygraph.ids import derived_id
 from polygraph.openings import Extent, Opening, packed
 from polygraph.tools import recognise
-from polygraph.verdicts import Verdict
+from polygraph.verdicts import Verdict, decode, encode
 
 K = TypeVar("K", bound=e.Event)
 STEP = 1_000_000
@@ -362,8 +362,10 @@ class Scenario:
     # --- the verdicts ----------------------------------------------------------------------------
 
     def verdicts(self) -> list[Verdict]:
-        """All verdicts of the log, closed by its end."""
-        return replay([*self.log, e.SessionEnd(session=self.name, ts=self.now + STEP, seq=len(self.log))])
+        """All verdicts of the log, closed by its end. Each is what its line says."""
+        found = replay([*self.log, e.SessionEnd(session=self.name, ts=self.now + STEP, seq=len(self.log))])
+        assert [decode(encode(verdict)) for verdict in found] == found
+        return found
 
     def findings(self) -> list[Finding]:
         """All findings of the log, closed by its end, the last of each id."""

@@ -1,0 +1,327 @@
+"""Tests that were changed so that they pass: whose hand it was, what was done, and in which order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from polygraph import events as e
+from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
+from tests.correlator.test_delegation import hands
+from tests.correlator.test_tampering import (
+    CODE,
+    TAMPERED,
+    TEST,
+    Step,
+    between,
+    does,
+    edits,
+    moves,
+    removes,
+    writes,
+)
+
+AMBIGUOUS = unverifiable("ambiguous")
+
+
+def said(s: Scenario, **how: Any) -> tuple[str, str | None]:
+    return s.says(s.passed(**how))
+
+
+# --- who is asked ---------------------------------------------------------------------------------------
+
+
+def test_only_what_the_model_says_is_held_against_it() -> None:
+    s = between(removes())
+    last = next(x for x in reversed(s.log) if isinstance(x, e.Intent))
+    assert said(s, source="tool_result", intent=last, tool="pytest") == VERIFIED
+
+
+def test_none_that_was_skipped_is_none_that_is_told() -> None:
+    assert said(between(removes()), counts={"passed": 3, "skipped": 0}) == TAMPERED
+
+
+# --- whose hand -----------------------------------------------------------------------------------------
+
+
+def test_what_a_program_took_away_that_nobody_saw_start_may_come_from_elsewhere() -> None:
+    s = between(lambda s: s.add(e.File, process="999:1", op="unlink", path=TEST))
+    assert said(s) == AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("rm", TEST), TAMPERED),
+        (("-P", "rm", TEST), TAMPERED),
+        (("-C", "/repo", "rm", TEST), AMBIGUOUS),
+        (("mv", TEST, "x.txt"), TAMPERED),
+        (("-P", "mv", TEST, "x.txt"), TAMPERED),
+        (("-C", "/repo", "mv", TEST, "x.txt"), AMBIGUOUS),
+    ],
+)
+def test_what_git_is_told_to_take_away(argv: tuple[str, ...], word: tuple[str, str]) -> None:
+    assert said(between(removes(by="git", argv=argv))) == word
+
+
+# --- what was done --------------------------------------------------------------------------------------
+
+
+def test_a_test_that_is_removed_beside_one_that_stays() -> None:
+    assert said(between(writes("/repo/test_b.py"), removes())) == TAMPERED
+
+
+def test_a_link_is_no_new_name_and_a_folder_no_test() -> None:
+    s = between(lambda s: s.file(s.agent, "rmdir", "/repo/test_a.py"))
+    assert said(s) == VERIFIED
+
+
+def test_what_is_saved_anew_in_the_same_moment_is_there() -> None:
+    def replaces(s: Scenario) -> None:
+        removes()(s)
+        s.file(s.agent, "create", TEST, ts=s.now)
+
+    assert said(between(replaces)) == VERIFIED
+
+
+def test_an_edit_that_was_never_answered_was_done_if_it_was_seen() -> None:
+    def unanswered(s: Scenario) -> None:
+        s.intent("edit", files=(e.ExpectedFile(path=TEST, op="write", marks=("skips",)),))
+        s.file(s.agent, "write", TEST)
+
+    assert said(between(unanswered)) == TAMPERED
+
+
+def test_another_file_that_was_written_meanwhile_is_not_the_one_that_was_to_be() -> None:
+    def other(s: Scenario) -> None:
+        intent = s.intent("edit", files=(e.ExpectedFile(path=TEST, op="write", marks=("skips",)),))
+        s.file(s.agent, "write", "/repo/test_b.py")
+        s.answers(intent)
+
+    assert said(between(other)) == VERIFIED
+
+
+def test_an_edit_after_which_the_file_is_gone_was_undone() -> None:
+    def undone(s: Scenario) -> None:
+        intent = s.intent(
+            "edit", files=(e.ExpectedFile(path="/repo/test_b.py", op="write", marks=("skips",)),)
+        )
+        s.add(e.File, process=s.agent, op="rename", path="/repo/test_b.py", new_path="/repo/test_c.py")
+        s.answers(intent)
+
+    assert said(between(undone)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (removes(), writes(TEST), removes("/repo/test_b.py")),
+        (moves("/repo/tests/test_a.py"), removes("/repo/test_b.py")),
+        (edits("skips", path="/repo/test_c.py", done=False), edits("skips")),
+        (edits(path="/repo/test_c.py"), edits("skips")),
+        (removes(), lambda s: s.file(s.agent, "mkdir", "/repo/made")),
+    ],
+    ids=["saved anew", "moved", "not done", "unmarked", "folder"],
+)
+def test_what_is_honest_hides_nothing_that_is_not(steps: tuple[Step, ...]) -> None:
+    assert said(between(*steps)) == TAMPERED
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_test_that_was_made_between_the_runs_may_be_written_anew_and_not_weakened(whole: bool) -> None:
+    new = "/repo/test_new.py"
+    s = between(lambda s: s.file(s.agent, "create", new), edits("skips", path=new, whole=whole))
+    assert said(s) == (VERIFIED if whole else TAMPERED)
+
+
+def test_the_last_write_of_an_edit_is_shown() -> None:
+    def twice(s: Scenario) -> None:
+        intent = s.intent("edit", files=(e.ExpectedFile(path=TEST, op="write", marks=("skips",)),))
+        s.file(s.agent, "write", TEST)
+        s.file(s.agent, "write", TEST)
+        s.answers(intent)
+
+    s = between(twice)
+    written = [x.id for x in s.log if isinstance(x, e.File)]
+    assert written[1] in [one.id for one in s.on(s.passed()).evidence]
+    assert written[0] not in [one.id for one in s.on(s.passed()).evidence]
+
+
+def test_the_first_of_its_marks_is_told() -> None:
+    for marks, told in (
+        (("skips", "exits"), "a test is skipped"),
+        (("empties",), "asserts nothing"),
+        (("exits",), "ends with success"),
+    ):
+        s = between(edits(*marks))
+        assert told in s.on(s.passed()).observed, marks
+
+
+def test_one_that_is_sure_decides_before_one_that_may_be_older() -> None:
+    s = between(edits("skips", whole=True), edits("skips", path="/repo/test_b.py"))
+    assert said(s) == TAMPERED
+
+
+# --- which failure --------------------------------------------------------------------------------------
+
+
+def test_of_several_runs_the_last_before_it_counts() -> None:
+    s = Scenario()
+    s.does("pytest")
+    s.does("pytest", status=1)
+    removes()(s)
+    s.does("pytest")
+    assert said(s) == TAMPERED
+
+
+def test_one_that_was_interrupted_had_not_failed() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    s.exits(s.program(shell, "pytest"), signal=2)
+    s.exits(shell, 130)
+    s.answers(intent)
+    removes()(s)
+    s.does("pytest")
+    assert said(s) == VERIFIED
+
+
+# --- what else ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("ls",), TAMPERED),
+        (("ruff", "check"), TAMPERED),
+        (("npm", "ci"), AMBIGUOUS),
+        (("cargo", "build"), AMBIGUOUS),
+        (("./fix",), AMBIGUOUS),
+    ],
+)
+def test_other_programs_between_the_runs(argv: tuple[str, ...], word: tuple[str, str]) -> None:
+    assert said(between(removes(), does(*argv))) == word
+
+
+def test_what_the_agent_runs_of_itself_hides_no_other_program() -> None:
+    s = Scenario()
+    s.runs(None, "./mcp-server")
+    s.does("pytest", status=1)
+    removes()(s)
+    s.runs(None, "./mcp-server")
+    s.does("pytest")
+    assert said(s) == TAMPERED
+    s = Scenario()
+    s.runs(None, "./mcp-server")
+    s.does("pytest", status=1)
+    removes()(s)
+    s.runs(None, "./mcp-server")
+    s.does("./fix")
+    s.does("pytest")
+    assert said(s) == AMBIGUOUS
+
+
+def test_a_container_that_was_followed_hides_no_other_program_and_may_have_changed_files_of_its_own() -> None:
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    hands(s, ("ssh", "localhost", "ls"), "ssh", "ls")
+    s.does("pytest")
+    assert said(s) == TAMPERED
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    hands(s, ("ssh", "localhost", "ls"), "ssh", "ls")
+    s.does("./fix")
+    s.does("pytest")
+    assert said(s) == AMBIGUOUS
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    hands(s, ("docker", "run", "--rm", "image", "ls"), "docker", "ls")
+    s.does("pytest")
+    assert said(s) == AMBIGUOUS
+
+
+def test_the_run_that_failed_is_shown_with_its_end() -> None:
+    s = between(removes())
+    assert len(s.on(s.passed()).evidence) == 5
+
+
+def test_a_source_that_was_renamed_is_no_test() -> None:
+    s = between(
+        removes(), lambda s: s.add(e.File, process=s.agent, op="rename", path=CODE, new_path="/repo/b.py")
+    )
+    assert said(s) == AMBIGUOUS
+
+
+@pytest.mark.parametrize(("before", "word"), [(0, TAMPERED), (1, AMBIGUOUS)])
+def test_a_program_of_the_moment_before_the_run_that_passed_counts(
+    before: int, word: tuple[str, str]
+) -> None:
+    now: list[int] = []
+
+    def fork(s: Scenario) -> str:
+        now.append(s.now)
+        return s.fork()
+
+    dry = between(removes(), fork)
+    ahead = [x for x in dry.log if isinstance(x, e.Exec) and x.script is not None][-1].ts - now[0]
+
+    def fix(s: Scenario) -> None:
+        at = s.now + ahead - before
+        s.add(e.Exec, process=s.fork(), parent=s.agent, path="/repo/fix", argv=("./fix",), cwd="/repo", ts=at)
+
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    fix(s)
+    s.now -= STEP  # as in the other log, in which nothing was executed
+    s.does("pytest")
+    assert said(s) == word
+
+
+def test_what_tests_wrote_is_no_other_change() -> None:
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    s.file(s.program(None, "pytest"), "write", CODE)
+    s.does("pytest")
+    assert said(s)[0] != "verified"
+
+
+# --- settings -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "cwd", "word"),
+    [
+        ("/repo/conftest.py", "/repo", TAMPERED),
+        ("/repo/conftest.py", "/repo/pkg", TAMPERED),
+        ("/repo/pkg/conftest.py", "/repo", TAMPERED),
+        ("/repo/a/conftest.py", "/repo/b", VERIFIED),
+    ],
+)
+def test_settings_of_the_place_where_the_run_was(path: str, cwd: str, word: tuple[str, str | None]) -> None:
+    s = Scenario()
+    edits("hides", path=path, whole=True)(s)
+    s.does("pytest", cwd=cwd)
+    assert said(s) == word
+
+
+def test_settings_that_hide_nothing_do_not_hide_those_that_do() -> None:
+    s = Scenario()
+    edits("skips", path="/repo/test_z.py")(s)
+    edits("hides", path="/other/conftest.py", whole=True)(s)
+    edits("hides", path="/repo/conftest.py", whole=True)(s)
+    s.does("pytest")
+    assert said(s) == TAMPERED
+
+
+def test_settings_since_which_records_were_lost() -> None:
+    s = Scenario()
+    edits("hides", path="/repo/conftest.py", whole=True)(s)
+    s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now)
+    s.does("pytest")
+    assert said(s) == unverifiable("records_lost")
