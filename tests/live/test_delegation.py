@@ -116,10 +116,10 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
 
 
 def test_what_a_tmux_server_runs_for_the_session_is_the_sessions(
-    tmux: Tmux, observe: Observe, tmp_path: Path
+    tmux: Tmux, observe_whole: Observe, tmp_path: Path
 ) -> None:
     ours = script(tmp_path / "ours", f"cat /etc/hostname; echo >{tmux.gate}; exit 3")
-    seen = observe(tmux.asks(f"new-window {ours}"), env=tmux.environment)
+    seen = observe_whole(tmux.asks(f"new-window {ours}"), env=tmux.environment)
     (delegated,) = seen.of(Delegated)
     (client,) = asked_by(seen, "tmux")
     assert (delegated.by, delegated.through) == (client, "tmux")
@@ -132,19 +132,19 @@ def test_what_a_tmux_server_runs_for_the_session_is_the_sessions(
     assert not seen.lost
 
 
-def test_several_words_are_executed_as_they_are(tmux: Tmux, observe: Observe, tmp_path: Path) -> None:
+def test_several_words_are_executed_as_they_are(tmux: Tmux, observe_whole: Observe, tmp_path: Path) -> None:
     ours = script(tmp_path / "ours", f"echo >{tmux.gate}")
-    seen = observe(tmux.asks(f"split-window {ours} -k a"), env=tmux.environment)
+    seen = observe_whole(tmux.asks(f"split-window {ours} -k a"), env=tmux.environment)
     assert [event.evidence for event in seen.of(Delegated)] == ["command"]
     assert [image.argv[1:] for image in executed(seen, ours)] == [(str(ours), "-k", "a")]
 
 
 def test_what_is_typed_into_a_window_of_the_session_is_seen(
-    tmux: Tmux, observe: Observe, tmp_path: Path
+    tmux: Tmux, observe_whole: Observe, tmp_path: Path
 ) -> None:
     ours = script(tmp_path / "ours", f"echo >{tmux.gate}")
     run = tmux.asks("new-window -n mine", f"send-keys -t mine '{ours};exit' Enter")
-    seen = observe(run, env=tmux.environment)
+    seen = observe_whole(run, env=tmux.environment)
     (delegated,) = seen.of(Delegated)
     assert (delegated.evidence, delegated.grade) == ("shell", "strong")
     (image,) = executed(seen, ours)
@@ -161,10 +161,12 @@ def test_nobody_elses_windows_are_told(tmux: Tmux, observe: Observe, tmp_path: P
         seen = observe(run, env=tmux.environment, meanwhile=shells_end())
     assert ran() > 1
     assert not executed(seen, theirs)
-    assert not strangers(seen)
     followed = [event.process for event in seen.of(Delegated) if event.evidence == "command"]
-    assert len(executed(seen, ours)) <= len(followed) <= TIMES + 1
-    assert {event.by for event in seen.of(Delegated)} <= asked_by(seen, "tmux")
+    assert len(followed) <= TIMES + 1 and len(executed(seen, ours)) <= TIMES
+    if seen.whole:
+        assert len(executed(seen, ours)) <= len(followed)
+        assert {event.by for event in seen.of(Delegated)} <= asked_by(seen, "tmux")
+        assert not strangers(seen)
 
 
 def shells_end() -> Callable[[list[AnyEvent]], object]:
@@ -181,16 +183,16 @@ def shells_end() -> Callable[[list[AnyEvent]], object]:
     return look
 
 
-def test_a_server_that_the_session_started_is_of_the_lineage(observe: Observe, tmp_path: Path) -> None:
+def test_a_server_that_the_session_started_is_of_the_lineage(observe_whole: Observe, tmp_path: Path) -> None:
     ours = script(tmp_path / "ours", "exit 0")
     environment = {"PATH": os.environ["PATH"], "TMUX_TMPDIR": str(tmp_path), "SHELL": "/bin/sh"}
-    seen = observe(["tmux", "-f", "/dev/null", "new-session", "-d", str(ours)], env=environment)
+    seen = observe_whole(["tmux", "-f", "/dev/null", "new-session", "-d", str(ours)], env=environment)
     assert not seen.of(Delegated)
     assert len(executed(seen, ours)) == 1
 
 
-def test_a_connection_to_a_unix_socket_says_who_listens(tmux: Tmux, observe: Observe) -> None:
-    seen = observe(["tmux", "list-sessions"], env=tmux.environment)
+def test_a_connection_to_a_unix_socket_says_who_listens(tmux: Tmux, observe_whole: Observe) -> None:
+    seen = observe_whole(["tmux", "list-sessions"], env=tmux.environment)
     (net,) = seen.of(Net, op="connect", family="unix", errno=0)
     command = Path(f"/proc/{net.peer_pid}/cmdline").read_bytes().split(b"\0")
     assert command[-2] == b"sleep 1000"
@@ -245,9 +247,11 @@ def sshd(tmp_path: Path) -> Iterator[Sshd]:
             process.terminate()
 
 
-def test_what_ssh_runs_on_this_host_is_the_sessions(sshd: Sshd, observe: Observe, tmp_path: Path) -> None:
+def test_what_ssh_runs_on_this_host_is_the_sessions(
+    sshd: Sshd, observe_whole: Observe, tmp_path: Path
+) -> None:
     ours = script(tmp_path / "ours", "exit 3")
-    seen = observe([*sshd.client, str(ours)], env=sshd.environment)
+    seen = observe_whole([*sshd.client, str(ours)], env=sshd.environment)
     assert seen.status == 3
     (delegated,) = seen.of(Delegated)
     assert (delegated.by, delegated.through) == (seen.root, "ssh")
@@ -268,16 +272,22 @@ def test_nobody_elses_logins_are_told(sshd: Sshd, observe: Observe, tmp_path: Pa
         seen = observe(["/bin/sh", "-c", run, *sshd.client], env=sshd.environment)
     assert ran() > 1
     assert not executed(seen, theirs)
-    assert not strangers(seen)
-    assert len(executed(seen, ours)) == len(seen.of(Delegated)) == TIMES
-    assert {event.by for event in seen.of(Delegated)} == asked_by(seen, "ssh")
+    followed, runs, clients = seen.of(Delegated), executed(seen, ours), asked_by(seen, "ssh")
+    if seen.whole:
+        assert len(runs) == len(followed) == len(clients) == TIMES
+        assert {event.by for event in followed} == clients
+        assert not strangers(seen)
+    else:  # some of it was left out
+        assert len(runs) <= TIMES and len(followed) <= TIMES and len(clients) <= TIMES
 
 
-def test_a_connection_that_is_no_login_is_not_followed(sshd: Sshd, observe: Observe, tmp_path: Path) -> None:
+def test_a_connection_that_is_no_login_is_not_followed(
+    sshd: Sshd, observe_whole: Observe, tmp_path: Path
+) -> None:
     """A server that answers and ends it."""
     port = sshd.client[sshd.client.index("-p") + 1]
     code = f"import socket; s = socket.create_connection(('127.0.0.1', {port})); s.recv(100); s.close()"
-    seen = observe(["python3", "-S", "-E", "-c", code], env=sshd.environment)
+    seen = observe_whole(["python3", "-S", "-E", "-c", code], env=sshd.environment)
     assert not seen.of(Delegated)
     assert not strangers(seen)
 
@@ -414,18 +424,20 @@ def test_nobody_elses_containers_are_told(
     with meanwhile([*client, "/dev/null"], {**os.environ, "STOP": str(tmp_path / "stop")}) as ran:
         seen = observe([*client, gate.path], meanwhile=prepared)
     assert ran() > 1
-    assert len(executed(seen, ours)) == len(seen.of(Delegated)) == 1
-    assert not strangers(seen)
+    followed, runs = seen.of(Delegated), executed(seen, ours)
+    assert len(followed) <= 1 and len(runs) <= 1
+    if seen.whole:
+        assert followed and runs and not strangers(seen)
 
 
 # --- TRACEPARENT -----------------------------------------------------------------------------------------
 
 
-def test_the_trace_context_in_an_environment_is_told(observe: Observe) -> None:
+def test_the_trace_context_in_an_environment_is_told(observe_whole: Observe) -> None:
     context = f"00-{'ab' * 16}-{'cd' * 8}-01"
     long = {f"LONG_{number}": "x" * 997 for number in range(20)}
     environment = {"PATH": os.environ["PATH"], **long, "NOT_TRACEPARENT": "00", "TRACEPARENT": context}
-    seen = observe(
+    seen = observe_whole(
         ["/bin/sh", "-c", "unset TRACEPARENT; /bin/true; TRACEPARENT=secret /bin/false"], env=environment
     )
     told = {Path(image.argv[0]).name: image.traceparent for image in seen.of(Exec)}

@@ -20,6 +20,7 @@ from tests.live.conftest import Observe, Seen
 PRELUDE = """
 import ctypes, fcntl, json, os, select, signal, socket, struct, sys, threading, time
 libc = ctypes.CDLL(None, use_errno=True)
+
 def clock():
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 def asleep(pid):
@@ -103,6 +104,12 @@ WAYS: dict[str, tuple[str, str, str, str]] = {
         "libc.msgsnd(i, struct.pack('ll', 1, 0), 8, 0)",
     ),
 }
+
+
+@pytest.fixture
+def observe(observe_whole: Observe) -> Observe:
+    """Until nothing was left out."""
+    return observe_whole
 
 
 def run(python: Observe, tmp_path: Path, code: str, *arguments: str) -> tuple[Seen, dict[str, Any]]:

@@ -22,6 +22,12 @@ WHOLE = 64
 PAGES_TOLD = (6, 13)
 
 
+@pytest.fixture
+def observe(observe_whole: Observe) -> Observe:
+    """Until nothing was left out."""
+    return observe_whole
+
+
 def test_the_canary_proves_that_it_is_told_how_far_files_are_read(
     collector: Collector, kernel: tuple[int, int]
 ) -> None:
