@@ -146,7 +146,7 @@ PG_INLINE void pg_row_end(struct pg_opened *row)
  * it in another way (another thread, an inherited descriptor, a memory map) is told once for each file, and then nothing
  * is known of it. So a row never says less than what was read, and a file that was read whole costs none.
  *
- * Without the hook (before Linux 6.13), on a file system of other ways (tmpfs, overlayfs) or by O_DIRECT, no page is seen
+ * Without the hook (before Linux 6.12), on a file system of other ways (tmpfs, overlayfs) or by O_DIRECT, no page is seen
  * of a file, and no row is sent.
  */
 #define PG_PAGE_SHIFT 12

@@ -59,7 +59,7 @@ PROGRAMS: tuple[Program, ...] = (
         frozenset(_exits("fchmodat2")),  # the call came with Linux 6.6
     ),
     Program("pg_on_descriptor", "file", _exits("ftruncate", "fchmod")),
-    # How far a file was read. The hook came with Linux 6.13; without it nothing is told, so nothing rests on it.
+    # How far a file was read. The hook came with Linux 6.12; without it nothing is told, so nothing rests on it.
     Program(
         "pg_on_pages",
         "file",

@@ -19,7 +19,7 @@ from tests.live.conftest import Observe, Seen
 #: pages of the file
 WHOLE = 64
 #: since when the kernel says what is asked of the page cache (mm_filemap_get_pages)
-PAGES_TOLD = (6, 13)
+PAGES_TOLD = (6, 12)
 
 
 @pytest.fixture
