@@ -25,11 +25,12 @@ _MAX_TITLE = 50
 _FENCE = re.compile(r"\s{0,20}(?:[-*+] {1,4})?(`{3,}|~{3,})")
 _HEADING = re.compile(r"#{1,6}\s+(.{1,200}?)\s*#*")
 _BOLD_LINE = re.compile(r"(?:\*\*|__)([^*_]{1,120}?)(?:\*\*|__):?|(?:\*\*|__)([^*_]{1,120}?):(?:\*\*|__)")
-_BULLET = re.compile(r"(\s{0,24})(?:[-*+•–]|\d{1,3}[.)])\s{1,4}(?:\[([ xX])\]\s)?")
+#: a list may begin within an item of another: "- - Created `a.py`"
+_BULLET = re.compile(r"(\s{0,24})(?:(?:[-*+•–]|\d{1,3}[.)])\s{1,4}){1,3}(?:\[([ xX])\]\s)?")
 _OPEN_MARK = re.compile(r"[☐⬜❌✗✘🔲⏳🚧⚠❗]")
 #: "❌ 2 tests fail" is no open point, but says so
 _FAILURE_MARK = re.compile(
-    r"[❌✗✘]️?\s{0,4}(?=[1-9]\d{0,5}(?: of \d{1,6})? tests? (?:is |are )?(?:still )?fail)"
+    r"[❌✗✘⚠]️?\s{0,4}(?=(?:[1-9]\d{0,5}|[Oo]ne|[Tt]wo|[Tt]hree)(?: of \d{1,6})? tests? (?:is |are )?(?:still )?fail)"
 )
 _DONE_MARK = re.compile(r"^[\s✅✓✔☑🎉➡→👍🟢️]{1,8}")
 _TAG = re.compile(r"\s{0,8}<([A-Za-z][\w-]{0,40})(?:\s[^<>]{0,200})?>")
@@ -77,6 +78,16 @@ def sentences(text: str) -> Iterator[Sentence]:
 
 
 def _split(text: str) -> Iterator[str]:
+    for piece in _sentences(text):
+        item = language().forms.item.match(piece)
+        while item is not None:
+            yield item[0].strip()
+            piece = piece[item.end() :].strip()
+            item = language().forms.item.match(piece)
+        yield piece
+
+
+def _sentences(text: str) -> Iterator[str]:
     start = 0
     for match in language().split.finditer(text):
         before = text[start : match.start()]

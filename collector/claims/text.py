@@ -48,6 +48,7 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
             continue
         claimed = _merged(of_sentence(sentence, mask(sentence.text)))
         found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
+    found = [one for one in found if not one[1].bare or _is_told(one[1], found)]
     told = tells(text)
     if any(said.topic in _TESTS and (said.part or said.targets) for _, said, _ in found):
         told |= {"part"}
@@ -82,6 +83,12 @@ def unread(text: str) -> tuple[str, ...]:
 def _may_claim(sentence: Sentence) -> bool:
     """Whether it is worth taking the sentence apart."""
     return bool(language().forms.hint.search(sentence.text) or sentence.below)
+
+
+def _is_told(bare: Said, found: Sequence[tuple[int, Said, str]]) -> bool:
+    """Whether "Read `a.py`" is no order: beside what was done, and not to the file that it names."""
+    others = [said for _, said, _ in found if said.outcome is None and not said.bare]
+    return bool(others) and not any(set(bare.targets) & set(said.targets) for said in others)
 
 
 def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:
@@ -146,6 +153,8 @@ class _Doubts:
         if said.implicit and self._retelling and said.outcome is None:
             return True
         if self._not_run and said.topic in _TESTS:
+            return True
+        if said.passive and self._wrong & {number - 1, number, number + 1}:
             return True
         if said.topic in _MAY_GO_WRONG:
             return number in self._wrong or number + 1 in self._wrong
