@@ -99,8 +99,6 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     named: str
     entry_end: str
     verified_by: str
-    negated_pass: str
-    not_all_pass: str
     had_run: str
     whole_sentence: str
     item: str
@@ -108,6 +106,10 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of_which: str
     which_i: str
     of_project: str
+    ran_code: str
+    ran_code_only: str
+    numbers: str
+    file_label: str
     colon_good: str
     retold: str
     left_hint: str
@@ -160,8 +162,6 @@ class Forms(NamedTuple):
     named: re.Pattern[str]
     entry_end: re.Pattern[str]
     verified_by: re.Pattern[str]
-    negated_pass: re.Pattern[str]
-    not_all_pass: re.Pattern[str]
     had_run: re.Pattern[str]
     whole_sentence: re.Pattern[str]
     item: re.Pattern[str]
@@ -169,6 +169,10 @@ class Forms(NamedTuple):
     of_which: re.Pattern[str]
     which_i: re.Pattern[str]
     of_project: re.Pattern[str]
+    ran_code: re.Pattern[str]
+    ran_code_only: re.Pattern[str]
+    numbers: re.Pattern[str]
+    file_label: re.Pattern[str]
     colon_good: re.Pattern[str]
     retold: re.Pattern[str]
     left_hint: re.Pattern[str]
@@ -234,6 +238,7 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
     done: dict[str, ClaimTopic]
+    abroad: dict[str, str]
 
 
 class Compiled(NamedTuple):
@@ -276,6 +281,8 @@ class Language(NamedTuple):
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
     done: dict[str, ClaimTopic]
+    #: whole sentences of other languages that say that all tests pass
+    abroad: re.Pattern[str]
 
 
 def listing(kinds: str) -> str:
@@ -335,7 +342,7 @@ def language() -> Language:
         elsewhere=late(table.elsewhere),
         command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         split=late(
-            r"(?:(?<=[.!?])[)*_\"”']{0,3}\s{1,8}(?:[-*•] (?!\[ \])(?:\[[xX]\] )?)?"
+            r"(?:(?<=[.!?🎉])[)*_\"”']{0,3}\s{1,8}(?:[-*•] (?!\[ \])(?:\[[xX]\] )?)?"
             rf"(?=[\"“'*_(\[`A-Z0-9✅✓✔☑{OPEN}]|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
             # a mark begins the next item of a list that was joined
             r"|(?<![:|(,✅✓✔☑–—-])\s{1,8}(?=[✅✔☑]️?\s{0,4}[A-Z]))"
@@ -361,7 +368,14 @@ def language() -> Language:
         commands=table.commands,
         label_topics=table.label_topics,
         done=table.done,
+        abroad=late(_abroad(table.abroad), re.IGNORECASE),
     )
+
+
+def _abroad(patterns: dict[str, str]) -> str:
+    tool = rf"{OPEN}T\d{{1,4}}{CLOSE}"
+    every = "|".join(patterns.values()).replace("{n}", r"\d{1,6}").replace("{t}", tool)
+    return rf"(?:{every})[ .!。！]*$"
 
 
 def _ending(rule: Rule) -> str:

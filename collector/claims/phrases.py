@@ -26,6 +26,7 @@ _OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
+_PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
 
 
 class Said(NamedTuple):
@@ -81,9 +82,9 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
     text = words.forms.confirm.sub("confirmed", text)
-    if "not" in text or "n't" in text:
-        text = words.forms.negated_pass.sub("fail", text)
-        text = words.forms.not_all_pass.sub("some tests fail", text)
+    if words.abroad.match(text) is not None:
+        yield Said("outcome", "tests_passed", "ok", universal=True)
+        return
     if " as " in text:
         text = words.forms.endorsed.sub("", text)
     if " which " in text or " that " in text:
@@ -115,6 +116,11 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         if topic is not None and words.forms.good.match(text, start):
             yield Said("outcome", topic, "ok", universal=True)
             return
+    elif (of_file := words.forms.file_label.match(text)) is not None:
+        named = objects.values(of_file[1], masked)
+        if all(map(objects.is_test, named)):
+            start = of_file.end()
+            context.tests = Scope(part=False, targets=named, pointed=True)
     elif label is not None and _closes(label[1], masked, context):
         return
     if language().forms.running.match(text):
@@ -434,6 +440,9 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     known = [tool for token in objects.tokens(named["tool"], masked) for tool in token.tools]
     tested = [tool for tool in known if tool.purpose == "test"]
     rest = text[named.end() :]
+    inside = _PARENTHESIS.search(named["tool"])
+    if inside is not None and language().forms.good.fullmatch(inside[1]):
+        rest = f": {inside[1]}"  # "`pytest` (all passing)"
     shows = language().forms.shows.match(rest)
     good = shows is not None and language().forms.good.match(rest, shows.end()) is not None
     if good or any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):

@@ -34,6 +34,7 @@ _FAILURE_MARK = re.compile(
 )
 _DONE_MARK = re.compile(r"^[\s✅✓✔☑🎉➡→👍🟢️]{1,8}")
 _TAG = re.compile(r"\s{0,8}<([A-Za-z][\w-]{0,40})(?:\s[^<>]{0,200})?>")
+_CODE = re.compile(r"`[^`]{1,200}`")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|No|Mr|Dr)|\s[A-Z])\.$")
 _TERMINAL = re.compile(r"[.!?:;][)*_\"”'`]{0,3}$")
 _EMPHASIS = re.compile(r"(?<![\w`])(?:\*{1,3}|_{1,3})(?=\S)|(?<=\S)(?:\*{1,3}|_{1,3})(?![\w`])")
@@ -82,7 +83,7 @@ def _split(text: str) -> Iterator[str]:
         item = language().forms.item.match(piece)
         while item is not None:
             yield item[0].strip()
-            piece = piece[item.end() :].strip()
+            piece = _BULLET.sub("", piece[item.end() :].strip(), count=1)
             item = language().forms.item.match(piece)
         yield piece
 
@@ -218,7 +219,8 @@ def _body(
         and after_blank
         and len(body) < _MAX_TITLE
         and not _TERMINAL.search(body)
-        and is_closed(body)
+        and language().forms.numbers.match(body) is None
+        and is_closed(_CODE.sub("", body))  # "Created `plan.md`" is no plan
         and not (": " in body and not language().closed.search(body))  # "Ran the linter: no issues"
     ):
         section.intro(body)  # a heading without marks: "Next steps"
