@@ -343,9 +343,10 @@ def language() -> Language:
         command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         split=late(
             r"(?:(?<=[.!?🎉])[)*_\"”']{0,3}\s{1,8}(?:[-*•] (?!\[ \])(?:\[[xX]\] )?)?"
-            rf"(?=[\"“'*_(\[`A-Z0-9✅✓✔☑{OPEN}]|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
+            rf"(?=[\"“'*_(\[`A-Z0-9А-Я\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af✅✓✔☑{OPEN}]"
+            rf"|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
             # a mark begins the next item of a list that was joined
-            r"|(?<![:|(,✅✓✔☑–—-])\s{1,8}(?=[✅✔☑]️?\s{0,4}[A-Z]))"
+            r"|(?P<mark>(?<![:|(,✅✓✔☑–—-])\s{1,8}(?=[✅✔☑]️?\s{0,4}[A-Z])))"
         ),
         tells=Tells(
             **{

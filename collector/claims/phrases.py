@@ -170,7 +170,9 @@ def _told_of(text: str, masked: Masked) -> Said | None:
     """What is said to have been done to files that stand before the verb: "the change is in `a.py`, which I edited"."""
     forms = language().forms
     if (bare := forms.bare_read.match(text)) is not None:
-        return Said("occurrence", "file_read", targets=objects.values(bare[1], masked), implicit=True, bare=True)
+        return Said(
+            "occurrence", "file_read", targets=objects.values(bare[1], masked), implicit=True, bare=True
+        )
     if " it" in text and (of_which := forms.of_which.match(text)) is not None:
         topic = language().done.get(of_which["verb"].lower())
         targets = objects.values(of_which[0], masked)
@@ -412,12 +414,13 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
     if named is not None:
         yield from _tool_state(text, named, masked, context)
         return
+    files = objects.files_at(text, objects.skip_nouns(text), masked)
     for compiled in language().state:
         rule = compiled.rule
         if rule.counts_only and context.tests is None:
             continue
         if rule.first:
-            made = _passive(text, compiled, masked)
+            made = _passive(text, compiled, files) if files is not None else None
             if made is not None:
                 yield made
                 return
@@ -525,11 +528,8 @@ def _tests(
     )
 
 
-def _passive(text: str, compiled: Compiled, masked: Masked) -> Said | None:
+def _passive(text: str, compiled: Compiled, found: objects.Files) -> Said | None:
     """`` `a.py` has been created``."""
-    found = objects.files_at(text, objects.skip_nouns(text), masked)
-    if found is None:
-        return None
     match = compiled.pattern.match(text[found.end :].lstrip())
     if match is None or compiled.rule.topic is None:
         return None

@@ -159,9 +159,9 @@ class _Doubts:
 
     def refuse(self, number: int, said: Said) -> bool:
         """Whether the text itself leaves open that it was done, or done here."""
-        if said.implicit and said.outcome is None:
-            if self._retold if said.topic == "command_run" else self._retelling:
-                return True
+        retold = self._retold if said.topic == "command_run" else self._retelling
+        if said.implicit and said.outcome is None and retold:
+            return True
         if self._not_run and said.topic in _TESTS:
             return True
         if said.passive and self._wrong & {number - 1, number}:
