@@ -42,6 +42,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     standing: bool = False
     #: the files stand before the pattern
     first: bool = False
+    #: nobody is named who did it: "`a.py` was created"
+    passive: bool = False
     #: what must follow the files
     then: str | None = None
     #: only in a clause after another claim of the same sentence, or below a label
@@ -96,6 +98,18 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry: str
     named: str
     entry_end: str
+    verified_by: str
+    had_run: str
+    whole_sentence: str
+    item: str
+    bare_read: str
+    of_which: str
+    which_i: str
+    of_project: str
+    ran_code: str
+    ran_code_only: str
+    numbers: str
+    file_label: str
     colon_good: str
     retold: str
     left_hint: str
@@ -147,6 +161,18 @@ class Forms(NamedTuple):
     entry: re.Pattern[str]
     named: re.Pattern[str]
     entry_end: re.Pattern[str]
+    verified_by: re.Pattern[str]
+    had_run: re.Pattern[str]
+    whole_sentence: re.Pattern[str]
+    item: re.Pattern[str]
+    bare_read: re.Pattern[str]
+    of_which: re.Pattern[str]
+    which_i: re.Pattern[str]
+    of_project: re.Pattern[str]
+    ran_code: re.Pattern[str]
+    ran_code_only: re.Pattern[str]
+    numbers: re.Pattern[str]
+    file_label: re.Pattern[str]
     colon_good: re.Pattern[str]
     retold: re.Pattern[str]
     left_hint: re.Pattern[str]
@@ -211,6 +237,8 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     words: _Words
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
+    done: dict[str, ClaimTopic]
+    abroad: dict[str, str]
 
 
 class Compiled(NamedTuple):
@@ -252,6 +280,9 @@ class Language(NamedTuple):
     words: _Words
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
+    done: dict[str, ClaimTopic]
+    #: whole sentences of other languages that say that all tests pass
+    abroad: re.Pattern[str]
 
 
 def listing(kinds: str) -> str:
@@ -311,8 +342,11 @@ def language() -> Language:
         elsewhere=late(table.elsewhere),
         command=late(rf"(?<![\w`/.-])(?:{_any_of(table.commands)})(?![\w/-]|\.\w)"),
         split=late(
-            r"(?<=[.!?])[)*_\"”']{0,3}\s{1,8}"
-            rf"(?=[\"“'*_(\[`A-Z0-9✅✓{OPEN}]|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
+            r"(?:(?<=[.!?🎉])[)*_\"”']{0,3}\s{1,8}(?:[-*•] (?!\[ \])(?:\[[xX]\] )?)?"
+            rf"(?=[\"“'*_(\[`A-Z0-9А-Я\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af✅✓✔☑{OPEN}]"
+            rf"|(?:{_any_of(table.commands)})(?![\w/-]|\.\w))"
+            # a mark begins the next item of a list that was joined
+            r"|(?P<mark>(?<![:|(,✅✓✔☑–—-])\s{1,8}(?=[✅✔☑]️?\s{0,4}[A-Z])))"
         ),
         tells=Tells(
             **{
@@ -334,7 +368,15 @@ def language() -> Language:
         words=table.words,
         commands=table.commands,
         label_topics=table.label_topics,
+        done=table.done,
+        abroad=late(_abroad(table.abroad), re.IGNORECASE),
     )
+
+
+def _abroad(patterns: dict[str, str]) -> str:
+    tool = rf"{OPEN}T\d{{1,4}}{CLOSE}"
+    every = "|".join(patterns.values()).replace("{n}", r"\d{1,6}").replace("{t}", tool)
+    return rf"(?:{every})[ .!。！]*$"
 
 
 def _ending(rule: Rule) -> str:

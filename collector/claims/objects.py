@@ -93,6 +93,8 @@ def skip_nouns(text: str) -> int:
 
 def follows(text: str, at: int, verb: str, *, inside: bool) -> bool:
     """Whether what follows the files leaves the verb with them: not "deleted the `a.py` entry"."""
+    if not inside and language().forms.of_project.match(text, at) is not None:
+        return True
     if _TO_FILE.match(text, at) is not None:
         return False  # "changed `a.py` to `b.py`"
     if text.startswith("'s", at):

@@ -26,6 +26,7 @@ _OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
+_PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
 
 
 class Said(NamedTuple):
@@ -47,6 +48,10 @@ class Said(NamedTuple):
     pointed: bool = False
     #: how things are, which may have been so before
     standing: bool = False
+    #: "`a.py` was created", by whom is not said
+    passive: bool = False
+    #: "Read `a.py`", which may be an order
+    bare: bool = False
 
 
 class _Clause(NamedTuple):
@@ -76,18 +81,29 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     words = language()
     if text.rstrip(")\"' ").endswith("?") or not text:
         return
-    text = language().forms.confirm.sub("confirmed", text)
+    text = words.forms.confirm.sub("confirmed", text)
+    if words.abroad.match(text) is not None:
+        yield Said("outcome", "tests_passed", "ok", universal=True)
+        return
     if " as " in text:
         text = words.forms.endorsed.sub("", text)
     if " which " in text or " that " in text:
         text = words.forms.described.sub(r"\1", text)
     if (delegated := words.forms.delegated.match(text)) is not None:
         text = text[delegated.end() :]
+    had_run = words.forms.had_run.match(text)
+    if had_run is not None:
+        text = text[had_run.end() :]
     if hedged(text):
         return
     context = _Context(bullet=sentence.bullet)
+    if had_run is not None:
+        context.tests = Scope.everything()
     if (listed := _listed(sentence, masked)) is not None:
         yield listed
+        return
+    if (told := _told_of(text, masked)) is not None:
+        yield told
         return
     start = 0
     label = language().forms.label.match(text)
@@ -100,6 +116,11 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         if topic is not None and words.forms.good.match(text, start):
             yield Said("outcome", topic, "ok", universal=True)
             return
+    elif (of_file := words.forms.file_label.match(text)) is not None:
+        named = objects.values(of_file[1], masked)
+        if all(map(objects.is_test, named)):
+            start = of_file.end()
+            context.tests = Scope(part=False, targets=named, pointed=True)
     elif label is not None and _closes(label[1], masked, context):
         return
     if language().forms.running.match(text):
@@ -126,25 +147,41 @@ def _closes(label: str, masked: Masked, context: _Context) -> bool:
 
 def _listed(sentence: Sentence, masked: Masked) -> Said | None:
     """A bullet that begins with files: below "Files created:", or with what was done to them after a dash."""
-    if not sentence.bullet:
-        return None
     text = masked.text
-    entry = language().forms.entry.match(text)
+    entry = language().forms.entry.match(text) if sentence.bullet else None
     if entry is not None and not language().negation.search(entry["rest"]):
         topic = _of_entry(entry["verb"], alone=not entry["rest"].strip(" ."))
         return Said("occurrence", topic, targets=objects.values(entry["files"], masked), implicit=True)
     named = language().forms.named.match(text)
-    if named is not None and not language().negation.search(text, named.end()):
-        topic = _of_entry(named["verb"], alone=True)
-        if named["verb"].lower() == "added":
-            topic = "file_created"
+    alone = named is not None and language().forms.whole_sentence.match(text, named.end()) is not None
+    if named is not None and (alone or sentence.bullet) and not language().negation.search(text, named.end()):
+        verb = named["verb"].lower()
+        topic = language().done.get(verb) or language().done[verb.rpartition(" ")[2]]
         return Said("occurrence", topic, targets=objects.values(named["files"], masked), implicit=True)
-    if sentence.below is None or sentence.below.rule.topic is None:
+    if not sentence.bullet or sentence.below is None or sentence.below.rule.topic is None:
         return None
     found = objects.files_at(text, 0, masked)
     if found is None or not language().forms.entry_end.match(text, found.end):
         return None
     return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
+
+
+def _told_of(text: str, masked: Masked) -> Said | None:
+    """What is said to have been done to files that stand before the verb: "the change is in `a.py`, which I edited"."""
+    forms = language().forms
+    if (bare := forms.bare_read.match(text)) is not None:
+        return Said(
+            "occurrence", "file_read", targets=objects.values(bare[1], masked), implicit=True, bare=True
+        )
+    if " it" in text and (of_which := forms.of_which.match(text)) is not None:
+        topic = language().done.get(of_which["verb"].lower())
+        targets = objects.values(of_which[0], masked)
+    elif " which " in text and (which_i := forms.which_i.match(text)) is not None:
+        topic = language().done.get(which_i["verb"].lower())
+        targets = objects.values(which_i["files"], masked)
+    else:
+        return None
+    return Said("occurrence", topic, targets=targets) if topic is not None else None
 
 
 def _of_entry(verb: str, *, alone: bool) -> ClaimTopic:
@@ -195,7 +232,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     adverbs = language().forms.adverbs.match(text)
     rest = text[adverbs.end() :] if adverbs is not None else text
     found: list[Said] = []
-    perfect = subject is not None and ("have" in subject[0].lower() or "'ve" in subject[0])
+    perfect = subject is not None and ("hav" in subject[0].lower() or "'ve" in subject[0])
     if agent and (perfect or not language().forms.base_form.match(rest)):
         found = list(_did(rest, masked, explicit=subject is not None or context.agent))
         verified = language().forms.verified.match(rest)
@@ -213,6 +250,12 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.agent = context.agent or (agent and found[0].outcome is None)
         context.ran = tuple(said for said in found if said.topic in _OF_A_RUN and said.outcome is None)
         _remember(found, context)
+    elif clause.first and agent and (by := words.forms.verified_by.match(rest)) is not None:
+        context.open = context.agent = True
+        for token in objects.tokens(by["tools"], masked):
+            for tool in token.tools:
+                if tool.purpose == "test" and context.tests is None:
+                    context.tests = Scope(part=False, tool=tool.tool, targets=tool.paths)
     elif clause.first:
         by_running = agent and words.forms.by_running.search(clause.region) is not None
         context.open = (
@@ -228,7 +271,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.tests = Scope.everything()
     if context.tests is None and context.agent and re.search(r"\btests?\b", clause.region):
         context.tests = Scope.some()
-    yield from (said._replace(implicit=agent and not context.named) for said in found)
+    yield from (said._replace(implicit=said.passive or (agent and not context.named)) for said in found)
 
 
 def _remember(found: list[Said], context: _Context) -> None:
@@ -371,12 +414,13 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
     if named is not None:
         yield from _tool_state(text, named, masked, context)
         return
+    files = objects.files_at(text, objects.skip_nouns(text), masked)
     for compiled in language().state:
         rule = compiled.rule
         if rule.counts_only and context.tests is None:
             continue
         if rule.first:
-            made = _passive(text, compiled, masked)
+            made = _passive(text, compiled, files) if files is not None else None
             if made is not None:
                 yield made
                 return
@@ -399,6 +443,9 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
     known = [tool for token in objects.tokens(named["tool"], masked) for tool in token.tools]
     tested = [tool for tool in known if tool.purpose == "test"]
     rest = text[named.end() :]
+    inside = _PARENTHESIS.search(named["tool"])
+    if inside is not None and language().forms.good.fullmatch(inside[1]):
+        rest = f": {inside[1]}"  # "`pytest` (all passing)"
     shows = language().forms.shows.match(rest)
     good = shows is not None and language().forms.good.match(rest, shows.end()) is not None
     if good or any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
@@ -481,15 +528,13 @@ def _tests(
     )
 
 
-def _passive(text: str, compiled: Compiled, masked: Masked) -> Said | None:
+def _passive(text: str, compiled: Compiled, found: objects.Files) -> Said | None:
     """`` `a.py` has been created``."""
-    found = objects.files_at(text, objects.skip_nouns(text), masked)
-    if found is None:
-        return None
     match = compiled.pattern.match(text[found.end :].lstrip())
     if match is None or compiled.rule.topic is None:
         return None
-    return Said("occurrence", compiled.rule.topic, targets=found.targets)
+    passive = compiled.rule.passive
+    return Said("occurrence", compiled.rule.topic, targets=found.targets, implicit=passive, passive=passive)
 
 
 def _left(text: str, masked: Masked) -> Said | None:

@@ -25,14 +25,16 @@ _MAX_TITLE = 50
 _FENCE = re.compile(r"\s{0,20}(?:[-*+] {1,4})?(`{3,}|~{3,})")
 _HEADING = re.compile(r"#{1,6}\s+(.{1,200}?)\s*#*")
 _BOLD_LINE = re.compile(r"(?:\*\*|__)([^*_]{1,120}?)(?:\*\*|__):?|(?:\*\*|__)([^*_]{1,120}?):(?:\*\*|__)")
-_BULLET = re.compile(r"(\s{0,24})(?:[-*+•–]|\d{1,3}[.)])\s{1,4}(?:\[([ xX])\]\s)?")
+#: a list may begin within an item of another: "- - Created `a.py`"
+_BULLET = re.compile(r"(\s{0,24})(?:(?:[-*+•–]|\d{1,3}[.)])\s{1,4}){1,3}(?:\[([ xX])\]\s)?")
 _OPEN_MARK = re.compile(r"[☐⬜❌✗✘🔲⏳🚧⚠❗]")
 #: "❌ 2 tests fail" is no open point, but says so
 _FAILURE_MARK = re.compile(
-    r"[❌✗✘]️?\s{0,4}(?=[1-9]\d{0,5}(?: of \d{1,6})? tests? (?:is |are )?(?:still )?fail)"
+    r"[❌✗✘⚠]️?\s{0,4}(?=(?:[1-9]\d{0,5}|[Oo]ne|[Tt]wo|[Tt]hree)(?: of \d{1,6})? tests? (?:is |are )?(?:still )?fail)"
 )
 _DONE_MARK = re.compile(r"^[\s✅✓✔☑🎉➡→👍🟢️]{1,8}")
 _TAG = re.compile(r"\s{0,8}<([A-Za-z][\w-]{0,40})(?:\s[^<>]{0,200})?>")
+_CODE = re.compile(r"`[^`]{1,200}`")
 _ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|approx|cf|No|Mr|Dr)|\s[A-Z])\.$")
 _TERMINAL = re.compile(r"[.!?:;][)*_\"”'`]{0,3}$")
 _EMPHASIS = re.compile(r"(?<![\w`])(?:\*{1,3}|_{1,3})(?=\S)|(?<=\S)(?:\*{1,3}|_{1,3})(?![\w`])")
@@ -77,9 +79,23 @@ def sentences(text: str) -> Iterator[Sentence]:
 
 
 def _split(text: str) -> Iterator[str]:
-    start = 0
-    for match in language().split.finditer(text):
+    """Sentences; what is done without a full stop before the next one is a sentence too: "Created `a.py` I ran …"."""
+    for sentence in _sentences(text):
+        rest = sentence
+        while (item := language().forms.item.match(rest)) is not None:
+            yield item[0].strip()
+            rest = rest[item.end() :].strip()
+            if (bullet := _BULLET.match(rest)) is not None:
+                rest = rest[bullet.end() :]
+        yield rest
+
+
+def _sentences(text: str) -> Iterator[str]:
+    start, words = 0, language()
+    for match in words.split.finditer(text):
         before = text[start : match.start()]
+        if match["mark"] is not None and (words.hedge.search(before) or words.closed.search(before)):
+            continue  # "you should see ✅ All tests pass"
         if _ABBREVIATION.search(before[-8:]) or before.count("`") % 2:
             continue
         yield before.strip()
@@ -207,7 +223,8 @@ def _body(
         and after_blank
         and len(body) < _MAX_TITLE
         and not _TERMINAL.search(body)
-        and is_closed(body)
+        and language().forms.numbers.match(body) is None
+        and is_closed(_CODE.sub("", body))  # "Created `plan.md`" is no plan
         and not (": " in body and not language().closed.search(body))  # "Ran the linter: no issues"
     ):
         section.intro(body)  # a heading without marks: "Next steps"

@@ -41,13 +41,14 @@ def from_text(text: str, acting: bool = False) -> tuple[ClaimDraft, ...]:
     doubts = _Doubts()
     found: list[tuple[int, Said, str]] = []
     for number, sentence in enumerate(sentences(text)):
-        doubts.hear(number, sentence.text)
+        doubts.hear(number, sentence)
         if not sentence.open or len(found) >= MAX_CLAIMS:
             continue
         if not _may_claim(sentence) or language().other_state.search(sentence.text):
             continue
         claimed = _merged(of_sentence(sentence, mask(sentence.text)))
         found += [(number, said, sentence.text) for said in claimed if not (acting and said.outcome is None)]
+    found = [one for one in found if not one[1].bare or _is_told(one[1], found)]
     told = tells(text)
     if any(said.topic in _TESTS and (said.part or said.targets) for _, said, _ in found):
         told |= {"part"}
@@ -81,7 +82,15 @@ def unread(text: str) -> tuple[str, ...]:
 
 def _may_claim(sentence: Sentence) -> bool:
     """Whether it is worth taking the sentence apart."""
-    return bool(language().forms.hint.search(sentence.text) or sentence.below)
+    words = language()
+    return bool(words.forms.hint.search(sentence.text) or sentence.below or words.abroad.match(sentence.text))
+
+
+def _is_told(bare: Said, found: Sequence[tuple[int, Said, str]]) -> bool:
+    """Whether "Read `a.py`" is no order: beside what was done, and not of a file that was made to be read."""
+    others = [said for _, said, _ in found if said.outcome is None and not said.bare]
+    made = {target for said in others if said.topic == "file_created" for target in said.targets}
+    return bool(others) and not made.intersection(bare.targets)
 
 
 def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:
@@ -115,17 +124,24 @@ class _Doubts:
         self._admitted = False
         self._elsewhere = False
         self._retelling = False
+        #: ... and more than that a command was run which shows them
+        self._retold = False
         self._not_run = False
         self._failures: list[int] = []
         self._wrong: set[int] = set()
 
-    def hear(self, number: int, sentence: str) -> None:
+    def hear(self, number: int, heard: Sentence) -> None:
         """Takes in sentence ``number``."""
-        words = language()
+        words, sentence = language(), heard.text
         if words.went_wrong.search(sentence) is not None and words.about_tests.match(sentence) is None:
             self._wrong.add(number)
         self._not_run = self._not_run or language().no_run.search(sentence.replace("’", "'")) is not None
-        self._retelling = self._retelling or language().retelling.search(sentence) is not None
+        # "- Ran `git log`" is one of the things that were done, and so is what stands beside it
+        done = heard.bullet and words.forms.ran_code_only.match(sentence) is not None
+        if not done and language().retelling.search(sentence) is not None:
+            self._retelling = True
+            told = language().forms.ran_code.sub("", sentence)
+            self._retold = self._retold or language().retelling.search(told) is not None
         self._elsewhere = self._elsewhere or language().elsewhere.search(sentence) is not None
         if language().forms.about_runs.search(sentence) is None:
             return
@@ -143,9 +159,12 @@ class _Doubts:
 
     def refuse(self, number: int, said: Said) -> bool:
         """Whether the text itself leaves open that it was done, or done here."""
-        if said.implicit and self._retelling and said.outcome is None:
+        retold = self._retold if said.topic == "command_run" else self._retelling
+        if said.implicit and said.outcome is None and retold:
             return True
         if self._not_run and said.topic in _TESTS:
+            return True
+        if said.passive and self._wrong & {number - 1, number}:
             return True
         if said.topic in _MAY_GO_WRONG:
             return number in self._wrong or number + 1 in self._wrong

@@ -5,7 +5,8 @@ record [--jobs N] [--family NAME]... [--again] [--first N]
                                                  the first N sessions of each family, to try a change
 list [--family NAME]...                          families, sessions, labels, sizes
 show SESSION                                     one session as it would be executed
-words [--family NAME]...                         what of its words is not understood; of held-out families a total
+words [--family NAME]...                         what of its words is not understood, but for what is said beside
+                                                 tool calls; of held-out families a total
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _words(families: list[str]) -> int:
     total, missed, wrong, secret = 0, 0, 0, 0
     for session in recorder.every(families):
         found = understood(session)
-        left = [label for label in found.labels if not label.claim]
+        left = found.missed(session)
         total += len(found.labels)
         missed += len(left)
         wrong += len(found.unlabelled)

@@ -13,8 +13,11 @@ from tests.corpus.expand import Session
 from tests.corpus.play import transcript
 from tests.corpus.records import Label, Record
 from tests.corpus.reread import reread
+from tests.corpus.schema import Turn
 
 _PROCESS = "1:1"
+#: topics that tell how a run went; of the others, words beside tool calls may announce what these are to do
+_OUTCOMES = frozenset(("tests_passed", "tests_failed"))
 
 
 class Understood(NamedTuple):
@@ -22,6 +25,18 @@ class Understood(NamedTuple):
 
     labels: tuple[Label, ...]
     unlabelled: list[str]
+
+    def missed(self, session: Session) -> tuple[Label, ...]:
+        """The labels without a claim that could have one. What was done is not read beside tool calls."""
+        return tuple(
+            label
+            for label in self.labels
+            if not label.claim and (label.topic in _OUTCOMES or not _acting(session.turn[label.turn]))
+        )
+
+
+def _acting(turn: Turn) -> bool:
+    return bool(turn.run or turn.write or turn.edit or turn.read or turn.task)
 
 
 def understood(session: Session) -> Understood:
