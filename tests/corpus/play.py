@@ -244,7 +244,7 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         done = {"run": _run, "watch": _watch}[session.observed](agent, env, store)
         results = _asked(endpoint.requests)
         served = endpoint.turns_served
-        _note_reads(reads.files(but_by=done.collector))
+        _note_reads(reads.files(but_by=(done.collector, os.getpid())))
     (place.TRUTH_FOLDER / "stop").touch()
     if served != len(session.turn) or done.status:
         printed = done.said.decode(errors="replace")[-2000:]

@@ -1,6 +1,7 @@
 """Which files were read below a mount, and by whom, by fanotify: a witness apart from the collector's probes.
 
-That a file was read leaves no mark in it. The collector itself looks at files that are spoken of, so who read counts.
+That a file was read leaves no mark in it. The collector itself looks at files that are spoken of, and the recorder
+at all of them (sight.py), so who read counts.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -45,9 +46,9 @@ class Reads:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
-    def files(self, *, but_by: int) -> set[str]:
-        """Absolute paths of what others than the process ``but_by`` read. Raises OSError."""
-        return {path for process, path in self._read() if process != but_by}
+    def files(self, *, but_by: Container[int]) -> set[str]:
+        """Absolute paths of what others than the processes ``but_by`` read. Raises OSError."""
+        return {path for process, path in self._read() if process not in but_by}
 
     def _read(self) -> Iterator[tuple[int, str]]:
         while True:

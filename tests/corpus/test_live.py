@@ -47,5 +47,5 @@ def test_what_others_read_is_told_and_what_was_only_looked_at_is_not(tmp_path: P
         subprocess.run(["cat", "read"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["ls", "-l", "listed"], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
         (tmp_path / "mine").read_text()
-        files = reads.files(but_by=os.getpid())
+        files = reads.files(but_by=(os.getpid(),))
     assert {Path(file).name for file in files if file.startswith(f"{tmp_path}/")} == {"read"}
