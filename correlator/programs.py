@@ -44,6 +44,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opens_for_itself: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]
     inline: dict[str, tuple[str, ...]]
+    asked_about_itself: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -93,6 +94,13 @@ def is_inline(image: Exec) -> bool:
     return False
 
 
+def _is_asked_about_itself(image: Exec) -> bool:
+    """Whether an interpreter is only to tell its version, and runs no program."""
+    return len(image.argv) > 1 and all(
+        a in programs().asked_about_itself.get(plain(image.path), ()) for a in image.argv[1:]
+    )
+
+
 def program_name(image: Exec) -> str:
     """The name that a person would give to what runs: the script's, the applet's, else the file's."""
     script = script_of(image)
@@ -129,6 +137,7 @@ def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
     table = programs()
     name = program_name(image)
     known = name in table.inert or name in table.wrappers or plain(name) in table.shells or is_shell(image)
+    known = known or _is_asked_about_itself(image)
     if not known:
         return False
     if image.path.startswith(_HOME_OF_PROGRAMS):

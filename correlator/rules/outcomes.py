@@ -56,6 +56,10 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
         return _forged(session, claim, runs, span)
     runs = installed
     outcome = _decide(session, claim, runs, span.early, span.until)
+    if outcome.verdict == "unverifiable" and claim.topic == "tests_passed" and runs[-1].word == "ok":
+        # whatever else may have run: what made this run pass may be known
+        changed = tampering.judge(session, claim, runs, runs[-1], span.until)
+        return changed if changed is not None and changed.verdict == "refuted" else outcome
     if outcome.verdict == "verified" and purpose == "commit":
         return taken_back.judge(session, claim, runs, span.until) or outcome
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
@@ -354,7 +358,8 @@ def _no_run(
         return unverifiable("still_running", f"{nothing}: it was to run in the background")
     if "standing" in claim.tells:
         return unverifiable("ambiguous", f"{nothing}: it may have been so before")
-    suspect = could_have_done(session, purpose, span.early, span.until)
+    well = claim.outcome == "ok" or _says_done(claim)
+    suspect = could_have_done(session, purpose, span.early, span.until, well=well)
     if suspect is not None:
         return suspect
     if purpose in ("commit", "push") and (other := _repository_written(session, span)) is not None:

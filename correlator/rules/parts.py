@@ -116,7 +116,7 @@ def _unless_unseen(
     events: tuple[AnyEvent, ...],
 ) -> Outcome:
     """``subset``, unless something in [since, until] but ``runs`` may have run the rest unseen."""
-    suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs))
+    suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs), well=True)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(dimensions, since, until)
