@@ -16,18 +16,18 @@ from polygraph.tools import telling_words
 
 _DIMENSIONS: tuple[Dimension, ...] = ("process", "file", "network")
 _IN_PROGRESS = 115  # errno of a connect that goes on: EINPROGRESS
-#: what these do is left in files
-_LEAVE_FILES = frozenset({"build", "install", "commit"})
+#: what these do is left in files, or listens
+_LEAVE_TRACES = frozenset({"build", "install", "commit", "server"})
 
 
 def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> bool:
     """Whether the image is such a script. What it started is looked at by itself.
 
     Files that are known to be code are tests that the collector found, and what the session changed. Where none are,
-    nothing can be said of what only reads; a build, an installation and a commit write something.
+    nothing can be said of what only reads; a build, an installation and a commit write something, a server listens.
     """
     script = script_of(image)
-    words = telling_words().get(purpose or "")
+    words = telling_words().get(purpose or "", () if purpose == "server" else None)
     if script is None or words is None or plain(image.path) not in programs().interpreters:
         return False
     line = " ".join(image.argv[1:]).lower()
@@ -40,7 +40,7 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
         return False
     if session.coverage.gate(_DIMENSIONS, image.ts, until) is not None:
         return False
-    if purpose in _LEAVE_FILES:
+    if purpose in _LEAVE_TRACES:
         return True
     known = (
         session.test_inodes if purpose == "test" else any(_is_code(session, path) for path in session.touches)

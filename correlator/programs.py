@@ -29,6 +29,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreters: frozenset[str]
     inert_modules: frozenset[str]
     steps_are_programs: frozenset[str]
+    tests_are_programs: frozenset[str]
     not_files: frozenset[str]
     change_no_content: frozenset[str]
     written_in_shell: frozenset[str]

@@ -193,6 +193,9 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
         return True
     if is_inert(image, session.roots):
         return False
+    name = match.tool.name if match is not None else program_name(image)
+    if purpose == "test" and name in programs().tests_are_programs:
+        return False
     if match is None:
         return purpose is None or not (
             says_other(session, image, purpose) or _is_other_module(image, purpose)

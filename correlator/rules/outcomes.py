@@ -107,7 +107,10 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
             return _another(claim, mine[-1])
         if all(run.forged for run in named):
             return _forged(session, claim, named, window)
-        return _decide(session, claim, named, window.early, claim.ts)
+        outcome = _decide(session, claim, named, window.early, claim.ts)
+        if outcome.reason == "masked_exit" and any(e.feeds == "pipe" for e in state.intent.executions):
+            return unverifiable("ambiguous", f"{outcome.observed}: of what it said a part may be shown")
+        return outcome
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:
         return unverifiable(
@@ -311,13 +314,18 @@ def _makes_good(failed: Run, later: Run) -> bool:
     if later.word != "ok" or later.inner_failed or later.image.ts < failed.ended:
         return False
     if later.key == failed.key:
-        return not later.match.subset or failed.match.subset
+        return not _selects(later) or _selects(failed)
     same_place = later.image.cwd == failed.image.cwd
     return (
         same_place
-        and not later.match.subset
+        and not _selects(later)
         and (later.match.tool.name == failed.match.tool.name or failed.match.tool.wraps)
     )
+
+
+def _selects(run: Run) -> bool:
+    """Whether a part is selected, by the run's own words or by what a wrapper was told to hand on."""
+    return run.match.subset or (run.match.tool.wraps and parts.is_part(run))
 
 
 def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> Outcome:

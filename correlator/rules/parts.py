@@ -205,12 +205,15 @@ def _by_count(
     had: dict[str, int] = {}
     number = 0
     for run in reversed(good):  # of an honest claim the last run is enough
+        # the one runner below a wrapper is what the wrapper's result tells of
+        runner = run.inner[0] if run.match.tool.wraps and len(run.inner) == 1 else run
         said_of = results(session, run, until)
-        if not said_of or run.match.tool.wraps:
+        if not said_of or runner.match.tool.wraps:
             return None
         for result in said_of:
             if result.intent is not None:
-                had[result.intent] = max(had.get(result.intent, 0), size(result))
+                left_out = result.counts.get("skipped", 0) if runner.match.by_option else 0
+                had[result.intent] = max(had.get(result.intent, 0), size(result) - left_out)
         number = sum(had.values())
         if said <= number:
             return None
@@ -252,7 +255,8 @@ def _is_the_run_of(session: Session, state: IntentState, run: Run) -> bool:
         for known in session.known
         if known.match.tool.purpose == "test" and known.image.process in below
     }
-    return others == {run.process}
+    below_run = session.tree.subtree(run.process) if run.match.tool.wraps else {run.process}
+    return run.process in others and others <= below_run
 
 
 def _explained(session: Session, runs: Sequence[Run]) -> set[str]:
