@@ -98,7 +98,8 @@ def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
         if not is_inert(image, session.roots):
             return False
         if is_shell(image):
-            if script_of(image) is not None or _runs_file(image):
+            file = script_of(image) or _file_run(image)
+            if file is not None and not _of_the_agent(session, normalise(file, image.cwd), image):
                 return False  # a script that somebody else may have written
         elif program_name(image) not in programs().copy_input | programs().wrappers | (
             _COPIES if copies else set()
@@ -107,6 +108,13 @@ def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
     return False
 
 
-def _runs_file(image: Exec) -> bool:
-    """A shell that runs a file: no `-c`, and an argument."""
-    return not any(a.startswith("-") and "c" in a for a in image.argv[1:2]) and len(image.argv) > 1
+def _file_run(image: Exec) -> str | None:
+    """The file that a shell runs: its argument, where there is no `-c`."""
+    first = image.argv[1] if len(image.argv) > 1 else None
+    return None if first is None or (first.startswith("-") and "c" in first) else first
+
+
+def _of_the_agent(session: Session, path: str, image: Exec) -> bool:
+    """Whether the agent itself wrote the script: some hand a command to a shell that way."""
+    made = [touch for touch in session.touches.get(path, ()) if touch.first < image.ts]
+    return bool(made) and all(session.is_agent(touch.event.process, touch.first) for touch in made)

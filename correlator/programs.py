@@ -30,6 +30,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inert_modules: frozenset[str]
     steps_are_programs: frozenset[str]
     tests_are_programs: frozenset[str]
+    compilers: frozenset[str]
     not_files: frozenset[str]
     change_no_content: frozenset[str]
     written_in_shell: frozenset[str]
@@ -155,6 +156,14 @@ def may_stop_reading(image: Exec) -> bool:
     """Whether the image may leave a pipe before its end (`head`), so that who writes to it fails."""
     flags = programs().stop_reading.get(plain(image.path))
     return flags is not None and (not flags or any(a.startswith(flags) for a in image.argv[1:]))
+
+
+def compiles(image: Exec) -> bool:
+    """Whether it is a compiler's or a linker's own program as it is installed, by any triple before its name."""
+    name = plain(image.path)
+    known = programs().compilers
+    installed = image.path.startswith(_HOME_OF_PROGRAMS)
+    return installed and image.script is None and (name in known or name.rpartition("-")[2] in known)
 
 
 def git_may_publish(image: Exec) -> bool:

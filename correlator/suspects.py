@@ -17,6 +17,7 @@ from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
 from correlator.processes import Node
 from correlator.programs import (
+    compiles,
     git_may_publish,
     hand_off_to,
     identify,
@@ -194,7 +195,7 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if is_inert(image, session.roots):
         return False
     name = match.tool.name if match is not None else program_name(image)
-    if purpose == "test" and name in programs().tests_are_programs:
+    if purpose == "test" and (name in programs().tests_are_programs or compiles(image)):
         return False
     if match is None:
         return purpose is None or not (

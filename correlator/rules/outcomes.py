@@ -79,13 +79,15 @@ def _forged(session: Session, claim: Claim, runs: list[Run], span: Span) -> Outc
         return unverifiable("ambiguous", observed, *_events(last))
     real = [run for run in runs if run.word != "nothing"]
     if real and all(run.shadowed for run in real):
-        return _nothing_run(session, real, span.early, span.until)
+        return _nothing_run(session, claim, real, span.early, span.until)
     opens_none = parts.opened_no_test(session, claim, runs, span.until)
     if not all(run.alone or run.shadowed for run in runs) or opens_none is not True:
         return unverifiable("ambiguous", observed, *_events(last))
     explained = set().union(*(session.tree.subtree(run.process) for run in runs))
     purpose = last.match.tool.purpose
-    suspect = could_have_done(session, purpose, span.early, span.until, explained=explained)
+    suspect = could_have_done(
+        session, purpose, span.early, span.until, explained=explained, well=claim.outcome == "ok"
+    )
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process", "file"), span.early, span.until)
@@ -163,7 +165,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             "ambiguous", f"{_told(runs[-1])}: it ran nothing that could fail", *_events(runs[-1])
         )
     if not real:
-        return _empty(session, runs, since, until, f"{command(runs[-1].image)} runs nothing of it")
+        return _empty(session, claim, runs, since, until, f"{command(runs[-1].image)} runs nothing of it")
     last = real[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
@@ -171,7 +173,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
         return _occurrence(session, claim, real, since, until)
     full = [r for r in real if not r.nothing]
     if not full:
-        return _nothing_run(session, real, since, until)
+        return _nothing_run(session, claim, real, since, until)
     last = full[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
@@ -215,7 +217,7 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
             return less
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
     if last.nothing:
-        return _nothing_run(session, real, since, until)
+        return _nothing_run(session, claim, real, since, until)
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
 
 
@@ -314,7 +316,7 @@ def _makes_good(failed: Run, later: Run) -> bool:
     if later.word != "ok" or later.inner_failed or later.image.ts < failed.ended:
         return False
     if later.key == failed.key:
-        return not _selects(later) or _selects(failed)
+        return _selects(later) <= _selects(failed)
     same_place = later.image.cwd == failed.image.cwd
     return (
         same_place
@@ -323,12 +325,14 @@ def _makes_good(failed: Run, later: Run) -> bool:
     )
 
 
-def _selects(run: Run) -> bool:
-    """Whether a part is selected, by the run's own words or by what a wrapper was told to hand on."""
-    return run.match.subset or (run.match.tool.wraps and parts.is_part(run))
+def _selects(run: Run) -> int:
+    """How much is selected, by the run's own words or by what a wrapper was told to hand on: 0 all, 2 the least."""
+    if run.match.by_option:
+        return 2
+    return int(run.match.subset or (run.match.tool.wraps and parts.is_part(run)))
 
 
-def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> Outcome:
+def _nothing_run(session: Session, claim: Claim, runs: list[Run], since: int, until: int) -> Outcome:
     run = runs[-1]
     if run.shadowed:
         observed = f"{command(run.image)} is a shell script that ran only programs that test nothing"
@@ -336,14 +340,21 @@ def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> O
         observed = f"{command(run.image)} ran only programs that test nothing"
     else:
         observed = f"{command(run.image)} {ending(run.exit)}: nothing was run"
-    return _empty(session, runs, since, until, observed)
+    return _empty(session, claim, runs, since, until, observed)
 
 
-def _empty(session: Session, runs: list[Run], since: int, until: int, observed: str) -> Outcome:
+def _empty(session: Session, claim: Claim, runs: list[Run], since: int, until: int, observed: str) -> Outcome:
     """No run in [since, until] but such as ran nothing: a conclusion from silence on every other."""
     run = runs[-1]
     explained = set().union(*(session.tree.subtree(r.process) for r in runs))
-    suspect = could_have_done(session, run.match.tool.purpose, since, until, explained=explained)
+    suspect = could_have_done(
+        session,
+        run.match.tool.purpose,
+        since,
+        until,
+        explained=explained,
+        well=claim.outcome == "ok" or _says_done(claim),
+    )
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process",), since, until)
