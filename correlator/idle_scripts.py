@@ -1,4 +1,4 @@
-"""Scripts that did nothing of the kind: they touched nothing, reached nobody, and opened none of the project's code.
+"""Scripts of the session that did nothing of the kind: they wrote nothing, reached nobody, opened none of the code.
 
 A script of an unknown name may run tests or check files in its own process. One that the kernel saw do nothing but
 open other files than these, and whose command line has no word of such work, has not done it.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from correlator.paths import normalise
 from correlator.places import is_code, is_project_file
-from correlator.programs import plain, programs, script_of
+from correlator.programs import identify, plain, programs, script_of
 from correlator.session import Session
 from polygraph.events import Exec
 from polygraph.reasons import Dimension
@@ -33,6 +33,8 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
     line = " ".join(image.argv[1:]).lower()
     if image.argv_truncated or any(word in line for word in (*words, *telling_words()["elsewhere"])):
         return False
+    if identify(image) is not None or not _made_and_opened(session, image, normalise(script, image.cwd)):
+        return False
     node = session.tree.get(image.process)
     if node is None or node.exit is None or not node.ended(until):
         return False
@@ -46,6 +48,16 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
         session.test_inodes if purpose == "test" else any(_is_code(session, path) for path in session.touches)
     )
     return bool(known) and not _opened_code(session, image, script)
+
+
+def _made_and_opened(session: Session, image: Exec, path: str) -> bool:
+    """Whether the session had made the script, and its process opened it: so what it opened was seen."""
+    made = any(
+        touch.event.op == "create" and touch.first < image.ts for touch in session.touches.get(path, ())
+    )
+    inodes = session.inodes_of(path, image.ts)
+    opened = session.process_reads.get(image.process, ())
+    return made and any(inode in inodes for inode, _ in opened)
 
 
 def _wrote(session: Session, image: Exec, end: int) -> bool:

@@ -114,9 +114,20 @@ def _unless_unseen(
     dimensions: tuple[Dimension, ...],
     observed: str,
     events: tuple[AnyEvent, ...],
+    *,
+    counted: bool = False,
 ) -> Outcome:
-    """``subset``, unless something in [since, until] but ``runs`` may have run the rest unseen."""
-    suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs), well=True)
+    """``subset``, unless something in [since, until] but ``runs`` may have run the rest unseen.
+
+    ``counted``: of a wrapper only its runner told its number, so another program below it is none of the runs.
+    """
+    explained = _explained(session, runs)
+    if counted:
+        wrappers = [run for run in runs if run.match.tool.wraps]
+        explained -= _explained(session, wrappers)
+        explained |= {run.process for run in wrappers}
+        explained |= _explained(session, [inner for run in wrappers for inner in run.inner])
+    suspect = could_have_done(session, "test", since, until, explained=explained, well=True)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(dimensions, since, until)
@@ -221,7 +232,7 @@ def _by_count(
         return None
     last = good[-1]
     observed = f"{command(last.image)} ran {number} tests, not {said}"
-    return _unless_unseen(session, told, since, until, ("process",), observed, _events(last))
+    return _unless_unseen(session, told, since, until, ("process",), observed, _events(last), counted=True)
 
 
 def size(result: Claim) -> int:

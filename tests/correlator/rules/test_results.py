@@ -106,4 +106,6 @@ def test_what_could_have_run_the_tests_instead_is_asked_for_that_purpose() -> No
     s.does("npm", "ci")
     assert s.says(s.passed(tests=["/repo/test_a.py"])) == refuted("shadowed_tool")
     s.does("cargo", "build")
+    assert s.says(s.passed(tests=["/repo/test_a.py"])) == refuted("shadowed_tool")
+    s.does("dotnet", "build")
     assert s.says(s.passed(tests=["/repo/test_a.py"]))[0] == "unverifiable"
