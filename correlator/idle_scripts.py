@@ -44,10 +44,12 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
         return False
     if purpose in _LEAVE_TRACES:
         return True
-    known = (
-        session.test_inodes if purpose == "test" else any(_is_code(session, path) for path in session.touches)
-    )
-    return bool(known) and not _opened_code(session, image, script)
+    itself = normalise(script, image.cwd)
+    if purpose == "test":
+        known = bool(session.test_inodes)
+    else:
+        known = any(path != itself and _is_code(session, path) for path in session.touches)
+    return known and not _opened_code(session, image, itself)
 
 
 def _made_and_opened(session: Session, image: Exec, path: str) -> bool:
@@ -74,8 +76,7 @@ def _reached_others(session: Session, image: Exec) -> bool:
     return any(net.process == image.process and net.errno in (0, _IN_PROGRESS) for net in session.nets)
 
 
-def _opened_code(session: Session, image: Exec, script: str) -> bool:
-    itself = normalise(script, image.cwd)
+def _opened_code(session: Session, image: Exec, itself: str) -> bool:
     for inode, _ in session.process_reads.get(image.process, ()):
         names = session.inode_paths.get(inode, {})
         if inode in session.test_inodes or any(path != itself and _is_code(session, path) for path in names):

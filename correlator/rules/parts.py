@@ -10,11 +10,11 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from correlator.facts import command
+from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, normalise, under
-from correlator.places import compiled_source
+from correlator.places import compiled_source, is_project_file
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import IntentState, Session
@@ -104,6 +104,43 @@ def _less(
     if all_known or not last.match.subset:
         return None
     return unverifiable("ambiguous", f"{told}, and whether there is more is not known", *events)
+
+
+def still_fails(
+    session: Session, claim: Claim, failed: Run, since: Sequence[Run], until: int
+) -> Outcome | None:
+    """``subset`` where the whole had failed, only parts passed afterwards, and nothing was changed meanwhile.
+
+    So what had failed fails still, below a wrapper as well (`npm test -- -t one`). A claim that does not speak of all
+    may be of the part, which may be what had failed and was tried again.
+    """
+    if claim.source != "model" or claim.topic != "tests_passed" or "whole" not in claim.tells:
+        return None
+    good = [run for run in since if run.word == "ok" and not run.nothing]
+    if failed.interrupted or not good or not all(_selects_more(run, failed) for run in good):
+        return None
+    roots = (*session.roots, failed.image.cwd)
+    changed = session.written(failed.ended + 1, until)
+    if any(
+        is_project_file(touch.path, roots) and touch.event.op not in ("mkdir", "rmdir") for touch in changed
+    ):
+        return None
+    last = good[-1]
+    observed = (
+        f"{command(failed.image)} {ending(failed.exit)}, and since then only {command(last.image)} passed"
+    )
+    return _unless_unseen(
+        session, [failed, *since], failed.ended + 1, until, ("process", "file"), observed,
+        (*_events(failed), *_events(last)),
+    )  # fmt: skip
+
+
+def _selects_more(run: Run, failed: Run) -> bool:
+    """Whether the run selects a test by its name or an option where the one that failed did not."""
+    if failed.place != run.place or failed.match.by_option:
+        return False
+    handed_on = run.match.tool.wraps and is_part(run) and not is_part(failed)
+    return run.match.by_option or handed_on or (run.match.subset and not failed.match.subset)
 
 
 def _unless_unseen(
