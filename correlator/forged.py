@@ -109,9 +109,9 @@ def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
 
 
 def _file_run(image: Exec) -> str | None:
-    """The file that a shell runs: its argument, where there is no `-c`."""
+    """The file that a shell runs: its argument, where it was not told to take commands from there or its input."""
     first = image.argv[1] if len(image.argv) > 1 else None
-    return None if first is None or (first.startswith("-") and "c" in first) else first
+    return None if first is None or (first.startswith("-") and ("c" in first or "s" in first)) else first
 
 
 def _of_the_agent(session: Session, path: str, image: Exec) -> bool:
