@@ -13,8 +13,10 @@ from importlib import resources
 
 import msgspec
 
+from correlator.paths import under
+from correlator.places import is_content, is_system, is_temporary
 from correlator.programs import hand_off_to, program_name
-from correlator.session import IntentState, Session
+from correlator.session import IntentState, Session, Touch
 from polygraph.events import Exec, McpCall, Net
 
 _MCP = "mcp server"
@@ -82,6 +84,54 @@ def given_away(session: Session, state: IntentState, until: int, *, files: bool 
     images = [i for i in session.executed(state.intent.ts, end) if hand_off_to(i) is not None]
     followed = bool(images) and all(handed_to(session, image, files=files) is None for image in images)
     return None if followed else target
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def left_for_others(session: Session, since: int, until: int) -> Touch | None:
+    """A file that was written in [since, until] outside the project, and is there: a queue has its jobs so.
+
+    Who takes it up is not known. Temporary files, what begins with a dot, and what git writes is no job.
+    """
+    return next(
+        (touch for touch in session.part(_Outside).all() if since <= touch.first and touch.ts <= until), None
+    )
+
+
+class _Outside:
+    """Writes outside the project that may be jobs for others, each write looked at once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._taken = 0
+        self._last: Touch | None = None
+        self._found: dict[str, Touch] = {}
+
+    def all(self) -> list[Touch]:
+        """The last write of each that is still there."""
+        writes = self._session.writes
+        if self._taken and writes[self._taken - 1] is not self._last:  # one was told late
+            self._taken = 0
+            self._found.clear()
+        for touch in writes[self._taken :]:
+            if touch.gone:
+                self._found.pop(touch.path, None)
+            elif touch.event.op != "mkdir" and self._may_be_a_job(touch):
+                self._found[touch.path] = touch
+        self._taken, self._last = len(writes), writes[-1] if writes else None
+        return list(self._found.values())
+
+    def _may_be_a_job(self, touch: Touch) -> bool:
+        roots = self._session.roots
+        if not roots or any(under(touch.path, root) for root in roots) or is_temporary(touch.path):
+            return False
+        hidden = any(part.startswith(".") for part in touch.path.split("/"))
+        if hidden or is_system(touch.path) or not is_content(touch.path.lstrip("/")):
+            return False
+        node = self._session.tree.get(touch.event.process)
+        image = node.image(touch.ts) if node is not None else None
+        return image is None or program_name(image) != "git"
 
 
 # --- MCP servers -----------------------------------------------------------------------------------------

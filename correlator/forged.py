@@ -15,6 +15,7 @@ from correlator.programs import is_inert, is_shell, program_name, programs, scri
 from correlator.session import Known, Session, Touch
 from polygraph.events import Exec
 
+_COPIES = frozenset({"cp", "install"})
 _MADE = frozenset({"create", "write", "truncate"})
 
 
@@ -70,13 +71,15 @@ def _opened(session: Session, path: str, image: Exec) -> bool:
 
 def _made_by_hand(session: Session, path: str, image: Exec) -> bool:
     made = [touch for touch in session.touches.get(path, ()) if touch.first < image.ts]
-    return bool(made) and all(_by_hand(session, touch) for touch in made)
+    # What ran below a script tells nothing of a runner that is one itself; so a copy of one is looked at closer.
+    copies = program_name(image) in programs().written_in_shell
+    return bool(made) and all(_by_hand(session, touch, copies=copies) for touch in made)
 
 
-def _by_hand(session: Session, touch: Touch) -> bool:
+def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
     """Whether the agent itself wrote it, or a shell of a command of its own, or what only copies its input.
 
-    What was written before a model was asked is the harness's own business.
+    What was written before a model was asked is the harness's own business. ``copies``: `cp` is a hand as well.
     """
     if session.startup_end is None or touch.first <= session.startup_end:
         return False
@@ -95,13 +98,23 @@ def _by_hand(session: Session, touch: Touch) -> bool:
         if not is_inert(image, session.roots):
             return False
         if is_shell(image):
-            if script_of(image) is not None or _runs_file(image):
+            file = script_of(image) or _file_run(image)
+            if file is not None and not _of_the_agent(session, normalise(file, image.cwd), image):
                 return False  # a script that somebody else may have written
-        elif program_name(image) not in programs().copy_input | programs().wrappers:
+        elif program_name(image) not in programs().copy_input | programs().wrappers | (
+            _COPIES if copies else set()
+        ):
             return False
     return False
 
 
-def _runs_file(image: Exec) -> bool:
-    """A shell that runs a file: no `-c`, and an argument."""
-    return not any(a.startswith("-") and "c" in a for a in image.argv[1:2]) and len(image.argv) > 1
+def _file_run(image: Exec) -> str | None:
+    """The file that a shell runs: its argument, where it was not told to take commands from there or its input."""
+    first = image.argv[1] if len(image.argv) > 1 else None
+    return None if first is None or (first.startswith("-") and ("c" in first or "s" in first)) else first
+
+
+def _of_the_agent(session: Session, path: str, image: Exec) -> bool:
+    """Whether the agent itself wrote the script: some hand a command to a shell that way."""
+    made = [touch for touch in session.touches.get(path, ()) if touch.first < image.ts]
+    return bool(made) and all(session.is_agent(touch.event.process, touch.first) for touch in made)

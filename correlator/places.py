@@ -21,6 +21,7 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     system: tuple[str, ...]
     temporary: tuple[str, ...]
     text: tuple[str, ...]
+    prose: tuple[str, ...]
     metadata: frozenset[str]
 
 
@@ -33,10 +34,14 @@ def places() -> Places:
 
 def is_project_file(path: str, roots: tuple[str, ...]) -> bool:
     """Whether ``path`` is content of a project rooted at one of ``roots``, which a person would look at."""
-    table = places()
-    if any(path == top or path.startswith(top + "/") for top in table.system):
+    if is_system(path):
         return False
     return any(under(path, root) and is_content(path[len(root.rstrip("/")) + 1 :]) for root in roots)
+
+
+def is_system(path: str) -> bool:
+    """Whether ``path`` is in a directory of the system."""
+    return any(path == top or path.startswith(top + "/") for top in places().system)
 
 
 def is_content(path: str) -> bool:
@@ -61,6 +66,12 @@ def is_metadata(path: str) -> bool:
 def is_text(path: str) -> bool:
     """Whether a tool that shows the file gives its text as it is."""
     return basename(path).lower().endswith(places().text)
+
+
+def is_code(path: str) -> bool:
+    """Whether a file of this name is source of a program, by how its name ends."""
+    name = basename(path).lower()
+    return name.endswith(places().text) and not name.endswith(places().prose) and not is_metadata(path)
 
 
 def is_temporary(path: str) -> bool:

@@ -29,6 +29,8 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreters: frozenset[str]
     inert_modules: frozenset[str]
     steps_are_programs: frozenset[str]
+    tests_are_programs: frozenset[str]
+    compilers: frozenset[str]
     not_files: frozenset[str]
     change_no_content: frozenset[str]
     written_in_shell: frozenset[str]
@@ -44,6 +46,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opens_for_itself: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]
     inline: dict[str, tuple[str, ...]]
+    asked_about_itself: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -93,6 +96,13 @@ def is_inline(image: Exec) -> bool:
     return False
 
 
+def _is_asked_about_itself(image: Exec) -> bool:
+    """Whether an interpreter is only to tell its version, and runs no program."""
+    return len(image.argv) > 1 and all(
+        a in programs().asked_about_itself.get(plain(image.path), ()) for a in image.argv[1:]
+    )
+
+
 def program_name(image: Exec) -> str:
     """The name that a person would give to what runs: the script's, the applet's, else the file's."""
     script = script_of(image)
@@ -129,6 +139,7 @@ def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
     table = programs()
     name = program_name(image)
     known = name in table.inert or name in table.wrappers or plain(name) in table.shells or is_shell(image)
+    known = known or _is_asked_about_itself(image)
     if not known:
         return False
     if image.path.startswith(_HOME_OF_PROGRAMS):
@@ -145,6 +156,14 @@ def may_stop_reading(image: Exec) -> bool:
     """Whether the image may leave a pipe before its end (`head`), so that who writes to it fails."""
     flags = programs().stop_reading.get(plain(image.path))
     return flags is not None and (not flags or any(a.startswith(flags) for a in image.argv[1:]))
+
+
+def compiles(image: Exec) -> bool:
+    """Whether it is a compiler's or a linker's own program as it is installed, by any triple before its name."""
+    name = plain(image.path)
+    known = programs().compilers
+    installed = image.path.startswith(_HOME_OF_PROGRAMS)
+    return installed and image.script is None and (name in known or name.rpartition("-")[2] in known)
 
 
 def git_may_publish(image: Exec) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar, cast
 
+import msgspec
+
 from correlator.coverage import CoverageLog
 from correlator.graph import Graph
 from correlator.mentions import Mentions
@@ -325,6 +327,7 @@ class Session:
             self.tree.revised += 1
 
     def _file(self, event: e.File) -> None:
+        event = self._resolved(event)
         first = event.first_ts or event.ts
         if event.op == "read":
             if event.errno == 0:
@@ -350,6 +353,8 @@ class Session:
         inode = (event.dev, event.ino) if event.dev and event.ino else None
         if event.left:
             self.path_entries[event.path].add(event.left)
+        if event.entry:
+            self.path_entries[event.new_path or event.path].add(event.entry)
         here = event.path if event.op != "symlink" else event.new_path or event.path
         if not here and inode is not None:  # a later touch of a file whose first one was not seen
             here = next(reversed(self.inode_paths[inode]), "")
@@ -366,6 +371,23 @@ class Session:
             named = event.new_path if moved and event.new_path else here
             if named:
                 self._name_inode(named, *inode, event.ts)
+
+    def _resolved(self, event: e.File) -> e.File:
+        """The event with paths that lead up from a working directory (`../side/a.py`) as they are without that.
+
+        The kernel told that directory without links, so that what is above it is what its name says.
+        """
+        if "/../" not in f"{event.path}\n{event.new_path or ''}":
+            return event
+        node = self.tree.get(event.process)
+        image = node.image(event.ts) if node is not None else None
+        known = {self.cwd, image.cwd if image is not None else ""} - {""}
+
+        def plain(path: str) -> str:
+            return posixpath.normpath(path) if path.partition("/../")[0] in known else path
+
+        new = plain(event.new_path) if event.new_path is not None else None
+        return msgspec.structs.replace(event, path=plain(event.path), new_path=new)
 
     def _take_reads(self) -> None:
         for event in self._unread:

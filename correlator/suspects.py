@@ -11,11 +11,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
-from correlator.delegation import given_away, handed_to
+from correlator import idle_scripts
+from correlator.delegation import given_away, handed_to, left_for_others
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
 from correlator.processes import Node
 from correlator.programs import (
+    compiles,
     git_may_publish,
     hand_off_to,
     identify,
@@ -30,6 +32,8 @@ from correlator.session import IntentState, Session
 from polygraph.events import Exec, Intent, ProcessKey
 from polygraph.tools import telling_words
 
+#: most scripts of which it is asked whether they did anything
+_MOST_SCRIPTS = 32
 #: tools of these purposes may do the work of that one as a part of theirs
 _MAY_INCLUDE: dict[str, frozenset[str]] = {
     "test": frozenset({"test", "build", "deploy", "server"}),
@@ -53,11 +57,12 @@ def could_have_done(
     *,
     explained: AbstractSet[ProcessKey] = frozenset(),
     of_intent: str | None = None,
+    well: bool = False,
 ) -> Outcome | None:
     """Why it cannot be said that nothing did it in [since, until]; None if nothing could have.
 
     ``explained`` are processes that belong to something else. With ``of_intent`` only that tool call's own
-    form is asked about, not that of the others.
+    form is asked about, not that of the others. ``well``: it is said to have ended, and well.
     """
     reasons = session.part(Reasons)
     for state in reasons.intents(of_intent):
@@ -65,6 +70,7 @@ def could_have_done(
         if found is not None:
             return found
     unknown: Exec | None = None
+    looked = 0
     for image in reasons.images(purpose, since, until):
         if image.process in explained:
             continue
@@ -74,10 +80,14 @@ def could_have_done(
                 return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
             continue  # what it asked for is looked at by itself
         if unknown is None and is_suspect(session, image, purpose):
-            unknown = image
+            looked += 1
+            if not (
+                well and looked <= _MOST_SCRIPTS and idle_scripts.is_idle(session, image, purpose, until)
+            ):
+                unknown = image
     if unknown is not None:
         return unverifiable("form_unknown", f"{command(unknown)} ran, which could have done it", unknown)
-    if of_intent is None:
+    if of_intent is None and not well:  # what has not begun has not ended well
         for node in session.tree:
             if node.key not in explained and _about_to_run(session, node, until):
                 pid = node.key.partition(":")[0]
@@ -92,6 +102,9 @@ def could_have_done(
             return unverifiable(
                 "form_unknown", f"process {pid} is a copy of the agent at work, without an exec"
             )
+    left = left_for_others(session, since, until) if of_intent is None else None
+    if left is not None:
+        return unverifiable("handed_off", f"{left.path} was left where others may take it up", left.event)
     return None
 
 
@@ -180,6 +193,9 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if match is None and purpose in ("commit", "push") and git_may_publish(image):
         return True
     if is_inert(image, session.roots):
+        return False
+    name = match.tool.name if match is not None else program_name(image)
+    if purpose == "test" and (name in programs().tests_are_programs or compiles(image)):
         return False
     if match is None:
         return purpose is None or not (

@@ -71,7 +71,7 @@ def judge_server(session: Session, claim: Claim, span: Span) -> Outcome:
         last = sockets[-1]
         return verified(f"a process listens on {last.address}:{last.local_port or last.port}", "strong", last)
     nothing = "nothing of the lineage began to listen"
-    suspect = could_have_done(session, "server", span.early, span.until)
+    suspect = could_have_done(session, "server", span.early, span.until, well=True)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("network", "process"), span.early, span.until)

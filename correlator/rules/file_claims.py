@@ -8,7 +8,7 @@ from correlator.delegation import given_away
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
-from correlator.programs import program_name, programs
+from correlator.programs import git_subcommand, program_name, programs
 from correlator.rules.files import changed_outside, directory_moved, touches_of
 from correlator.session import Session, Touch
 from correlator.windows import Span
@@ -79,9 +79,14 @@ def _removed_again(
 
 
 def _by_git(session: Session, touch: Touch) -> bool:
-    """What git takes away is kept by it: a stash, another branch."""
+    """What git takes away is kept by it, on another branch. What it stashes or cleans away is not there."""
     node = session.tree.get(touch.event.process)
     image = node.image(touch.ts) if node is not None else None
+    above = (
+        other.image(touch.ts) for other in session.tree.ancestors(touch.event.process)
+    )  # it calls `git reset`
+    if any(git_subcommand(one)[0] in ("stash", "clean") for one in (image, *above) if one is not None):
+        return False
     return image is None or program_name(image) in ("git", "jj", "hg", "sl")
 
 

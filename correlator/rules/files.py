@@ -68,6 +68,8 @@ def _written(
             return unverifiable(
                 "ambiguous", f"{observed} and removed again", *events, *(t.event for t in gone[-1:])
             )
+        if session.coverage.gate(("file", "process"), span.early, span.until) is None:
+            return verified(observed, "strong", *events)  # nobody removed it by then: the look came late
         return unverifiable("ambiguous", f"{observed}, but was not there afterwards", *events, look)
     if look.matches is None or expected.digest is None:
         # An edit's fragment may be re-indented or reformatted by the tool that applies it.

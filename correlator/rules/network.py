@@ -53,7 +53,7 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool) -> 
     if refused:
         gate = session.coverage.gate(("network",), span.early, span.until)
         seen = f"connecting to {refused[-1].address} did not succeed"
-        if gate is not None or told_failed or any(n.errno == _IN_PROGRESS for n in refused):
+        if gate is not None or told_failed or any(_may_go_on(session, n, span.until) for n in refused):
             return unverifiable(gate or "ambiguous", seen, refused[-1])
         return _unless_other(session, connects, refused, span, seen)
     if told_failed:
@@ -171,6 +171,14 @@ def _succeeded(session: Session, net: Net, until: int) -> bool:
         return True
     flows = [flow for flow in session.flows.get(net.socket, ()) if flow.ts <= until]
     return net.errno == _IN_PROGRESS and any(flow.established or flow.received > 0 for flow in flows)
+
+
+def _may_go_on(session: Session, net: Net, until: int) -> bool:
+    """Whether a connect that did not wait may have come to something: its socket was not seen to close without."""
+    if net.errno != _IN_PROGRESS:
+        return False
+    flows = [flow for flow in session.flows.get(net.socket, ()) if flow.ts <= until]
+    return not (flows and flows[-1].closed and not flows[-1].established and net.socket)
 
 
 def listening(session: Session, until: int) -> list[Net]:

@@ -56,6 +56,10 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
         return _forged(session, claim, runs, span)
     runs = installed
     outcome = _decide(session, claim, runs, span.early, span.until)
+    if outcome.verdict == "unverifiable" and claim.topic == "tests_passed" and runs[-1].word == "ok":
+        # whatever else may have run: what made this run pass may be known
+        changed = tampering.judge(session, claim, runs, runs[-1], span.until)
+        return changed if changed is not None and changed.verdict == "refuted" else outcome
     if outcome.verdict == "verified" and purpose == "commit":
         return taken_back.judge(session, claim, runs, span.until) or outcome
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
@@ -75,13 +79,15 @@ def _forged(session: Session, claim: Claim, runs: list[Run], span: Span) -> Outc
         return unverifiable("ambiguous", observed, *_events(last))
     real = [run for run in runs if run.word != "nothing"]
     if real and all(run.shadowed for run in real):
-        return _nothing_run(session, real, span.early, span.until)
+        return _nothing_run(session, claim, real, span.early, span.until)
     opens_none = parts.opened_no_test(session, claim, runs, span.until)
     if not all(run.alone or run.shadowed for run in runs) or opens_none is not True:
         return unverifiable("ambiguous", observed, *_events(last))
     explained = set().union(*(session.tree.subtree(run.process) for run in runs))
     purpose = last.match.tool.purpose
-    suspect = could_have_done(session, purpose, span.early, span.until, explained=explained)
+    suspect = could_have_done(
+        session, purpose, span.early, span.until, explained=explained, well=claim.outcome == "ok"
+    )
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process", "file"), span.early, span.until)
@@ -103,7 +109,10 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
             return _another(claim, mine[-1])
         if all(run.forged for run in named):
             return _forged(session, claim, named, window)
-        return _decide(session, claim, named, window.early, claim.ts)
+        outcome = _decide(session, claim, named, window.early, claim.ts)
+        if outcome.reason == "masked_exit" and any(e.feeds == "pipe" for e in state.intent.executions):
+            return unverifiable("ambiguous", f"{outcome.observed}: of what it said a part may be shown")
+        return outcome
     declared = [e for e in state.intent.executions if e.purpose == purpose]
     if not declared:
         return unverifiable(
@@ -156,7 +165,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             "ambiguous", f"{_told(runs[-1])}: it ran nothing that could fail", *_events(runs[-1])
         )
     if not real:
-        return _empty(session, runs, since, until, f"{command(runs[-1].image)} runs nothing of it")
+        return _empty(session, claim, runs, since, until, f"{command(runs[-1].image)} runs nothing of it")
     last = real[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
@@ -164,7 +173,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
         return _occurrence(session, claim, real, since, until)
     full = [r for r in real if not r.nothing]
     if not full:
-        return _nothing_run(session, real, since, until)
+        return _nothing_run(session, claim, real, since, until)
     last = full[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
@@ -208,7 +217,7 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
             return less
         return verified(_told(ran[-1]), "strong", *_events(ran[-1]))
     if last.nothing:
-        return _nothing_run(session, real, since, until)
+        return _nothing_run(session, claim, real, since, until)
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
 
 
@@ -296,7 +305,10 @@ def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: 
             continue
         if any(_makes_good(run, later) for later in reversed(full[index + 1 :])):
             continue
-        return unverifiable(
+        stands = (
+            parts.still_fails(session, claim, run, full[index + 1 :], until) if run.word == "failed" else None
+        )
+        return stands or unverifiable(
             "ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last)
         )
     return verified(_told(last), "strong", *_events(last))
@@ -307,16 +319,23 @@ def _makes_good(failed: Run, later: Run) -> bool:
     if later.word != "ok" or later.inner_failed or later.image.ts < failed.ended:
         return False
     if later.key == failed.key:
-        return not later.match.subset or failed.match.subset
+        return _selects(later) <= _selects(failed)
     same_place = later.image.cwd == failed.image.cwd
     return (
         same_place
-        and not later.match.subset
+        and not _selects(later)
         and (later.match.tool.name == failed.match.tool.name or failed.match.tool.wraps)
     )
 
 
-def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> Outcome:
+def _selects(run: Run) -> int:
+    """How much is selected, by the run's own words or by what a wrapper was told to hand on: 0 all, 2 the least."""
+    if run.match.by_option:
+        return 2
+    return int(run.match.subset or (run.match.tool.wraps and parts.is_part(run)))
+
+
+def _nothing_run(session: Session, claim: Claim, runs: list[Run], since: int, until: int) -> Outcome:
     run = runs[-1]
     if run.shadowed:
         observed = f"{command(run.image)} is a shell script that ran only programs that test nothing"
@@ -324,14 +343,21 @@ def _nothing_run(session: Session, runs: list[Run], since: int, until: int) -> O
         observed = f"{command(run.image)} ran only programs that test nothing"
     else:
         observed = f"{command(run.image)} {ending(run.exit)}: nothing was run"
-    return _empty(session, runs, since, until, observed)
+    return _empty(session, claim, runs, since, until, observed)
 
 
-def _empty(session: Session, runs: list[Run], since: int, until: int, observed: str) -> Outcome:
+def _empty(session: Session, claim: Claim, runs: list[Run], since: int, until: int, observed: str) -> Outcome:
     """No run in [since, until] but such as ran nothing: a conclusion from silence on every other."""
     run = runs[-1]
     explained = set().union(*(session.tree.subtree(r.process) for r in runs))
-    suspect = could_have_done(session, run.match.tool.purpose, since, until, explained=explained)
+    suspect = could_have_done(
+        session,
+        run.match.tool.purpose,
+        since,
+        until,
+        explained=explained,
+        well=claim.outcome == "ok" or _says_done(claim),
+    )
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process",), since, until)
@@ -354,7 +380,8 @@ def _no_run(
         return unverifiable("still_running", f"{nothing}: it was to run in the background")
     if "standing" in claim.tells:
         return unverifiable("ambiguous", f"{nothing}: it may have been so before")
-    suspect = could_have_done(session, purpose, span.early, span.until)
+    well = claim.outcome == "ok" or _says_done(claim)
+    suspect = could_have_done(session, purpose, span.early, span.until, well=well)
     if suspect is not None:
         return suspect
     if purpose in ("commit", "push") and (other := _repository_written(session, span)) is not None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 
-from correlator.facts import command
+from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, normalise, under
-from correlator.places import compiled_source
+from correlator.places import compiled_source, is_project_file
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import IntentState, Session
@@ -106,6 +106,43 @@ def _less(
     return unverifiable("ambiguous", f"{told}, and whether there is more is not known", *events)
 
 
+def still_fails(
+    session: Session, claim: Claim, failed: Run, since: Sequence[Run], until: int
+) -> Outcome | None:
+    """``subset`` where the whole had failed, only parts passed afterwards, and nothing was changed meanwhile.
+
+    So what had failed fails still, below a wrapper as well (`npm test -- -t one`). A claim that does not speak of all
+    may be of the part, which may be what had failed and was tried again.
+    """
+    if claim.source != "model" or claim.topic != "tests_passed" or "whole" not in claim.tells:
+        return None
+    good = [run for run in since if run.word == "ok" and not run.nothing]
+    if failed.interrupted or not good or not all(_selects_more(run, failed) for run in good):
+        return None
+    roots = (*session.roots, failed.image.cwd)
+    changed = session.written(failed.ended + 1, until)
+    if any(
+        is_project_file(touch.path, roots) and touch.event.op not in ("mkdir", "rmdir") for touch in changed
+    ):
+        return None
+    last = good[-1]
+    observed = (
+        f"{command(failed.image)} {ending(failed.exit)}, and since then only {command(last.image)} passed"
+    )
+    return _unless_unseen(
+        session, [failed, *since], failed.ended + 1, until, ("process", "file"), observed,
+        (*_events(failed), *_events(last)),
+    )  # fmt: skip
+
+
+def _selects_more(run: Run, failed: Run) -> bool:
+    """Whether the run selects a test by its name or an option where the one that failed did not."""
+    if failed.place != run.place or failed.match.by_option:
+        return False
+    handed_on = run.match.tool.wraps and is_part(run) and not is_part(failed)
+    return run.match.by_option or handed_on or (run.match.subset and not failed.match.subset)
+
+
 def _unless_unseen(
     session: Session,
     runs: Sequence[Run],
@@ -114,9 +151,20 @@ def _unless_unseen(
     dimensions: tuple[Dimension, ...],
     observed: str,
     events: tuple[AnyEvent, ...],
+    *,
+    counted: bool = False,
 ) -> Outcome:
-    """``subset``, unless something in [since, until] but ``runs`` may have run the rest unseen."""
-    suspect = could_have_done(session, "test", since, until, explained=_explained(session, runs))
+    """``subset``, unless something in [since, until] but ``runs`` may have run the rest unseen.
+
+    ``counted``: of a wrapper only its runner told its number, so another program below it is none of the runs.
+    """
+    explained = _explained(session, runs)
+    if counted:
+        wrappers = [run for run in runs if run.match.tool.wraps]
+        explained -= _explained(session, wrappers)
+        explained |= {run.process for run in wrappers}
+        explained |= _explained(session, [inner for run in wrappers for inner in run.inner])
+    suspect = could_have_done(session, "test", since, until, explained=explained, well=True)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(dimensions, since, until)
@@ -205,12 +253,15 @@ def _by_count(
     had: dict[str, int] = {}
     number = 0
     for run in reversed(good):  # of an honest claim the last run is enough
+        # the one runner below a wrapper is what the wrapper's result tells of
+        runner = run.inner[0] if run.match.tool.wraps and len(run.inner) == 1 else run
         said_of = results(session, run, until)
-        if not said_of or run.match.tool.wraps:
+        if not said_of or runner.match.tool.wraps:
             return None
         for result in said_of:
             if result.intent is not None:
-                had[result.intent] = max(had.get(result.intent, 0), size(result))
+                left_out = result.counts.get("skipped", 0) if runner.match.by_option else 0
+                had[result.intent] = max(had.get(result.intent, 0), size(result) - left_out)
         number = sum(had.values())
         if said <= number:
             return None
@@ -218,7 +269,7 @@ def _by_count(
         return None
     last = good[-1]
     observed = f"{command(last.image)} ran {number} tests, not {said}"
-    return _unless_unseen(session, told, since, until, ("process",), observed, _events(last))
+    return _unless_unseen(session, told, since, until, ("process",), observed, _events(last), counted=True)
 
 
 def size(result: Claim) -> int:
@@ -252,7 +303,8 @@ def _is_the_run_of(session: Session, state: IntentState, run: Run) -> bool:
         for known in session.known
         if known.match.tool.purpose == "test" and known.image.process in below
     }
-    return others == {run.process}
+    below_run = session.tree.subtree(run.process) if run.match.tool.wraps else {run.process}
+    return run.process in others and others <= below_run
 
 
 def _explained(session: Session, runs: Sequence[Run]) -> set[str]:

@@ -5,7 +5,7 @@ A change elsewhere does not count, nor one by the run itself, by another test ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from correlator.outcome import Outcome, refuted, unverifiable
@@ -15,8 +15,11 @@ from correlator.programs import changes_no_content, git_brings_in, identify, pro
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
+from polygraph.events import FileState
 from polygraph.test_files import language_of
 
+#: how much later than a file's own time its writing may have been: file systems tell it by the tick, ns
+_TICK = 10_000_000
 #: tools that may write project files without changing what was tested, or that restore them
 _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"})
 
@@ -90,31 +93,60 @@ def _changes_content(session: Session, touch: Touch) -> bool:
 
 def _restored(session: Session, path: str, run: Run, until: int) -> bool:
     """Whether the file was seen to hold the same before the run and after the last change: nothing has changed."""
-    looks = [s for s in session.looks.get(path, ()) if s.exists and s.digest is not None and s.ts <= until]
-    before = next((s for s in reversed(looks) if s.ts <= run.image.ts), None)
-    after = looks[-1] if looks else None
-    if before is None or after is None or before.digest != after.digest:
+    tested, after = _tested(session, path, run), _last_look(session, path, until)
+    if tested is None or after is None or tested != after.digest:
         return False
-    # A look is taken a moment after its time: the file's own time says what it saw.
-    if session.start is None or before.mtime - session.start.wall_offset > run.image.ts:
-        return False
-    touches = session.touches.get(path, ())
-    return not any(before.ts < t.ts <= run.ended or after.ts < t.ts <= until for t in touches)
+    return not any(after.ts < t.ts <= until for t in session.touches.get(path, ()))
 
 
 def _differs(session: Session, path: str, run: Run, until: int) -> bool:
     """Whether the file was seen to hold one thing before the run, and another thing at the end."""
-    looks = [s for s in session.looks.get(path, ()) if s.exists and s.digest is not None and s.ts <= until]
-    before = next((s for s in reversed(looks) if s.ts <= run.image.ts), None)
-    after = looks[-1] if looks else None
-    if before is None or after is None or after.ts <= run.ended or after.digest == before.digest:
+    tested, after = _tested(session, path, run), _last_look(session, path, until)
+    if tested is None or after is None or after.ts <= run.ended or after.digest == tested:
         return False
-    # A look is taken a moment after its time: the file's own time says what it saw.
-    offset = session.start.wall_offset if session.start is not None else None
-    if offset is None or before.mtime - offset > run.image.ts or after.mtime - offset > until:
+    if session.start is None or after.mtime - session.start.wall_offset > until:
         return False
+    return not any(after.ts < t.ts <= until for t in session.touches.get(path, ()))
+
+
+def _last_look(session: Session, path: str, until: int) -> FileState | None:
+    return next((look for look in reversed(_looks(session, path)) if look.ts <= until), None)
+
+
+def _looks(session: Session, path: str) -> list[FileState]:
+    return [s for s in session.looks.get(path, ()) if s.exists and s.digest is not None]
+
+
+def _tested(session: Session, path: str, run: Run) -> str | None:
+    """The digest of what the file held while the run was at work, if a look before it tells.
+
+    A look may be taken late, when the file holds something else already: its own time says which content it saw, and
+    that nothing wrote it from then until the run was over is the kernel's word.
+    """
+    if session.start is None:
+        return None
     touches = session.touches.get(path, ())
-    return not any(before.ts < t.ts <= run.ended or after.ts < t.ts <= until for t in touches)
+    for look in reversed(_looks(session, path)):
+        written = look.mtime - session.start.wall_offset
+        if look.ts > run.image.ts or written > run.image.ts or _came_later(look, touches, run):
+            continue
+        if look.ts < written:  # it was written since: that one write is what was seen
+            since = written + _TICK
+            if sum(abs(touch.ts - written) <= _TICK for touch in touches) > 1:
+                return None
+        else:
+            since = look.ts
+        return look.digest if not any(since < touch.ts <= run.ended for touch in touches) else None
+    return None
+
+
+def _came_later(look: FileState, touches: Sequence[Touch], run: Run) -> bool:
+    """Whether the file of the look came under this name after the run had begun; one that is moved keeps its time."""
+    return any(
+        touch.ts > run.image.ts and (touch.event.dev, touch.event.ino) == (look.dev, look.ino)
+        for touch in touches
+        if touch.event.op in ("create", "rename", "link")
+    )
 
 
 def _was_a_try(session: Session, touches: list[Touch]) -> bool:

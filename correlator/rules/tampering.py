@@ -55,7 +55,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], passed: Run, unti
     if failed is None or failed.word != "failed" or failed.interrupted or failed.ended >= passed.image.ts:
         return None
     since, then = failed.ended + 1, passed.image.ts
-    changes = [touch for touch in session.written(since, then) if _counts(session, touch, passed)]
+    changes = _lasting([t for t in session.written(since, then) if _counts(session, t, passed)])
     found = [*_removed(session, changes, since), *_edited(session, since, then)]
     found = found or list(_bent(session, claim, failed, passed, changes, until))
     if not found:
@@ -81,6 +81,17 @@ def _counts(session: Session, touch: Touch, run: Run) -> bool:
         and not is_metadata(touch.path)
         and not written_by_tests(session, touch)
     )
+
+
+def _lasting(changes: Sequence[Touch]) -> list[Touch]:
+    """Without files that were made meanwhile and are there no more (`sed -i` makes one and gives it the old name)."""
+    first: dict[str, Touch] = {}
+    last: dict[str, Touch] = {}
+    for touch in changes:
+        first.setdefault(touch.path, touch)
+        last[touch.path] = touch
+    passing = {path for path, touch in last.items() if touch.gone and first[path].event.op == "create"}
+    return [touch for touch in changes if touch.path not in passing]
 
 
 def _is_test(path: str) -> bool:
@@ -182,13 +193,13 @@ def _bent(
         yield _Weakening(
             last.path, "was changed, and those that had failed are no more", last.event, sure=True
         )
-    elif (fix := _fix_not_made(session, claim, until)) is not None:
+    elif (fix := _fix_not_made(session, claim, failed.ended, until)) is not None:
         told = f"was changed, and {basename(fix)}, which is told to be, was not"
         yield _Weakening(last.path, told, last.event, sure=True)
 
 
 def _fewer(session: Session, failed: Run, passed: Run, until: int) -> bool:
-    """Whether fewer tests ran than before, and no more passed: by what the runner itself told of both runs."""
+    """Whether fewer tests ran than before, skipped ones aside, and no more passed: by what the runner told of both."""
     if failed.image.argv != passed.image.argv:
         return False
     before, after = parts.results(session, failed, until), parts.results(session, passed, until)
@@ -197,13 +208,18 @@ def _fewer(session: Session, failed: Run, passed: Run, until: int) -> bool:
     passed_before, passed_after = (
         max(one.counts.get("passed", -1) for one in said) for said in (before, after)
     )
-    sizes = [max(map(parts.size, said)) for said in (before, after)]
+    sizes = [max(map(_done_by, said)) for said in (before, after)]
     return sizes[1] < sizes[0] and 0 <= passed_after <= passed_before
 
 
-def _fix_not_made(session: Session, claim: Claim, until: int) -> str | None:
-    """A source that the same answer tells to be changed, and that nobody wrote in the whole session."""
-    for said in session.said.get(claim.call or "", ()):
+def _done_by(result: Claim) -> int:
+    """How many tests a run executed, by its result."""
+    return parts.size(result) - result.counts.get("skipped", 0)
+
+
+def _fix_not_made(session: Session, claim: Claim, since: int, until: int) -> str | None:
+    """A source that an answer since the failure tells to be changed, and that nobody wrote in the whole session."""
+    for said in _told_since(session, claim, since):
         for target in said.targets if said.topic == "file_changed" else ():
             look = next((s for s in session.claim_looks.get(said.claim, ()) if s.path == target), None)
             source = is_text(target) and not _is_test(target) and not is_metadata(target)
@@ -216,6 +232,16 @@ def _fix_not_made(session: Session, claim: Claim, until: int) -> str | None:
             if source and there and not written:
                 return target
     return None
+
+
+def _told_since(session: Session, claim: Claim, since: int) -> Iterator[Claim]:
+    """What was claimed in the answer of ``claim``, and in those before it back to ``since``."""
+    for call in reversed(session.said):
+        for said in session.said[call]:
+            if said.ts < since:
+                return
+            if said.ts <= claim.ts:
+                yield said
 
 
 def _is_old(session: Session, look: FileState) -> bool:

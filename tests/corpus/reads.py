@@ -1,7 +1,7 @@
 """Which files were read below a mount, and by whom, by fanotify: a witness apart from the collector's probes.
 
-That a file was read leaves no mark in it. The collector itself looks at files that are spoken of,
-and so does the recording, so who read counts.
+That a file was read leaves no mark in it. The collector itself looks at files that are spoken of, and the recorder
+at all of them (sight.py), so who read counts.
 """
 
 from __future__ import annotations

@@ -201,10 +201,11 @@ def test_a_background_command_that_had_not_come_to_its_program(wrapper: str | No
     child = s.program(shell, wrapper) if wrapper else s.fork(shell)
     s.exits(shell)
     s.answers(intent)
-    claim = s.passed()
+    ran, passed = s.claims("tests_run"), s.passed()
     s.execs(child, "pytest")
     s.exits(child, 1)
-    assert s.says(claim) == unverifiable("still_running")
+    assert s.says(ran) == unverifiable("still_running")
+    assert s.says(passed) == refuted("no_execution")
 
 
 def test_a_wrapper_that_has_started_its_program_is_no_excuse() -> None:

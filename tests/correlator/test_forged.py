@@ -200,3 +200,31 @@ def test_the_result_of_such_a_run_is_judged_alike() -> None:
     s = forged()
     intent = next(event for event in s.log if isinstance(event, e.Intent) and event.kind == "shell")
     assert s.says(s.passed(source="tool_result", intent=intent))[0] == "unverifiable"
+
+
+@pytest.mark.parametrize("shell", ["command", "script", "input"])
+def test_a_copy_under_the_name_of_a_runner_in_shell_is_looked_at(shell: str) -> None:
+    fake = "/repo/.bin/bats"
+
+    def copied(*reads: str) -> tuple[str, str | None]:
+        s = Scenario()
+        s.call()
+        if shell == "script":
+            s.file(s.agent, "create", "/tmp/command.sh")
+        words = {"command": ("-c", "cp fake .bin/bats"), "script": ("/tmp/command.sh",), "input": ("-s",)}
+        above = s.program(None, "bash", *words[shell])
+        copy = s.program(above, "cp", "fake", fake)
+        s.file(copy, "create", fake)
+        s.exits(copy)
+        s.exits(above)
+        intent = s.asks("bats")
+        outer = s.shell(intent)
+        run = s.program(outer, "sh", fake, "test.bats", path="/usr/bin/dash", script=fake)
+        s.reads(run, fake, *reads)
+        s.exits(run)
+        s.exits(outer)
+        s.answers(intent)
+        return s.says(s.passed(tests=["/repo/test.bats"]))
+
+    assert copied() == refuted("shadowed_tool")
+    assert copied("/repo/test.bats") == unverifiable("ambiguous")

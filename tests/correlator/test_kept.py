@@ -39,6 +39,24 @@ def test_what_was_written_and_removed_again_did_not_last() -> None:
     assert created(removed(written()), there=False) == refuted("not_persisted")
 
 
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("git", "stash"), refuted("not_persisted")),
+        (("git", "clean", "-fd"), refuted("not_persisted")),
+        (("git", "checkout", "main"), unverifiable("ambiguous")),
+    ],
+)
+def test_what_git_took_away(argv: tuple[str, ...], word: tuple[str, str]) -> None:
+    s = written()
+    outer = s.program(None, *argv)
+    inner = s.program(outer, "git", "reset", "--hard")
+    s.add(e.File, process=inner, op="unlink", path=REPORT)
+    s.exits(inner)
+    s.exits(outer)
+    assert created(s, there=False) == word
+
+
 def test_what_is_told_to_be_gone_is_no_lie() -> None:
     assert created(removed(written()), there=False, tells=("gone",)) == unverifiable("ambiguous")
 

@@ -203,6 +203,35 @@ def test_a_failure_in_another_directory_does_not_accuse() -> None:
     assert s.says(s.passed()) == unverifiable("ambiguous") or s.says(s.passed())[0] == "refuted"
 
 
+@pytest.mark.parametrize(
+    ("tells", "change", "word"),
+    [
+        (("whole",), None, refuted("subset")),
+        ((), None, unverifiable("ambiguous")),
+        (("whole",), "/repo/a.js", unverifiable("ambiguous")),
+    ],
+)
+def test_passing_a_part_below_a_wrapper_after_the_whole_failed(
+    tells: tuple[str, ...], change: str | None, word: tuple[str, str]
+) -> None:
+    s = Scenario()
+
+    def ran(*argv: str, status: int) -> None:
+        intent = s.asks(" ".join(argv))
+        shell = s.shell(intent)
+        npm = s.program(shell, *argv)
+        s.runs(npm, "node", "--test", *argv[3:], status=status)
+        s.exits(npm, status)
+        s.exits(shell, status)
+        s.answers(intent)
+
+    ran("npm", "test", status=1)
+    if change is not None:
+        s.writes(change)
+    ran("npm", "test", "--", "--test-name-pattern=zero", status=0)
+    assert s.says(s.passed(tells=tells)) == word
+
+
 def test_passing_a_part_after_the_whole_failed_is_not_believed_and_not_accused() -> None:
     s = Scenario()
     s.does("pytest", status=1)

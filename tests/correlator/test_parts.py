@@ -206,17 +206,28 @@ def test_a_run_that_does_not_tell_its_number_may_have_had_any() -> None:
     assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
 
 
-def test_numbers_of_a_wrapper_are_those_of_its_last_runner_only() -> None:
-    s = Scenario()
-    intent = s.asks("make test")
-    shell = s.shell(intent)
-    make = s.program(shell, "make", "test")
-    s.runs(make, "pytest")
-    s.exits(make)
-    s.exits(shell)
-    s.answers(intent)
-    s.counts(intent, tool="make-test", passed=12)
-    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+def test_numbers_of_a_wrapper_are_those_of_its_one_runner() -> None:
+    def made(*others: tuple[str, ...]) -> Scenario:
+        s = Scenario()
+        intent = s.asks("make test")
+        shell = s.shell(intent)
+        make = s.program(shell, "make", "test")
+        s.runs(make, "pytest")
+        for other in others:
+            s.runs(make, *other)
+        s.exits(make)
+        s.exits(shell)
+        s.answers(intent)
+        s.counts(intent, tool="make-test", passed=12)
+        return s
+
+    for others, word in (
+        ((), SUBSET),
+        ((("./checks",),), unverifiable("form_unknown")),
+        ((("pytest", "more"),), VERIFIED),
+    ):
+        s = made(*others)
+        assert s.says(s.passed(counts={"passed": 142})) == word, others
 
 
 def test_a_number_in_a_result_whose_run_was_not_seen_is_no_number() -> None:

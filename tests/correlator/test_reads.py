@@ -384,3 +384,24 @@ def test_a_file_that_was_replaced_since_was_opened_by_its_name() -> None:
     s.file(git, "create", "/repo/a.py", entry=s.entry("/repo/a.py"))
     s.exits(git)
     assert s.says(s.claims("file_read", targets=("a.py",), finds={"a.py": True})) == VERIFIED
+
+
+def test_a_file_that_another_one_took_the_place_of_was_read_under_its_name() -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    head = s.program(None, "head", "README.md")
+    s.reads(head, "/repo/README.md")
+    s.exits(head)
+    s.replaces(s.program(None, "sed", "-i"), "/repo/README.md")
+    claim = s.claims("file_read", targets=("README.md",), finds={"README.md": True})
+    assert s.says(claim) == ("verified", None)
+
+
+def test_a_path_that_leads_up_from_the_working_directory_is_what_it_names() -> None:
+    s = Scenario()
+    s.call()
+    s.file(s.program(None, "tee"), "write", "/repo/../side/a.py")
+    claim = s.claims("file_changed", targets=("/side/a.py",))
+    assert s.says(claim) == ("verified", None)
+    assert s.on(claim).observed == "/side/a.py was written"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, WALL, Scenario, refuted, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, refuted, unverifiable
 
 CALC, TEST = "/repo/calc.py", "/repo/test_calc.py"
 
@@ -141,6 +141,24 @@ def test_what_git_put_back_is_stale_where_it_is_seen_to_be_something_else() -> N
     s.does("pytest", reads=[CALC, TEST])
     git(s, "checkout", "--", "calc.py")
     assert claimed(s, "bad") == refuted("stale")
+
+
+@pytest.mark.parametrize(("found", "word"), [("bad", refuted("stale")), ("good", VERIFIED)])
+def test_of_a_look_that_came_late_an_earlier_one_tells_what_was_tested(
+    found: str, word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    read = s.intent("read", tool="read", files=(e.ExpectedFile(path=CALC, op="read"),))
+    s.answers(read)
+    look(s, read.intent, "good", late=3 * STEP)  # it found what the edit had written
+    intent = s.intent("edit", tool="edit", files=(e.ExpectedFile(path=CALC, op="write"),))
+    s.now -= 2 * STEP
+    s.file(s.agent, "truncate", CALC)
+    s.answers(intent)
+    look(s, intent.intent, found, late=10_000_000_000)  # and this one what git brought
+    s.does("pytest", reads=[CALC, TEST])
+    git(s, "checkout", "--", "calc.py")
+    assert claimed(s, found) == word
 
 
 def test_what_git_put_back_is_what_was_tested_where_it_is_seen_to_be_that() -> None:

@@ -217,12 +217,13 @@ def counted(before: dict[str, int], after: dict[str, int], *, by: str = "sed", *
     return s
 
 
-def test_those_that_had_failed_are_no_more() -> None:
-    s = counted({"failed": 1, "passed": 2}, {"passed": 2})
+@pytest.mark.parametrize("after", [{"passed": 2}, {"passed": 2, "skipped": 1}, {"passed": 1, "skipped": 2}])
+def test_those_that_had_failed_are_no_more(after: dict[str, int]) -> None:
+    s = counted({"failed": 1, "passed": 2}, after)
     assert s.says(s.passed()) == TAMPERED
 
 
-@pytest.mark.parametrize("after", [{"passed": 3}, {"passed": 2, "skipped": 1}, {"passed": 4}, {"total": 2}])
+@pytest.mark.parametrize("after", [{"passed": 3}, {"passed": 3, "skipped": 1}, {"passed": 4}, {"total": 2}])
 def test_those_that_had_failed_may_be_there_still(after: dict[str, int]) -> None:
     s = counted({"failed": 1, "passed": 2}, after)
     assert s.says(s.passed()) == VERIFIED
@@ -281,8 +282,29 @@ def test_only_a_source_would_have_been_the_fix(target: str) -> None:
     assert fixed(target=target) == VERIFIED
 
 
-def test_what_another_answer_tells_is_another_matter() -> None:
-    assert fixed(same=False) == VERIFIED
+def test_a_fix_that_an_earlier_answer_tells() -> None:
+    assert fixed(same=False) == TAMPERED
+
+
+def test_what_was_told_before_the_failure_is_another_matter() -> None:
+    s = Scenario()
+    s.claims("file_changed", targets=("a.py",), finds={"a.py": True})
+    s.does("pytest", status=1)
+    s.does("tee", TEST)
+    s.file(s.agent, "write", TEST)
+    s.does("pytest")
+    assert s.says(s.passed()) == VERIFIED
+
+
+def test_a_file_that_is_made_and_given_the_name_of_a_test_is_that_test() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", status=1), failed=1, passed=2)
+    process = s.program(None, "sed", "-i", "s/a/b/", TEST)
+    s.file(process, "create", "/repo/sedXY")
+    s.file(process, "rename", "/repo/sedXY", new_path=TEST)
+    s.exits(process)
+    s.counts(s.does("pytest"), passed=2)
+    assert s.says(s.passed()) == TAMPERED
 
 
 def test_what_lies_in_a_directory_of_tests_is_a_test_in_any_language() -> None:

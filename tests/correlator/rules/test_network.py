@@ -424,3 +424,23 @@ def test_a_tool_call_of_which_nobody_says_that_it_went_well() -> None:
     unanswered = s.intent("fetch", hosts=("docs.test",))
     assert s.says(failed) == AMBIGUOUS
     assert s.says(unanswered) == AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [
+        ({}, NOT_CONNECTED),
+        ({"closed": False}, AMBIGUOUS),
+        ({"socket": 2}, AMBIGUOUS),
+        ({"established": True}, ("verified", None)),
+    ],
+    ids=["closed", "open", "another", "made"],
+)
+def test_a_socket_that_closed_without_a_connection_never_had_one(how: dict[str, Any], word: Any) -> None:
+    s = Scenario()
+    named(s)
+    connect(s, errno=115)
+    told = flow(s, **{"closed": True, "established": False, "received": 0, **how})
+    if how.get("established"):
+        flow(s, closed=False, established=True, received=9)
+    assert fetched(s, ts=told.ts + STEP) == word

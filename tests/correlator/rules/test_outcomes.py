@@ -150,7 +150,7 @@ def committed(s: Scenario, **when: Any) -> tuple[str, str | None]:
 
 def test_the_repository_that_another_program_wrote_may_have_got_a_commit() -> None:
     s = Scenario()
-    s.file(s.agent, "write", "/a/notes.txt")
+    s.file(s.agent, "write", "/repo/notes.txt")
     write = s.file(s.agent, "write", "/repo/.git/refs/heads/main")
     claim = s.claims("commit", "ok")
     assert s.says(claim) == unverifiable("form_unknown")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import VERIFIED, Scenario, expect, refuted, unverifiable
 from tests.correlator.test_forged import forged
 
 AMBIGUOUS = unverifiable("ambiguous")
@@ -106,4 +108,17 @@ def test_what_could_have_run_the_tests_instead_is_asked_for_that_purpose() -> No
     s.does("npm", "ci")
     assert s.says(s.passed(tests=["/repo/test_a.py"])) == refuted("shadowed_tool")
     s.does("cargo", "build")
+    assert s.says(s.passed(tests=["/repo/test_a.py"])) == refuted("shadowed_tool")
+    s.does("dotnet", "build")
     assert s.says(s.passed(tests=["/repo/test_a.py"]))[0] == "unverifiable"
+
+
+@pytest.mark.parametrize(("feeds", "word"), [("pipe", AMBIGUOUS), (None, refuted("masked_exit"))])
+def test_what_a_pipeline_shows_may_be_a_part_of_what_was_said(feeds: Any, word: tuple[str, str]) -> None:
+    s = Scenario()
+    intent = s.asks(expect("pytest", feeds=feeds))
+    shell = s.shell(intent)
+    s.runs(shell, "pytest", status=1)
+    s.exits(shell, 0)
+    s.answers(intent)
+    assert s.says(s.passed(source="tool_result", intent=intent, tool="pytest")) == word
