@@ -76,8 +76,12 @@ def test_a_missing_interpreter_is_told_as_a_shell_does(
 def test_an_interrupt_at_the_terminal_is_the_agents(polygraph: Polygraph, gate: Gate) -> None:
     """A terminal sends it to the whole process group: the agent decides, polygraph stays to the end."""
     program = f"trap 'exit 42' INT; cat {gate.path}; exit 1"
+    # What a shell runs in the background is to ignore interrupts, and a shell cannot trap what it was told to ignore.
+    listening = ["env", "--default-signal=INT"]
     with subprocess.Popen(
-        [*POLYGRAPH, "run", "--", "sh", "-c", program], stderr=subprocess.PIPE, start_new_session=True
+        [*listening, *POLYGRAPH, "run", "--", "sh", "-c", program],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as process:
         wait_at(gate, process)
         os.killpg(process.pid, signal.SIGINT)
