@@ -325,3 +325,97 @@ def test_settings_since_which_records_were_lost() -> None:
     s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now)
     s.does("pytest")
     assert said(s) == unverifiable("records_lost")
+
+
+def test_settings_that_were_to_be_written_and_were_not_hide_nothing() -> None:
+    s = Scenario()
+    edits("hides", path="/repo/conftest.py", whole=True, done=False)(s)
+    s.does("pytest")
+    assert said(s) == VERIFIED
+
+
+# --- in the moment of a run -----------------------------------------------------------------------------
+
+
+def at_once(*steps: Step) -> Scenario:
+    """As ``between``, and told at once: steps may give their own times."""
+    s = Scenario()
+    for status in (1, 0):
+        intent = s.asks("pytest")
+        shell = s.shell(intent)
+        s.runs(shell, "pytest", status=status)
+        s.exits(shell, status)
+        s.answers(intent)
+        for step in steps if status else ():
+            step(s)
+    return s
+
+
+def runs_at(s: Scenario, *, failed: bool) -> int:
+    """When the run that failed ended, or the one that passed began."""
+    if failed:
+        return next(x.ts for x in s.log if isinstance(x, e.Exit))
+    return next(x.ts for x in reversed(s.log) if isinstance(x, e.Exec) and x.script is not None)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAMPERED)])
+def test_what_was_done_until_the_run_had_failed_was_not_done_after_it(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_once(
+        lambda s: s.add(e.File, process=s.agent, op="unlink", path=TEST, ts=runs_at(s, failed=True) + after)
+    )
+    assert said(s) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAMPERED)])
+def test_a_test_that_was_made_until_the_run_had_failed_was_its_own(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_once(lambda s: s.file(s.agent, "create", TEST, ts=runs_at(s, failed=True) + after), edits("skips"))
+    assert said(s) == word
+
+
+def test_a_test_that_was_made_and_removed_between_the_runs_is_no_change() -> None:
+    scratch = "/repo/test_scratch.py"
+    s = between(lambda s: s.file(s.agent, "create", scratch), removes(scratch))
+    assert said(s) == VERIFIED
+    s = between(lambda s: s.file(s.agent, "create", scratch), removes(scratch), removes())
+    assert said(s) == TAMPERED
+
+
+def edit_at(s: Scenario, asked: int, written: int) -> None:
+    """An edit by which a test is skipped."""
+    files = (e.ExpectedFile(path=TEST, op="write", marks=("skips",)),)
+    s.intent("edit", files=files, ts=asked)
+    s.file(s.agent, "write", TEST, ts=written)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAMPERED)])
+def test_an_edit_that_was_asked_for_in_the_moment_after_the_failure(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_once(lambda s: edit_at(s, runs_at(s, failed=True) + after, s.now))
+    assert said(s) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, TAMPERED), (1, "stale")])
+def test_an_edit_in_the_moment_of_the_run_that_passed(after: int, word: tuple[str, str] | str) -> None:
+    s = at_once()
+    began = runs_at(s, failed=False) + after
+    edit_at(s, began, began)
+    assert (said(s) == TAMPERED) is (word == TAMPERED)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, AMBIGUOUS), (1, TAMPERED)])
+def test_settings_that_were_written_again_in_the_moment_of_the_run(after: int, word: tuple[str, str]) -> None:
+    s = Scenario()
+    edits("hides", path="/repo/conftest.py", whole=True)(s)
+    s.does("pytest")
+    s.file(s.agent, "write", "/repo/conftest.py", ts=runs_at(s, failed=False) + after)
+    assert said(s) == word
+
+
+def test_a_mark_on_what_is_no_test_hides_none_on_one_that_is() -> None:
+    s = between(edits("skips", path="/repo/tools.py", done=False), edits("skips"))
+    assert said(s) == TAMPERED
