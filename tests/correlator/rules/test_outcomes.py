@@ -465,3 +465,9 @@ def test_a_run_outside_of_every_tool_call_began_with_the_session() -> None:
             lost(s)
         s.runs(None, "pytest", status=1)
         assert s.says(s.passed()) == (refuted("failed") if seen else unverifiable("records_lost"))
+
+
+def test_a_linter_that_is_said_to_have_run_ran_wherever_it_did() -> None:
+    s = Scenario()
+    s.does("ruff", "check", cwd="/repo/shop")
+    assert s.says(s.claims("lint", targets=("bank/a.py",))) == VERIFIED
