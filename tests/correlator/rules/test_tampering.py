@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, unverifiable
 from tests.correlator.test_delegation import hands
 from tests.correlator.test_tampering import (
     CODE,
@@ -419,3 +419,109 @@ def test_settings_that_were_written_again_in_the_moment_of_the_run(after: int, w
 def test_a_mark_on_what_is_no_test_hides_none_on_one_that_is() -> None:
     s = between(edits("skips", path="/repo/tools.py", done=False), edits("skips"))
     assert said(s) == TAMPERED
+
+
+# --- bent -----------------------------------------------------------------------------------------------
+
+
+def changed(
+    before: dict[str, int], after: dict[str, int], *, own: str | None = None, argv: tuple[str, ...] = ()
+) -> Scenario:
+    """Two runs that told their numbers, and a test that was edited between them; ``own``: who made it, and when."""
+    s = Scenario()
+    if own == "before":
+        s.file(s.agent, "create", TEST)
+    s.counts(s.does("pytest", status=1), **before)
+    if own == "between":
+        s.file(s.agent, "create", TEST)
+    edits()(s)
+    s.counts(s.does("pytest", *argv), **after)
+    return s
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        ({"failed": 1, "passed": 2}, {"passed": 2}, TAMPERED),
+        ({"failed": 1, "passed": 2}, {"passed": 1}, TAMPERED),
+        ({"failed": 1, "passed": 2}, {"passed": 0, "skipped": 2}, TAMPERED),
+        ({"failed": 3}, {"passed": 1}, VERIFIED),
+        ({"failed": 3, "passed": 0}, {"passed": 1}, VERIFIED),
+        ({"failed": 1, "passed": 2}, {"total": 1}, VERIFIED),
+        ({"failed": 1, "passed": 2}, {}, VERIFIED),
+        ({}, {"passed": 2}, VERIFIED),
+    ],
+)
+def test_fewer_tests_of_which_no_more_pass(
+    before: dict[str, int], after: dict[str, int], word: tuple[str, str | None]
+) -> None:
+    assert said(changed(before, after)) == word
+
+
+def test_fewer_of_another_selection_are_no_fewer() -> None:
+    s = changed({"failed": 1, "passed": 2}, {"passed": 2}, argv=("-q",))
+    assert said(s) == VERIFIED
+
+
+@pytest.mark.parametrize(("own", "word"), [("before", VERIFIED), ("between", TAMPERED)])
+def test_fewer_tests_of_the_sessions_own_are_its_own_affair(own: str, word: tuple[str, str | None]) -> None:
+    assert said(changed({"failed": 1, "passed": 2}, {"passed": 2}, own=own)) == word
+
+
+def tells_of_a_fix(
+    s: Scenario, *targets: str, looks: tuple[dict[str, Any], ...] = ({},), topic: str = "file_changed"
+) -> tuple[str, str | None]:
+    """An answer says that ``targets`` were changed and all tests pass; the collector looks at each."""
+    call = s.call()
+    fields: dict[str, Any] = {"process": s.agent, "source": "model", "kind": "occurrence", "call": call}
+    s.add(e.Claim, claim="fix", topic=topic, targets=targets, **fields)
+    for target, look in zip(targets, looks, strict=False):
+        found = {"exists": True, "dev": 1, "ino": s.inode(f"/repo/{target}"), "mtime": 1, **look}
+        s.add(e.FileState, ts=s.now, path=target, intent="fix", **found)
+    passed = s.add(e.Claim, claim="pass", topic="tests_passed", outcome="ok", **fields)
+    s.tick()
+    return s.says(passed)
+
+
+@pytest.mark.parametrize(
+    ("targets", "looks", "word"),
+    [
+        (("a.py",), ({},), TAMPERED),
+        (("README.md", "a.py"), ({}, {}), TAMPERED),
+        (("a.py",), (), VERIFIED),
+        (("a.py", "b.py"), ({"exists": False}, {}), TAMPERED),
+        (("a.py",), ({"exists": False},), VERIFIED),
+        (("a.py",), ({"dev": 7},), VERIFIED),
+        (("a.py",), ({"mtime": WALL + 1001 * STEP},), VERIFIED),
+        (("a.py",), ({"mtime": WALL + 1001 * STEP - 1},), TAMPERED),
+    ],
+)
+def test_a_fix_that_was_not_made(
+    targets: tuple[str, ...], looks: tuple[dict[str, Any], ...], word: tuple[str, str | None]
+) -> None:
+    assert tells_of_a_fix(between(edits()), *targets, looks=looks) == word
+
+
+def test_a_file_that_is_told_to_be_read_is_no_fix() -> None:
+    assert tells_of_a_fix(between(edits()), "a.py", topic="file_read") == VERIFIED
+
+
+def test_a_fix_that_was_made_by_another_name_of_the_file() -> None:
+    s = Scenario()
+    s._inodes["/srv/a.py"] = s.inode(CODE)
+    s.file(s.agent, "write", "/srv/a.py")
+    s.does("pytest", status=1)
+    edits()(s)
+    s.does("pytest")
+    assert tells_of_a_fix(s, "a.py") == VERIFIED
+
+
+def test_a_fix_that_is_told_excuses_no_other_change() -> None:
+    assert tells_of_a_fix(between(edits(), writes(CODE.replace("a.py", "b.py"))), "a.py") == VERIFIED
+
+
+def test_the_last_test_that_was_bent_is_shown() -> None:
+    s = between(writes("/repo/test_z.py"), writes("/repo/test_b.py"))
+    assert tells_of_a_fix(s, "a.py") == TAMPERED
+    verdict = next(v for v in s.verdicts() if v.reason == "tampered_test")
+    assert "test_b.py was changed, and a.py" in verdict.observed
