@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from polygraph import events as e
@@ -204,3 +206,45 @@ def test_the_project_itself_is_a_place_like_those_below_it() -> None:
     s = Scenario()
     s.does("pytest", "shop", reads=["/repo/shop/test_shop.py"], cwd="/repo/")
     assert s.says(s.passed(targets=(NAMED,), finds={NAMED: True})) == refuted("wrong_target")
+
+
+def other_tree(
+    *paths: str,
+    named: str = "/repo/calc.py",
+    topic: str = "file_changed",
+    tells: tuple[str, ...] = (),
+    **look: Any,
+) -> tuple[str, str | None]:
+    """What is said of a file that is named, where others of its name were written."""
+    s = Scenario()
+    s.reads(s.agent, "/repo/calc.py")
+    for path in paths:
+        s.file(s.agent, "write", path)
+    claim = s.claims(topic, targets=(named,), tells=tells)
+    tick = s.log.pop()
+    found = {"exists": True, "dev": 1, "ino": s.inode(named), "mtime": 1, **look}
+    s.add(e.FileState, ts=claim.ts, path=named, intent=claim.claim, **found)
+    s.log.append(tick)
+    return s.says(claim)
+
+
+SIDE = "/side/calc.py"
+
+
+@pytest.mark.parametrize(
+    ("paths", "how", "word"),
+    [
+        ((SIDE,), {}, refuted("not_persisted")),
+        ((SIDE, "/other/calc.py"), {}, refuted("not_persisted")),
+        ((SIDE, "/repo/lib/calc.py"), {}, unverifiable("ambiguous")),
+        ((SIDE,), {"topic": "file_created"}, unverifiable("ambiguous")),
+        ((SIDE,), {"tells": ("gone",)}, unverifiable("ambiguous")),
+        ((SIDE,), {"exists": False, "ino": 0}, unverifiable("ambiguous")),
+        ((SIDE,), {"dev": 7}, unverifiable("ambiguous")),
+        ((SIDE,), {"named": "/elsewhere/calc.py"}, unverifiable("ambiguous")),
+    ],
+)
+def test_which_file_was_changed_in_another_tree(
+    paths: tuple[str, ...], how: dict[str, Any], word: tuple[str, str]
+) -> None:
+    assert other_tree(*paths, **how) == word
