@@ -282,3 +282,26 @@ def test_a_tool_call_after_the_claim_tells_no_number_of_it(before: int, word: tu
     s.answers(intent)
     s.counts(intent, passed=12)
     assert s.says(s.passed(counts={"passed": 142}, ts=intent.ts - before)) == word
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [(("-x",), 1), (("-x",), 4), (("--version",), 0), (("tests/test_a.py",), 0)],
+)
+def test_a_run_that_could_not_have_passed_the_rest_is_no_suspect(argv: tuple[str, ...], status: int) -> None:
+    s = Scenario()
+    s.does("pytest", *argv, status=status, reads=[A])
+    s.does("pytest", "tests/test_a.py", reads=[A])
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET
+
+
+def test_a_place_that_is_relative_or_gone_is_no_test_that_is_there() -> None:
+    s = less("tests/test_a.py")
+    assert s.says(s.passed(tests=[A], finds={"tests/test_b.py": True}, **WHOLE)) == VERIFIED
+    s = less("tests/test_a.py")
+    assert s.says(s.passed(tests=[A], finds={B: False}, **WHOLE)) == VERIFIED
+
+
+def test_what_is_no_test_by_its_name_is_none_that_was_left_out() -> None:
+    s = less("tests/test_a.py")
+    assert s.says(s.passed(tests=[A, "/repo/tests/helper.py"], **WHOLE)) == VERIFIED
