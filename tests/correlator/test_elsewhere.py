@@ -248,3 +248,18 @@ def test_which_file_was_changed_in_another_tree(
     paths: tuple[str, ...], how: dict[str, Any], word: tuple[str, str]
 ) -> None:
     assert other_tree(*paths, **how) == word
+
+
+def test_where_it_ran_and_where_it_was_to_run_is_told() -> None:
+    s = Scenario()
+    s.does("pytest", cwd="/repo/shop", reads=["/repo/shop/test_shop.py"])
+    ended = next(x for x in s.log if isinstance(x, e.Exit))
+    verdict = s.on(s.passed(targets=(NAMED,), finds={NAMED: True}))
+    assert verdict.observed.endswith("in shop, and no run of the kind was where test_bank.py is")
+    assert ended.id in [one.id for one in verdict.evidence]
+
+
+def test_where_no_directory_is_known_a_run_may_have_been_anywhere() -> None:
+    s = Scenario(cwd="")
+    s.does("jest")
+    assert s.says(s.passed(targets=("/repo/a.test.js",))) == VERIFIED

@@ -305,3 +305,11 @@ def test_a_place_that_is_relative_or_gone_is_no_test_that_is_there() -> None:
 def test_what_is_no_test_by_its_name_is_none_that_was_left_out() -> None:
     s = less("tests/test_a.py")
     assert s.says(s.passed(tests=[A, "/repo/tests/helper.py"], **WHOLE)) == VERIFIED
+
+
+def test_a_test_that_was_replaced_after_it_was_run_was_run() -> None:
+    s = Scenario()
+    s.file(s.agent, "write", B)
+    s.does("pytest", "tests/test_a.py", reads=[A, B])
+    s.replaces(s.agent, B)
+    assert s.says(s.passed(tests=[A, B], **WHOLE))[1] == "stale"
