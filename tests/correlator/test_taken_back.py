@@ -276,3 +276,25 @@ def test_what_was_done_is_shown() -> None:
         verdict.observed
         == "git commit -qam x ran and exited with 0, and git reset --hard HEAD~1 took it back"
     )
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (("reset", "HEAD~1", "--"),),
+        (("checkout", "HEAD~1", "--"), ("branch", "-f", "main")),
+        (("checkout", "HEAD~1"), ("branch", "-f", "main", "HEAD~1", "x")),
+    ],
+)
+def test_what_is_not_understood_takes_nothing_back(steps: tuple[tuple[str, ...], ...]) -> None:
+    s = committed()
+    for argv in steps:
+        git(s, *argv, writes=None if argv[0] == "checkout" else BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_what_may_have_made_it_again_unseen() -> None:
+    s = committed()
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    s.does("./mystery")
+    assert told(s) == unverifiable("form_unknown")
