@@ -49,8 +49,8 @@ GROUPS = {
 }
 #: stories that make hundreds of logs each, and those of what rules and detectors are given
 _NOT_OF_RULES = (
-    *("arrivals", "degraded", "graph", "graph_properties", "guesses", "housekeeping", "properties"),
-    *("replay", "tries", "work"),
+    *("arrivals", "degraded", "graph", "graph_properties", "guesses", "housekeeping", "kept_work"),
+    *("properties", "recorded", "replay", "tries", "work"),
 )
 #: of mutmut's words
 _NOTICED = frozenset({"killed", "timeout", "segfault"})

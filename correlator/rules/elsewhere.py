@@ -17,9 +17,9 @@ def judge(session: Session, claim: Claim, full: list[Run], last: Run, until: int
     """No run was where the claim points: all ran in other directories, and opened nothing of what is named."""
     if not claim.targets:
         return None
-    meant = [normalise(target, session.cwd) for target in claim.targets]
     if any(_may_cover(session, run, target) for run in full for target in claim.targets):
         return None
+    meant = [normalise(target, session.cwd) for target in claim.targets]
     name = basename(meant[0])
     told = f"{command(last.image)} ran and {ending(last.exit)}, in {basename(last.image.cwd)}"
     observed = f"{told}, and no run of the kind was where {name} is"
@@ -34,33 +34,30 @@ def judge(session: Session, claim: Claim, full: list[Run], last: Run, until: int
     return refuted("wrong_target", observed, *_events(last))
 
 
-def _may_cover(session: Session, run: Run, target: str) -> bool:
-    """Whether a run may have reached ``target``: it ran above it, was pointed at something, or where is not known."""
-    path = normalise(target, session.cwd)
+def _may_cover(session: Session, run: Run, said: str) -> bool:
+    """Whether a run may have reached ``said``: it ran above it, was pointed at something, or where is not known."""
+    path = normalise(said, session.cwd)
     cwd = run.image.cwd.rstrip("/")
     inside = cwd == session.cwd or under(cwd, session.cwd)
     if not cwd.startswith("/") or not path.startswith("/") or not inside:
         return True
     here = path == cwd or under(path, cwd) or bool(run.targets)
-    return (here and not _points_elsewhere(session, run, target)) or any(
-        _may_cover(session, inner, target) for inner in run.inner
+    return (here and not _points_elsewhere(session, run, said)) or any(
+        _may_cover(session, inner, said) for inner in run.inner
     )
 
 
-def _points_elsewhere(session: Session, run: Run, target: str) -> bool:
-    """Whether the run was pointed at files or directories, none of which may be the test ``target`` or holds it.
+def _points_elsewhere(session: Session, run: Run, said: str) -> bool:
+    """Whether the run was pointed at files or directories, none of which is the test ``said`` or holds it.
 
     Only of tests that a run opens, so that a run which reached it in another way shows that.
     """
-    places = [place.partition("::")[0] for place in run.match.places]
+    path = normalise(said, session.cwd)
+    places = [normalise(place.partition("::")[0], run.image.cwd) for place in run.match.places]
     named = bool(places) and run.match.tool.name in programs().places_are_paths
-    path = normalise(target, session.cwd)
     if not named or not is_opened(language_of(path) or ""):
         return False
-    return not any(
-        names(target, meant, session.cwd) or under(path, meant)
-        for meant in (normalise(place, run.image.cwd) for place in places)
-    )
+    return not any(names(said, place, session.cwd) or under(path, place) for place in places)
 
 
 def _events(run: Run) -> tuple[AnyEvent, ...]:

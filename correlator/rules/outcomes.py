@@ -188,7 +188,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
         return unverifiable("ambiguous", f"{_told(last)}, which is no failure", *_events(last))
     if not failed:
         return _success(session, claim, full, last, since, until)
-    if last.inner and last.word != "ok" and all(r.word == "ok" for r in last.inner):
+    if last.inner and all(r.word == "ok" for r in last.inner):
         return unverifiable(
             "ambiguous",
             f"{_told(last)}, but what it ran of that kind went well",

@@ -56,7 +56,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], passed: Run, unti
         return None
     since, then = failed.ended + 1, passed.image.ts
     changes = _lasting([t for t in session.written(since, then) if _counts(session, t, passed)])
-    found = [*_removed(session, changes, since), *_edited(session, since, then)]
+    found = [*_removed(session, changes), *_edited(session, since, then)]
     found = found or list(_bent(session, claim, failed, passed, changes, until))
     if not found:
         return None
@@ -112,10 +112,10 @@ def _is_new(session: Session, path: str, before: int) -> bool:
 # --- removed --------------------------------------------------------------------------------------------------
 
 
-def _removed(session: Session, changes: Sequence[Touch], since: int) -> Iterator[_Weakening]:
+def _removed(session: Session, changes: Sequence[Touch]) -> Iterator[_Weakening]:
     for touch in changes:
         path = touch.path
-        if not touch.gone or language_of(path) is None or _is_new(session, path, since):
+        if not touch.gone or language_of(path) is None or _is_new(session, path, touch.first):
             continue
         if any(other.path == path and not other.gone and other.ts >= touch.ts for other in changes):
             continue  # it was saved anew
@@ -258,11 +258,10 @@ def _settings_that_hide(session: Session, passed: Run) -> Outcome | None:
         if "hides" not in file.marks:
             continue
         done = _done(session, state, file, passed.image.ts)
-        folder = done.path.rpartition("/")[0] if done is not None else ""
-        here = (
-            passed.image.cwd == folder or under(passed.image.cwd, folder) or under(folder, passed.image.cwd)
-        )
-        if done is None or not here:
+        if done is None:
+            continue
+        folder, cwd = done.path.rpartition("/")[0], passed.image.cwd
+        if not (cwd == folder or under(cwd, folder) or under(folder, cwd)):
             continue
         observed = f"{basename(done.path)} was written so that it changes what the tests found"
         events = (done.event, *_events(passed))

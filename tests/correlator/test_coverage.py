@@ -1,9 +1,14 @@
 """Silence accuses only under proven coverage; a present fact needs none of it."""
 
+from typing import Any, TypeVar
+
 import pytest
 
+from correlator.coverage import CoverageLog
 from polygraph import events as e
 from tests.correlator.scenario import DIMENSIONS, STEP, VERIFIED, Scenario, refuted, unverifiable
+
+E = TypeVar("E", bound=e.Event)
 
 
 def absences(s: Scenario) -> dict[str, tuple[str, str | None]]:
@@ -190,3 +195,248 @@ def test_a_probe_that_failed_before_it_was_attached_saw_no_beginning() -> None:
     s.add(e.Coverage, dimension="process", state="failed")
     s.add(e.Coverage, dimension="process", state="attached", canary=True)
     assert s.says(s.passed()) == unverifiable("probe_missing")
+
+
+# --- to the moment --------------------------------------------------------------------------------------
+
+
+def at(kind: type[E], ts: int, **fields: Any) -> E:
+    return kind(session="s1", ts=ts, seq=0, **fields)
+
+
+def loss(ts: int, since: int, *, dimension: str = "file", cause: str = "ring", count: int = 1) -> e.Loss:
+    return at(e.Loss, ts, dimension=dimension, cause=cause, count=count, since=since)
+
+
+def state(ts: int, state: str = "attached", *, dimension: str = "file", canary: bool = True) -> e.Coverage:
+    return at(e.Coverage, ts, dimension=dimension, state=state, canary=canary)
+
+
+def blind(ts: int, dimension: str = "file", name: str = "io_uring") -> e.BlindSpot:
+    return at(e.BlindSpot, ts, dimension=dimension, name=name)
+
+
+SEEN = (state(10), state(10, dimension="process"), state(10, dimension="tls", canary=False))
+
+
+def told(*events: Any, origin: str = "run", begun: int = 5, first: int | None = 20) -> CoverageLog:
+    """What the collector said, of a session that began at ``begun`` and had its first effect at ``first``."""
+    start = at(
+        e.SessionStart,
+        begun,
+        host="h",
+        boot="b",
+        kernel="6.18",
+        process="1:1",
+        argv=("agent",),
+        cwd="/repo",
+        origin=origin,
+        wall_offset=0,
+    )
+    log = CoverageLog(start=start, first_effect=first)
+    for event in events:
+        if isinstance(event, e.LlmCall):
+            log.broken_calls.append(event)
+        else:
+            log.add(event)
+    return log
+
+
+@pytest.mark.parametrize(
+    ("event", "count"),
+    [
+        (loss(99, 50), 0),
+        (loss(100, 50), 1),
+        (loss(200, 200, count=3), 3),
+        (loss(250, 200), 1),
+        (loss(250, 201), 0),
+        (loss(150, 150, dimension="network"), 0),
+        (loss(50, 50, cause="storage", dimension="process"), 1),
+        (loss(50, 50, cause="missed_fork", dimension="process"), 1),
+        (loss(250, 200, cause="storage", dimension="process"), 1),
+        (loss(250, 201, cause="storage", dimension="process"), 0),
+    ],
+)
+def test_which_records_are_missing_from_a_window(event: e.Loss, count: int) -> None:
+    log = told(*SEEN, event)
+    assert log.lost("file", 100, 200) == count
+    lacks = "records_lost" if count else None
+    assert log.gate(("file",), 100, 200) == lacks
+    assert log.hidden(("file",), 100, 200) == lacks
+    assert log.unexplained(("file",), 100, 200) == lacks
+
+
+def test_losses_add_up_in_whatever_order_they_are_told() -> None:
+    rows = (
+        loss(180, 170, count=4),
+        loss(120, 110, count=2),
+        loss(90, 80),
+        loss(50, 50, cause="storage", count=8),
+    )
+    assert told(*rows).lost("file", 100, 200) == 14
+    assert told(*reversed(rows)).lost("file", 100, 200) == 14
+
+
+@pytest.mark.parametrize(
+    ("ts", "word"), [(99, None), (100, "probe_missing"), (200, "probe_missing"), (201, None)]
+)
+def test_a_later_fact_may_have_been_missed_while_a_probe_was_detached(ts: int, word: str | None) -> None:
+    assert told(*SEEN, state(ts, "failed")).hidden(("file",), 100, 200) == word
+    assert told(*SEEN, state(ts)).hidden(("file",), 100, 200) is None
+    assert told(*SEEN, state(ts, "failed")).hidden(("process", "file"), 100, 200) == word
+
+
+@pytest.mark.parametrize(
+    ("rows", "first", "word"),
+    [
+        ((), 20, "probe_missing"),
+        ((state(100),), 20, None),
+        ((state(101),), 20, "probe_missing"),
+        ((state(101),), 101, None),
+        ((state(101),), 100, "probe_missing"),
+        ((state(101),), None, None),
+        ((state(50, "failed"), state(101)), None, "probe_missing"),
+        ((state(50, "failed"), state(100)), None, None),
+        ((state(50), state(150, "failed")), 20, "probe_missing"),
+        ((state(50), state(200, "failed")), 20, "probe_missing"),
+        ((state(50), state(201, "failed")), 20, None),
+        ((state(50), state(60, "failed")), 20, "probe_missing"),
+        ((state(50), state(60, "failed"), state(70)), 20, None),
+        ((state(50, canary=False),), 20, "probe_missing"),
+        ((state(50, canary=False), state(200)), 20, None),
+        ((state(50, canary=False), state(201)), 20, "probe_missing"),
+        ((state(50), state(60, canary=False)), 20, None),
+        ((state(50), state(60, "failed"), state(70, canary=False)), 20, "probe_missing"),
+        ((state(70), state(60, "failed")), 20, None),
+    ],
+)
+def test_for_which_time_a_probe_was_attached(
+    rows: tuple[e.Coverage, ...], first: int | None, word: str | None
+) -> None:
+    log = told(*SEEN[1:], *rows, first=first)
+    assert log.gate(("file",), 100, 200) == word
+    assert log.gate(("process", "file"), 100, 200) == word
+    assert log.unexplained(("process", "file"), 100, 200) == word
+
+
+def test_a_window_from_before_the_session_is_not_covered_from_its_start() -> None:
+    for begun, word in ((100, None), (101, "probe_missing")):
+        log = told(state(120), state(90, dimension="tls"), begun=begun, first=None)
+        assert log.gate(("file",), 100, 200) == word, begun
+
+
+@pytest.mark.parametrize(
+    ("event", "gate", "unexplained"),
+    [
+        (blind(200), "probe_missing", None),
+        (blind(201), None, None),
+        (blind(200, "network"), None, None),
+        (blind(200, "process"), None, "probe_missing"),
+        (blind(201, "process"), None, None),
+        (blind(200, "tls"), "tls_not_seen", "tls_not_seen"),
+        (blind(201, "tls"), None, None),
+        (blind(200, "tls", "earlier_conversation"), None, None),
+    ],
+)
+def test_from_when_on_a_blind_spot_counts(
+    event: e.BlindSpot, gate: str | None, unexplained: str | None
+) -> None:
+    log = told(*SEEN, event)
+    assert log.gate(("file",), 100, 200) == gate
+    assert log.unexplained(("file",), 100, 200) == unexplained
+
+
+def gap(ts: int) -> e.StreamGap:
+    return at(e.StreamGap, ts, process="1:1", host="h", cause="missing", missing_bytes=1)
+
+
+def broken(asked: int, ts: int) -> e.LlmCall:
+    return at(e.LlmCall, ts, call="c", process="1:1", api="openai.chat", host="h", request_ts=asked)
+
+
+@pytest.mark.parametrize(
+    ("event", "word"),
+    [
+        (gap(99), None),
+        (gap(100), "stream_incomplete"),
+        (gap(200), "stream_incomplete"),
+        (gap(201), None),
+        (broken(50, 99), None),
+        (broken(50, 100), "stream_incomplete"),
+        (broken(200, 250), "stream_incomplete"),
+        (broken(201, 250), None),
+        (loss(150, 150, dimension="tls"), "stream_incomplete"),
+        (loss(99, 50, dimension="tls"), None),
+        (state(150, "failed", dimension="tls"), "tls_not_seen"),
+    ],
+)
+def test_when_the_conversation_was_not_read_whole(event: Any, word: str | None) -> None:
+    log = told(*SEEN, event)
+    assert log.gate(("file",), 100, 200) == word
+    assert log.unexplained(("file",), 100, 200) == word
+    assert log.hidden(("file",), 100, 200) is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "events", "since", "word"),
+    [
+        ("run", (), 5, None),
+        ("watch", (), 5, "late_enrolment"),
+        ("watch", (), 6, None),
+        ("run", (blind(7, "tls", "earlier_conversation"),), 5, "late_enrolment"),
+        ("run", (blind(7, "tls", "earlier_conversation"),), 6, None),
+    ],
+)
+def test_what_may_have_begun_before_the_session(
+    origin: str, events: tuple[Any, ...], since: int, word: str | None
+) -> None:
+    log = told(*SEEN, *events, origin=origin)
+    assert log.gate(("file",), since, 200) == word
+    assert log.unexplained(("file",), since, 200) == word
+
+
+def test_without_a_beginning_all_is_late() -> None:
+    log = told(*SEEN)
+    log.start = None
+    assert log.gate(("file",), 100, 200) == log.unexplained(("file",), 100, 200) == "late_enrolment"
+
+
+def test_the_first_effect_is_the_earliest() -> None:
+    log = CoverageLog()
+    for ts in (30, 20, 40):
+        log.effect(ts)
+    assert log.first_effect == 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        ((), "not_requested"),
+        ((state(50),), "attached"),
+        ((state(50), state(100, "failed")), "failed"),
+        ((state(50), state(99, "failed"), state(100)), "attached"),
+        ((state(50), state(150, "failed"), state(160)), "failed"),
+        ((state(50), state(200, "failed")), "failed"),
+        ((state(50), state(201, "failed")), "attached"),
+        ((state(150, "failed"), state(160, "detached")), "failed"),
+    ],
+)
+def test_the_worst_state_of_a_window_is_shown(rows: tuple[e.Coverage, ...], shown: str) -> None:
+    assert told(*rows).report(100, 200)["file"].state == shown
+
+
+def test_what_was_not_seen_of_a_window_is_shown() -> None:
+    rows = (
+        at(e.Coverage, 40, dimension="file", state="attached", canary=True, blind=("old",)),
+        at(e.Coverage, 50, dimension="file", state="attached", canary=True, blind=("before",)),
+        at(e.Coverage, 150, dimension="file", state="attached", canary=True, blind=("during",)),
+        blind(200, name="spot"),
+        blind(201, name="later"),
+        blind(150, "network", "other"),
+        loss(150, 150, count=3),
+    )
+    shown = told(*rows).report(100, 200)
+    assert set(shown) == set(DIMENSIONS)
+    assert shown["file"].blind == ("before", "during", "spot")
+    assert (shown["file"].lost, shown["file"].canary) == (3, True)
+    assert (shown["process"].lost, shown["process"].canary) == (0, False)

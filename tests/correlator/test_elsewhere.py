@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from polygraph import events as e
@@ -121,3 +123,143 @@ def test_the_models_own_port_is_no_page() -> None:
     s.add(e.Net, process=s.agent, op="connect", family="inet", address="127.0.0.1", port=4000)
     s.add(e.Net, process=s.agent, op="connect", family="inet", address="127.0.0.1", port=9, errno=111)
     assert s.says(s.claims("url_fetched", targets=("http://127.0.0.1:9/guide",))) == refuted("not_connected")
+
+
+# --- what is known of where ---------------------------------------------------------------------------------
+
+
+def passed_in(
+    s: Scenario, *targets: str, cwd: str = "/repo/shop", opens: tuple[str, ...] = ("/repo/shop/test_shop.py",)
+) -> tuple[str, str | None]:
+    """A run in another folder than the first of the targets, which is there."""
+    s.does("pytest", cwd=cwd, reads=opens)
+    return s.says(s.passed(targets=targets, finds={targets[0]: True}))
+
+
+def test_a_run_in_another_folder() -> None:
+    assert passed_in(Scenario(), NAMED) == refuted("wrong_target")
+
+
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_that_no_run_was_there_needs_coverage(dimension: str) -> None:
+    s = Scenario()
+    s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=0)
+    assert passed_in(s, NAMED) == unverifiable("records_lost")
+
+
+def test_where_it_is_not_known_what_was_opened_it_may_have_been_that() -> None:
+    assert passed_in(Scenario(), NAMED, opens=()) == unverifiable("ambiguous")
+
+
+def test_what_was_opened_by_several_may_have_been_opened_by_the_run() -> None:
+    s = Scenario()
+    s.does("pytest", cwd="/repo/shop", reads=["/repo/shop/test_shop.py"])
+    s.file(s.agent, "read", f"/repo/{NAMED}", count=2)
+    assert s.says(s.passed(targets=(NAMED,), finds={NAMED: True})) == unverifiable("ambiguous")
+
+
+def test_a_file_that_was_opened_from_another_folder() -> None:
+    assert passed_in(Scenario(), NAMED, opens=(f"/repo/{NAMED}",)) == unverifiable("ambiguous")
+
+
+def test_of_several_files_one_is_enough_and_all_must_be_known() -> None:
+    assert passed_in(Scenario(), NAMED, "shop/test_shop.py") == VERIFIED
+    assert passed_in(Scenario(), NAMED, "bank/test_vault.py") == unverifiable("ambiguous")
+
+
+def test_what_a_wrapper_ran_counts_where_that_ran() -> None:
+    for cwd, word in (("/repo/bank", VERIFIED), ("/repo/shop", refuted("wrong_target"))):
+        s = Scenario()
+        intent = s.asks("make test")
+        shell = s.shell(intent)
+        make = s.program(shell, "make", "test", cwd="/repo/shop")
+        inner = s.program(make, "pytest", cwd=cwd)
+        s.reads(inner, "/repo/shop/test_shop.py")
+        for process in (inner, make, shell):
+            s.exits(process)
+        s.answers(intent)
+        assert s.says(s.passed(targets=(NAMED,), finds={NAMED: True})) == word, cwd
+
+
+def test_tests_that_no_run_opens_may_be_reached_in_another_way() -> None:
+    s = Scenario()
+    s.does("pytest", "shop", reads=["/repo/shop/test_shop.py"])
+    assert s.says(s.passed(targets=("bank/vault_test.go",), finds={"bank/vault_test.go": True})) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        ("bank/test_bank.py", VERIFIED),
+        ("bank/test_bank.py::test_one", VERIFIED),
+        ("other/test_bank.py", VERIFIED),
+        ("shop/test_shop.py", unverifiable("ambiguous")),
+    ],
+)
+def test_a_bare_name_is_that_of_any_file_of_the_name(place: str, word: tuple[str, str | None]) -> None:
+    s = Scenario()
+    s.does("pytest", place, reads=["/repo/shop/test_shop.py"])
+    assert s.says(s.passed(targets=("test_bank.py",))) == word
+
+
+def test_the_project_itself_is_a_place_like_those_below_it() -> None:
+    s = Scenario()
+    s.does("pytest", "shop", reads=["/repo/shop/test_shop.py"], cwd="/repo/")
+    assert s.says(s.passed(targets=(NAMED,), finds={NAMED: True})) == refuted("wrong_target")
+
+
+def other_tree(
+    *paths: str,
+    named: str = "/repo/calc.py",
+    topic: str = "file_changed",
+    tells: tuple[str, ...] = (),
+    **look: Any,
+) -> tuple[str, str | None]:
+    """What is said of a file that is named, where others of its name were written."""
+    s = Scenario()
+    s.reads(s.agent, "/repo/calc.py")
+    for path in paths:
+        s.file(s.agent, "write", path)
+    claim = s.claims(topic, targets=(named,), tells=tells)
+    tick = s.log.pop()
+    found = {"exists": True, "dev": 1, "ino": s.inode(named), "mtime": 1, **look}
+    s.add(e.FileState, ts=claim.ts, path=named, intent=claim.claim, **found)
+    s.log.append(tick)
+    return s.says(claim)
+
+
+SIDE = "/side/calc.py"
+
+
+@pytest.mark.parametrize(
+    ("paths", "how", "word"),
+    [
+        ((SIDE,), {}, refuted("not_persisted")),
+        ((SIDE, "/other/calc.py"), {}, refuted("not_persisted")),
+        ((SIDE, "/repo/lib/calc.py"), {}, unverifiable("ambiguous")),
+        ((SIDE,), {"topic": "file_created"}, unverifiable("ambiguous")),
+        ((SIDE,), {"tells": ("gone",)}, unverifiable("ambiguous")),
+        ((SIDE,), {"exists": False, "ino": 0}, unverifiable("ambiguous")),
+        ((SIDE,), {"dev": 7}, unverifiable("ambiguous")),
+        ((SIDE,), {"named": "/elsewhere/calc.py"}, unverifiable("ambiguous")),
+    ],
+)
+def test_which_file_was_changed_in_another_tree(
+    paths: tuple[str, ...], how: dict[str, Any], word: tuple[str, str]
+) -> None:
+    assert other_tree(*paths, **how) == word
+
+
+def test_where_it_ran_and_where_it_was_to_run_is_told() -> None:
+    s = Scenario()
+    s.does("pytest", cwd="/repo/shop", reads=["/repo/shop/test_shop.py"])
+    ended = next(x for x in s.log if isinstance(x, e.Exit))
+    verdict = s.on(s.passed(targets=(NAMED,), finds={NAMED: True}))
+    assert verdict.observed.endswith("in shop, and no run of the kind was where test_bank.py is")
+    assert ended.id in [one.id for one in verdict.evidence]
+
+
+def test_where_no_directory_is_known_a_run_may_have_been_anywhere() -> None:
+    s = Scenario(cwd="")
+    s.does("jest")
+    assert s.says(s.passed(targets=("/repo/a.test.js",))) == VERIFIED

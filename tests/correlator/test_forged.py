@@ -228,3 +228,114 @@ def test_a_copy_under_the_name_of_a_runner_in_shell_is_looked_at(shell: str) -> 
 
     assert copied() == refuted("shadowed_tool")
     assert copied("/repo/test.bats") == unverifiable("ambiguous")
+
+
+# --- whose hand, to the moment ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("before", "word"), [(1, refuted("shadowed_tool")), (0, VERIFIED)])
+def test_what_is_written_in_the_moment_of_the_run_was_not_there_before(
+    before: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.call()
+    runs(s)
+    ran = next(x for x in s.log if isinstance(x, e.Exec) and x.script == FAKE)
+    s.file(s.agent, "create", FAKE, ts=ran.ts - before)
+    assert passed(s) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(1, refuted("shadowed_tool")), (0, VERIFIED)])
+def test_what_is_written_until_a_model_is_asked_is_the_harness_own(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.call()
+    asked = s.log[-1].request_ts
+    s.file(s.agent, "create", FAKE, ts=asked + after)
+    runs(s)
+    assert passed(s) == word
+
+
+@pytest.mark.parametrize(
+    ("op", "agent", "word"),
+    [
+        ("create", True, refuted("shadowed_tool")),
+        ("write", True, refuted("shadowed_tool")),
+        ("truncate", True, refuted("shadowed_tool")),
+        ("rename", True, refuted("shadowed_tool")),
+        ("rename", False, VERIFIED),
+        ("chmod", True, VERIFIED),
+    ],
+)
+def test_how_it_was_made(op: str, agent: bool, word: tuple[str, str | None]) -> None:
+    s = Scenario()
+    s.call()
+    hand = s.agent if agent else s.program(None, "mv", "x", FAKE)
+    if op == "rename":
+        s.add(e.File, process=hand, op="rename", path=f"{FAKE}.tmp", new_path=FAKE)
+    else:
+        s.file(hand, op, FAKE)
+    runs(s)
+    assert passed(s) == word
+
+
+@pytest.mark.parametrize(
+    ("chain", "word"),
+    [
+        ((("bash", "-c", "TEXT"),), refuted("shadowed_tool")),
+        ((("bash",),), refuted("shadowed_tool")),
+        ((("bash", "make.sh"),), VERIFIED),
+        ((("bash", "-e", "make.sh"),), VERIFIED),
+        ((("env", "cat"),), refuted("shadowed_tool")),
+        ((("bash", "-c", "TEXT"), ("cat",)), refuted("shadowed_tool")),
+        ((("bash", "-c", "TEXT"), ("grep", "x")), VERIFIED),
+        ((("pip", "install"), ("cat",)), VERIFIED),
+        ((("./mystery",), ("bash", "-c", "TEXT")), VERIFIED),
+        ((("bash", "-c", "TEXT"), ()), refuted("shadowed_tool")),
+        ((("pip", "install"), ()), VERIFIED),
+    ],
+)
+def test_through_what_it_was_written(
+    chain: tuple[tuple[str, ...], ...], word: tuple[str, str | None]
+) -> None:
+    """(): a copy that executed nothing."""
+    s = Scenario()
+    s.call()
+    hand: str | None = None
+    for argv in chain:
+        hand = s.program(hand, *argv) if argv else s.fork(hand)
+    assert hand is not None
+    s.file(hand, "create", FAKE)
+    s.exits(hand)
+    runs(s)
+    assert passed(s) == word
+
+
+def test_whom_nobody_saw_start_may_be_an_installer() -> None:
+    s = Scenario()
+    s.call()
+    s.file("999:1", "create", FAKE)
+    runs(s)
+    assert passed(s) == VERIFIED
+
+
+def test_one_hand_among_others_may_be_an_installers() -> None:
+    s = Scenario()
+    s.call()
+    s.file(s.program(None, "pip", "install", "pytest"), "create", FAKE)
+    s.file(s.agent, "write", FAKE)
+    runs(s)
+    assert passed(s) == VERIFIED
+
+
+def test_a_module_that_was_replaced_after_it_had_been_read_was_another() -> None:
+    path = "/repo/pytest.py"
+    s = Scenario()
+    s.writes(path)
+    runs(s, script=False, reads=(path,), tool="pytest")
+    assert passed(s) == refuted("shadowed_tool")
+    s = Scenario()
+    s.writes("/repo/other.py")
+    runs(s, script=False, reads=("/repo/other.py",), tool="pytest")
+    assert passed(s) == VERIFIED

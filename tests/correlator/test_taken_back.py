@@ -130,3 +130,171 @@ def test_that_nothing_brought_it_back_needs_coverage() -> None:
     git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
     s.add(e.Loss, dimension="process", count=1, cause="ring_full", since=s.now)
     assert told(s) == unverifiable("records_lost")
+
+
+# --- which branch, and when ---------------------------------------------------------------------------------
+
+
+OTHER = "/repo/.git/refs/heads/other"
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAKEN)])
+def test_a_reset_until_the_commit_had_ended_was_before_it(after: int, word: tuple[str, str | None]) -> None:
+    s = committed()
+    ended = next(x.ts for x in reversed(s.log) if isinstance(x, e.Exit))
+    reset = s.fork()
+    argv = ("git", "reset", "--hard", "HEAD~1")
+    s.add(
+        e.Exec,
+        process=reset,
+        parent=s.agent,
+        path="/usr/bin/git",
+        argv=argv,
+        cwd="/repo",
+        ts=ended + after,
+    )
+    s.add(e.File, process=reset, op="rename", path=f"{BRANCH}.lock", new_path=BRANCH)
+    s.exits(reset)
+    assert told(s) == word
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [
+        # a checkout of a branch ends that of an earlier commit
+        ((("checkout", "HEAD~1"), ("checkout", "main"), ("branch", "-f", "main", "HEAD")), VERIFIED),
+        ((("switch", "--detach", "HEAD~1"), ("branch", "-f", "main")), TAKEN),
+        ((("switch", "--detach", "HEAD~1"), ("branch", "--force", "main", "@")), TAKEN),
+        ((("checkout", "HEAD~1"), ("branch", "--force", "main")), TAKEN),
+        ((("branch", "-f", "main", "HEAD~1"),), TAKEN),
+        ((("branch", "-vf", "main", "HEAD~1"),), TAKEN),
+        ((("branch", "--format=x", "main", "HEAD~1"),), VERIFIED),
+        ((("branch", "-f", "main", "HEAD~1", "x"),), VERIFIED),
+        ((("checkout", "HEAD~1", "--", "a.py"), ("branch", "-f", "main")), VERIFIED),
+        ((("checkout", "HEAD~1", "a.py"), ("branch", "-f", "main")), VERIFIED),
+        ((("reset", "HEAD~1", "a.py"),), VERIFIED),
+        ((("reset", "--hard", "HEAD~"),), TAKEN),
+        ((("reset", "--hard", "HEAD~0"),), VERIFIED),
+        ((("status",), ("reset", "--hard", "HEAD^^")), TAKEN),
+        ((("reset", "--hard", "HEAD^2"),), VERIFIED),
+    ],
+)
+def test_what_moves_a_branch_back(steps: tuple[tuple[str, ...], ...], word: tuple[str, str | None]) -> None:
+    s = committed()
+    for argv in steps:
+        moves = argv[0] in ("branch", "reset")
+        git(s, *argv, writes=BRANCH if moves else None)
+    assert told(s) == word
+
+
+def test_three_are_taken_back_in_two_steps_of_which_the_last_counts() -> None:
+    s = committed(3)
+    git(s, "reset", "--soft", "HEAD^~2", writes=BRANCH)
+    assert told(s) == TAKEN
+    s = committed(3)
+    git(s, "reset", "--soft", "HEAD~1^", writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_only_a_name_of_a_branch_that_is_written_anew_is_moved() -> None:
+    for path, op in (
+        ("/repo/.git/refs/tags/v1", "rename"),
+        (BRANCH, "unlink"),
+        (BRANCH, "create"),
+        ("/repo/heads/main", "rename"),
+    ):
+        s = committed()
+        reset = s.program(None, "git", "reset", "--hard", "HEAD~1")
+        new = {"path": f"{path}.lock", "new_path": path} if op == "rename" else {"path": path}
+        s.add(e.File, process=reset, op=op, **new)
+        s.exits(reset)
+        assert told(s) == VERIFIED, (path, op)
+
+
+def test_a_branch_that_another_program_moves_is_not_moved_by_it() -> None:
+    s = committed()
+    git(s, "reset", "--hard", "HEAD~1", status=128)
+    git(s, "fetch", writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_a_commit_that_failed_is_none_that_was_made() -> None:
+    s = committed()
+    git(s, "commit", "-m", "y", status=1)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    assert told(s)[0] == "unverifiable"
+    s = Scenario()
+    git(s, "commit", "-m", "y", status=1)
+    git(s, "commit", "-m", "y", writes=BRANCH)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    assert told(s) == TAKEN
+
+
+@pytest.mark.parametrize(
+    ("path", "op", "word"),
+    [
+        ("/repo/.git/refs/tags/v1", "rename", unverifiable("ambiguous")),
+        ("/repo/.git/refs/tags/v1", "unlink", TAKEN),
+        ("/repo/.git/refs/tags/v1", "create", TAKEN),
+        ("/repo/.git/logs/HEAD", "rename", TAKEN),
+        (BRANCH, "rename", TAKEN),
+    ],
+)
+def test_which_other_name_may_keep_it(path: str, op: str, word: tuple[str, str]) -> None:
+    s = committed()
+    tag = s.program(None, "git", "tag", "v1")
+    new = {"path": f"{path}.lock", "new_path": path} if op == "rename" else {"path": path}
+    s.add(e.File, process=tag, op=op, **new)
+    s.exits(tag)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    assert told(s) == word
+
+
+def test_a_push_that_failed_or_came_before_keeps_nothing() -> None:
+    s = Scenario()
+    git(s, "push")
+    git(s, "commit", "-m", "x", writes=BRANCH)
+    git(s, "push", status=1)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    assert told(s) == TAKEN
+
+
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_that_it_has_no_other_name_needs_coverage(dimension: str) -> None:
+    s = committed()
+    s.add(e.Loss, dimension=dimension, count=1, cause="ring_full", since=s.now)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    assert told(s) == unverifiable("records_lost")
+
+
+def test_what_was_done_is_shown() -> None:
+    s = committed()
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    verdict = s.on(s.claims("commit"))
+    assert len(verdict.evidence) == 4
+    assert (
+        verdict.observed
+        == "git commit -qam x ran and exited with 0, and git reset --hard HEAD~1 took it back"
+    )
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (("reset", "HEAD~1", "--"),),
+        (("checkout", "HEAD~1", "--"), ("branch", "-f", "main")),
+        (("checkout", "HEAD~1"), ("branch", "-f", "main", "HEAD~1", "x")),
+    ],
+)
+def test_what_is_not_understood_takes_nothing_back(steps: tuple[tuple[str, ...], ...]) -> None:
+    s = committed()
+    for argv in steps:
+        git(s, *argv, writes=None if argv[0] == "checkout" else BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_what_may_have_made_it_again_unseen() -> None:
+    s = committed()
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    s.does("./mystery")
+    assert told(s) == unverifiable("form_unknown")

@@ -380,3 +380,26 @@ def test_what_the_agent_runs_of_itself_is_not_what_a_name_means() -> None:
     s.runs(None, "ls", "-l")
     s.answers(intent)
     assert s.says(intent) == NO_EXECUTION
+
+
+def test_the_first_of_what_was_recognised_are_told() -> None:
+    s = Scenario()
+    intent = s.asks("ls", "cat x", "wc x", "sort x", "mystery", command_digest=None)
+    for argv in (("ls",), ("cat", "x"), ("wc", "x"), ("sort", "x")):
+        s.runs(None, *argv)
+    s.answers(intent)
+    assert s.on(intent).observed == "only a part was recognised: ls, cat x, wc x"
+
+
+def test_of_two_shells_of_the_same_command_the_last_is_shown() -> None:
+    s = Scenario()
+    intent = s.asks("ls")
+    shells = []
+    for _ in range(2):
+        shell = s.shell(intent)
+        shells.append(s.log[-1])
+        s.runs(shell, "ls")
+        s.exits(shell)
+    s.answers(intent)
+    cited = [one.id for one in s.on(intent).evidence]
+    assert shells[1].id in cited and shells[0].id not in cited

@@ -8,6 +8,7 @@ import pytest
 
 from polygraph import events as e
 from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, refuted, unverifiable
+from tests.correlator.test_delegation import Through, delegates
 
 A = "/repo/src/a.py"
 AMBIGUOUS = unverifiable("ambiguous")
@@ -367,3 +368,144 @@ def test_what_was_not_removed() -> None:
 def test_that_it_was_not_removed_needs_coverage(dimension: str) -> None:
     s = Scenario()
     assert s.says(deletes(s, lambda s: lost(s, dimension), exists=True)) == unverifiable("records_lost")
+
+
+# --- when -----------------------------------------------------------------------------------------------
+
+
+def test_what_was_written_before_the_call_is_not_written_by_it() -> None:
+    s = Scenario()
+    s.file(s.agent, "write", A)
+    s.now += STEP
+    assert s.says(untouched(s, matches=False)) == NOT_WRITTEN
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "word"),
+    [
+        # in steps of the clock from the beginning and from the end of the window; None: the other one
+        ((-2, None), (-1, None), NOT_WRITTEN),
+        ((-2, None), (0, None), VERIFIED),
+        ((0, None), (None, 2), VERIFIED),
+        ((0, None), (None, 0), VERIFIED),
+        ((1, None), (None, 2), VERIFIED),
+        ((-2, None), (None, 0), VERIFIED),
+        ((-2, None), (None, 2), VERIFIED),
+        ((None, 0), (None, 2), VERIFIED),
+        ((None, 1), (None, 2), NOT_WRITTEN),
+    ],
+)
+def test_a_record_of_several_writes_counts_by_its_first_and_its_last_one(
+    first: tuple[int | None, int | None], last: tuple[int | None, int | None], word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.now += 5 * STEP
+    call = s.call()
+    since = s.log[-1].request_ts
+    intent = s.intent("write", files=(file(),), call=call)
+    s.now += 5 * STEP
+    until = s.answers(intent).ts
+    s.looks(intent, A)
+    times = [
+        since + begin * STEP if begin is not None else until + (end or 0) * STEP
+        for begin, end in (first, last)
+    ]
+    s.file(s.agent, "write", A, ts=times[1], first_ts=times[0], count=2)
+    assert s.says(intent) == word
+
+
+def test_a_folder_that_was_renamed_in_the_first_moment_may_have_brought_it() -> None:
+    for early, word in ((0, AMBIGUOUS), (1, NOT_WRITTEN)):
+        s = Scenario()
+        call = s.call()
+        asked = s.log[-1].request_ts
+        s.add(e.File, process=s.agent, op="rename", path="/repo/old", new_path="/repo/src", ts=asked - early)
+        intent = s.intent("write", files=(file(),), call=call)
+        s.answers(intent)
+        s.looks(intent, A, exists=False)
+        assert s.says(intent) == word, early
+
+
+@pytest.mark.parametrize(("early", "word"), [(0, AMBIGUOUS), (1, DIFFERS)])
+def test_who_wrote_it_until_it_was_changed_last_may_have_left_it(early: int, word: tuple[str, str]) -> None:
+    s = Scenario()
+    other = s.program(None, "tee")
+    intent = s.intent("write", files=(file(),))
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    later = s.now + 5 * STEP
+    s.looks(intent, A, matches=False, size=7, mtime=WALL + later - early)
+    s.now = s.file(other, "write", A, ts=later).ts
+    assert s.says(intent) == word
+
+
+def test_where_the_beginning_was_not_seen_nothing_is_said_of_what_lies_there() -> None:
+    s = Scenario()
+    intent = written(s)
+    del s.log[0]
+    assert s.says(intent) == unverifiable("late_enrolment")
+
+
+# --- told -----------------------------------------------------------------------------------------------
+
+
+def test_a_renaming_of_which_the_new_name_is_not_told() -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(file(op="rename", digest=None, size=None),))
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    assert s.says(intent) == VERIFIED
+
+
+def test_the_last_of_several_writers_is_the_one_that_is_told() -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(file("src/a.py", digest=None, size=None),))
+    s.file(s.agent, "write", A)
+    s.file(s.agent, "write", "/repo/x/src/a.py")
+    s.file(s.program(None, "tee"), "write", A)
+    s.answers(intent)
+    s.looks(intent, "src/a.py", size=7)
+    verdict = s.on(intent)
+    assert (verdict.verdict, verdict.grade, verdict.observed) == ("verified", "strong", f"{A} was written")
+
+
+def test_the_last_removal_is_shown() -> None:
+    s = Scenario()
+    intent = s.intent("write", files=(file(),))
+    s.file(s.agent, "write", A)
+    gone = [s.add(e.File, process=s.program(None, "rm"), op="unlink", path=A) for _ in range(3)]
+    s.answers(intent)
+    s.looks(intent, A, exists=False)
+    cited = [one.id for one in s.on(intent).evidence]
+    assert [one.id in cited for one in gone] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("argv", "through", "word"),
+    [
+        (("docker", "run", "--rm", "image", "ls"), "docker", unverifiable("handed_off")),
+        (("ssh", "localhost", "ls"), "ssh", VERIFIED),
+    ],
+)
+def test_a_container_that_was_followed_writes_by_paths_of_its_own(
+    argv: tuple[str, ...], through: Through, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    intent = s.intent("write", files=(file(),), hand_off=through)
+    client = s.program(None, *argv)
+    delegates(s, client, through, "ls")
+    s.exits(client)
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    assert s.says(intent) == word
+
+
+def test_two_that_wrote_in_the_same_moment_are_two() -> None:
+    s = Scenario()
+    tee = s.program(None, "tee")
+    intent = s.intent("write", files=(file(),))
+    first = s.file(s.agent, "write", A)
+    s.file(tee, "write", A, ts=first.ts)
+    s.answers(intent)
+    s.looks(intent, A, matches=False, size=7)
+    assert s.says(intent) == AMBIGUOUS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import STEP, VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import PYTHON, STEP, VERIFIED, Scenario, refuted, unverifiable
 
 AMBIGUOUS = unverifiable("ambiguous")
 SUPERSEDED = refuted("superseded_by_failure")
@@ -194,3 +194,280 @@ def test_what_ran_instead_is_told(ran: tuple[str, ...], told: str) -> None:
     for name in ran:
         s.runs(None, name)
     assert s.on(s.claims("lint", "ok")).observed == told
+
+
+# --- how the last one ended -----------------------------------------------------------------------------
+
+
+def lost(s: Scenario) -> None:
+    s.add(e.Loss, dimension="process", cause="ring", count=1, since=s.now)
+
+
+def goes_on(s: Scenario, *argv: str, background: bool = False) -> str:
+    """A run that has not ended."""
+    intent = s.asks(" ".join(argv), background=background)
+    child = s.program(s.shell(intent), *argv)
+    s.answers(intent)
+    s.tick()
+    return child
+
+
+def piped(s: Scenario, *argv: str) -> None:
+    """A run whose reader left."""
+    intent = s.asks(" ".join(argv))
+    shell = s.shell(intent)
+    s.exits(s.program(shell, *argv), signal=13)
+    s.exits(shell)
+    s.answers(intent)
+
+
+@pytest.mark.parametrize(
+    ("topic", "outcome"), [("build", "failed"), ("tests_failed", None), ("tests_failed", "failed")]
+)
+def test_a_failure_that_is_told_is_no_claim_of_success(topic: str, outcome: str | None) -> None:
+    argv = ("cargo", "build") if topic == "build" else ("pytest",)
+    s = Scenario()
+    s.does(*argv, status=1)
+    assert s.says(s.claims(topic, outcome, kind="outcome")) == VERIFIED
+    s.does(*argv)
+    assert s.says(s.claims(topic, outcome, kind="outcome")) == AMBIGUOUS
+
+
+def test_a_run_that_has_not_ended_may_not_have_run_anything_yet() -> None:
+    s = Scenario()
+    s.does("pytest")
+    goes_on(s, "pytest")
+    assert s.says(s.claims("tests_run")) == unverifiable("still_running")
+
+
+def test_an_empty_run_after_one_that_has_not_ended() -> None:
+    s = Scenario()
+    goes_on(s, "pytest", background=True)
+    s.does("pytest", "-k", "nothing", status=5)
+    assert s.says(s.passed()) == unverifiable("still_running")
+
+
+def test_a_runner_that_went_on_as_another_program_does_not_tell() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    child = s.program(shell, "pytest")
+    s.execs(child, "cat", "old.log")
+    s.exits(child)
+    s.exits(shell)
+    s.answers(intent)
+    assert s.says(s.passed()) == AMBIGUOUS
+
+
+def test_a_script_under_a_runners_name_that_broke_down_is_not_excused_by_its_last_run() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    outer = s.program(shell, "bash", "/repo/tools/pytest", path="/usr/bin/bash", script="/repo/tools/pytest")
+    s.runs(outer, "jest", status=1)
+    s.runs(outer, "jest")
+    s.exits(outer, 3)
+    s.exits(shell, 3)
+    s.answers(intent)
+    assert s.says(s.passed(tool="jest")) != VERIFIED
+
+
+def test_a_result_of_a_call_that_was_not_seen_is_judged_on_all_that_ran() -> None:
+    s = Scenario()
+    intent = s.does("pytest", status=1)
+    claim = s.passed(source="tool_result", intent=intent, tool="pytest")
+    s.log = [event for event in s.log if event is not intent]
+    assert s.says(claim) == refuted("failed")
+
+
+def test_a_version_that_was_asked_of_a_script_is_no_run_of_it() -> None:
+    path = "/repo/bin/pytest"
+    s = Scenario()
+    s.writes(path)
+    for argv in (("--version",), ()):
+        intent = s.asks("pytest")
+        shell = s.shell(intent)
+        child = s.program(shell, "bash", path, *argv, path="/usr/bin/bash", script=path)
+        s.runs(child, "echo", "1 passed")
+        s.exits(child)
+        s.exits(shell)
+        s.answers(intent)
+    assert s.says(s.passed()) == refuted("shadowed_tool")
+
+
+# --- the whole, of what is no test ----------------------------------------------------------------------
+
+
+def test_a_part_is_less_than_the_whole_only_of_tests() -> None:
+    for topic, outcome in (("lint", "ok"), ("lint", None)):
+        s = Scenario()
+        s.does("ruff", "check", "tests/test_a.py", reads=["/repo/tests/test_a.py"])
+        tests = ["/repo/tests/test_a.py", "/repo/tests/test_b.py"]
+        assert s.says(s.claims(topic, outcome, tells=("whole",), tests=tests)) == VERIFIED, outcome
+
+
+# --- several runs ---------------------------------------------------------------------------------------
+
+
+def outcomes(*rows: tuple[str, int], **how: Any) -> Scenario:
+    """Runs of files, and how each ended."""
+    s = Scenario()
+    for name, status in rows:
+        s.does("pytest", *([name] if name else []), status=status, **how)
+    return s
+
+
+ONE, TWO = "tests/test_a.py", "tests/test_b.py"
+
+
+@pytest.mark.parametrize(
+    ("rows", "word"),
+    [
+        # what had succeeded is looked for among all
+        ([("", 1), ("", 0), ("", 1)], SUPERSEDED),
+        ([("", 1), ("", 1)], refuted("failed")),
+        ([("", 1), ("", 1), ("", 1)], refuted("failed")),
+        # and so is what had failed
+        ([(ONE, 0), (TWO, 1), (ONE, 0)], AMBIGUOUS),
+        ([(ONE, 1), (TWO, 1), (ONE, 0)], AMBIGUOUS),
+        ([(ONE, 1), (ONE, 0), (TWO, 0)], VERIFIED),
+        ([(ONE, 1), ("", 0)], VERIFIED),
+        ([(ONE, 1), (ONE, 1), (ONE, 0)], VERIFIED),
+    ],
+)
+def test_what_several_runs_say_together(rows: list[tuple[str, int]], word: tuple[str, str | None]) -> None:
+    s = outcomes(*rows)
+    assert s.says(s.passed()) == word
+
+
+def test_another_runner_makes_no_failure_good() -> None:
+    s = Scenario()
+    s.does("cargo", "test", status=101)
+    s.does("pytest")
+    assert s.says(s.passed()) == AMBIGUOUS
+
+
+def test_a_run_that_does_not_tell_makes_no_failure_good() -> None:
+    s = Scenario()
+    s.does("pytest", ONE, status=1)
+    piped(s, "pytest", ONE)
+    s.does("pytest", TWO)
+    assert s.says(s.passed()) == AMBIGUOUS
+
+
+@pytest.mark.parametrize(("early", "word"), [(0, VERIFIED), (1, AMBIGUOUS)])
+def test_a_run_that_began_as_the_other_failed_makes_it_good(early: int, word: tuple[str, str | None]) -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    first, second = s.program(shell, "pytest"), s.fork(shell)
+    failed = s.exits(first, 1)
+    argv = (PYTHON, "/repo/.venv/bin/pytest")
+    s.add(
+        e.Exec,
+        process=second,
+        parent=shell,
+        path=PYTHON,
+        argv=argv,
+        script=argv[1],
+        cwd="/repo",
+        ts=failed.ts - early,
+    )
+    s.exits(second)
+    s.exits(shell)
+    s.answers(intent)
+    assert s.says(s.passed()) == word
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [
+        (("pytest",), ("pytest",), VERIFIED),
+        (("pytest", "-k", "x"), ("pytest", TWO), VERIFIED),
+        (("pytest",), ("pytest", TWO), unverifiable("still_running")),
+    ],
+)
+def test_what_has_not_ended_beside_what_has(
+    first: tuple[str, ...], second: tuple[str, ...], word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    goes_on(s, *first, background=True)
+    s.does(*second)
+    assert s.says(s.passed()) == word
+
+
+# --- what may not have been seen before -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("topic", "argv", "how", "word"),
+    [
+        ("tests_passed", ("pytest",), {"status": 1}, refuted("failed")),
+        ("tests_passed", ("pytest", "-k", "x"), {"status": 1}, unverifiable("records_lost")),
+        ("tests_passed", ("pytest",), {"status": 4}, unverifiable("records_lost")),
+        ("lint", ("ruff", "check", "src/a.py"), {"status": 1}, unverifiable("records_lost")),
+        ("commit", ("git", "commit", "-m", "x"), {"status": 1}, unverifiable("records_lost")),
+    ],
+    ids=["whole", "part", "broke down", "target", "lasting"],
+)
+def test_a_success_that_was_not_seen_may_excuse_a_failure(
+    topic: str, argv: tuple[str, ...], how: dict[str, Any], word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    s.does("ls")
+    lost(s)
+    s.does("cat", "x")
+    s.does(*argv, **how)
+    assert s.says(s.claims(topic, "ok")) == word
+
+
+def test_of_two_tool_calls_that_were_open_the_first_counts() -> None:
+    for answered in (True, False):
+        s = Scenario()
+        first = s.asks("sleep 1")
+        lost(s)
+        if answered:
+            s.answers(first)
+        s.does("pytest", status=1)
+        assert s.says(s.passed()) == (refuted("failed") if answered else unverifiable("records_lost"))
+
+
+@pytest.mark.parametrize("at", ["asked", "answered"])
+def test_a_tool_call_of_the_moment_of_the_run_is_open(at: str) -> None:
+    s = Scenario()
+    lost(s)
+    call = s.call()
+    argv = (PYTHON, "/repo/.venv/bin/pytest")
+    run: dict[str, Any] = {
+        "process": s.fork(),
+        "parent": s.agent,
+        "path": PYTHON,
+        "argv": argv,
+        "script": argv[1],
+        "cwd": "/repo",
+    }
+    intent = s.asks("pytest", call=call)
+    if at == "asked":
+        s.add(e.Exec, **run, ts=intent.ts)
+    else:
+        s.add(e.Exec, **run)
+        s.now -= STEP
+    if at == "answered":
+        s.answers(intent)
+    s.exits(run["process"], 1)
+    assert s.says(s.passed()) == refuted("failed")
+
+
+def test_a_run_outside_of_every_tool_call_began_with_the_session() -> None:
+    for seen in (True, False):
+        s = Scenario()
+        if not seen:
+            lost(s)
+        s.runs(None, "pytest", status=1)
+        assert s.says(s.passed()) == (refuted("failed") if seen else unverifiable("records_lost"))
+
+
+def test_a_linter_that_is_said_to_have_run_ran_wherever_it_did() -> None:
+    s = Scenario()
+    s.does("ruff", "check", cwd="/repo/shop")
+    assert s.says(s.claims("lint", targets=("bank/a.py",))) == VERIFIED

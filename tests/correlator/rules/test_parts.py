@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,3 +156,162 @@ def test_packages_below_one_that_is_named() -> None:
 def test_a_setting_is_no_place() -> None:
     s = less("key=a/b")
     assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+
+
+# --- which runs are asked -------------------------------------------------------------------------------
+
+
+def test_the_numbers_of_a_run_that_failed_are_not_added() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", "tests/test_b.py", status=1), passed=10, failed=2)
+    s.counts(s.does("pytest", "tests/test_a.py"), passed=30)
+    assert s.says(s.passed(counts={"passed": 31})) == SUBSET
+    assert s.says(s.passed(counts={"passed": 30})) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_part_that_began_as_the_whole_failed_makes_nothing_good(after: int) -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    whole, part = s.program(shell, "pytest"), s.fork(shell)
+    s.reads(whole, A, B)
+    failed = s.exits(whole, 1)
+    argv = ("/usr/bin/python3.11", "/repo/.venv/bin/pytest", "tests/test_a.py")
+    run: dict[str, Any] = {"path": argv[0], "argv": argv, "script": argv[1], "cwd": "/repo"}
+    s.add(e.Exec, process=part, parent=shell, **run, ts=failed.ts + after)
+    s.reads(part, A)
+    s.exits(part)
+    s.exits(shell)
+    s.answers(intent)
+    assert s.says(s.passed(**WHOLE)) == SUBSET
+
+
+JS, MORE_JS = "/repo/tests/unit/a.test.js", "/repo/tests/more/b.test.js"
+
+
+def wrapped(*argv: str, runner: tuple[str, ...]) -> tuple[Scenario, e.Intent]:
+    """A script of the project that runs the tests."""
+    s = Scenario()
+    intent = s.asks(" ".join(argv))
+    shell = s.shell(intent)
+    outer = s.program(shell, *argv)
+    inner = s.program(outer, *runner)
+    s.reads(inner, JS)
+    s.exits(inner)
+    s.exits(outer)
+    s.exits(shell)
+    s.answers(intent)
+    return s, intent
+
+
+@pytest.mark.parametrize(
+    ("argv", "runner", "word"),
+    [
+        (("npm", "test", "--", "tests/unit"), ("jest", "tests/unit"), SUBSET),
+        (("npm", "test", "--", "tests/unit"), ("jest",), VERIFIED),
+        # what the project's own script is told is the project's affair
+        (("yarn", "test", "tests/unit"), ("jest", "tests/unit"), VERIFIED),
+    ],
+)
+def test_what_a_script_of_the_project_passes_on_selects_a_part(
+    argv: tuple[str, ...], runner: tuple[str, ...], word: tuple[str, str | None]
+) -> None:
+    s, _ = wrapped(*argv, runner=runner)
+    assert s.says(s.passed(tests=[JS, MORE_JS], **WHOLE)) == word
+
+
+def test_a_script_of_the_project_whose_runner_was_not_seen_is_no_part() -> None:
+    s, intent = wrapped("npm", "test", "--", "--silent", runner=("./build/unit",))
+    s.counts(intent, tool="npm-test", passed=3, deselected=9)
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+# --- whose number it is ---------------------------------------------------------------------------------
+
+
+def test_a_claim_of_a_total_alone_is_one_of_a_number() -> None:
+    s = counted(passed=12)
+    claim = s.passed(counts={"total": 142})
+    assert s.says(claim) == SUBSET
+    ended = next(x for x in s.log if isinstance(x, e.Exit))
+    assert ended.id in [one.id for one in s.on(claim).evidence]
+
+
+def test_a_result_that_came_before_the_run_had_ended_is_not_its() -> None:
+    s = Scenario()
+    intent = s.asks("pytest", background=True)
+    shell = s.shell(intent)
+    child = s.program(shell, "pytest")
+    s.answers(intent)
+    s.counts(intent, passed=12)
+    s.exits(child)
+    s.exits(shell)
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_a_number_without_a_result_is_none() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    s.runs(shell, "pytest")
+    s.exits(shell)
+    s.counts(intent, passed=12)
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_a_number_of_another_runner_is_not_its() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest"), tool="jest", passed=12)
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_one_of_two_numbers_is_none() -> None:
+    s = Scenario()
+    intent = s.does("pytest")
+    s.counts(intent, passed=12)
+    s.counts(intent, tool="jest", passed=30)
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+@pytest.mark.parametrize(("before", "word"), [(0, SUBSET), (1, VERIFIED)])
+def test_a_tool_call_after_the_claim_tells_no_number_of_it(before: int, word: tuple[str, str | None]) -> None:
+    s = Scenario()
+    call = s.call()
+    s.runs(None, "pytest")
+    s.now += STEP
+    intent = s.asks("pytest", call=call)
+    s.answers(intent)
+    s.counts(intent, passed=12)
+    assert s.says(s.passed(counts={"passed": 142}, ts=intent.ts - before)) == word
+
+
+@pytest.mark.parametrize(
+    ("argv", "status"),
+    [(("-x",), 1), (("-x",), 4), (("--version",), 0), (("tests/test_a.py",), 0)],
+)
+def test_a_run_that_could_not_have_passed_the_rest_is_no_suspect(argv: tuple[str, ...], status: int) -> None:
+    s = Scenario()
+    s.does("pytest", *argv, status=status, reads=[A])
+    s.does("pytest", "tests/test_a.py", reads=[A])
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET
+
+
+def test_a_place_that_is_relative_or_gone_is_no_test_that_is_there() -> None:
+    s = less("tests/test_a.py")
+    assert s.says(s.passed(tests=[A], finds={"tests/test_b.py": True}, **WHOLE)) == VERIFIED
+    s = less("tests/test_a.py")
+    assert s.says(s.passed(tests=[A], finds={B: False}, **WHOLE)) == VERIFIED
+
+
+def test_what_is_no_test_by_its_name_is_none_that_was_left_out() -> None:
+    s = less("tests/test_a.py")
+    assert s.says(s.passed(tests=[A, "/repo/tests/helper.py"], **WHOLE)) == VERIFIED
+
+
+def test_a_test_that_was_replaced_after_it_was_run_was_run() -> None:
+    s = Scenario()
+    s.file(s.agent, "write", B)
+    s.does("pytest", "tests/test_a.py", reads=[A, B])
+    s.replaces(s.agent, B)
+    assert s.says(s.passed(tests=[A, B], **WHOLE))[1] == "stale"

@@ -251,3 +251,12 @@ def test_work_given_away_may_have_read_as_many() -> None:
     s.does("cat", reads=[A, B])
     s.answers(s.asks("make", hand_off="docker"))
     assert s.says(many(s, 12)) == unverifiable("handed_off")
+
+
+def test_a_copy_of_a_runner_that_executed_nothing_reads_for_the_runner() -> None:
+    s = Scenario()
+    s.call()
+    copy = s.fork(s.program(None, "pytest"))
+    s.reads(copy, A, B)
+    s.does("cat", reads=[A])
+    assert s.says(folder(s, "a.py", "b.py")) == NOT_READ

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, WALL, Scenario, unverifiable
 from tests.correlator.test_delegation import hands
 from tests.correlator.test_tampering import (
     CODE,
@@ -325,3 +325,203 @@ def test_settings_since_which_records_were_lost() -> None:
     s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now)
     s.does("pytest")
     assert said(s) == unverifiable("records_lost")
+
+
+def test_settings_that_were_to_be_written_and_were_not_hide_nothing() -> None:
+    s = Scenario()
+    edits("hides", path="/repo/conftest.py", whole=True, done=False)(s)
+    s.does("pytest")
+    assert said(s) == VERIFIED
+
+
+# --- in the moment of a run -----------------------------------------------------------------------------
+
+
+def at_once(*steps: Step) -> Scenario:
+    """As ``between``, and told at once: steps may give their own times."""
+    s = Scenario()
+    for status in (1, 0):
+        intent = s.asks("pytest")
+        shell = s.shell(intent)
+        s.runs(shell, "pytest", status=status)
+        s.exits(shell, status)
+        s.answers(intent)
+        for step in steps if status else ():
+            step(s)
+    return s
+
+
+def runs_at(s: Scenario, *, failed: bool) -> int:
+    """When the run that failed ended, or the one that passed began."""
+    if failed:
+        return next(x.ts for x in s.log if isinstance(x, e.Exit))
+    return next(x.ts for x in reversed(s.log) if isinstance(x, e.Exec) and x.script is not None)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAMPERED)])
+def test_what_was_done_until_the_run_had_failed_was_not_done_after_it(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_once(
+        lambda s: s.add(e.File, process=s.agent, op="unlink", path=TEST, ts=runs_at(s, failed=True) + after)
+    )
+    assert said(s) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAMPERED)])
+def test_a_test_that_was_made_until_the_run_had_failed_was_its_own(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_once(lambda s: s.file(s.agent, "create", TEST, ts=runs_at(s, failed=True) + after), edits("skips"))
+    assert said(s) == word
+
+
+def test_a_test_that_was_made_and_removed_between_the_runs_is_no_change() -> None:
+    scratch = "/repo/test_scratch.py"
+    s = between(lambda s: s.file(s.agent, "create", scratch), removes(scratch))
+    assert said(s) == VERIFIED
+    s = between(lambda s: s.file(s.agent, "create", scratch), removes(scratch), removes())
+    assert said(s) == TAMPERED
+
+
+def edit_at(s: Scenario, asked: int, written: int) -> None:
+    """An edit by which a test is skipped."""
+    files = (e.ExpectedFile(path=TEST, op="write", marks=("skips",)),)
+    s.intent("edit", files=files, ts=asked)
+    s.file(s.agent, "write", TEST, ts=written)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, TAMPERED)])
+def test_an_edit_that_was_asked_for_in_the_moment_after_the_failure(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_once(lambda s: edit_at(s, runs_at(s, failed=True) + after, s.now))
+    assert said(s) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, TAMPERED), (1, "stale")])
+def test_an_edit_in_the_moment_of_the_run_that_passed(after: int, word: tuple[str, str] | str) -> None:
+    s = at_once()
+    began = runs_at(s, failed=False) + after
+    edit_at(s, began, began)
+    assert (said(s) == TAMPERED) is (word == TAMPERED)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, AMBIGUOUS), (1, TAMPERED)])
+def test_settings_that_were_written_again_in_the_moment_of_the_run(after: int, word: tuple[str, str]) -> None:
+    s = Scenario()
+    edits("hides", path="/repo/conftest.py", whole=True)(s)
+    s.does("pytest")
+    s.file(s.agent, "write", "/repo/conftest.py", ts=runs_at(s, failed=False) + after)
+    assert said(s) == word
+
+
+def test_a_mark_on_what_is_no_test_hides_none_on_one_that_is() -> None:
+    s = between(edits("skips", path="/repo/tools.py", done=False), edits("skips"))
+    assert said(s) == TAMPERED
+
+
+# --- bent -----------------------------------------------------------------------------------------------
+
+
+def changed(
+    before: dict[str, int], after: dict[str, int], *, own: str | None = None, argv: tuple[str, ...] = ()
+) -> Scenario:
+    """Two runs that told their numbers, and a test that was edited between them; ``own``: who made it, and when."""
+    s = Scenario()
+    if own == "before":
+        s.file(s.agent, "create", TEST)
+    s.counts(s.does("pytest", status=1), **before)
+    if own == "between":
+        s.file(s.agent, "create", TEST)
+    edits()(s)
+    s.counts(s.does("pytest", *argv), **after)
+    return s
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        ({"failed": 1, "passed": 2}, {"passed": 2}, TAMPERED),
+        ({"failed": 1, "passed": 2}, {"passed": 1}, TAMPERED),
+        ({"failed": 1, "passed": 2}, {"passed": 0, "skipped": 2}, TAMPERED),
+        ({"failed": 3}, {"passed": 1}, VERIFIED),
+        ({"failed": 3, "passed": 0}, {"passed": 1}, VERIFIED),
+        ({"failed": 1, "passed": 2}, {"total": 1}, VERIFIED),
+        ({"failed": 1, "passed": 2}, {}, VERIFIED),
+        ({}, {"passed": 2}, VERIFIED),
+    ],
+)
+def test_fewer_tests_of_which_no_more_pass(
+    before: dict[str, int], after: dict[str, int], word: tuple[str, str | None]
+) -> None:
+    assert said(changed(before, after)) == word
+
+
+def test_fewer_of_another_selection_are_no_fewer() -> None:
+    s = changed({"failed": 1, "passed": 2}, {"passed": 2}, argv=("-q",))
+    assert said(s) == VERIFIED
+
+
+@pytest.mark.parametrize(("own", "word"), [("before", VERIFIED), ("between", TAMPERED)])
+def test_fewer_tests_of_the_sessions_own_are_its_own_affair(own: str, word: tuple[str, str | None]) -> None:
+    assert said(changed({"failed": 1, "passed": 2}, {"passed": 2}, own=own)) == word
+
+
+def tells_of_a_fix(
+    s: Scenario, *targets: str, looks: tuple[dict[str, Any], ...] = ({},), topic: str = "file_changed"
+) -> tuple[str, str | None]:
+    """An answer says that ``targets`` were changed and all tests pass; the collector looks at each."""
+    call = s.call()
+    fields: dict[str, Any] = {"process": s.agent, "source": "model", "kind": "occurrence", "call": call}
+    s.add(e.Claim, claim="fix", topic=topic, targets=targets, **fields)
+    for target, look in zip(targets, looks, strict=False):
+        found = {"exists": True, "dev": 1, "ino": s.inode(f"/repo/{target}"), "mtime": 1, **look}
+        s.add(e.FileState, ts=s.now, path=target, intent="fix", **found)
+    passed = s.add(e.Claim, claim="pass", topic="tests_passed", outcome="ok", **fields)
+    s.tick()
+    return s.says(passed)
+
+
+@pytest.mark.parametrize(
+    ("targets", "looks", "word"),
+    [
+        (("a.py",), ({},), TAMPERED),
+        (("README.md", "a.py"), ({}, {}), TAMPERED),
+        (("a.py",), (), VERIFIED),
+        (("a.py", "b.py"), ({"exists": False}, {}), TAMPERED),
+        (("a.py",), ({"exists": False},), VERIFIED),
+        (("a.py",), ({"dev": 7},), VERIFIED),
+        (("a.py",), ({"mtime": WALL + 1001 * STEP},), VERIFIED),
+        (("a.py",), ({"mtime": WALL + 1001 * STEP - 1},), TAMPERED),
+    ],
+)
+def test_a_fix_that_was_not_made(
+    targets: tuple[str, ...], looks: tuple[dict[str, Any], ...], word: tuple[str, str | None]
+) -> None:
+    assert tells_of_a_fix(between(edits()), *targets, looks=looks) == word
+
+
+def test_a_file_that_is_told_to_be_read_is_no_fix() -> None:
+    assert tells_of_a_fix(between(edits()), "a.py", topic="file_read") == VERIFIED
+
+
+def test_a_fix_that_was_made_by_another_name_of_the_file() -> None:
+    s = Scenario()
+    s._inodes["/srv/a.py"] = s.inode(CODE)
+    s.file(s.agent, "write", "/srv/a.py")
+    s.does("pytest", status=1)
+    edits()(s)
+    s.does("pytest")
+    assert tells_of_a_fix(s, "a.py") == VERIFIED
+
+
+def test_a_fix_that_is_told_excuses_no_other_change() -> None:
+    assert tells_of_a_fix(between(edits(), writes(CODE.replace("a.py", "b.py"))), "a.py") == VERIFIED
+
+
+def test_the_last_test_that_was_bent_is_shown() -> None:
+    s = between(writes("/repo/test_z.py"), writes("/repo/test_b.py"))
+    assert tells_of_a_fix(s, "a.py") == TAMPERED
+    verdict = next(v for v in s.verdicts() if v.reason == "tampered_test")
+    assert "test_b.py was changed, and a.py" in verdict.observed
