@@ -391,11 +391,11 @@ class KernelSource:
     # --- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Lets go of the hooks, in the background.
+        """Lets go of the hooks, in the background. Nothing may be asked of it afterwards.
 
         The kernel waits for a grace period per tracepoint (40 ms each, 2 s in all). Whoever closes the descriptors
-        last does the waiting: a child that holds nothing else, until we are gone, so that `polygraph run` ends
-        when its command does.
+        last does the waiting: a child that holds nothing else, until ours are closed, so that `polygraph run` ends
+        when its command does, and who goes on keeps no hook (a host has room for some twenty collectors).
         """
         self._rings.close()
         gone, here = os.pipe()
@@ -406,7 +406,10 @@ class KernelSource:
             os._exit(0)
         os.close(gone)
         os.waitpid(child, 0)
-        # `here` stays open: it is closed with this process, which tells the child.
+        for link in (*self._links, self._iterator):
+            link.close()
+        self._object.close()
+        os.close(here)
 
 
 class Loading:
@@ -457,7 +460,6 @@ def _outlive(gone: int, here: int) -> None:  # pragma: no cover - runs in the ch
         for fd in (0, 1, 2, here):
             os.close(fd)
         os.read(gone, 1)
-        time.sleep(1)  # for the rest of the descriptors of the process that is ending
     finally:
         os._exit(0)
 
