@@ -44,7 +44,7 @@ in it are no matter of the kernel, and stay the host's to show."""
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 #: s for all suites of a guest, and for one test. An idle machine of two cores takes a half of it.
-GUEST_SECONDS = 1500
+GUEST_SECONDS = 2400
 _TEST_SECONDS = 400
 
 
