@@ -247,10 +247,15 @@ def test_one_that_is_slow_is_given_up(slow: Callable[[list[Fake]], Serve]) -> No
 
 def test_what_waited_too_long_in_the_queue_is_not_asked() -> None:
     made: list[Fake] = []
+    now = [100.0]
     with serving(_hangs(made)) as fake:
         made.append(fake)
-        with asking(fake.endpoint, patience=0.3) as asker:
-            assert outcome(asker, question("a"), question("b")) == []
+        with asking(fake.endpoint, patience=2.0, clock=lambda: now[0]) as asker:
+            asker.ask(question("a"))
+            asker.ask(question("b"))
+            until(lambda: len(fake.asked) == 1)
+            now[0] += LONG
+            assert outcome(asker) == []
             assert cause(asker) == {"timeout": 2} and len(fake.asked) == 1
 
 
