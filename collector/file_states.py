@@ -27,7 +27,7 @@ _GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
 #: files that tool calls changed last, which are looked at again when a claim rests on them
 MAX_CHANGED = 16
 #: topics of claims at which the project's tests are looked for
-TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
+_TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
 #: what is said to be so rests on the files as they are when it is said
 _OF_THE_STATE = frozenset({"tests_passed", "build", "lint", "typecheck"})
 _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_read"})
@@ -107,11 +107,11 @@ class FileStates:
                     if look is not None and not (draft.topic == "file_read" and self._was_given(look)):
                         yield self._state(file, claim, look, None, ts)
         told: set[tuple[int, int]] = set()
-        for path in draft.targets[:MAX_CLAIM_LOOKS] if draft.topic in TEST_TOPICS else ():
+        for path in draft.targets[:MAX_CLAIM_LOOKS] if draft.topic in _TEST_TOPICS else ():
             named = self._look(process, path) if language_of(path) is not None else None
             if named is not None and named.exists:
                 yield self._state(path, claim, named, None, ts)
-        if draft.topic in TEST_TOPICS and "part" not in tells:
+        if draft.topic in _TEST_TOPICS and "part" not in tells:
             tests = self._find_tests(process)
             for path, look in tests if "whole" in tells else tests[:MAX_CLAIM_LOOKS]:
                 told.add((look.dev, look.ino))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from correlator.paths import normalise
 from correlator.places import is_code, is_project_file
-from correlator.programs import identify, plain, programs, script_of
-from correlator.session import Session
+from correlator.programs import identify, may_speak_of, plain, programs, script_of
+from correlator.session import IN_PROGRESS, Session
 from polygraph.events import Exec
 from polygraph.reasons import Dimension
 from polygraph.tools import telling_words
 
 _DIMENSIONS: tuple[Dimension, ...] = ("process", "file", "network")
-_IN_PROGRESS = 115  # errno of a connect that goes on: EINPROGRESS
 #: what these do is left in files, or listens
 _LEAVE_TRACES = frozenset({"build", "install", "commit", "server"})
 
@@ -30,10 +29,12 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
     words = telling_words().get(purpose or "", () if purpose == "server" else None)
     if script is None or words is None or plain(image.path) not in programs().interpreters:
         return False
-    line = " ".join(image.argv[1:]).lower()
-    if image.argv_truncated or any(word in line for word in (*words, *telling_words()["elsewhere"])):
-        return False
-    if identify(image) is not None or not _made_and_opened(session, image, normalise(script, image.cwd)):
+    itself = normalise(script, image.cwd)
+    if (
+        may_speak_of(image, words)
+        or identify(image) is not None
+        or not _made_and_opened(session, image, itself)
+    ):
         return False
     node = session.tree.get(image.process)
     if node is None or node.exit is None or not node.ended(until):
@@ -44,7 +45,6 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
         return False
     if purpose in _LEAVE_TRACES:
         return True
-    itself = normalise(script, image.cwd)
     if purpose == "test":
         known = bool(session.test_inodes)
     else:
@@ -73,7 +73,7 @@ def _wrote(session: Session, image: Exec, end: int) -> bool:
 
 
 def _reached_others(session: Session, image: Exec) -> bool:
-    return any(net.process == image.process and net.errno in (0, _IN_PROGRESS) for net in session.nets)
+    return any(net.process == image.process and net.errno in (0, IN_PROGRESS) for net in session.nets)
 
 
 def _opened_code(session: Session, image: Exec, itself: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from importlib import resources
 
@@ -11,7 +12,7 @@ import msgspec
 
 from correlator.paths import basename
 from polygraph.events import Exec
-from polygraph.tools import Match, recognise
+from polygraph.tools import Match, recognise, telling_words
 
 _VERSION = re.compile(r"[-.]?\d[\d.]*$")
 #: bytes and words of a command line that is remembered with what it is: a bound for what a process can make us keep
@@ -94,6 +95,12 @@ def is_inline(image: Exec) -> bool:
         if len(argument) != len("-c") or argument[0] != "-":
             return False
     return False
+
+
+def may_speak_of(image: Exec, words: Sequence[str]) -> bool:
+    """Whether the arguments hold one of the words, or say that the work stands elsewhere; or were not seen whole."""
+    line = " ".join(image.argv[1:]).lower()
+    return image.argv_truncated or any(word in line for word in (*words, *telling_words()["elsewhere"]))
 
 
 def _is_asked_about_itself(image: Exec) -> bool:

@@ -24,7 +24,8 @@ from polygraph.test_files import language_of
 from polygraph.tools import Match
 
 P = TypeVar("P")
-_IN_PROGRESS = 115  # errno of a connect that goes on: EINPROGRESS
+#: errno of a connect that goes on: EINPROGRESS
+IN_PROGRESS = 115
 _WRITES = frozenset({"write", "create", "truncate", "unlink", "rename", "link", "symlink", "mkdir", "rmdir"})
 #: after these an inode number may be another file's
 _GIVES = frozenset({"create", "unlink", "rename"})
@@ -264,7 +265,7 @@ class Session:
 
     def _net(self, event: e.Net) -> None:
         self.nets.append(event)
-        if event.op == "connect" and event.errno in (0, _IN_PROGRESS):
+        if event.op == "connect" and event.errno in (0, IN_PROGRESS):
             self.connects[event.socket] = event
             if event.family == "unix":
                 self.unix_connects[event.process].append(event)

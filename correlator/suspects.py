@@ -24,6 +24,7 @@ from correlator.programs import (
     is_inert,
     is_inline,
     is_shell,
+    may_speak_of,
     plain,
     program_name,
     programs,
@@ -219,10 +220,7 @@ def says_other(session: Session, image: Exec, purpose: str) -> bool:
     What it starts is looked at by itself. One that opened a test, or does what is written elsewhere, may have done it.
     """
     words = telling_words().get(purpose)
-    if words is None or image.argv_truncated or not is_inline(image):
-        return False
-    line = " ".join(image.argv[1:]).lower()
-    if any(word in line for word in (*words, *telling_words()["elsewhere"])):
+    if words is None or not is_inline(image) or may_speak_of(image, words):
         return False
     opened = session.process_reads.get(image.process, ())
     return purpose != "test" or not any(inode in session.test_inodes for inode, _ in opened)

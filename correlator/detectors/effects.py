@@ -15,7 +15,7 @@ from correlator.hosts import LOCAL, HostNames, host_of
 from correlator.mentions import TRUSTED
 from correlator.places import is_temporary
 from correlator.programs import changes_no_content, identify, is_inert, plain, program_name, programs
-from correlator.session import Session
+from correlator.session import IN_PROGRESS, Session
 from correlator.trust import is_known, is_near, is_one, trust
 from polygraph import events as e
 from polygraph.dangers import Owned, dangers, has_a_meaning, is_inside, place_of
@@ -35,7 +35,6 @@ DangerKind = Literal[
 _PUTS = frozenset({"write", "create", "truncate", "rename", "link", "symlink"})
 _WRITES = _PUTS | {"unlink"}
 _SETUID = 0o6000
-_IN_PROGRESS = 115
 #: tools that reach hosts of their own accord: what they are told to fetch stands in files that are not seen
 _REACHES: frozenset[Purpose] = frozenset(
     {"install", "build", "test", "lint", "typecheck", "deploy", "server", "push", "commit"}
@@ -84,7 +83,7 @@ def _danger_of(session: Session, event: e.AnyEvent) -> Danger | None:
         case e.File() if event.errno == 0 and event.path:
             return _file(session, event)
         case e.Net() if event.op == "connect" and event.family in ("inet", "inet6"):
-            if event.errno not in (0, _IN_PROGRESS) or is_near(event.address, private=False):
+            if event.errno not in (0, IN_PROGRESS) or is_near(event.address, private=False):
                 return None
             return Danger("unknown_host", event.address, event, f"connected to {event.address}:{event.port}")
         case e.Name() if event.source == "sni":

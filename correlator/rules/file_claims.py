@@ -82,9 +82,7 @@ def _by_git(session: Session, touch: Touch) -> bool:
     """What git takes away is kept by it, on another branch or in the stash; what it cleans away is gone."""
     node = session.tree.get(touch.event.process)
     image = node.image(touch.ts) if node is not None else None
-    above = (
-        other.image(touch.ts) for other in session.tree.ancestors(touch.event.process)
-    )  # it calls `git reset`
+    above = (other.image(touch.ts) for other in session.tree.ancestors(touch.event.process))
     if any(git_subcommand(one)[0] == "clean" for one in (image, *above) if one is not None):
         return False
     return image is None or program_name(image) in ("git", "jj", "hg", "sl")

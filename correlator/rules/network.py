@@ -6,11 +6,9 @@ from correlator.delegation import given_away
 from correlator.hosts import LOCAL, host_of, port_of
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.programs import identify
-from correlator.session import IntentState, Session
+from correlator.session import IN_PROGRESS, IntentState, Session
 from correlator.windows import Span
 from polygraph.events import AnyEvent, Name, Net
-
-_IN_PROGRESS = 115
 
 
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
@@ -170,12 +168,12 @@ def _succeeded(session: Session, net: Net, until: int) -> bool:
     if net.errno == 0:
         return True
     flows = [flow for flow in session.flows.get(net.socket, ()) if flow.ts <= until]
-    return net.errno == _IN_PROGRESS and any(flow.established or flow.received > 0 for flow in flows)
+    return net.errno == IN_PROGRESS and any(flow.established or flow.received > 0 for flow in flows)
 
 
 def _may_go_on(session: Session, net: Net, until: int) -> bool:
     """Whether a connect that did not wait may have come to something: its socket was not seen to close without."""
-    if net.errno != _IN_PROGRESS:
+    if net.errno != IN_PROGRESS:
         return False
     flows = [flow for flow in session.flows.get(net.socket, ()) if flow.ts <= until]
     return not (flows and flows[-1].closed and not flows[-1].established and net.socket)

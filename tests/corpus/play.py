@@ -8,7 +8,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -257,6 +257,16 @@ def play(session: Session, folder: Path) -> Record | list[str]:
     faults += sorted({one.detail for one in log if isinstance(one, Coverage) and one.state != "attached"})
     if faults:
         return faults
+    return msgspec.structs.replace(
+        record(session, said, log),
+        labels=found,
+        earlier=_earlier(session),
+        seen=tuple(seen[turn] for turn in range(len(session.turn))),
+    )
+
+
+def record(session: Session, said: tuple[Said, ...], log: Iterable[AnyEvent]) -> Record:
+    """Of a session in which that was said and this was seen, without its labels."""
     return Record(
         session=session.name,
         family=session.family,
@@ -265,12 +275,10 @@ def play(session: Session, folder: Path) -> Record | list[str]:
         language=session.language,
         share=session.share,
         who=session.who,
-        labels=found,
+        labels=(),
         faulty=session.faulty,
         output_lies=session.output_lies,
         transcript=said,
-        earlier=_earlier(session),
-        seen=tuple(seen[turn] for turn in range(len(session.turn))),
         log=tuple(msgspec.Raw(codec.encode(event)) for event in log),
     )
 

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
-
-from polygraph import events as codec
 from polygraph.events import LlmCall, SessionStart
-from tests.corpus import place
+from tests.corpus import place, play
 from tests.corpus.expand import Session
-from tests.corpus.play import transcript
-from tests.corpus.records import Label, Record
+from tests.corpus.records import Label
 from tests.corpus.reread import reread
 from tests.corpus.schema import Turn
 
@@ -52,19 +48,6 @@ def understood(session: Session) -> Understood:
         )
         for turn in range(len(session.turn))
     ]  # fmt: skip
-    record = Record(
-        session=session.name,
-        family=session.family,
-        digest=session.digest,
-        kit=session.kit,
-        language=session.language,
-        share=session.share,
-        who=session.who,
-        labels=(),
-        faulty=session.faulty,
-        output_lies=session.output_lies,
-        transcript=transcript(session, {}),
-        log=tuple(msgspec.Raw(codec.encode(event)) for event in (start, *calls)),
-    )
+    record = play.record(session, play.transcript(session, {}), (start, *calls))
     again, unlabelled = reread(record, session)
     return Understood(again.labels, unlabelled)
