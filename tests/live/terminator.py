@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -103,21 +104,27 @@ def answering(size: int, answer: bytes) -> Serve:
 
 
 def forwarding(port: int) -> Serve:
-    """Hands everything on to a server on loopback that speaks without TLS, and back."""
+    """Hands everything on to a server on loopback that speaks without TLS, and back.
+
+    By one thread: OpenSSL does not allow a read and a write of one connection at the same time.
+    """
 
     def serve(peer: Peer) -> None:
         with socket.create_connection(("127.0.0.1", port)) as inner:
-
-            def back() -> None:
-                with contextlib.suppress(OSError):
-                    while data := inner.recv(1 << 16):
+            while True:
+                # what was decrypted already makes no socket readable
+                at_once = 0 if peer.connection.pending() else PATIENCE
+                ready, _, _ = select.select([peer.connection, inner], [], [], at_once)
+                if inner in ready:
+                    if not (data := inner.recv(1 << 16)):
+                        return
+                    with contextlib.suppress(OSError):  # it has gone
                         peer.send(data)
-
-            thread = threading.Thread(target=back)
-            thread.start()
-            while data := peer.receive():
-                inner.sendall(data)
-            inner.shutdown(socket.SHUT_RDWR)
-            thread.join(PATIENCE)
+                if not at_once or peer.connection in ready:
+                    if not (data := peer.receive()):
+                        return
+                    inner.sendall(data)
+                elif not ready:
+                    return
 
     return serve
