@@ -17,6 +17,7 @@ from collector.collect import Collector
 from collector.kernel.programs import PROGRAMS
 from collector.kernel.source import SourceSettings
 from collector.launch import Launched
+from collector.observed import ObservedSession
 from collector.plain.streams import PlainClose, PlainData, PlainStreams
 from polygraph.events import AnyEvent, LlmCall, Loss, Net, StreamGap
 from tests.live.conftest import KEY, MISSED, PREEMPTED, Gate, Observe, Seen, kept, observed
@@ -378,11 +379,13 @@ def test_every_way_to_move_bytes(
 ) -> None:
     """Byte for byte, and by the hooks of older kernels as well. What is only looked at (MSG_PEEK) was not read.
 
-    A kernel that preempts tracepoints leaves runs of those of older ones out, and counts them; it has the others.
+    A kernel that preempts tracepoints leaves runs out of either, and counts them.
     """
     if fallback:
         older = tuple(one for one in PROGRAMS if one.name not in ("pg_on_plain_sent", "pg_on_plain_received"))
         monkeypatch.setattr("collector.kernel.source.PROGRAMS", older)
+    # what begins as a request and never is one is left alone as soon as that is seen: not in this test
+    monkeypatch.setattr(ObservedSession, "take_choices", lambda _session: {})
     with Collector("metadata", b"test key") as collector:
         collector.start(sys.executable)
         assert "tls" in collector.proven
@@ -400,14 +403,10 @@ def test_every_way_to_move_bytes(
         for at, size in enumerate((1, 511, 512, 513, 4097, 16385, 60000))
         for way in range(5)
     ]
-    told = sorted(bytes_of(records).values(), key=len)
-    if kernel < PREEMPTED or not fallback:
-        assert told == [b"".join(calls), b"POST " + b"".join(calls)]
-    else:
-        heard, sent = sorted(told, key=lambda one: one.startswith(b"POST "))
-        left_out = without(heard, calls) + without(sent, [b"POST ", *calls])
-        missed = sum(event.count for event in events if isinstance(event, Loss) and event.cause in MISSED)
-        assert left_out <= missed
+    heard, sent = sorted(bytes_of(records).values(), key=lambda one: one.startswith(b"POST "))
+    left_out = without(heard, calls) + without(sent, [b"POST ", *calls])
+    missed = sum(event.count for event in events if isinstance(event, Loss) and event.cause in MISSED)
+    assert left_out <= (missed if kernel >= PREEMPTED else 0)
 
 
 def without(told: bytes, calls: list[bytes]) -> int:
