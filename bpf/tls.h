@@ -5,7 +5,8 @@
  *
  * User space attaches these programs to file offsets it has checked (collector/tls/). A function notes its
  * arguments on entry; what it moved is known when it returns. One note per thread: a function of the family that
- * calls another one of it is told once, by the inner one, and a return that never came is overwritten.
+ * calls another one of it is told once, by the inner one, and a return that never came is overwritten. What was sent
+ * has the time of the entry: another thread may have read the answer, and told it, before the call returns.
  *
  * Each connection (process, address of its object) counts the bytes of either direction, so a chunk that found no
  * room in the ring leaves a hole that user space can see.
@@ -63,6 +64,7 @@ PG_INLINE int pg_tls_enter(__u64 ssl, __u64 buffer, __u64 moved, __u64 direction
 	mine->tls_buffer = buffer;
 	mine->tls_moved = moved;
 	mine->tls_direction = direction;
+	mine->tls_began = direction == PG_TLS_SENT ? bpf_ktime_get_boot_ns() : 0;
 	return 0;
 }
 
@@ -76,6 +78,7 @@ struct pg_tls_copy {
 	__u32 missing; /* beyond what is copied, told with the last chunk */
 	__u32 direction;
 	__u32 library; /* enum pg_tls_library: the cookie that user space gave the attachment */
+	__u64 began;   /* 0: now */
 };
 
 PG_INLINE void pg_tls_fill(void *space, void *described, __u32 at, __u32 length)
@@ -84,6 +87,8 @@ PG_INLINE void pg_tls_fill(void *space, void *described, __u32 at, __u32 length)
 	struct pg_tls *record = space;
 
 	pg_header(&record->hdr, bpf_get_current_task_btf(), NULL, copy->session, PG_TLS, sizeof(*record) + length);
+	if (copy->began)
+		record->hdr.ts = copy->began;
 	record->ssl = copy->key.ssl;
 	record->generation = copy->generation;
 	record->offset = copy->offset + at;
@@ -149,6 +154,7 @@ PG_INLINE int pg_tls_return(long result, __u32 library)
 	copy.session = mine->session;
 	copy.buffer = mine->tls_buffer;
 	copy.direction = mine->tls_direction;
+	copy.began = mine->tls_began;
 	if ((int)result > 0) {
 		moved = (__u32)result;
 		if (mine->tls_moved)

@@ -62,6 +62,7 @@ struct pg_lineage {
 	__u64 tls_buffer; /* 0: the bytes cannot be had */
 	__u64 tls_moved; /* where an _ex function stores how many bytes it moved, else 0; rustls: how many it was given */
 	__u64 tls_direction;
+	__u64 tls_began; /* of a call that sends: when it was entered; else 0 */
 	__u64 tls_pieces; /* rustls: so many slices are listed at tls_buffer; 0: it is the one */
 	__u64 tls_skip;   /* rustls: bytes of the slices before the first one that is meant */
 	__u64 tls_quiet;  /* calls within that are not told, cf. tls_other.h */

@@ -114,6 +114,8 @@ class ObservedSession:
         self._heard: OrderedDict[ProcessKey, None] = OrderedDict()
         self._unheard: OrderedDict[tuple[ProcessKey, int], tuple[str, bool]] = OrderedDict()
         self._lost: dict[tuple[Dimension, str], int] = {}
+        #: until when events were told
+        self._until = start.ts
         self._since = start.ts
         self._counted_since = start.ts
         self._root = start.process
@@ -164,7 +166,8 @@ class ObservedSession:
         self.spoke = True
         if isinstance(value, TlsData):
             self._remember_heard(value.process)
-            for chunk in self._streams.data(value):
+            # What was sent has the time at which the call began, and a call may take longer than a round.
+            for chunk in self._streams.data(value._replace(ts=max(value.ts, self._until))):
                 if value.library == "rustls":
                     self._from_rustls(chunk)
                 else:
@@ -250,6 +253,7 @@ class ObservedSession:
     def round(self, until: int, counted: Counted, row: SessionRow | None) -> list[AnyEvent]:
         """What became known up to ``until``, closed by a Tick; empty if nothing did."""
         self.spoke = False
+        self._until = until
         self._plain_chunks(self._plain.settle())
         self._counted(counted, until)
         self._losses(row, until)

@@ -32,8 +32,9 @@ LAYOUTS: dict[str, Fields] = {
     "pg_hdr": _HDR,
     "pg_lineage": (
         ("session", "Q"), ("ended", "Q"), ("tls_ssl", "Q"), ("tls_buffer", "Q"), ("tls_moved", "Q"),
-        ("tls_direction", "Q"), ("tls_pieces", "Q"), ("tls_skip", "Q"), ("tls_quiet", "Q"), ("asleep", "Q"),
-        ("read_ts", "Q"), ("read_ino", "Q"), ("read_dev", "I"), ("read_pages", "I"), ("read_of", "I"), ("_pad", "I"),
+        ("tls_direction", "Q"), ("tls_began", "Q"), ("tls_pieces", "Q"), ("tls_skip", "Q"), ("tls_quiet", "Q"),
+        ("asleep", "Q"), ("read_ts", "Q"), ("read_ino", "Q"), ("read_dev", "I"), ("read_pages", "I"), ("read_of", "I"),
+        ("_pad", "I"),
     ),
     "pg_session": (
         ("live", "q"), ("emitted", "Q"), ("lost", f"{PG_DIMENSIONS * PG_LOSS_CAUSES}Q"), ("flags", "Q"),

@@ -330,7 +330,7 @@ class LlmConnection:
     def _lost(self, event: ConnectionLost, seen: list[LlmEvent]) -> None:
         seen += self._unanswered(event.ts)
         known = _RESPONSES_SOCKET.search(self._target) or _REALTIME_SOCKET.search(self._target)
-        if event.cause == "upgraded" and not known:
+        if event.cause == "upgraded" and self._asked and not known:
             return  # a socket or tunnel that no known API of a model opens
         within = self._transport == "h2" and event.cause.startswith("websocket")  # the connection goes on
         if self._client is not None and not within:

@@ -10,7 +10,7 @@ import pytest
 from collector.kernel.entry import entry
 from collector.observed import Counted, ObservedSession
 from collector.tls.streams import TlsData
-from polygraph.events import AnyEvent, BlindSpot, Event, File, Flow, Fork, Name, Net, SessionStart
+from polygraph.events import AnyEvent, BlindSpot, Event, File, Flow, Fork, Name, Net, SessionStart, StreamGap
 
 ROOT, CHILD, OTHER = "10:1", "11:2", "12:3"
 MODEL, ELSEWHERE = "203.0.113.1", "203.0.113.2"
@@ -105,6 +105,15 @@ def test_a_child_has_its_parents_stack_until_it_executes_something() -> None:
     watched.session.became(ROOT, 6)
     watched.connects(ROOT)
     assert watched.spots() == []
+
+
+def test_what_was_sent_by_a_call_that_took_long_is_not_told_of_a_time_that_is_over() -> None:
+    """It has the time at which the call began (bpf/tls.h)."""
+    watched = Watched()
+    assert watched.session.round(500, Counted(), None)[-1].ts == 500
+    watched.session.plaintext(TlsData(ROOT, 1, 1, 0, 0, b"POST /v1/messages", 9, 400, "openssl"))
+    gap, _tick = watched.session.round(700, Counted(), None)
+    assert isinstance(gap, StreamGap) and gap.ts == 500
 
 
 class Flowing(Watched):

@@ -273,3 +273,46 @@ def test_a_connection_at_the_address_of_another_is_another_one(
     first, second = dict.fromkeys(generation for _kind, generation in told)
     assert told == [*[(TlsData, first)] * 2, (TlsClose, first), *[(TlsData, second)] * 2]
     assert [record.offset for record in records if isinstance(record, TlsData)] == [0, 0, 0, 0]
+
+
+#: its SSL_write returns when the answer was read: `AT_ONCE`
+FULL_DUPLEX = """
+#include <unistd.h>
+int written[2], answered[2];
+int begin(void) { return pipe(written) || pipe(answered); }
+int SSL_do_handshake(void *ssl) { return 1; }
+int SSL_write(void *ssl, const void *data, int size) { char one = 0;
+    return write(written[1], &one, 1) == 1 && read(answered[0], &one, 1) == 1 ? size : -1; }
+int SSL_read(void *ssl, void *data, int size) { char one = 0; return read(written[0], &one, 1) == 1 ? size : -1; }
+int let_go(void) { char one = 0; return write(answered[1], &one, 1) != 1; }
+"""
+#: python -c AT_ONCE LIBRARY GATE: a thread reads an answer while another is still in its write
+AT_ONCE = """
+import ctypes, sys, threading
+library = ctypes.CDLL(sys.argv[1])
+open(sys.argv[2]).read()
+ssl = ctypes.create_string_buffer(64)
+assert library.begin() == 0 and library.SSL_do_handshake(ssl)
+request, answer = b"a request", ctypes.create_string_buffer(b"an answer")
+def read():
+    assert library.SSL_read(ssl, answer, 9) == 9
+    assert library.let_go() == 0
+thread = threading.Thread(target=read)
+thread.start()
+assert library.SSL_write(ssl, request, 9) == 9
+thread.join()
+"""
+
+
+def test_a_request_has_a_time_before_its_answer_that_another_thread_read_first(
+    collector: Collector, observe: Observe, gate: Gate, records: Records, tmp_path: Path
+) -> None:
+    """As in clients that have a thread for each direction: the call that sent may return last."""
+    path = library(tmp_path / "duplex.so", FULL_DUPLEX)
+    assert collector.tls.preload(path).probed
+    seen = observe(
+        [sys.executable, "-c", AT_ONCE, str(path), gate.path], meanwhile=lambda _events: gate.open()
+    )
+    assert seen.status == 0
+    told = {record.data: record.ts for record in records if isinstance(record, TlsData)}
+    assert told[b"a request"] < told[b"an answer"]

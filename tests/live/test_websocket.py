@@ -12,23 +12,26 @@ from tests.live.conftest import Observe
 
 TURNS = (TOLD, Answer(text="I ran the command."))
 
-#: python -c AGENT URL AUTHORITY: warms up, asks, runs the command that it is told, gives its result
+#: python -c AGENT URL AUTHORITY: warms up, asks, runs the command that it is told, gives its result. The client of
+#: websockets that has threads reads and writes one connection at the same time, which OpenSSL does not allow.
 AGENT = """
-import json, ssl, subprocess, sys
-from websockets.sync.client import connect
-context = ssl.create_default_context(cafile=sys.argv[2])
-with connect(sys.argv[1], ssl=context, compression='deflate') as socket:
-    def ask(**fields):
-        socket.send(json.dumps({'type': 'response.create', 'model': 'm-1', **fields}))
-        while (event := json.loads(socket.recv()))['type'] != 'response.completed':
-            pass
-        return event['response']
-    warm = ask(generate=False, input='Be ready.')
-    told = ask(previous_response_id=warm['id'], input='Make the file.')
-    call = next(item for item in told['output'] if item['type'] == 'function_call')
-    done = subprocess.run(['sh', '-c', json.loads(call['arguments'])['command']])
-    result = {'type': 'function_call_output', 'call_id': call['call_id'], 'output': f'exit {done.returncode}'}
-    ask(previous_response_id=told['id'], input=[result])
+import asyncio, json, ssl, subprocess, sys
+from websockets.asyncio.client import connect
+async def work():
+    context = ssl.create_default_context(cafile=sys.argv[2])
+    async with connect(sys.argv[1], ssl=context, compression='deflate') as socket:
+        async def ask(**fields):
+            await socket.send(json.dumps({'type': 'response.create', 'model': 'm-1', **fields}))
+            while (event := json.loads(await socket.recv()))['type'] != 'response.completed':
+                pass
+            return event['response']
+        warm = await ask(generate=False, input='Be ready.')
+        told = await ask(previous_response_id=warm['id'], input='Make the file.')
+        call = next(item for item in told['output'] if item['type'] == 'function_call')
+        done = subprocess.run(['sh', '-c', json.loads(call['arguments'])['command']])
+        result = {'type': 'function_call_output', 'call_id': call['call_id'], 'output': f'exit {done.returncode}'}
+        await ask(previous_response_id=told['id'], input=[result])
+asyncio.run(work())
 """
 
 
