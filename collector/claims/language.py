@@ -111,6 +111,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numbers: str
     file_label: str
     colon_good: str
+    counted: str
     retold: str
     left_hint: str
     hint: str
@@ -174,6 +175,7 @@ class Forms(NamedTuple):
     numbers: re.Pattern[str]
     file_label: re.Pattern[str]
     colon_good: re.Pattern[str]
+    counted: re.Pattern[str]
     retold: re.Pattern[str]
     left_hint: re.Pattern[str]
     hint: re.Pattern[str]
