@@ -198,6 +198,7 @@ class _TellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asked_part: str
     gone: str
     skipped: str
+    other_files: str
 
 
 class Tells(NamedTuple):
@@ -208,6 +209,8 @@ class Tells(NamedTuple):
     asked_part: re.Pattern[str]
     gone: re.Pattern[str]
     skipped: re.Pattern[str]
+    #: files that went and are no tests, of which ``skipped`` says nothing
+    other_files: re.Pattern[str]
 
 
 class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
