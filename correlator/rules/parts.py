@@ -15,6 +15,7 @@ from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, normalise, under
 from correlator.places import compiled_source, is_of_tests, is_project_file
+from correlator.programs import programs
 from correlator.rules.opened import Opened, opened
 from correlator.rules.staleness import changes
 from correlator.runs import Run
@@ -119,7 +120,7 @@ def _only_a_part_since(
     """
     index = good.index(whole)
     since = good[index + 1 :]
-    if not since or any(run.place != whole.place for run in since):
+    if not since or any(run.place != whole.place or _chooses_by_change(run) for run in since):
         return None
     had = [max(map(size, said)) if (said := results(session, run, until)) else 0 for run in (whole, *since)]
     if not all(had) or sum(had[1:]) >= had[0]:
@@ -134,6 +135,11 @@ def _only_a_part_since(
     )
     cited = (*_events(whole), edit.event, *_events(last))
     return _unless_unseen(session, ended, whole.ended + 1, until, ("process", "file"), observed, cited)
+
+
+def _chooses_by_change(run: Run) -> bool:
+    """Whether the runner was to choose the tests that a change may concern: ``jest --changedSince=main``."""
+    return any(word.partition("=")[0] in programs().chooses_by_change for word in run.image.argv[1:])
 
 
 def still_fails(

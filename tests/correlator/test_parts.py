@@ -203,11 +203,33 @@ def test_after_an_edit_the_one_test_that_matters_is_enough_for_the_tests_pass(te
 
 @pytest.mark.parametrize(
     "how",
-    [{"path": A}, {"path": "/repo/README.md"}, {"path": "/repo/other.py"}, {"ran": 12}, {"argv": ()}],
-    ids=["a test", "documents", "not opened", "as many", "the whole"],
+    [
+        {"path": A},
+        {"path": "/repo/README.md"},
+        {"path": "/repo/other.py"},
+        {"ran": 12},
+        {"argv": ()},
+        {"argv": ("--testmon", "-k", "x")},
+        {"argv": ("--changed=main", "-k", "x")},
+    ],
+    ids=["a test", "documents", "not opened", "as many", "the whole", "chosen", "chosen since"],
 )
 def test_a_part_after_an_edit_that_may_be_all_that_it_changed(how: dict[str, Any]) -> None:
     s = edited(**how)
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+def test_a_part_of_another_directory_says_nothing_of_the_whole_of_this_one() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", reads=TESTS), passed=12)
+    s.writes(LIB)
+    s.counts(s.does("pytest", "-k", "zero", reads=(A, LIB), cwd="/repo/web"), passed=1)
+    assert s.says(s.passed(**WHOLE))[0] != "refuted"
+
+
+def test_parts_that_together_are_as_many_may_be_all() -> None:
+    s = edited(ran=7)
+    s.counts(s.does("pytest", "-k", "not zero", reads=(A, LIB)), passed=5)
     assert s.says(s.passed(**WHOLE)) == VERIFIED
 
 
