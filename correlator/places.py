@@ -9,6 +9,12 @@ from importlib import resources
 import msgspec
 
 from correlator.paths import basename, under
+from polygraph.test_files import language_of
+
+#: directories of tests
+_FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
+#: what sets a test runner up
+_SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
 
 
 class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +67,12 @@ def is_metadata(path: str) -> bool:
     """Whether ``path`` describes its project: runs open it, and most changes of it change no result of them."""
     name = basename(path).lower()
     return name in places().metadata or name.partition(".")[0] in places().metadata
+
+
+def is_of_tests(path: str) -> bool:
+    """By its name, or by where it lies: what is in a directory of tests is none of the source."""
+    named = language_of(path) is not None or basename(path) in _SETTINGS
+    return named or not _FOLDERS.isdisjoint(path.split("/")[:-1])
 
 
 def is_text(path: str) -> bool:

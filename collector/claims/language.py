@@ -111,6 +111,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     numbers: str
     file_label: str
     colon_good: str
+    counted: str
     retold: str
     left_hint: str
     hint: str
@@ -174,6 +175,7 @@ class Forms(NamedTuple):
     numbers: re.Pattern[str]
     file_label: re.Pattern[str]
     colon_good: re.Pattern[str]
+    counted: re.Pattern[str]
     retold: re.Pattern[str]
     left_hint: re.Pattern[str]
     hint: re.Pattern[str]
@@ -196,6 +198,7 @@ class _TellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asked_part: str
     gone: str
     skipped: str
+    other_files: str
 
 
 class Tells(NamedTuple):
@@ -206,6 +209,8 @@ class Tells(NamedTuple):
     asked_part: re.Pattern[str]
     gone: re.Pattern[str]
     skipped: re.Pattern[str]
+    #: files that went and are no tests, of which ``skipped`` says nothing
+    other_files: re.Pattern[str]
 
 
 class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -448,14 +448,19 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
         rest = f": {inside[1]}"  # "`pytest` (all passing)"
     shows = language().forms.shows.match(rest)
     good = shows is not None and language().forms.good.match(rest, shows.end()) is not None
-    if good or any(compiled.pattern.match(rest.lstrip()) for compiled in language().ended):
+    ends = (compiled.pattern.match(rest.lstrip()) for compiled in language().ended)
+    ended = next((end for end in ends if end is not None), None)
+    if good or ended is not None:
+        counts = _counted(ended.string[ended.end() :]) if ended is not None else ()
         seen: set[ClaimTopic] = set()
         for tool in known:
             topic = _TOPICS_ENDED.get(tool.purpose or "")
             if topic is not None and topic not in seen:
                 seen.add(topic)
                 targets = tool.paths if topic == "tests_passed" else ()
-                yield Said("outcome", topic, "ok", tool.tool, targets)
+                yield Said(
+                    "outcome", topic, "ok", tool.tool, targets, counts if topic == "tests_passed" else ()
+                )
         return
     if not tested:
         return
@@ -470,6 +475,17 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
             if said is not None:
                 yield said._replace(tool=said.tool or tested[0].tool)
             return
+
+
+def _counted(rest: str) -> tuple[tuple[str, int], ...]:
+    """The numbers that stand in parentheses behind "the tests pass": "(3/3)", "(12 tests)"."""
+    found = language().forms.counted.match(rest)
+    if found is None:
+        return ()
+    if found["ratio"]:
+        all_of = objects.ratio(found["ratio"])
+        return (("passed", all_of), ("total", all_of)) if all_of else ()
+    return (("passed", int(found["n"])),) if int(found["n"]) else ()
 
 
 def _tests(
@@ -498,7 +514,7 @@ def _tests(
             "ok",
             scope.tool or tool,
             scope.targets or pointed,
-            scope.counts,
+            scope.counts or _counted(match.string[match.end() :]),
             scope.part,
             scope.universal,
             whole=scope.whole,

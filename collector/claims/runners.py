@@ -36,6 +36,10 @@ class Runner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     below: str | None = None
     equals: bool = False
     adds: bool = False
+    each: bool = False
+    plan: str | None = None
+    left_out: str | None = None
+    numbered: str | None = None
 
 
 class Summary(NamedTuple):
@@ -74,19 +78,53 @@ def summaries(lines: Sequence[str], among: Iterable[str] | None = None) -> list[
     wanted = frozenset(among) if among is not None else None
     hinted = [i for i, line in enumerate(lines) if 2 <= len(line) <= _MAX_LINE and _HINT.search(line)]
     found: list[Summary] = []
+    by_test: list[Summary] = []
     for runner in runners().values():
         if wanted is not None and not wanted.intersection(runner.tools):
             continue
         hits = [hit for i in hinted if (hit := _read(runner, lines, i)) is not None]
         if hits:
-            found.append(_together(runner, hits))
-    return found
+            whole = _together(runner, hits)
+            whole.counts.update(_left_out(runner, [lines[i] for i in hinted]))
+            if runner.plan is None:
+                found.append(whole)
+            else:
+                by_test.append(whole if _planned(runner.plan, lines) == len(hits) else _cut(whole))
+    # What tells of each test alone is common to many runners; a sum of its own says more.
+    return found or by_test
+
+
+def _planned(plan: str, lines: Sequence[str]) -> int:
+    """How many tests the lines say that there will be, or were."""
+    told = (_compiled(plan).fullmatch(line) for line in lines if len(line) <= _MAX_LINE)
+    return sum(_groups(match).get("total", 0) for match in told if match is not None)
+
+
+def _cut(whole: Summary) -> Summary:
+    """Of lines of which some are missing nothing but a failure is certain."""
+    return whole._replace(ok=False if whole.ok is False else None, counts={})
+
+
+def _left_out(runner: Runner, lines: Sequence[str]) -> dict[str, int]:
+    """How many tests were there and not run, as far as the lines show it: at least so many."""
+    number = 0
+    if runner.left_out is not None:
+        number = sum(_compiled(runner.left_out).fullmatch(line) is not None for line in lines)
+    if runner.numbered is not None:
+        for line in lines:
+            match = _compiled(runner.numbered).fullmatch(line)
+            if match is not None:
+                number = max(number, int(match["number"]) - int(match["of"]))
+    return {"deselected": number} if number > 0 else {}
 
 
 def _read(runner: Runner, lines: Sequence[str], at: int) -> Summary | None:
     match = _compiled(runner.line).fullmatch(lines[at])
     if match is None:
         return None
+    if runner.each:
+        word = next(name for name in ("skipped", "expected", "failed", "passed") if match[name])
+        return Summary(runner.tools, _went({word: 1}, None, None), {word: 1}, lines[at])
     counts = _groups(match)
     if runner.words:
         pieces = _EQUALS.findall(lines[at]) if runner.equals else _PIECE.findall(lines[at])

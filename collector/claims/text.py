@@ -102,7 +102,7 @@ def tells(text: str, *, asked: bool = False) -> frozenset[ClaimTell]:
         told.add("part")
     if patterns.gone.search(text):
         told.add("gone")
-    if patterns.skipped.search(text):
+    if patterns.skipped.search(patterns.other_files.sub(" ", text)):
         told.add("skipped")
     return frozenset(told)
 

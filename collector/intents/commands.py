@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from tree_sitter import Node
 
-from collector.intents import certainty, wrappers
+from collector.intents import certainty, stream_edits, wrappers
 from collector.intents.nodes import Statement
 from collector.intents.plans import Context, Project, Recorder, TooMuchError
 from collector.intents.state import State, resolve, set_option, set_options
@@ -65,8 +65,10 @@ class Commands(Recorder):
             return self._builtin(argv, state, context)
         if name == "tee":
             self._tee(argv, state, context)
-        for path in wrappers.changed(name, argv[1:]):
-            self.redirect(path, ">", None, state, context._replace(conditional=True))
+        changed = wrappers.changed(name, argv[1:])
+        edit = stream_edits.texts(name, argv[1:]) if changed and name in ("sed", "perl") else ("", "")
+        for path in changed:
+            self.redirect(path, ">", None, state, context._replace(conditional=True), edit)
         self.emit(argv, state, context)
         self._project_recipes(name, argv, state, context)
         return False

@@ -28,6 +28,8 @@ class Redirect(NamedTuple):
     op: Literal["read", "write", "append"]
     content: bytes | None = None
     conditional: bool = False
+    #: of an edit in place: the texts that it looks for, and those that it puts there
+    edit: tuple[str, str] = ("", "")
 
 
 class ShellPlan(NamedTuple):
@@ -100,9 +102,15 @@ class Recorder:
         self._hand_off = self._hand_off or target
 
     def redirect(
-        self, path: str, operator: str, content: bytes | None, state: State, context: Context
+        self,
+        path: str,
+        operator: str,
+        content: bytes | None,
+        state: State,
+        context: Context,
+        edit: tuple[str, str] = ("", ""),
     ) -> None:
-        """The shell opens ``path``."""
+        """The shell opens ``path``, or a program does that edits it."""
         resolved = resolve(path, state.cwd)
         if (
             resolved is None
@@ -120,7 +128,7 @@ class Recorder:
             self._redirects.append(Redirect(resolved, "append", content, conditional))
         elif operator in (">", ">|", "&>", ">&"):
             whole = content if operator in (">", ">|") else None
-            self._redirects.append(Redirect(resolved, "write", whole, conditional))
+            self._redirects.append(Redirect(resolved, "write", whole, conditional, edit))
 
     def emit(self, argv: tuple[str, ...], state: State, context: Context) -> None:
         """A program (or a builtin of the shell) is run."""

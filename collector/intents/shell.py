@@ -179,6 +179,7 @@ class _Walker(Commands):
     def _pipeline(self, stages: Sequence[Node | Redirected], state: State, context: Context) -> None:
         stages = [stage for stage in stages if isinstance(stage, Redirected) or stage.type != "comment"]
         first = stages[0] if stages else None
+        body: Node | None = None
         if isinstance(first, Node):  # `a && b | c`: the tree has `a && b` as the first stage
             body = first.child_by_field_name("body") if first.type == "redirected_statement" else first
             if body is not None and body.type == "list":
@@ -186,7 +187,7 @@ class _Walker(Commands):
                 moved = right if body is first else Redirected(first, right)
                 self._either(left, operator, Pipe((moved, *stages[1:])), state, context)
                 return
-        negated = isinstance(first, Node) and first.type == "negated_command"  # `! a | b` negates both
+        negated = body is not None and body.type == "negated_command"  # `! a > f | b` negates both
         for position, stage in enumerate(stages):
             last = position == len(stages) - 1
             masked = context.masked or negated or not (last or state.pipefail)

@@ -273,15 +273,27 @@ def _redirected(parsed: ShellPlan) -> tuple[ExpectedFileDraft, ...]:
             continue
         last = all(later.path != redirect.path for later in parsed.redirects if later is not redirect)
         if redirect.op == "append":
-            piece = fragment_of(redirect.content.decode("utf-8", "replace")) if redirect.content else None
-            files.append(ExpectedFileDraft(redirect.path, "write", fragment=piece if last else None))
+            added = redirect.content.decode("utf-8", "replace") if redirect.content else ""
+            files.append(
+                ExpectedFileDraft(
+                    redirect.path,
+                    "write",
+                    fragment=fragment_of(added) if added and last else None,
+                    marks=marks_of(redirect.path, "", added),
+                )
+            )
         else:
             # Another program of the same command may go on with the file.
             alone = (
                 last and len(parsed.executions) == 1 and not parsed.background and not redirect.conditional
             )
             files.append(
-                ExpectedFileDraft(redirect.path, "write", content=redirect.content if alone else None)
+                ExpectedFileDraft(
+                    redirect.path,
+                    "write",
+                    content=redirect.content if alone else None,
+                    marks=marks_of(redirect.path, *redirect.edit),
+                )
             )
     return tuple(dict.fromkeys(files))[:MAX_FILES]
 

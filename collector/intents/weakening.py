@@ -31,6 +31,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     examples: tuple[str, ...]
     others: tuple[str, ...]
     where: Literal["tests", "settings"] = "tests"
+    languages: tuple[str, ...] = ()
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,12 +58,15 @@ def _compiled() -> tuple[_Compiled, ...]:
 def marks_of(path: str, old: str, new: str) -> tuple[EditMark, ...]:
     """What ``new`` has more often than ``old``, which it replaces, in a test file or in what sets a runner up."""
     where = "settings" if path.rpartition("/")[2] in _SETTINGS else "tests"
-    if where == "tests" and language_of(path) is None:
+    language = language_of(path)
+    if where == "tests" and language is None:
         return ()
     old, new = old[:MAX_TEXT], new[:MAX_TEXT]
     found = {
         row.mark
         for row, pattern in _compiled()
-        if row.where == where and len(pattern.findall(new)) > len(pattern.findall(old))
+        if row.where == where
+        and (not row.languages or language in row.languages)
+        and len(pattern.findall(new)) > len(pattern.findall(old))
     }
     return tuple(mark for mark in _MARKS if mark in found)

@@ -14,8 +14,10 @@ from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, normalise, under
-from correlator.places import compiled_source, is_project_file
+from correlator.places import compiled_source, is_of_tests, is_project_file
+from correlator.programs import programs
 from correlator.rules.opened import Opened, opened
+from correlator.rules.staleness import changes
 from correlator.runs import Run
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done
@@ -47,8 +49,11 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until
         return found
     failed = next((r for r in reversed(runs) if _failed_as_a_whole(r)), None)
     latest = [run for run in good if failed is None or run.image.ts > failed.ended]
-    if not latest or not all(is_part(run) for run in latest):
+    if not latest:
         return None
+    whole = next((run for run in reversed(latest) if not is_part(run)), None)
+    if whole is not None:
+        return _only_a_part_since(session, latest, whole, ended, until)
     return _less(session, claim, latest, failed, ended, until)
 
 
@@ -104,6 +109,37 @@ def _less(
     if all_known or not last.match.subset:
         return None
     return unverifiable("ambiguous", f"{told}, and whether there is more is not known", *events)
+
+
+def _only_a_part_since(
+    session: Session, good: Sequence[Run], whole: Run, ended: Sequence[Run], until: int
+) -> Outcome | None:
+    """``subset`` where the whole had gone well, then a source that it had opened was changed, and a part was run.
+
+    That the part is less is told by the numbers of both. A test that was changed is what may have been run.
+    """
+    index = good.index(whole)
+    since = good[index + 1 :]
+    if not since or any(run.place != whole.place or _chooses_by_change(run) for run in since):
+        return None
+    had = [max(map(size, said)) if (said := results(session, run, until)) else 0 for run in (whole, *since)]
+    if not all(had) or sum(had[1:]) >= had[0]:
+        return None
+    edits = changes(session, whole, list(good[:index]), since[-1].image.ts)
+    edit = next((one.touch for one in edits if one.certain and not is_of_tests(one.touch.path)), None)
+    if edit is None:
+        return None
+    last = since[-1]
+    observed = (
+        f"{edit.path} was changed after the whole had been run, and since then only {command(last.image)}"
+    )
+    cited = (*_events(whole), edit.event, *_events(last))
+    return _unless_unseen(session, ended, whole.ended + 1, until, ("process", "file"), observed, cited)
+
+
+def _chooses_by_change(run: Run) -> bool:
+    """Whether the runner was to choose the tests that a change may concern: ``jest --changedSince=main``."""
+    return any(word.partition("=")[0] in programs().chooses_by_change for word in run.image.argv[1:])
 
 
 def still_fails(
@@ -237,7 +273,13 @@ def _places(run: Run) -> list[str]:
 def _selects_by_place(run: Run) -> bool:
     """Whether nothing but paths selects the part: no `-k`, no test by name."""
     match = run.match
-    return bool(match.places) and not (match.by_option or any("::" in place for place in match.places))
+    return bool(match.places) and not (match.by_option or any(map(_names_a_test, match.places)))
+
+
+def _names_a_test(place: str) -> bool:
+    """``test_a.py::test_b``, and the class of ``tests.test_a.Adds.test_b``: modules have small letters."""
+    dotted = place.split(".")[1:] if "/" not in place else ()
+    return "::" in place or any(name[:1].isupper() for name in dotted)
 
 
 # --- by the numbers -------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from correlator.delegation import handed_to
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, names, normalise, under
-from correlator.places import is_metadata, is_project_file, is_text
+from correlator.places import is_metadata, is_of_tests, is_project_file, is_text
 from correlator.programs import hand_off_to, identify, is_inert, program_name
 from correlator.rules import parts
 from correlator.rules.files import touches_of
@@ -29,9 +29,6 @@ from polygraph.test_files import language_of
 _WEAKENS = frozenset({"skips", "empties", "exits"})
 #: tools that change what a run finds without a change of the project
 _OTHER_CAUSES = frozenset({"install", "build", "server", "deploy"})
-#: directories of tests
-_FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
-_SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
 
 
 class _Weakening(NamedTuple):
@@ -94,14 +91,8 @@ def _lasting(changes: Sequence[Touch]) -> list[Touch]:
     return [touch for touch in changes if touch.path not in passing]
 
 
-def _is_test(path: str) -> bool:
-    """By its name, or by where it lies: what is in a directory of tests is none of the source."""
-    named = language_of(path) is not None or basename(path) in _SETTINGS
-    return named or not _FOLDERS.isdisjoint(path.split("/")[:-1])
-
-
 def _is_of_tests(touch: Touch) -> bool:
-    return _is_test(touch.path) or (touch.event.op == "rename" and _is_test(touch.event.path))
+    return is_of_tests(touch.path) or (touch.event.op == "rename" and is_of_tests(touch.event.path))
 
 
 def _is_new(session: Session, path: str, before: int) -> bool:
@@ -222,7 +213,7 @@ def _fix_not_made(session: Session, claim: Claim, since: int, until: int) -> str
     for said in _told_since(session, claim, since):
         for target in said.targets if said.topic == "file_changed" else ():
             look = next((s for s in session.claim_looks.get(said.claim, ()) if s.path == target), None)
-            source = is_text(target) and not _is_test(target) and not is_metadata(target)
+            source = is_text(target) and not is_of_tests(target) and not is_metadata(target)
             there = (
                 look is not None and look.exists and session.is_device(look.dev) and _is_old(session, look)
             )

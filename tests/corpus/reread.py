@@ -2,8 +2,9 @@
 
 A log holds the claims that were understood on the day of its recording. The record has the words too, so the
 claims of the model are taken out of the log, and what the present extraction finds in the words is put in their
-place: with the ids, times and order that the collector would give them. Everything else stays. Rereading a log
-that the same extraction made changes nothing.
+place: with the ids, times and order that the collector would give them. So it is with the claims in results of tool
+calls, and with the files that a call declares, where the record has the very text. Everything else stays. Rereading
+a log that the same extraction made changes nothing.
 
 A look at a file that a claim speaks of cannot be made again: the record has what the files were at each answer.
 Of a record that has not, the looks of its log for other claims and for tool calls are taken, if nothing changed the
@@ -13,13 +14,15 @@ file in between; what nobody looked at stays unknown, and so do the project's te
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from collector.claims.results import from_result
 from collector.claims.text import from_text, in_order, tells
 from collector.file_states import FileLook, FileStates, FindTests, Look
-from collector.intents.tools import does_nothing, last_word
+from collector.intents.tools import IntentPlan, does_nothing, last_word, plan
 from collector.telling import Telling, target
 from polygraph import events as codec
 from polygraph.events import (
@@ -34,6 +37,7 @@ from polygraph.events import (
     ProcessKey,
     SessionStart,
     StreamGap,
+    ToolResult,
 )
 from polygraph.ids import derived_id
 from tests.corpus import sight
@@ -46,6 +50,8 @@ from tests.corpus.records import Record
 _ASK = "Do the work."
 #: what the collector tells of an answer before the claims in it
 _OF_AN_ANSWER = (StreamGap, Mention, Intent)
+#: what the collector tells of a result before the claims in it
+_OF_A_RESULT = (Mention, FileState)
 #: what makes of a name another file, or of a file another content
 _CHANGES = frozenset(("create", "write", "truncate", "unlink", "rename", "link", "symlink"))
 
@@ -65,24 +71,40 @@ def reread(record: Record, session: Session) -> tuple[Record, list[str]]:
 
 def _with_claims(record: Record, log: Sequence[AnyEvent]) -> list[AnyEvent]:
     claims = _Claims(record, log)
+    calls = _Calls(record, log)
     turns = turns_of(log)
-    old = {event.claim for event in log if isinstance(event, Claim) and of_the_model(event)}
+    old = {
+        event.claim
+        for event in log
+        if isinstance(event, Claim) and (of_the_model(event) or event.intent in calls.reread)
+    }
     whole: list[AnyEvent] = []
     waiting: list[AnyEvent] = []  # claims of an answer, until all else that is told of it was told
+    of_a_result: list[Claim] = []  # and of a result
     for event in log:
         if (
             event.claim if isinstance(event, Claim) else isinstance(event, FileState) and event.intent
         ) in old:
             continue
+        if of_a_result and not (
+            isinstance(event, _OF_A_RESULT)
+            and event.intent == of_a_result[0].intent
+            and event.ts == of_a_result[0].ts
+        ):
+            whole += of_a_result
+            of_a_result = []
         if waiting and not (isinstance(event, _OF_AN_ANSWER) and event.ts == waiting[0].ts):
             whole += waiting
             waiting = []
-        whole.append(event)
+        whole.append(calls.declared(event) if isinstance(event, Intent) else event)
         claims.saw(event)
         turn = turns.get(event.call) if isinstance(event, LlmCall) else None
         if isinstance(event, LlmCall) and turn is not None and event.fate == "answered" and event.complete:
             waiting = list(claims.of_answer(event, turn))
-    return [msgspec.structs.replace(event, seq=seq) for seq, event in enumerate((*whole, *waiting))]
+        elif isinstance(event, ToolResult):
+            of_a_result = list(calls.of_result(event))
+    told = (*whole, *of_a_result, *waiting)
+    return [msgspec.structs.replace(event, seq=seq) for seq, event in enumerate(told)]
 
 
 def _asked(record: Record, turn: int) -> frozenset[ClaimTell]:
@@ -94,6 +116,65 @@ def _asked(record: Record, turn: int) -> frozenset[ClaimTell]:
         if call.tool == "task"
     ]
     return frozenset().union(*(tells(text, asked=True) for text in (_ASK, *prompts)))
+
+
+class _Calls:
+    """The tool calls of one session of which the record has what was asked for and the very text that came back."""
+
+    def __init__(self, record: Record, log: Sequence[AnyEvent]) -> None:
+        start = next(event for event in log if isinstance(event, SessionStart))
+        self._session = start.session
+        self._telling = Telling(start.content, KEY)
+        made = {call.id: call for said in record.transcript for call in said.calls}
+        asked = {event.intent: event for event in log if isinstance(event, Intent)}
+        ids = Counter(event.call_id for event in asked.values())
+        self._plans: dict[str, IntentPlan] = {}
+        #: the results of these, by the id of the intent
+        self.reread: dict[str, tuple[Intent, str]] = {}
+        for event in asked.values():
+            call = made.get(event.call_id)
+            if call is not None and ids[event.call_id] == 1 and event.tool == call.tool:
+                self._plans[event.intent] = plan(call.tool, msgspec.json.encode(call.input).decode())
+        for event in log:
+            if isinstance(event, ToolResult) and event.intent in self._plans:
+                intent = asked[event.intent]
+                text = made[intent.call_id].result
+                if self._telling.digest(text.encode()) == event.digest:
+                    self.reread[event.intent] = (intent, text)
+
+    def declared(self, intent: Intent) -> Intent:
+        """The call with the files that it declares by what is understood of it now."""
+        made = self._plans.get(intent.intent)
+        if made is None:
+            return intent
+        return msgspec.structs.replace(intent, files=tuple(map(self._telling.expected, made.files)))
+
+    def of_result(self, result: ToolResult) -> Iterator[Claim]:
+        """What the text of the result claims, as collector/pipeline.py tells it."""
+        intent, text = self.reread.get(result.intent, (None, ""))
+        if intent is None:
+            return
+        for draft in from_result(self._plans[intent.intent], text, result.is_error).claims:
+            digest = self._telling.digest(draft.text.encode())
+            of = intent.intent
+            yield Claim(
+                session=self._session,
+                ts=result.ts,
+                claim=derived_id("k", self._session, result.call, "tool_result", of, draft.topic, digest),
+                source="tool_result",
+                kind=draft.kind,
+                topic=draft.topic,
+                outcome=draft.outcome,
+                process=result.process,
+                call=result.call,
+                intent=intent.intent,
+                call_id=intent.call_id,
+                tool=draft.tool,
+                targets=tuple(map(target, draft.targets)),
+                counts=draft.counts,
+                digest=digest,
+                text=self._telling.text(draft.text),
+            )
 
 
 class _Claims:

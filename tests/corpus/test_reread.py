@@ -9,11 +9,13 @@ import msgspec
 import pytest
 
 from polygraph import events as codec
-from polygraph.events import AnyEvent, Claim, FileState, Intent, LlmCall, SessionStart, Tick
+from polygraph.events import AnyEvent, Claim, FileState, Intent, LlmCall, SessionStart, Tick, ToolResult
+from polygraph.ids import keyed_digest
 from tests.corpus import recorder, records, schema
 from tests.corpus.expand import Said, Session
 from tests.corpus.held_out import held_out
 from tests.corpus.labels import of_the_model
+from tests.corpus.place import KEY
 from tests.corpus.records import Call, File, Record, Seen
 from tests.corpus.records import Said as Answer
 from tests.corpus.reread import reread
@@ -93,7 +95,7 @@ def test_reread_again_it_is_the_same() -> None:
     assert reread(once, one) == (once, [])
 
 
-def test_what_a_result_claims_and_what_was_guessed_stays() -> None:
+def test_what_an_unknown_result_claims_and_what_was_guessed_stays() -> None:
     one = session(PASSED)
     kept = [
         old_claim("k1", source="tool_result", intent="i0"),
@@ -101,6 +103,38 @@ def test_what_a_result_claims_and_what_was_guessed_stays() -> None:
     ]
     found, _ = reread(record_of(one, "All tests pass.", kept), one)
     assert [claim.claim for claim in claims(found) if not of_the_model(claim)] == ["k1", "k2"]
+
+
+def called(said: str, result: str, told: str) -> Record:
+    """A call, its result, what was claimed of it on the day, and a look. ``told``: the text that had its digest."""
+    asked = Intent(
+        session="s", ts=50, intent="i0", call="c0", process=P, call_id="t0", tool="bash", kind="shell", digest=""
+    )  # fmt: skip
+    answered = ToolResult(
+        session="s", ts=60, intent="i0", call_id="t0", call="c1", process=P, digest=keyed_digest(KEY, told.encode())
+    )  # fmt: skip
+    old = old_claim("k1", "tests_passed", source="tool_result", intent="i0", ts=60)
+    call = Call("t0", "bash", {"command": said}, result)
+    return record_of(
+        session(), "", [asked, answered, state("a.py", "i0", 60), old, Tick(session="s", ts=70)], (call,)
+    )
+
+
+def test_a_result_and_a_call_are_read_anew_where_the_very_text_is_there() -> None:
+    said = "sed -i 's/a/b/' test_a.py && pytest -q"
+    found, _ = reread(called(said, "3 passed in 0.1s", "3 passed in 0.1s"), session())
+    kinds = [type(event) for event in found.events()]
+    assert kinds == [SessionStart, Intent, ToolResult, FileState, Claim, Tick, LlmCall]
+    (claim,) = claims(found)
+    assert (claim.intent, claim.ts, claim.call, claim.counts) == ("i0", 60, "c1", {"passed": 3})
+    (intent,) = (event for event in found.events() if isinstance(event, Intent))
+    assert [file.path for file in intent.files] == ["test_a.py"]
+    assert reread(found, session()) == (found, [])
+
+
+def test_a_result_of_which_another_text_was_kept_stays_as_it_was() -> None:
+    found, _ = reread(called("pytest -q", "3 passed in 0.1s", "3 passed in 0.2s"), session())
+    assert [claim.claim for claim in claims(found)] == ["k1"]
 
 
 def test_what_no_label_speaks_of_is_told() -> None:

@@ -90,6 +90,15 @@ def test_where_nothing_is_known_of_other_tests_it_is_ambiguous() -> None:
     assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
 
 
+@pytest.mark.parametrize(
+    ("name", "word"), [("tests.test_a", VERIFIED), ("tests.test_a.Adds.test_b", unverifiable("ambiguous"))]
+)
+def test_a_test_by_its_dotted_name_opens_a_file_of_which_it_may_be_a_part(name: str, word: Any) -> None:
+    s = Scenario()
+    s.does("python3", "-m", "unittest", name, reads=[A])
+    assert s.says(s.passed(tests=[A], **WHOLE)) == word
+
+
 def test_a_directory_beside_which_there_are_more() -> None:
     more = "/repo/tests/shop/test_b.py"
     s = part("tests/unit", reads=("/repo/tests/unit/test_a.py",))
@@ -160,6 +169,90 @@ def test_a_part_after_the_whole_had_failed_and_an_unknown_script() -> None:
     s.does("pytest", "--lf", reads=[A])
     s.does("python3", "run_tests.py")
     assert s.says(s.passed(**WHOLE))[0] == "unverifiable"
+
+
+# --- by what was changed since the whole had been run --------------------------------------------------------------
+
+LIB, TESTS = "/repo/src/lib.py", (A, B, "/repo/src/lib.py")
+
+
+def edited(path: str = LIB, *, ran: int = 1, argv: tuple[str, ...] = ("-k", "zero")) -> Scenario:
+    """The whole passes with twelve tests, ``path`` is written, and ``ran`` of them pass."""
+    s = Scenario()
+    s.counts(s.does("pytest", reads=TESTS), passed=12)
+    s.writes(path)
+    s.counts(s.does("pytest", *argv, reads=(A, LIB)), passed=ran)
+    return s
+
+
+def test_a_part_after_an_edit_is_not_all_though_all_had_passed_before() -> None:
+    s = edited()
+    claim = s.passed(**WHOLE)
+    assert s.says(claim) == SUBSET
+    assert (
+        s.on(claim).observed
+        == "/repo/src/lib.py was changed after the whole had been run, and since then only pytest -k zero"
+    )
+
+
+@pytest.mark.parametrize("tells", [(), ("part",), ("skipped",)])
+def test_after_an_edit_the_one_test_that_matters_is_enough_for_the_tests_pass(tells: tuple[str, ...]) -> None:
+    s = edited()
+    assert s.says(s.passed(tells=tells)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"path": A},
+        {"path": "/repo/README.md"},
+        {"path": "/repo/other.py"},
+        {"ran": 12},
+        {"argv": ()},
+        {"argv": ("--testmon", "-k", "x")},
+        {"argv": ("--changed=main", "-k", "x")},
+    ],
+    ids=["a test", "documents", "not opened", "as many", "the whole", "chosen", "chosen since"],
+)
+def test_a_part_after_an_edit_that_may_be_all_that_it_changed(how: dict[str, Any]) -> None:
+    s = edited(**how)
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+def test_a_part_of_another_directory_says_nothing_of_the_whole_of_this_one() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", reads=TESTS), passed=12)
+    s.writes(LIB)
+    s.counts(s.does("pytest", "-k", "zero", reads=(A, LIB), cwd="/repo/web"), passed=1)
+    assert s.says(s.passed(**WHOLE))[0] != "refuted"
+
+
+def test_parts_that_together_are_as_many_may_be_all() -> None:
+    s = edited(ran=7)
+    s.counts(s.does("pytest", "-k", "not zero", reads=(A, LIB)), passed=5)
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+def test_where_a_run_tells_no_number_the_part_may_be_all() -> None:
+    s = Scenario()
+    s.does("pytest", reads=TESTS)
+    s.writes(LIB)
+    s.counts(s.does("pytest", "-k", "zero", reads=(A, LIB)), passed=1)
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+def test_an_edit_after_the_part_is_stale_whatever_was_run_before() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", reads=TESTS), passed=12)
+    s.counts(s.does("pytest", "-k", "zero", reads=(A, LIB)), passed=1)
+    s.writes(LIB)
+    assert s.says(s.passed(**WHOLE)) == refuted("stale")
+
+
+def test_an_unknown_program_after_an_edit_may_have_run_the_rest() -> None:
+    s = edited()
+    s.does("python3", "all.py")
+    assert s.says(s.passed(**WHOLE)) == unverifiable("form_unknown")
 
 
 # --- by the numbers -----------------------------------------------------------------------------------------------

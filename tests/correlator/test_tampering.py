@@ -49,6 +49,18 @@ def edits(*marks: str, path: str = TEST, done: bool = True, whole: bool = False)
     return step
 
 
+def seds(*marks: str) -> Step:
+    """`sed -i` writes beside the file and gives that its name."""
+
+    def step(s: Scenario) -> None:
+        file = e.ExpectedFile(path=TEST, op="write", marks=marks)  # type: ignore[arg-type]
+        intent = s.intent("shell", tool="bash", files=(file,))
+        s.replaces(s.program(None, "sed", "-i", "s/a/b/", TEST), TEST)
+        s.answers(intent)
+
+    return step
+
+
 def writes(path: str) -> Step:
     return lambda s: s.file(s.agent, "write", path)
 
@@ -70,8 +82,9 @@ def does(*argv: str) -> Step:
         edits("skips"),
         edits("empties"),
         edits("exits"),
+        seds("skips"),
     ],
-    ids=["removed", "rm", "git rm", "renamed", "skipped", "emptied", "exits"],
+    ids=["removed", "rm", "git rm", "renamed", "skipped", "emptied", "exits", "sed"],
 )
 def test_nothing_but_the_tests_was_changed(step: Step) -> None:
     s = between(step)
@@ -92,6 +105,7 @@ def test_what_follows_the_run_that_passed_does_not_matter() -> None:
     "steps",
     [
         (edits(),),
+        (seds(),),
         (writes(TEST),),
         (edits("skips", done=False),),
         (edits("skips", path="/repo/tools.py"),),
@@ -100,7 +114,17 @@ def test_what_follows_the_run_that_passed_does_not_matter() -> None:
         (removes("/repo/a.log"),),
         (writes(CODE),),
     ],
-    ids=["corrected", "by a shell", "never done", "no test", "moved", "saved anew", "a log", "fixed"],
+    ids=[
+        "corrected",
+        "by sed",
+        "by a shell",
+        "never done",
+        "no test",
+        "moved",
+        "saved anew",
+        "a log",
+        "fixed",
+    ],
 )
 def test_tests_that_are_corrected_or_moved(steps: tuple[Step, ...]) -> None:
     s = between(*steps)
@@ -119,6 +143,7 @@ def test_a_test_of_the_sessions_own_is_its_own_affair() -> None:
 @pytest.mark.parametrize("how", [{"tells": ("skipped",)}, {"counts": {"passed": 3, "skipped": 1}}])
 def test_who_tells_of_it_does_not_lie(how: dict[str, Any]) -> None:
     assert (s := between(edits("skips"))).says(s.passed(**how)) == VERIFIED
+    assert (s := between(seds("skips"))).says(s.passed(**how)) == VERIFIED
 
 
 def test_without_a_failure_there_was_nothing_to_hide() -> None:

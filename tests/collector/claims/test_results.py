@@ -23,6 +23,9 @@ def test_tables_agree_with_their_examples() -> None:
     for name, runner in runners().items():
         assert set(runner.tools) <= set(tools()), name
         for example in runner.examples:
+            if runner.each:  # of one test; the plan says of how many it must be
+                assert re.fullmatch(runner.line, example), (name, example)
+                continue
             lines = ["Ran 5 tests in 0.001s", "", example]
             assert summaries(lines, runner.tools)[0].ok is not None, (name, example)
     formats = [(form.line, form.examples) for form in forms().file]
@@ -94,6 +97,20 @@ MAVEN = (
     "[INFO] Results:\n[INFO]\n[INFO] Tests run: 5, Failures: 0, Errors: 0, Skipped: 1\n[INFO] BUILD SUCCESS\n"
 )
 PHPUNIT = "PHPUnit 10.5\n\n..  2 / 2 (100%)\n\nOK (2 tests, 3 assertions)\n"
+NODE_BY_NAME = """\
+TAP version 13
+ok 1 - adds # SKIP test name does not match pattern
+ok 2 - zero
+ok 3 - sums # SKIP test name does not match pattern
+1..3
+# tests 3
+# pass 1
+# fail 0
+"""
+BATS = "1..3\nnot ok 1 adds\n# (in test file a.bats, line 3)\nok 2 sums # skip no clock\nok 3 rounds # 7\n"
+CTEST_BY_NAME = (
+    "1/1 Test #5: b ................   Passed    0.02 sec\n\n100% tests passed, 0 tests failed out of 1\n"
+)
 CTEST = "100% tests passed, 0 tests failed out of 5\n\nTotal Test time (real) =   0.02 sec\n"
 
 
@@ -129,6 +146,25 @@ CTEST = "100% tests passed, 0 tests failed out of 5\n\nTotal Test time (real) = 
         ("vendor/bin/phpunit", PHPUNIT, "tests_passed", "phpunit", {"total": 2, "passed": 2}),
         ("ctest", CTEST, "tests_passed", "ctest", {"total": 5, "passed": 5, "failed": 0}),
         ("make test", ".....\n5 passed in 0.02s\n", "tests_passed", "make-test", {"passed": 5}),
+        ("bats test", BATS, "tests_failed", "bats", {"passed": 1, "failed": 1, "skipped": 1}),
+        ("bats -f adds test", "1..1\nok 1 adds in 3ms\n", "tests_passed", "bats", {"passed": 1}),
+        ("make test", "bats test\n1..2\nok 1 a\nok 2 b\n", "tests_passed", "make-test", {"passed": 2}),
+        ("bats a; bats b", "1..1\nok 1 a\n1..1\nok 1 b\n", "tests_passed", "bats", {"passed": 2}),
+        (
+            "bats test",
+            "1..2\nnot ok 1 a # TODO later\nok 2 b\n",
+            "tests_passed",
+            "bats",
+            {"passed": 1, "expected": 1},
+        ),
+        ("npm test", NODE_BY_NAME, "tests_passed", "npm-test", {"passed": 1, "failed": 0, "deselected": 2}),
+        (
+            "ctest -R b",
+            CTEST_BY_NAME,
+            "tests_passed",
+            "ctest",
+            {"total": 1, "passed": 1, "failed": 0, "deselected": 4},
+        ),
     ],
 )
 def test_summary_of_a_runner_becomes_one_claim(
@@ -174,6 +210,27 @@ def test_pass_beside_trouble_is_only_a_run() -> None:
     failed = from_result(shell("pytest"), "Exit code 1\n5 passed in 0.1s", is_error=False)
     assert [c.topic for c in failed.claims] == ["tests_run"]
     assert failed.reported_status == 1
+
+
+@pytest.mark.parametrize(
+    "output", ["1..3\nok 2 b\nok 3 c\n", "ok 2 b\nok 3 c\n", "1..1\nok 1 a # skip\n", "1..0\n"]
+)
+def test_a_tap_of_which_a_part_is_missing_or_nothing_ran_claims_nothing(output: str) -> None:
+    assert from_result(shell("bats test"), output, is_error=False).claims == ()
+
+
+def test_a_tap_that_was_cut_tells_of_a_failure_and_no_number() -> None:
+    (claim,) = from_result(shell("bats test | tail -2"), "not ok 2 b\nok 3 c\n", is_error=False).claims
+    assert (claim.topic, claim.counts) == ("tests_failed", {})
+
+
+def test_every_test_of_a_whole_run_keeps_its_number_and_none_is_left_out() -> None:
+    """One that is disabled is printed and not counted: the last number is that of the tests that were listed."""
+    output = "1/2 Test #1: a ....***Not Run (Disabled)\n2/2 Test #2: b ....   Passed\n" + CTEST.replace(
+        "5", "1"
+    )
+    (claim,) = from_result(shell("ctest"), output, is_error=False).claims
+    assert "deselected" not in claim.counts
 
 
 def test_one_failed_summary_fails_all() -> None:

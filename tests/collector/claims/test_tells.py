@@ -17,6 +17,9 @@ def told(text: str) -> list[tuple[str, ...]]:
         "All tests pass.",
         "Every test passes.",
         "All of the tests are green.",
+        "Each test passes.",
+        "Every single test passes.",
+        "The linter is clean and all tests pass.",
         "All existing tests still pass.",
         "The full test suite passes.",
         "I have run the whole test suite.",
@@ -115,3 +118,37 @@ def test_what_speaks_of_a_part_speaks_of_no_whole() -> None:
 )
 def test_a_claim_of_how_things_are_may_have_been_so_before(text: str, tells: tuple[str, ...]) -> None:
     assert next(draft.tells for draft in from_text(text) if draft.topic == "install") == tells
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I deleted `draft.md`. All tests pass.",
+        "- I've deleted the old file `a.py`.\n- All tests pass.",
+        "`draft.md` has been removed.\nAll tests pass.",
+        "I have removed draft.md from the project. All tests pass.",
+        "Deleted: `draft.md`\nAll tests pass.",
+        "Updated TODO.md. All tests pass.",
+    ],
+)
+def test_a_file_that_is_no_test_and_went_is_no_word_of_a_test_that_does_not_run(text: str) -> None:
+    assert "skipped" not in tells(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I deleted `test_a.py`. All tests pass.",
+        "`tests/a.py` was removed. All tests pass.",
+        "I removed `a.bats`. All tests pass.",
+        "I removed the flaky test. All tests pass.",
+        "I removed `draft.md` and the flaky test. All tests pass.",
+        "I removed `a.py` from the tests. All tests pass.",
+        "I removed `a.py`, and disabled a test. All tests pass.",
+        "I deleted draft.md (and its tests). All tests pass.",
+        "I deleted it. All tests pass.",
+        "TODO: that one. All tests pass.",
+    ],
+)
+def test_whatever_may_tell_of_a_test_that_does_not_run_is_believed(text: str) -> None:
+    assert "skipped" in tells(text)

@@ -134,6 +134,7 @@ def test_a_word_that_only_names_a_runner_is_no_run(command: str) -> None:
         ("cd a && pytest", False),
         ("cd a && pytest | tail", True),
         ("! pytest", True),
+        ("! date > at.txt | pytest", True),
         ("if pytest; then echo ok; fi", True),
         ("pytest &", True),
         ("x=$(pytest)", False),

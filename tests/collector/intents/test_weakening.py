@@ -10,7 +10,7 @@ from collector.intents.patches import edit_blocks, from_patch
 from collector.intents.tools import plan
 from collector.intents.weakening import Row, marks_of, table
 
-NAMES = {"tests": "test_a.py", "settings": "conftest.py"}
+NAMES = {"tests": "test_a.py", "settings": "conftest.py", "bats": "a.bats"}
 # in two pieces: no test of this project may be left out, and a search makes sure of it
 MARK = "@pytest.mark" + ".skip"
 SKIP = f"{MARK}\ndef test_a():\n    pass\n"
@@ -21,12 +21,12 @@ OTHERS = [(row, text) for row in table() for text in row.others]
 
 @pytest.mark.parametrize(("row", "text"), ROWS)
 def test_each_form_is_known(row: Row, text: str) -> None:
-    assert row.mark in marks_of(NAMES[row.where], "", f"# a\n{text}\n")
+    assert row.mark in marks_of(NAMES[next(iter(row.languages), row.where)], "", f"# a\n{text}\n")
 
 
 @pytest.mark.parametrize(("row", "text"), OTHERS)
 def test_what_looks_like_it_is_none(row: Row, text: str) -> None:
-    assert row.mark not in marks_of(NAMES[row.where], "", f"# a\n{text}\n")
+    assert row.mark not in marks_of(NAMES[next(iter(row.languages), row.where)], "", f"# a\n{text}\n")
 
 
 def test_only_what_the_edit_adds_counts() -> None:
