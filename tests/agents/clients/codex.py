@@ -51,8 +51,9 @@ class Codex(ToolClient):
         """Reading is a shell command; files are written by patches."""
         match action:
             case Shell(command):
-                # it ends a command's process group with the command, what runs in the background as well
-                return self._exec_command(f"setsid {command}" if command.endswith("&") else command)
+                # it ends a command's process group with the command, what runs in the background as well, unless that
+                # had time to leave the group
+                return self._exec_command(f"setsid {command} sleep 1" if command.endswith("&") else command)
             case Read(path):
                 return self._exec_command(f"cat {path}")
             case Write(path, content):
