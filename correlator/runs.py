@@ -237,19 +237,12 @@ def hidden_by(session: Session, run: Run, at: int) -> Exit | None:
 
 
 def _hollow(session: Session, image: Exec, at: int) -> bool:
-    below = session.tree.subtree(image.process) - {image.process}
-    for key in below:
-        node = session.tree.get(key)
-        for other in node.images if node is not None else ():
-            if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):
-                return False
+    keys = session.tree.subtree(image.process) - {image.process}
+    below = [node for node in map(session.tree.get, keys) if node is not None]
+    for other in (other for node in below for other in node.images):
+        if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):
+            return False
     # A subshell of a script runs only builtins; a copy of any other program may have done the work in its own code.
-    return is_shell(image) or not any(_copy(session, key, image, at) for key in below)
-
-
-def _copy(session: Session, key: ProcessKey, image: Exec, at: int) -> bool:
-    """A fork of the wrapper itself that never executed anything: it may have done the work in its own code."""
-    node = session.tree.get(key)
-    if node is None or node.born > at or node.parent != image.process:
-        return False
-    return node.image(at) is None and not any(failed.ts <= at for failed in node.failed)
+    return is_shell(image) or not any(
+        node.parent == image.process and node.image(at) is None and not node.failed for node in below
+    )
