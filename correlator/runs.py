@@ -163,8 +163,6 @@ def _run(session: Session, item: _Building, at: int) -> Run:
 
 def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """Those that failed with no later success of the same tool in the same directory."""
-    if all(run.word not in ("failed", "error") for run in runs):
-        return ()
     last_good = {run.place: index for index, run in enumerate(runs) if run.word == "ok"}
     return tuple(
         run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import PYTHON, VERIFIED, Scenario, refuted, unverifiable
 from tests.correlator.test_delegation import delegates
 
 AMBIGUOUS = unverifiable("ambiguous")
@@ -116,6 +116,56 @@ def test_one_who_still_waits_hides_nothing() -> None:
     )
     delegates(s, client, "tmux", "pytest", status=1)
     assert s.says(s.passed()) == refuted("failed")
+
+
+@pytest.mark.parametrize(("shell", "word"), [(0, "masked_exit"), (1, "failed")])
+def test_below_a_server_it_is_the_shell_there_that_hides_a_failure(shell: int, word: str) -> None:
+    s = Scenario()
+    intent = s.asks("tmux new-window TEXT", hand_off="tmux")
+    outer = s.shell(intent)
+    client = s.program(outer, "tmux", "new-window", "TEXT")
+    there = delegates(s, client, "tmux", "bash", "-c", "TEXT", status=None)
+    run = s.program(there, "pytest")
+    s.exits(client)
+    s.exits(outer)
+    s.exits(run, 1)
+    s.exits(there, shell)
+    s.answers(intent)
+    assert s.says(s.passed()) == refuted(word)
+
+
+# --- what a wrapper ran --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inner", "word"),
+    [
+        ((("/repo", 1), ("/repo", 0)), VERIFIED),
+        ((("/repo", 0), ("/repo", 1)), refuted("masked_exit")),
+        ((("/repo", 0), ("/repo", 4)), refuted("masked_exit")),
+        ((("/repo/a", 1), ("/repo/b", 0)), refuted("masked_exit")),
+        ((("/repo/a", 0), ("/repo/b", 5)), VERIFIED),
+    ],
+    ids=["tried again", "failed", "bad options", "another part failed", "another part is empty"],
+)
+def test_a_wrapper_that_ends_well_hides_what_failed_below_it_and_was_not_made_good(
+    inner: tuple[tuple[str, int], ...], word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    intent = s.asks("make test")
+    make = s.program(s.shell(intent), "make", "test")
+    for cwd, status in inner:
+        s.runs(make, "pytest", cwd=cwd, status=status)
+    s.exits(make)
+    s.answers(intent)
+    assert s.says(s.passed()) == word
+
+
+def test_of_a_make_that_was_written_by_hand_and_ran_nothing_nothing_is_said() -> None:
+    s = Scenario()
+    s.writes("/repo/bin/make")
+    s.does("make", "test", path=PYTHON, script="/repo/bin/make")
+    assert s.says(s.passed(tests=["/repo/test_a.py"])) == AMBIGUOUS
 
 
 # --- a wrapper that ran nothing -----------------------------------------------------------------------------
