@@ -93,6 +93,7 @@ class Run:
 @dataclass(slots=True)
 class _Building:
     known: Known
+    node: Node
     forged: bool
     inner: list[_Building] = field(default_factory=list)
 
@@ -115,8 +116,9 @@ def outermost(session: Session, images: Sequence[Known], until: int) -> list[Run
     """The outermost runs among ``images``, worked out anew."""
     last = {known.image.process: known for known in sorted(images, key=_began)}
     building = {
-        known.image.process: _Building(known, is_forged(session, known))
+        node.key: _Building(known, node, is_forged(session, known))
         for known in sorted(last.values(), key=_began)
+        if (node := session.tree.get(known.image.process)) is not None
     }
     outer: list[_Building] = []
     for key, item in building.items():
@@ -145,9 +147,8 @@ def _is_script(known: Known) -> bool:
 
 def _run(session: Session, item: _Building, at: int) -> Run:
     image, match = item.known.image, item.known.match
-    node = session.tree.get(image.process)
-    exit_ = node.end(at) if node is not None else None
-    word = _word(match, exit_, replaced=node is not None and _replaced(session, item.known, at))
+    exit_ = item.node.end(at)
+    word = _word(match, exit_, replaced=_replaced(item, at))
     if word in ("failed", "error") and exit_ is not None and _reader_left(session, image, exit_):
         word = "pipe"
     inner = tuple(_run(session, below, at) for below in item.inner)
@@ -163,21 +164,21 @@ def _run(session: Session, item: _Building, at: int) -> Run:
 
 def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """Those that failed with no later success of the same tool in the same directory."""
-    last_good = {run.place: index for index, run in enumerate(runs) if run.word == "ok"}
-    return tuple(
-        run
-        for index, run in enumerate(runs)
-        if run.word in ("failed", "error") and last_good.get(run.place, -1) < index
-    )
+    good: set[tuple[str, str]] = set()
+    failed: list[Run] = []
+    for run in reversed(runs):
+        if run.word == "ok":
+            good.add(run.place)
+        elif run.word in ("failed", "error") and run.place not in good:
+            failed.append(run)
+    return tuple(reversed(failed))
 
 
-def _replaced(session: Session, known: Known, at: int) -> bool:
+def _replaced(item: _Building, at: int) -> bool:
     """Its process went on as another program, so the status at the end is not this tool's."""
-    node = session.tree.get(known.image.process)
-    last = node.image(at) if node is not None else None
-    if last is None or last is known.image or known.match.tool.wraps:
-        return False
-    return (last.ts, last.seq) > (known.image.ts, known.image.seq)
+    image, last = item.known.image, item.node.image(at)
+    went_on = last is not None and (last.ts, last.seq) > (image.ts, image.seq)
+    return went_on and not item.known.match.tool.wraps
 
 
 def _word(match: Match, exit_: Exit | None, *, replaced: bool) -> Word:

@@ -23,6 +23,13 @@ def test_what_a_process_went_on_as_is_its_run_in_whatever_order_it_is_told() -> 
     assert s.says(s.passed()) == VERIFIED
 
 
+def test_a_status_that_is_an_answer_is_no_failure() -> None:
+    """ginkgo ends with 197 when all passed and the code asks to run only a part of it."""
+    s = Scenario()
+    s.does("ginkgo", status=197)
+    assert s.says(s.passed()) == VERIFIED
+
+
 # --- a reader that left -------------------------------------------------------------------------------------
 
 
@@ -37,6 +44,13 @@ def test_a_runner_that_stumbles_over_a_reader_that_left_tells_nothing(status: in
     s.exits(run, status)
     s.exits(shell)
     s.answers(intent)
+    assert s.says(s.passed()) == AMBIGUOUS
+
+
+def test_a_status_that_says_that_the_reader_left_tells_nothing() -> None:
+    """What a shell says of a program that ended by SIGPIPE, a runner that is a script says of itself."""
+    s = Scenario()
+    s.does("pytest", status=141)
     assert s.says(s.passed()) == AMBIGUOUS
 
 
@@ -161,10 +175,10 @@ def test_a_wrapper_that_ends_well_hides_what_failed_below_it_and_was_not_made_go
     assert s.says(s.passed()) == word
 
 
-def test_of_a_make_that_was_written_by_hand_and_ran_nothing_nothing_is_said() -> None:
+def test_of_an_npm_that_was_written_by_hand_and_ran_nothing_nothing_is_said() -> None:
     s = Scenario()
-    s.writes("/repo/bin/make")
-    s.does("make", "test", path=PYTHON, script="/repo/bin/make")
+    s.writes("/repo/bin/npm")
+    s.does("npm", "test", path=PYTHON, script="/repo/bin/npm", reads=["/usr/lib/re.py"])
     assert s.says(s.passed(tests=["/repo/test_a.py"])) == AMBIGUOUS
 
 

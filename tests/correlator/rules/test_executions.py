@@ -101,6 +101,14 @@ def test_a_tool_is_known_by_another_name_and_by_what_it_is_asked_for() -> None:
         assert s.says(intent) == word, asked
 
 
+def test_a_name_is_enough_where_the_line_does_not_say_which_tool_it_is() -> None:
+    s = Scenario()
+    intent = s.asks("python3 $RUNNER -q")
+    s.runs(None, "pytest", "-q")
+    s.answers(intent)
+    assert (s.says(intent), s.on(intent).grade) == (VERIFIED, "strong")
+
+
 def test_the_file_that_a_program_looks_at_is_not_the_program() -> None:
     s = Scenario()
     intent = s.asks("pytest")
