@@ -30,7 +30,7 @@ def judge_command(session: Session, claim: Claim, span: Span) -> Outcome:
     if any(intent.kind in ("shell", "other") and not intent.parsed for intent in said):
         return unverifiable("form_unknown", f"{nothing} by this name, and a command could not be read whole")
     shells = [i for i in session.executed(span.early, span.until) if not session.is_agent_image(i)]
-    suspect = could_have_done(session, None, span.early, span.until)
+    suspect = could_have_done(session, None, span.early, span.until, well=False)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process",), span.early, span.until)

@@ -112,7 +112,13 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
             *([unexplained] if unexplained is not None else []),
         )
     suspect = could_have_done(
-        session, _purpose(known), span.early, span.until, explained=joined.others, of_intent=intent.intent
+        session,
+        _purpose(known),
+        span.early,
+        span.until,
+        explained=joined.others,
+        of_intent=intent.intent,
+        well=False,
     )
     if suspect is not None:
         return suspect
