@@ -138,8 +138,7 @@ class Reasons:
     def intents(self, only: str | None) -> list[IntentState]:
         """Tool calls in the order in which they were told, or the one."""
         if only is not None:
-            state = self._session.intents.get(only)
-            return [state] if state is not None else []
+            return [self._session.intents[only]]
         for state in self._session.asked[self._asked :]:
             self.steps += 1
             if _may_hide_work(state):

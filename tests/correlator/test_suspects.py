@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import STEP, Scenario, refuted, unverifiable
+from tests.correlator.scenario import STEP, Scenario, expect, refuted, unverifiable
 from tests.correlator.test_delegation import hands
 
 NOT_RUN = refuted("no_execution")
@@ -136,6 +136,16 @@ def test_a_command_for_a_container_of_which_nothing_was_seen_is_handed_off() -> 
     s = Scenario()
     s.answers(s.asks("docker exec c pytest", hand_off="docker"))
     assert s.says(s.passed()) == unverifiable("handed_off")
+
+
+def test_a_command_that_is_delegated_may_be_run_by_an_agent_that_was_not_seen() -> None:
+    for seen in (False, True):
+        s = Scenario()
+        intent = s.intent("delegate", executions=(expect("pytest"),))
+        if seen:
+            s.call()
+        s.answers(intent)
+        assert s.says(intent) == (NOT_RUN if seen else unverifiable("handed_off"))
 
 
 def test_a_job_that_was_left_is_not_the_command_that_was_asked_for() -> None:
