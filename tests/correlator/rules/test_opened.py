@@ -99,3 +99,20 @@ def test_of_a_module_python_may_have_opened_only_what_was_compiled_of_it(python:
     s.does(python, "-m", "pytest", reads=["/repo/test_calc.py"])
     s.writes("/repo/calc.py")
     assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+def test_what_a_child_of_an_earlier_run_opens_again_and_again_later_is_its_own() -> None:
+    s = Scenario()
+    s.call()
+    first = s.program(None, "jest")
+    child = s.program(first, "node", "worker.js")
+    s.reads(first, B)
+    s.exits(first)
+    s.does("jest", reads=[B])
+    s.file(child, "read", A, count=2)
+    s.writes(A)
+    assert s.says(s.passed()) == VERIFIED
+    other = s.program(None, "node", "worker.js")
+    s.file(other, "read", A, count=2)
+    s.writes(A)
+    assert s.says(s.passed()) == unverifiable("ambiguous")
