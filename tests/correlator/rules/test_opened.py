@@ -48,6 +48,7 @@ def test_what_was_changed_before_a_longer_run_opened_it_was_tested() -> None:
 
 def test_openings_are_told_in_batches_and_a_later_claim_knows_more_of_them() -> None:
     s = Scenario()
+    s.call()
     first = s.program(None, "jest")
     opening = Opening(first, 1, s.inode(A), s.now)
     s.exits(first)
