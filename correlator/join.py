@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from correlator.matching import arguments_agree, is_of
+from correlator.matching import is_of
 from correlator.session import IntentState, Session
 from correlator.windows import Span
-from polygraph.events import Exec, ExecFailed, Execution, ProcessKey
-from polygraph.reasons import Grade
+from polygraph.events import Exec, Execution, ProcessKey
 
 
 @dataclass(slots=True)
@@ -17,10 +16,9 @@ class Joined:
 
     #: shells whose script is the command itself
     shells: list[Exec] = field(default_factory=list)
-    #: expected program -> the image that ran, with the grade of that join
-    found: list[tuple[Execution, Exec, Grade]] = field(default_factory=list)
+    #: expected program -> the image that ran
+    found: list[tuple[Execution, Exec]] = field(default_factory=list)
     missing: list[Execution] = field(default_factory=list)
-    attempted: list[ExecFailed] = field(default_factory=list)
     #: processes of other tool calls in the same window
     others: set[ProcessKey] = field(default_factory=set)
 
@@ -29,7 +27,7 @@ class Joined:
         """Roots of the subtrees that belong to the call."""
         if self.shells:
             return [shell.process for shell in self.shells]
-        return [image.process for _, image, _ in self.found]
+        return [image.process for _, image in self.found]
 
 
 def join(session: Session, state: IntentState, span: Span) -> Joined:
@@ -41,26 +39,19 @@ def join(session: Session, state: IntentState, span: Span) -> Joined:
     digest = state.intent.command_digest
     if digest is not None:
         joined.shells = [image for image in images if image.command_digest == digest]
-    below: set[ProcessKey] = set()
-    for shell in joined.shells:
-        below |= session.tree.subtree(shell.process)
-    candidates = [image for image in images if not below or image.process in below]
+    if joined.shells:  # of several the last is judged, and what ran in it is shown
+        below = session.tree.subtree(joined.shells[-1].process)
+        images = [image for image in images if image.process in below]
     used: set[tuple[int, int]] = set()
     for expected in state.intent.executions:
         if expected.builtin:
             continue
-        image = next((i for i in candidates if (i.ts, i.seq) not in used and is_of(expected, i)), None)
+        image = next((i for i in images if (i.ts, i.seq) not in used and is_of(expected, i)), None)
         if image is None:
             joined.missing.append(expected)
-            joined.attempted += [
-                failed
-                for failed in session.failed_execs
-                if span.holds(failed.ts) and failed.path.rpartition("/")[2] == expected.program
-            ][:1]
-            continue
-        used.add((image.ts, image.seq))
-        grade: Grade = "exact" if below else ("strong" if arguments_agree(expected, image) else "weak")
-        joined.found.append((expected, image, grade))
+        else:
+            used.add((image.ts, image.seq))
+            joined.found.append((expected, image))
     return joined
 
 

@@ -26,9 +26,13 @@ class Node:
         """What it was at ``at``; None if it had executed nothing yet."""
         return next((image for image in reversed(self.images) if image.ts <= at), None)
 
+    def end(self, at: int) -> Exit | None:
+        """Its end, if that had come by ``at``."""
+        return self.exit if self.exit is not None and self.exit.ts <= at else None
+
     def ended(self, at: int) -> bool:
         """Whether it had ended by ``at``."""
-        return self.exit is not None and self.exit.ts <= at
+        return self.end(at) is not None
 
     def lived_through(self, start: int, end: int) -> bool:
         """Whether it existed before ``start`` and had not ended at ``end``."""

@@ -6,8 +6,9 @@ The status that counts is the one of the process that the claim speaks of, not w
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Literal
 
 from correlator.commands_over import CommandsOver
@@ -39,8 +40,6 @@ class Run:
     #: a wrapper's failed inner runs that nothing made good later
     inner_failed: tuple[Run, ...] = ()
     inner: tuple[Run, ...] = ()
-    #: a process above it that ended with 0 although it failed
-    hidden_by: Exit | None = None
     #: a wrapper below which only inert programs ran
     hollow: bool = False
     #: a shell script under the tool's name, below which only inert programs ran
@@ -94,6 +93,7 @@ class Run:
 @dataclass(slots=True)
 class _Building:
     known: Known
+    node: Node
     forged: bool
     inner: list[_Building] = field(default_factory=list)
 
@@ -114,12 +114,12 @@ def find_runs(session: Session, purpose: str, since: int, until: int) -> list[Ru
 
 def outermost(session: Session, images: Sequence[Known], until: int) -> list[Run]:
     """The outermost runs among ``images``, worked out anew."""
-    last: dict[ProcessKey, Known] = {}
-    for known in images:
-        held = last.get(known.image.process)
-        if held is None or (held.image.ts, held.image.seq) < (known.image.ts, known.image.seq):
-            last[known.image.process] = known
-    building = {key: _Building(known, is_forged(session, known)) for key, known in last.items()}
+    last = {known.image.process: known for known in sorted(images, key=_began)}
+    building = {
+        node.key: _Building(known, node, is_forged(session, known))
+        for known in sorted(last.values(), key=_began)
+        if (node := session.tree.get(known.image.process)) is not None
+    }
     outer: list[_Building] = []
     for key, item in building.items():
         above = [building[node.key] for node in session.tree.ancestors(key) if node.key in building]
@@ -127,8 +127,11 @@ def outermost(session: Session, images: Sequence[Known], until: int) -> list[Run
             outer.append(item)
         elif all(parent.wraps for parent in above):
             above[-1].inner.append(item)
-    outer.sort(key=lambda item: (item.known.image.ts, item.known.image.seq))
     return [_run(session, item, until) for item in outer]
+
+
+def _began(known: Known) -> tuple[int, int]:
+    return (known.image.ts, known.image.seq)
 
 
 def _is_script(known: Known) -> bool:
@@ -144,47 +147,38 @@ def _is_script(known: Known) -> bool:
 
 def _run(session: Session, item: _Building, at: int) -> Run:
     image, match = item.known.image, item.known.match
-    node = session.tree.get(image.process)
-    exit_ = node.exit if node is not None and node.ended(at) else None
-    word = _word(match, exit_, replaced=node is not None and _replaced(session, item.known, at))
+    exit_ = item.node.end(at)
+    word = _word(match, exit_, replaced=_replaced(item, at))
     if word in ("failed", "error") and exit_ is not None and _reader_left(session, image, exit_):
         word = "pipe"
-    inner = tuple(
-        _run(session, below, at)
-        for below in sorted(item.inner, key=lambda b: (b.known.image.ts, b.known.image.seq))
-    )
+    inner = tuple(_run(session, below, at) for below in item.inner)
     failed = _not_made_good(inner)
     stepwise = match.tool.name in programs().steps_are_programs
     script = _is_script(item.known)
     bare = word == "ok" and not inner and (stepwise or script or item.forged) and _hollow(session, image, at)
     hollow = bare and stepwise
     shadowed = bare and script
-    hidden = _hidden_by(session, image.process, at) if word in ("failed", "error", "empty") else None
     alone = bare and not (hollow or shadowed)
-    return Run(
-        image, match, word, exit_, failed, inner, hidden, hollow, shadowed, item.forged and not inner, alone
-    )
+    return Run(image, match, word, exit_, failed, inner, hollow, shadowed, item.forged and not inner, alone)
 
 
 def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """Those that failed with no later success of the same tool in the same directory."""
-    if all(run.word not in ("failed", "error") for run in runs):
-        return ()
-    last_good = {run.place: index for index, run in enumerate(runs) if run.word == "ok"}
-    return tuple(
-        run
-        for index, run in enumerate(runs)
-        if run.word in ("failed", "error") and last_good.get(run.place, -1) < index
-    )
+    good: set[tuple[str, str]] = set()
+    failed: list[Run] = []
+    for run in reversed(runs):
+        if run.word == "ok":
+            good.add(run.place)
+        elif run.word in ("failed", "error") and run.place not in good:
+            failed.append(run)
+    return tuple(reversed(failed))
 
 
-def _replaced(session: Session, known: Known, at: int) -> bool:
+def _replaced(item: _Building, at: int) -> bool:
     """Its process went on as another program, so the status at the end is not this tool's."""
-    node = session.tree.get(known.image.process)
-    last = node.image(at) if node is not None else None
-    if last is None or last is known.image or known.match.tool.wraps:
-        return False
-    return (last.ts, last.seq) > (known.image.ts, known.image.seq)
+    image, last = item.known.image, item.node.image(at)
+    went_on = last is not None and (last.ts, last.seq) > (image.ts, image.seq)
+    return went_on and not item.known.match.tool.wraps
 
 
 def _word(match: Match, exit_: Exit | None, *, replaced: bool) -> Word:
@@ -216,54 +210,38 @@ def _reader_left(session: Session, image: Exec, exit_: Exit) -> bool:
     low = bisect_left(session.stopped, image.ts, key=lambda row: row[0])
     high = bisect_right(session.stopped, exit_.ts, key=lambda row: row[0])
     readers = [session.tree.get(key) for _, _, key in session.stopped[low:high]]
-    beside = {reader.parent for reader in readers if reader is not None and reader.parent is not None}
-    if not beside:
-        return False
-    for node in (session.tree.get(image.process), *session.tree.ancestors(image.process)):
-        if node is None or session.is_agent(node.key):
-            break
-        if node.parent in beside:
-            return True
-    return False
+    beside = {reader.parent for reader in readers if reader is not None}
+    chain = (session.tree.get(image.process), *_above(session, image.process))
+    return any(node.parent in beside for node in chain if node is not None)
 
 
-def _hidden_by(session: Session, key: ProcessKey, at: int) -> Exit | None:
-    """The outermost process of the command that reported success although this one failed."""
+def _above(session: Session, key: ProcessKey) -> Iterator[Node]:
+    """What stands above a process in its command, nearest first."""
+    return takewhile(lambda node: not session.is_agent(node.key), session.tree.ancestors(key))
+
+
+def hidden_by(session: Session, run: Run, at: int) -> Exit | None:
+    """The outermost process of the command that reported success although this run failed."""
     hidden: Exit | None = None
-    waited, child = True, key
-    for node in session.tree.ancestors(key):
-        if session.is_agent(node.key):
-            break
+    child = run.process
+    for node in _above(session, child):
         # Who asks a server for something need not wait for its end: then its own status tells nothing of that.
-        waited = waited and (child not in session.delegates or _outlived(session, node, key))
+        if child in session.delegates and node.ended(run.ended):
+            break
         child = node.key
-        if not waited:
-            continue
-        if node.exit is not None and node.exit.ts <= at and node.exit.status == 0:
-            hidden = node.exit
+        end = node.end(at)
+        if end is not None and end.status == 0:
+            hidden = end
     return hidden
 
 
-def _outlived(session: Session, node: Node, key: ProcessKey) -> bool:
-    one = session.tree.get(key)
-    end = one.exit.ts if one is not None and one.exit is not None else 0
-    return node.exit is None or node.exit.ts >= end
-
-
 def _hollow(session: Session, image: Exec, at: int) -> bool:
-    below = session.tree.subtree(image.process) - {image.process}
-    for key in below:
-        node = session.tree.get(key)
-        for other in node.images if node is not None else ():
-            if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):
-                return False
+    keys = session.tree.subtree(image.process) - {image.process}
+    below = [node for node in map(session.tree.get, keys) if node is not None]
+    for other in (other for node in below for other in node.images):
+        if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):
+            return False
     # A subshell of a script runs only builtins; a copy of any other program may have done the work in its own code.
-    return is_shell(image) or not any(_copy(session, key, image, at) for key in below)
-
-
-def _copy(session: Session, key: ProcessKey, image: Exec, at: int) -> bool:
-    """A fork of the wrapper itself that never executed anything: it may have done the work in its own code."""
-    node = session.tree.get(key)
-    if node is None or node.born > at or node.parent != image.process:
-        return False
-    return node.image(at) is None and not any(failed.ts <= at for failed in node.failed)
+    return is_shell(image) or not any(
+        node.parent == image.process and node.image(at) is None and not node.failed for node in below
+    )

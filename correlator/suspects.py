@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from correlator import idle_scripts
@@ -23,7 +24,6 @@ from correlator.programs import (
     identify,
     is_inert,
     is_inline,
-    is_shell,
     may_speak_of,
     plain,
     program_name,
@@ -58,7 +58,7 @@ def could_have_done(
     *,
     explained: AbstractSet[ProcessKey] = frozenset(),
     of_intent: str | None = None,
-    well: bool = False,
+    well: bool,
 ) -> Outcome | None:
     """Why it cannot be said that nothing did it in [since, until]; None if nothing could have.
 
@@ -91,22 +91,32 @@ def could_have_done(
     if of_intent is None and not well:  # what has not begun has not ended well
         for node in session.tree:
             if node.key not in explained and _about_to_run(session, node, until):
-                pid = node.key.partition(":")[0]
-                return unverifiable("still_running", f"process {pid} was about to run its program")
+                return unverifiable(
+                    "still_running", f"process {node.key.partition(':')[0]} was about to run its program"
+                )
     for node in session.tree:
         if not (node.forked and since <= node.born <= until) or node.key in explained:
             continue
         if node.image(until) is not None or any(failed.ts <= until for failed in node.failed):
             continue
         if not _below_shell(session, node.key, until) and session.is_agent(node.key, until):
-            pid = node.key.partition(":")[0]
             return unverifiable(
-                "form_unknown", f"process {pid} is a copy of the agent at work, without an exec"
+                "form_unknown",
+                f"process {node.key.partition(':')[0]} is a copy of the agent at work, without an exec",
             )
     left = left_for_others(session, since, until) if of_intent is None else None
     if left is not None:
         return unverifiable("handed_off", f"{left.path} was left where others may take it up", left.event)
     return None
+
+
+@dataclass(slots=True)
+class _Looked:
+    """How many images were looked at, the last of them as the session holds it, and those that may be a reason."""
+
+    taken: int = 0
+    last: object = None
+    found: list[Exec] = field(default_factory=list)
 
 
 class Reasons:
@@ -119,8 +129,8 @@ class Reasons:
         self._session = session
         self._intents: list[IntentState] = []
         self._asked = 0
-        #: by purpose: how many images were looked at, the last of them, and those that may be a reason, in order
-        self._images: dict[str | None, tuple[int, Exec | None, list[Exec]]] = {}
+        #: by purpose
+        self._images: dict[str | None, _Looked] = {}
         self._version = 0
         #: images and tool calls that were looked at
         self.steps = 0
@@ -128,8 +138,7 @@ class Reasons:
     def intents(self, only: str | None) -> list[IntentState]:
         """Tool calls in the order in which they were told, or the one."""
         if only is not None:
-            state = self._session.intents.get(only)
-            return [state] if state is not None else []
+            return [self._session.intents[only]]
         for state in self._session.asked[self._asked :]:
             self.steps += 1
             if _may_hide_work(state):
@@ -143,16 +152,20 @@ class Reasons:
         if session.tree.revised != self._version:
             self._images.clear()
             self._version = session.tree.revised
-        taken, last, found = self._images.get(purpose, (0, None, []))
-        if taken and every[taken - 1][2] is not last:  # one was told late
-            taken, found = 0, []
-        for _, _, image in every[taken:]:
+        looked = self._images.get(purpose)
+        if looked is None or every[looked.taken - 1] is not looked.last:  # one was told late
+            looked = _Looked()
+        for row in every[looked.taken :]:
             self.steps += 1
+            looked.last, image = row, row[2]
             # what one has opened that says other things may be told later
             later = purpose == "test" and says_other(session, image, purpose)
             if later or hand_off_to(image) is not None or is_suspect(session, image, purpose):
-                found.append(image)
-        self._images[purpose] = (len(every), every[-1][2] if every else None, found)
+                looked.found.append(image)
+        looked.taken = len(every)
+        if every:
+            self._images[purpose] = looked
+        found = looked.found
         low = bisect_left(found, since, key=lambda image: image.ts)
         return found[low : bisect_right(found, until, key=lambda image: image.ts)]
 
@@ -166,7 +179,7 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
         if state.intent.ts >= since and (found := _by_intent(session, state, since, until)) is not None:
             return found
     words = telling_words().get(purpose, ())
-    for image in session.executed(since + 1, until):
+    for image in session.executed(since, until):
         if session.is_agent_image(image):
             continue
         if hand_off_to(image) is not None:
@@ -257,20 +270,17 @@ def _may_hide_work(state: IntentState) -> bool:
 
 def _about_to_run(session: Session, node: Node, at: int) -> bool:
     """Whether at that time it was a subshell, or a wrapper that had started nothing: its program may be to come."""
-    if node.key == session.tree.root or node.born > at or node.ended(at):
+    if node.born > at or node.ended(at):
         return False
     image = node.image(at)
     if image is None:
         return node.forked and _below_shell(session, node.key, at)
-    return program_name(image) in programs().wrappers and not any(
-        (child := session.tree.get(key)) is not None and child.born <= at for key in node.children
-    )
+    children = [child for key in node.children if (child := session.tree.get(key)) is not None]
+    return program_name(image) in programs().wrappers and all(child.born > at for child in children)
 
 
 def _below_shell(session: Session, key: ProcessKey, at: int) -> bool:
-    """A copy of a shell without an exec is a subshell: it runs only builtins."""
-    for node in session.tree.ancestors(key):
-        image = node.image(at)
-        if image is not None:
-            return is_shell(image) or is_inert(image, session.roots)
-    return False
+    """A copy of a shell without an exec is a subshell: it runs only builtins. So is one of another inert program."""
+    images = (image for node in session.tree.ancestors(key) if (image := node.image(at)) is not None)
+    nearest = next(images, None)
+    return nearest is not None and is_inert(nearest, session.roots)

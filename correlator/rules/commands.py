@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from correlator.delegation import given_away
 from correlator.facts import command, ending
+from correlator.matching import is_named
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
-from correlator.programs import identify, plain, program_name, programs
+from correlator.programs import identify, programs
 from correlator.rules.network import listening, reached
 from correlator.session import Session
 from correlator.suspects import could_have_done
@@ -29,7 +30,7 @@ def judge_command(session: Session, claim: Claim, span: Span) -> Outcome:
     if any(intent.kind in ("shell", "other") and not intent.parsed for intent in said):
         return unverifiable("form_unknown", f"{nothing} by this name, and a command could not be read whole")
     shells = [i for i in session.executed(span.early, span.until) if not session.is_agent_image(i)]
-    suspect = could_have_done(session, None, span.early, span.until)
+    suspect = could_have_done(session, None, span.early, span.until, well=False)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process",), span.early, span.until)
@@ -103,10 +104,7 @@ def _is(image: Exec, wanted: str) -> bool:
     match = identify(image)
     if match is not None and match.tool.name == wanted:
         return True
-    names = {program_name(image), image.path.rpartition("/")[2]}
-    if image.argv:
-        names.add(image.argv[0].rpartition("/")[2])
-    return wanted in names or plain(wanted) in {plain(n) for n in names}
+    return is_named(image, wanted)
 
 
 def _known_tool(wanted: str) -> bool:

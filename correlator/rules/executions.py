@@ -5,7 +5,9 @@ from __future__ import annotations
 from correlator.delegation import given_away
 from correlator.facts import command, ending, errno_name
 from correlator.join import Joined, join
+from correlator.matching import arguments_agree
 from correlator.outcome import Outcome, refuted, unverifiable, verified
+from correlator.paths import basename
 from correlator.programs import programs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done
@@ -21,12 +23,12 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
         return _ran(session, state, joined, joined.shells[-1], "exact", span)
     needed = [e for e in joined.missing if not e.conditional]
     if joined.found and not needed:
-        grade: Grade = "weak" if any(g == "weak" for _, _, g in joined.found) else "strong"
+        grade: Grade = "strong" if all(arguments_agree(*one) for one in joined.found) else "weak"
         return _ran(session, state, joined, joined.found[-1][1], grade, span)
     if joined.found:
-        seen = ", ".join(command(image) for _, image, _ in joined.found[:3])
+        seen = ", ".join(command(image) for _, image in joined.found[:3])
         return unverifiable(
-            "form_unknown", f"only a part was recognised: {seen}", *(i for _, i, _ in joined.found)
+            "form_unknown", f"only a part was recognised: {seen}", *(i for _, i in joined.found)
         )
     return _nothing_found(session, state, joined, span)
 
@@ -37,10 +39,10 @@ def _ran(
     node = session.tree.get(image.process)
     exit_ = node.exit if node is not None and node.ended(span.until) else None
     observed = f"{command(image)} ran and {ending(exit_)}"
-    events = [*(s for s in joined.shells[-1:]), *(i for _, i, _ in joined.found[:6])]
+    events = [*(s for s in joined.shells[-1:]), *(i for _, i in joined.found[:6])]
     result = state.result
     if exit_ is None:
-        background = state.intent.background or any(e.background for e, _, _ in joined.found)
+        background = state.intent.background or any(e.background for e, _ in joined.found)
         if background or result is None or result.is_error:
             return verified(observed, grade, *events)
         return unverifiable("still_running", observed, *events, grade=grade)
@@ -66,7 +68,7 @@ def _real_status(session: Session, state: IntentState, joined: Joined, exit_: Ex
     if joined.shells:
         return status if len(joined.shells) == 1 else None
     plain = [e for e in state.intent.executions if not e.builtin]
-    if len(plain) != 1 or plain[0].masked or plain[0].conditional or joined.found[0][2] == "weak":
+    if len(plain) != 1 or plain[0].masked or plain[0].conditional or not arguments_agree(*joined.found[0]):
         return None
     top = session.tree.get(session.top_of(exit_.process))
     if top is None or top.exit is None or top.exit.status != status:
@@ -83,8 +85,9 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
         return unverifiable(
             "ambiguous", "nothing of it was seen, and the agent was told that it failed", state.result
         )
-    if joined.attempted:
-        failed = joined.attempted[0]
+    missing = {one.program for one in joined.missing}
+    failed = next((f for f in session.failed_execs if span.holds(f.ts) and basename(f.path) in missing), None)
+    if failed is not None:
         return unverifiable(
             "ambiguous", f"the program could not be executed: {errno_name(failed.errno)}", failed
         )
@@ -109,7 +112,13 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
             *([unexplained] if unexplained is not None else []),
         )
     suspect = could_have_done(
-        session, _purpose(known), span.early, span.until, explained=joined.others, of_intent=intent.intent
+        session,
+        _purpose(known),
+        span.early,
+        span.until,
+        explained=joined.others,
+        of_intent=intent.intent,
+        well=False,
     )
     if suspect is not None:
         return suspect

@@ -10,7 +10,7 @@ from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
 from correlator.programs import program_name
 from correlator.rules import elsewhere, parts, staleness, taken_back, tampering
-from correlator.runs import Run, find_runs
+from correlator.runs import Run, find_runs, hidden_by
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
 from correlator.windows import Span, of_intent
@@ -270,12 +270,13 @@ def _failure(session: Session, full: list[Run], last: Run, since: int, until: in
             *_events(inner),
             *_events(last),
         )
-    if last.hidden_by is not None:
+    above = hidden_by(session, last, until)
+    if above is not None:
         return refuted(
             "masked_exit",
             f"{_told(last)}, and the command around it ended with 0",
             *_events(last),
-            last.hidden_by,
+            above,
         )
     return refuted("failed", _told(last), *_events(last))
 

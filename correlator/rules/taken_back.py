@@ -47,7 +47,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
     events = (last.image, *exit_, back.image, back.moved.event)
     if _kept(session, back, last.image.ts, until):
         return unverifiable("ambiguous", f"{observed}, but it may have another name", *events)
-    suspect = could_have_done(session, "commit", back.image.ts + 1, until)
+    suspect = could_have_done(session, "commit", back.image.ts + 1, until, well=False)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process", "file"), last.image.ts, until)

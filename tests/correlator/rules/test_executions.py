@@ -73,6 +73,68 @@ def test_it_is_shown_by_the_shell_by_what_ran_in_it_and_by_its_end() -> None:
     assert sum("ls" in fact for fact in facts) == 6
 
 
+def test_a_command_that_was_tried_again_is_shown_by_what_ran_in_the_last_try() -> None:
+    s = Scenario()
+    intent = s.asks("curl x", "jq y")
+    s.runs(s.shell(intent), "curl", "x", status=6)
+    last = s.shell(intent)
+    curl = s.program(last, "curl", "x")
+    ran = s.log[-1].id
+    s.exits(curl)
+    s.exits(last)
+    s.answers(intent)
+    assert s.says(intent) == VERIFIED
+    assert [one.id for one in s.on(intent).evidence][1] == ran
+
+
+def test_a_tool_is_known_by_another_name_and_by_what_it_is_asked_for() -> None:
+    """``python -m pytest`` may come to run pytest's own script, and ``npm ci`` is no ``npm test``."""
+    for asked, ran, word in (
+        ("python -m pytest", ("pytest",), VERIFIED),
+        ("npm test", ("npm", "test"), VERIFIED),
+        ("npm test", ("npm", "ci"), NO_EXECUTION),
+    ):
+        s = Scenario()
+        intent = s.asks(asked)
+        s.runs(None, *ran)
+        s.answers(intent)
+        assert s.says(intent) == word, asked
+
+
+def test_a_name_is_enough_where_the_line_does_not_say_which_tool_it_is() -> None:
+    s = Scenario()
+    intent = s.asks("python3 $RUNNER -q")
+    s.runs(None, "pytest", "-q")
+    s.answers(intent)
+    assert (s.says(intent), s.on(intent).grade) == (VERIFIED, "strong")
+
+
+def test_the_file_that_a_program_looks_at_is_not_the_program() -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    s.runs(None, "cat", "pytest")
+    s.answers(intent)
+    assert s.says(intent) == NO_EXECUTION
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran", "grade"),
+    [
+        ("grep needle *.py", ("grep", "needle", "a.py", "b.py"), "strong"),
+        ("grep needle *.py", ("grep", "other", "a.py"), "weak"),
+        ("grep needle", ("/usr/bin/grep", "needle"), "strong"),
+    ],
+)
+def test_words_that_the_shell_changes_are_not_looked_for(
+    asked: str, ran: tuple[str, ...], grade: str
+) -> None:
+    s = Scenario()
+    intent = s.asks(asked)
+    s.runs(None, *ran)
+    s.answers(intent)
+    assert (s.says(intent), s.on(intent).grade) == (VERIFIED, grade)
+
+
 # --- still at work --------------------------------------------------------------------------------------
 
 
@@ -261,6 +323,15 @@ def test_a_program_that_could_not_be_executed_was_tried() -> None:
     assert s.says(intent) == AMBIGUOUS
 
 
+def test_that_another_program_or_an_earlier_one_could_not_be_executed_is_no_try_of_this() -> None:
+    s = Scenario()
+    s.add(e.ExecFailed, process=s.fork(), path="/usr/bin/pytest", errno=2)
+    intent = s.asks("pytest")
+    s.add(e.ExecFailed, process=s.fork(), path="/usr/local/bin/git", errno=2)
+    s.answers(intent)
+    assert s.says(intent) == NO_EXECUTION
+
+
 def test_what_the_shell_does_itself_needs_no_program() -> None:
     assert nothing(Scenario(), expect("test -f x", builtin=False)) == FORM_UNKNOWN
     assert nothing(Scenario(), "cd x", "pytest") == NO_EXECUTION
@@ -304,18 +375,21 @@ def test_a_program_that_ran_instead_may_be_what_the_name_means() -> None:
     assert (verdict.verdict, verdict.reason, len(verdict.evidence)) == (*FORM_UNKNOWN, 1)
 
 
-def test_what_another_tool_call_ran_explains_nothing() -> None:
+def test_what_other_tool_calls_and_the_agent_itself_ran_explains_nothing() -> None:
     s = Scenario()
+    s.runs(None, "uname", "-a")
     call = s.call()
     one = s.asks("deploy_it", call=call)
-    two = s.asks("ls", call=call)
-    shell = s.shell(two)
-    s.runs(shell, "ls")
-    s.exits(shell)
-    s.answers(one)
-    s.answers(two)
+    others = [s.asks("ls", call=call), s.asks("sort", call=call)]
+    s.runs(None, "uname", "-a")
+    for other, name in zip(others, ("ls", "sort"), strict=True):
+        shell = s.shell(other)
+        s.runs(shell, name)
+        s.exits(shell)
+    for intent in (one, *others):
+        s.answers(intent)
     assert s.says(one) == NO_EXECUTION
-    assert s.says(two) == VERIFIED
+    assert all(s.says(other) == VERIFIED for other in others)
 
 
 def test_tools_of_several_purposes_may_be_done_by_one_of_any() -> None:
