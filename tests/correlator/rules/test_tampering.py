@@ -282,6 +282,20 @@ def test_a_program_of_the_moment_before_the_run_that_passed_counts(
     assert said(s) == word
 
 
+@pytest.mark.parametrize(
+    ("text", "word"), [("print(1)", TAMPERED), ("pip.main(['install', 'x'])", AMBIGUOUS)]
+)
+def test_a_program_that_says_all_that_it_does_installs_nothing_if_it_does_not_say_so(
+    text: str, word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    s.does("pytest", status=1)
+    removes()(s)
+    s.does("python3", "-c", text)
+    s.does("pytest")
+    assert said(s) == word
+
+
 def test_what_tests_wrote_is_no_other_change() -> None:
     s = Scenario()
     s.does("pytest", status=1)
@@ -448,6 +462,7 @@ def changed(
         ({"failed": 3}, {"passed": 1}, VERIFIED),
         ({"failed": 3, "passed": 0}, {"passed": 1}, VERIFIED),
         ({"failed": 1, "passed": 2}, {"total": 1}, VERIFIED),
+        ({"failed": 1, "passed": 2}, {"total": 3, "passed": 2}, VERIFIED),
         ({"failed": 1, "passed": 2}, {}, VERIFIED),
         ({}, {"passed": 2}, VERIFIED),
     ],
