@@ -141,15 +141,13 @@ class Openings:
 class Opened:
     """Files that runs had opened when the last of them ended, by the names that were known at ``until``."""
 
-    __slots__ = ("_answers", "_gathered", "_session", "_until", "end", "possible", "possible_entries")
+    __slots__ = ("_answers", "_gathered", "_session", "_until", "possible", "possible_entries")
 
-    def __init__(self, session: Session, gathered: Gathered, end: int, until: int) -> None:
+    def __init__(self, session: Session, gathered: Gathered, until: int) -> None:
         self._session = session
         self._gathered = gathered
         self._until = until
         self._answers: dict[str, bool] = {}
-        #: when the last run ended
-        self.end = end
         #: opened by several, the runs perhaps among them: inodes, and directory entries
         self.possible: set[tuple[int, int]] = set()
         self.possible_entries: set[int | None] = set()
@@ -219,4 +217,4 @@ class Opened:
 
 def opened(session: Session, runs: Sequence[Run], last: Run, until: int) -> Opened:
     """What ``runs`` opened, until the end of ``last``, by the names that were known at ``until``."""
-    return Opened(session, session.part(Openings).of(runs, last.ended), last.ended, until)
+    return Opened(session, session.part(Openings).of(runs, last.ended), until)

@@ -265,6 +265,27 @@ def test_a_wrapper_that_had_started_its_program_by_the_claim_waits_for_it(later:
     assert s.says(claim)[1] == word
 
 
+def test_that_a_command_was_run_does_not_say_that_it_has_ended() -> None:
+    s = Scenario()
+    s.call()
+    s.fork(s.program(None, "sh", "-c", "TEXT"))
+    assert s.says(s.claims("command_run", targets=("pytest",))) == unverifiable("still_running")
+
+
+def test_a_script_that_ran_instead_of_what_was_asked_for_may_be_that() -> None:
+    """Whether it did anything is asked only of what is said to have gone well."""
+    s = Scenario()
+    s.call()
+    s.file(s.agent, "create", "/repo/count.py")
+    intent = s.asks("ruff check")
+    script = s.program(None, "python3", "count.py")
+    s.reads(script, "/repo/count.py")
+    s.exits(script)
+    s.answers(intent)
+    s.file(s.agent, "write", "/repo/a.py")
+    assert s.says(intent) == OPEN
+
+
 # --- told late ----------------------------------------------------------------------------------------------
 
 

@@ -298,3 +298,10 @@ def test_what_may_have_made_it_again_unseen() -> None:
     git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
     s.does("./mystery")
     assert told(s) == unverifiable("form_unknown")
+
+
+def test_what_is_about_to_run_may_commit_it_again() -> None:
+    s = committed()
+    git(s, "reset", "-q", "--hard", "HEAD~1", writes=BRANCH)
+    s.fork(s.program(None, "sh", "-c", "TEXT"))
+    assert told(s) == unverifiable("still_running")

@@ -117,3 +117,27 @@ def test_what_a_child_of_an_earlier_run_opens_again_and_again_later_is_its_own()
     s.file(other, "read", A, count=2)
     s.writes(A)
     assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize(
+    ("where", "off", "word"),
+    [
+        ("the run began", 0, "unverifiable"),
+        ("the run began", -1, "verified"),
+        ("the claim", 0, "unverifiable"),
+        ("the claim", 1, "verified"),
+    ],
+)
+def test_what_others_opened_meanwhile_the_run_may_have_opened_too(where: str, off: int, word: str) -> None:
+    """Openings of a file that are told as one may be those of several processes."""
+    s = Scenario()
+    s.call()
+    other = s.program(None, "node", "worker.js")
+    run = s.program(None, "jest")
+    began = s.now
+    s.reads(run, B)
+    s.exits(run)
+    s.writes(A)
+    at = began if where == "the run began" else s.now
+    s.file(other, "read", A, count=2, ts=at + off)
+    assert s.says(s.passed(ts=at if where == "the claim" else s.now + 1))[0] == word
