@@ -19,6 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+#: this machine's, and needed wherever it lies: this tree, and its interpreter
+KEPT = (ROOT, Path(sys.base_prefix).resolve())
 BUILT = ROOT / "build" / "corpus"
 TOOLS = BUILT / "tools"
 #: Go's standard library, compiled: a developer's machine has that
@@ -72,7 +74,7 @@ def enter(folder: Path) -> None:
     (folder / "hosts").write_text(HOSTS)
     (folder / "resolv.conf").write_text(RESOLVER)
     for where in ("/opt", "/home"):
-        _mount("-t", "tmpfs", "none", where)
+        _cover(where, "-t", "tmpfs", "none")
     for path in ("/opt/tools", "/opt/agent", "/opt/rust", HOME):
         Path(path).mkdir()
     _mount("--bind", TOOLS, "/opt/tools")
@@ -80,8 +82,8 @@ def enter(folder: Path) -> None:
         _mount("--bind", rust, "/opt/rust")
     shutil.copy(AGENT, "/opt/agent/agent.py")
     _mount("--bind", folder / "home", HOME)
-    _mount("--bind", folder / "var_tmp", "/var/tmp")
-    _mount("--bind", folder / "tmp", "/tmp")
+    _cover("/var/tmp", "--bind", folder / "var_tmp")
+    _cover("/tmp", "--bind", folder / "tmp")
     _mount("--bind", folder / "machine-id", "/etc/machine-id")
     _mount("--bind", folder / "hosts", "/etc/hosts")
     _mount("--bind", folder / "resolv.conf", "/etc/resolv.conf")
@@ -110,6 +112,18 @@ def leave() -> None:
 
 def _mount(*arguments: str | Path) -> None:
     subprocess.run(["mount", *arguments], check=True)
+
+
+def _cover(where: str, *mounted: str | Path) -> None:
+    """Mounts over ``where``; of what lies below, only :data:`KEPT` is there afterwards as well."""
+    kept = [path for path in KEPT if path.is_relative_to(where)]
+    before = [os.open(path, os.O_PATH) for path in kept]
+    _mount(*mounted, where)
+    for path, descriptor in zip(kept, before, strict=True):
+        path.mkdir(parents=True, exist_ok=True)
+        again = ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{descriptor}", path]
+        subprocess.run(again, check=True, pass_fds=[descriptor])
+        os.close(descriptor)
 
 
 def _rust() -> Path | None:

@@ -68,18 +68,23 @@ def _started(session: Session) -> _Running:
     child = os.fork()
     if child:
         return _Running(child, session, folder)
-    signal.alarm(4 * PATIENCE)  # nothing outlives this
-    try:
-        place.unshare()
+    status = 1
+    try:  # whatever happens, nothing of this process goes on here
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(4 * PATIENCE)  # nothing outlives this
         try:
-            outcome: Outcome = play(session, folder)
-        finally:
-            place.leave()
-    except Exception:  # noqa: BLE001 # told by the parent
-        outcome = [traceback.format_exc()]
-    name = "record.json" if isinstance(outcome, Record) else "faults.json"
-    (folder / name).write_bytes(msgspec.json.encode(outcome))
-    os._exit(0)
+            place.unshare()
+            try:
+                outcome: Outcome = play(session, folder)
+            finally:
+                place.leave()
+        except Exception:  # noqa: BLE001 # told by the parent
+            outcome = [traceback.format_exc()]
+        name = "record.json" if isinstance(outcome, Record) else "faults.json"
+        (folder / name).write_bytes(msgspec.json.encode(outcome))
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _outcome(folder: Path, status: int) -> Outcome:

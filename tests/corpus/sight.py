@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from collector.look import look_at, project_tests
 from polygraph.ids import keyed_digest
@@ -33,6 +34,8 @@ def files() -> Seen:
 def _below(root: str) -> Iterator[str]:
     """Files, and directories with a slash at their end, in the order of their names."""
     for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if name not in LEFT_OUT)
+        below[:] = sorted(
+            name for name in below if name not in LEFT_OUT and Path(folder, name) not in place.KEPT
+        )
         yield f"{folder}/"
         yield from (f"{folder}/{name}" for name in sorted(names))

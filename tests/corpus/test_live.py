@@ -49,3 +49,16 @@ def test_what_others_read_is_told_and_what_was_only_looked_at_is_not(tmp_path: P
         (tmp_path / "mine").read_text()
         files = reads.files(but_by=(os.getpid(),))
     assert {Path(file).name for file in files if file.startswith(f"{tmp_path}/")} == {"read"}
+
+
+def test_a_session_that_fails_in_whatever_way_ends_its_own_process_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder, "play", fails)
+    session = next(iter(recorder.every()))
+    here = os.getpid()
+    assert [outcome for _, outcome in recorder.outcomes([session], 1)] == [["it ended with 1"]]
+    assert os.getpid() == here
