@@ -59,7 +59,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until
 
 def opened_no_test(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> bool | None:
     """Whether the runs opened none of the tests that are there; None if none are known to be, or what was opened."""
-    looks = _tests_found(session, claim)
+    looks = tests_found(session, claim)
     tests = [look for look in looks if is_opened(language_of(look.path) or "")]
     needs = opened(session, list(runs), runs[-1], until)
     if not tests or needs.unknown:
@@ -214,7 +214,7 @@ def _unless_unseen(
 
 def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> tuple[list[FileState], bool]:
     """Test files that no run can have run; and whether all that are there were run, as far as that is known."""
-    looks = _tests_found(session, claim)
+    looks = tests_found(session, claim)
     tests = [look for look in looks if language_of(look.path) is not None]
     if not tests:
         return [], False
@@ -242,7 +242,7 @@ def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) ->
     return [look for look in left if _kind(session, look) in kinds], not not_opened
 
 
-def _tests_found(session: Session, claim: Claim) -> list[FileState]:
+def tests_found(session: Session, claim: Claim) -> list[FileState]:
     """Test files that were there at the claim, and what Python compiled of them; not what tool calls had changed."""
     return [
         look
