@@ -324,12 +324,9 @@ def _inner(tool: Tool, args: Sequence[str]) -> Match | None:
 def _positionals(args: Sequence[str], values: Sequence[str]) -> list[str]:
     words: list[str] = []
     skip = False
-    for position, argument in enumerate(args):
+    for argument in args:
         if skip:
             skip = False
-        elif argument == "--":
-            words.extend(args[position + 1 :])
-            break
         elif argument.startswith("-") and len(argument) > 1:
             skip = argument in values
         else:

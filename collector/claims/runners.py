@@ -16,7 +16,9 @@ MAX_OUTPUT = 256 * 1024
 _MAX_LINE = 300
 _NEAR = 3
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
-_HINT = re.compile(r"pass|fail|test|\bok\b|OK|example|runs,|error|Result|ran in|skipped|filtered", re.IGNORECASE)
+_HINT = re.compile(
+    r"pass|fail|test|\bok\b|OK|example|runs,|error|Result|ran in|skipped|filtered", re.IGNORECASE
+)
 #: an output that is no longer than this is taken for whole, if nothing in it says that it was cut
 _SHORT = 4000
 _CUT_SHORT = re.compile(r"truncated|omitted|elided|\.\.\.", re.IGNORECASE)

@@ -73,7 +73,7 @@ def is_part(run: Run) -> bool:
         return True
     if run.match.tool.wraps:
         return "--" in run.image.argv and bool(run.inner) and all(map(is_part, run.inner))
-    return any("/" in place for place in _places(run))
+    return any("/" in place for place in _places(run) if place not in run.match.tool.whole)
 
 
 def _failed_as_a_whole(run: Run) -> bool:

@@ -289,7 +289,9 @@ def test_an_output_that_was_cut_short_may_lack_them_too(more: str) -> None:
 
 
 def test_swift_has_two_kinds_of_tests_of_which_one_may_be_none() -> None:
-    output = "Executed 0 tests, with 0 failures (0 unexpected) in 0.000 (0.000) seconds\nTest run with 5 passed"
+    output = (
+        "Executed 0 tests, with 0 failures (0 unexpected) in 0.000 (0.000) seconds\nTest run with 5 passed"
+    )
     assert from_result(shell("swift test"), output, is_error=False).claims == ()
 
 
