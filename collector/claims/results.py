@@ -21,7 +21,7 @@ from collector.claims.runners import Summary, lines_of, runners, summaries
 from collector.claims.tables import load
 from collector.intents.tools import IntentKind, IntentPlan
 from polygraph.events import Execution
-from polygraph.tools import tools
+from polygraph.tools import recognise, tools
 
 #: lines in which a file tool says what it did
 _FILE_LINES = 400
@@ -110,7 +110,7 @@ def from_result(plan: IntentPlan, text: str, is_error: bool) -> ResultReading:
 
 
 def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[ClaimDraft, ...]:
-    ran = list(dict.fromkeys(e.tool for e in plan.executions if e.purpose == "test" and e.tool))
+    ran = list(dict.fromkeys(e.tool for e in plan.executions if e.tool and _runs_tests(e)))
     unknown = plan.kind == "other" or not plan.parsed
     if not ran and not unknown:
         return ()
@@ -142,6 +142,12 @@ def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[Cla
             ClaimDraft("occurrence", "tests_run", tool=tool, counts=found[-1].counts, text=found[-1].text),
         )
     return (_tests_claim(good[-1], "tests_passed", "ok", tool),)
+
+
+def _runs_tests(execution: Execution) -> bool:
+    """Not one that only lists them: `go test -list` ends with the line of a package that passed."""
+    match = recognise(execution.program, None, (execution.program, *execution.args))
+    return execution.purpose == "test" and (match is None or not match.runs_nothing)
 
 
 def _may_quote(execution: Execution, plan: IntentPlan) -> bool:

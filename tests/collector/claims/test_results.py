@@ -288,6 +288,17 @@ def test_an_output_that_was_cut_short_may_lack_them_too(more: str) -> None:
     assert from_result(shell("cargo test"), f"{more}\n{ONE_OF_SEVERAL}", is_error=False).claims == ()
 
 
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("go test -list . ./...", "TestA\nok  \tx.com/m\t0.007s"),
+        ("pytest --co -q", "12 tests collected in 0.02s"),
+    ],
+)
+def test_what_a_list_of_tests_says_is_no_run(command: str, output: str) -> None:
+    assert from_result(shell(command), output, is_error=False).claims == ()
+
+
 def test_swift_has_two_kinds_of_tests_of_which_one_may_be_none() -> None:
     output = (
         "Executed 0 tests, with 0 failures (0 unexpected) in 0.000 (0.000) seconds\nTest run with 5 passed"
