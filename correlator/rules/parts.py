@@ -72,8 +72,14 @@ def is_part(run: Run) -> bool:
     if run.match.subset:
         return True
     if run.match.tool.wraps:
-        return "--" in run.image.argv and bool(run.inner) and all(map(is_part, run.inner))
+        return _hands_on(run) and bool(run.inner) and all(map(is_part, run.inner))
     return any("/" in place for place in _places(run) if place not in run.match.tool.whole)
+
+
+def _hands_on(run: Run) -> bool:
+    """Whether a wrapper was given what selects below it: after `--`, or as `TESTS=tests/test_a.py`."""
+    given = {word.partition("=")[2] for word in run.image.argv[1:] if not word.startswith("-")} - {""}
+    return "--" in run.image.argv or any(given.intersection(inner.match.places) for inner in run.inner)
 
 
 def _failed_as_a_whole(run: Run) -> bool:

@@ -167,6 +167,44 @@ def test_a_runner_that_says_how_many_it_left_out_tells_of_more(line: str) -> Non
     assert s.says(s.passed(tells=("part",))) == VERIFIED
 
 
+# --- below a wrapper -------------------------------------------------------------------------------------------
+
+A, B = "/repo/tests/test_a.py", "/repo/tests/test_b.py"
+
+
+def made(*argv: str, inner: tuple[str, ...] = ("pytest", "tests/test_a.py")) -> Scenario:
+    s = Scenario()
+    intent = s.asks("make test")
+    wrapper = s.program(s.shell(intent), *argv)
+    runner = s.program(wrapper, *inner)
+    s.reads(runner, A)
+    s.exits(runner)
+    s.exits(wrapper)
+    s.answers(intent)
+    s.tick()
+    return s
+
+
+@pytest.mark.parametrize(
+    "argv", [("make", "test", "TESTS=tests/test_a.py"), ("just", "test", "--", "tests/test_a.py"),
+             ("npm", "test", "--", "tests/test_a.py")],
+)  # fmt: skip
+def test_a_part_that_a_wrapper_was_given_is_not_all(argv: tuple[str, ...]) -> None:
+    s = made(*argv)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET
+    assert s.says(s.passed(tests=[A], **WHOLE)) == VERIFIED
+    assert s.says(s.passed(tests=[A, B])) == VERIFIED
+    assert s.says(s.passed(tests=[A, B], tells=("part",))) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    "argv", [("make", "test"), ("make", "test", "V=1"), ("make", "test", "PY=pytest"), ("make", "-j4", "test", "X=")],
+)  # fmt: skip
+def test_what_a_wrapper_runs_of_its_own_is_the_whole_of_the_project(argv: tuple[str, ...]) -> None:
+    s = made(*argv)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+
+
 # --- flags that select nothing ---------------------------------------------------------------------------------
 
 UNUSUAL = [
