@@ -88,6 +88,10 @@ IDLE = {
     "java -jar junit-platform-console-standalone-1.10.jar discover --scan-classpath": (
         "java -jar junit-platform-console-standalone-1.10.jar execute --scan-classpath"
     ),
+    "gradle test --dry-run": "gradle test",
+    "gradle build -x test": "gradle build",
+    "gradle build -xtest": "gradle build",
+    "bazel test --nobuild //...": "bazel test //...",
     "dotnet test --list-tests": "dotnet test",
     "rspec --dry-run": "rspec",
     "rake -n test": "rake test",
@@ -114,13 +118,14 @@ IDLE = {
 #: what compiles or parses only, or asks a tool about itself: no run of tests at all
 NO_RUN = [
     "go vet ./...", "go build ./...", "go list ./...", "go version", "cargo check", "cargo build --tests",
-    "cargo clippy", "cargo --version", "tsc", "tsc -p .", "tsc --noEmit", "gcc -c a.c", "rustc a.rs", "javac A.java",
-    "cmake --build build", "make build", "make", "make -n", "python3 -m py_compile a.py",
+    "cargo clippy", "cargo --version", "tsc", "tsc -p .", "tsc --noEmit", "gcc -c a.c", "rustc a.rs",
+    "javac A.java", "cmake --build build", "make build", "make", "make -n", "python3 -m py_compile a.py",
     "python3 -m compileall .", "python3 --version", "node --check a.js", "node -c a.js", "ruby -c a.rb",
-    "php -l a.php", "bash -n run.sh", "npm --version", "npm ls", "npm run", "npm run build", "npm pkg get scripts",
-    "pip list", "eslint .", "ruff check .", "mypy .", "mvn compile", "mvn test-compile",
-    "dotnet --version", "swift build", "swift build --build-tests", "webpack", "vite build", "esbuild a.ts",
-    "git status", "ls tests", "cat package.json", "grep -r test .", "find . -name test_a.py", "wc -l tests/a.py",
+    "php -l a.php", "bash -n run.sh", "npm --version", "npm ls", "npm run", "npm run build", "npm start",
+    "npm pkg get scripts", "pip list", "eslint .", "ruff check .", "mypy .", "mvn compile",
+    "mvn test-compile", "dotnet --version", "swift build", "swift build --build-tests", "webpack",
+    "vite build", "esbuild a.ts", "git status", "ls tests", "cat package.json", "grep -r test .",
+    "find . -name test_a.py", "wc -l tests/a.py",
 ]  # fmt: skip
 
 
@@ -134,7 +139,6 @@ def story(line: str) -> Scenario:
 DOUBT = [
     "dotnet build",
     "sbt compile",
-    "npm start",
     "node scripts/check.js",
     "perl -c a.pl",
     "node --check --require ./x.js a.js",
@@ -351,6 +355,17 @@ def wrapped(line: str, *below: tuple[str, ...], status: int = 0) -> tuple[Scenar
 def test_a_wrapper_below_which_nothing_was_run_has_run_nothing(wrapper: str, below: str) -> None:
     s, _ = wrapped(wrapper, ("echo", "12 passed"), tuple(below.split()))
     assert s.says(s.passed()) == EMPTY
+
+
+@pytest.mark.parametrize(
+    "line", ["npm test", "npm run test --if-present", "yarn test", "make test", "just test"]
+)
+@pytest.mark.parametrize("below", ["echo", "true", "sleep", "cat"])
+def test_a_script_that_prints_or_does_not_exist_has_run_nothing(line: str, below: str) -> None:
+    s, _ = wrapped(line, (below, "12 passed"))
+    assert s.says(s.passed(counts={"passed": 12})) == EMPTY
+    s, _ = wrapped(line)
+    assert s.says(s.passed(**WHOLE)) == EMPTY
 
 
 def test_a_status_that_says_so_is_not_hidden_by_a_wrapper() -> None:
