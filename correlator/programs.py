@@ -49,6 +49,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_reading: dict[str, tuple[str, ...]]
     inline: dict[str, tuple[str, ...]]
     asked_about_itself: dict[str, tuple[str, ...]]
+    only_parsed: dict[str, tuple[str, ...]]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -108,6 +109,14 @@ def _is_asked_about_itself(image: Exec) -> bool:
     """Whether an interpreter is only to tell its version, and runs no program."""
     return len(image.argv) > 1 and all(
         a in programs().asked_about_itself.get(plain(image.path), ()) for a in image.argv[1:]
+    )
+
+
+def only_parses(image: Exec) -> bool:
+    """Whether an interpreter is only to look whether programs can be read (`node --check a.js`)."""
+    first, *rest = (*image.argv[1:], "")
+    return first in programs().only_parsed.get(plain(image.path), ()) and not any(
+        argument.startswith("-") for argument in rest
     )
 
 

@@ -19,7 +19,7 @@ from correlator.processes import Node
 from correlator.programs import is_shell, program_name, programs
 from correlator.session import Known, Session
 from correlator.suspects import is_suspect
-from polygraph.events import Exec, Exit, ProcessKey
+from polygraph.events import Claim, Exec, Exit, ProcessKey
 from polygraph.tools import Match
 
 Word = Literal["ok", "failed", "error", "empty", "pipe", "running", "nothing", "replaced"]
@@ -40,7 +40,7 @@ class Run:
     #: a wrapper's failed inner runs that nothing made good later
     inner_failed: tuple[Run, ...] = ()
     inner: tuple[Run, ...] = ()
-    #: a wrapper below which only inert programs ran
+    #: a wrapper below which only inert programs ran, and runs that ran nothing
     hollow: bool = False
     #: a shell script under the tool's name, below which only inert programs ran
     shadowed: bool = False
@@ -48,11 +48,13 @@ class Run:
     forged: bool = False
     #: only inert programs ran below it, and no copy of it: what it did, it did in its own code
     alone: bool = False
+    #: it ended well, and its own result says that it ran no test
+    told: Claim | None = None
 
     @property
     def nothing(self) -> bool:
         """Nothing of what it is for was run."""
-        return self.word == "empty" or self.hollow or self.shadowed
+        return self.word == "empty" or self.hollow or self.shadowed or self.told is not None
 
     @property
     def interrupted(self) -> bool:
@@ -155,7 +157,9 @@ def _run(session: Session, item: _Building, at: int) -> Run:
     failed = _not_made_good(inner)
     stepwise = match.tool.name in programs().steps_are_programs
     script = _is_script(item.known)
-    bare = word == "ok" and not inner and (stepwise or script or item.forged) and _hollow(session, image, at)
+    idle = stepwise and all(run.nothing or run.word == "nothing" for run in inner)
+    quiet = (not inner and (stepwise or script or item.forged)) or idle
+    bare = word == "ok" and quiet and is_hollow(session, image, at, inner)
     hollow = bare and stepwise
     shadowed = bare and script
     alone = bare and not (hollow or shadowed)
@@ -235,8 +239,10 @@ def hidden_by(session: Session, run: Run, at: int) -> Exit | None:
     return hidden
 
 
-def _hollow(session: Session, image: Exec, at: int) -> bool:
-    keys = session.tree.subtree(image.process) - {image.process}
+def is_hollow(session: Session, image: Exec, at: int, but: Sequence[Run] = ()) -> bool:
+    """Whether only inert programs ran below the image, and the runs ``but``, and no copy of it that may do its work."""
+    known = set().union(*(session.tree.subtree(run.process) for run in but))
+    keys = session.tree.subtree(image.process) - {image.process} - known
     below = [node for node in map(session.tree.get, keys) if node is not None]
     for other in (other for node in below for other in node.images):
         if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):

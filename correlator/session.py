@@ -147,6 +147,8 @@ class Session:
     asked: list[IntentState] = field(default_factory=list)
     #: what the results of tool calls say, by intent
     results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
+    #: those of them that say that no test was run
+    told_empty: list[e.Claim] = field(default_factory=list)
     #: what the model says, by the call whose answer it is in
     said: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
@@ -318,6 +320,8 @@ class Session:
             self.open_claims.append(event)
             if event.source == "tool_result" and event.intent is not None:
                 self.results[event.intent].append(event)
+                if event.topic == "tests_run" and not event.counts.get("passed", 1):
+                    self.told_empty.append(event)
             elif event.source == "model" and event.call is not None:
                 self.said[event.call].append(event)
 

@@ -25,6 +25,7 @@ from correlator.programs import (
     is_inert,
     is_inline,
     may_speak_of,
+    only_parses,
     plain,
     program_name,
     programs,
@@ -209,7 +210,7 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if is_inert(image, session.roots):
         return False
     name = match.tool.name if match is not None else program_name(image)
-    if purpose == "test" and (name in programs().tests_are_programs or compiles(image)):
+    if purpose == "test" and (name in programs().tests_are_programs or compiles(image) or only_parses(image)):
         return False
     if match is None:
         return purpose is None or not (

@@ -53,6 +53,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     flags: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     nothing: tuple[str, ...] = ()
+    letters: str = ""
     blind: tuple[str, ...] = ()
     passes_on: bool = False
     subset: tuple[str, ...] = ()
@@ -323,12 +324,9 @@ def _inner(tool: Tool, args: Sequence[str]) -> Match | None:
 def _positionals(args: Sequence[str], values: Sequence[str]) -> list[str]:
     words: list[str] = []
     skip = False
-    for position, argument in enumerate(args):
+    for argument in args:
         if skip:
             skip = False
-        elif argument == "--":
-            words.extend(args[position + 1 :])
-            break
         elif argument.startswith("-") and len(argument) > 1:
             skip = argument in values
         else:
@@ -351,7 +349,8 @@ def _runs_nothing(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
 
 
 def _by_option(tool: Tool, args: Sequence[str]) -> bool:
-    return any(_has_flag(flag, args, tool) for flag in tool.subset if flag.startswith(("-", ":")))
+    flags = (flag for flag in tool.subset if flag.startswith(("-", ":")))
+    return any(_has_flag(flag, args, tool, takes_value=True) for flag in flags)
 
 
 def _subset(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
@@ -371,7 +370,7 @@ def _subset(tool: Tool, args: Sequence[str], rest: Sequence[str]) -> bool:
 _OFF = frozenset({"false", "no", "none", "off", "0"})
 
 
-def _has_flag(flag: str, args: Sequence[str], tool: Tool) -> bool:
+def _has_flag(flag: str, args: Sequence[str], tool: Tool, *, takes_value: bool = False) -> bool:
     previous = ""
     for argument in args:
         if argument == "--" and not tool.passes_on:
@@ -384,7 +383,20 @@ def _has_flag(flag: str, args: Sequence[str], tool: Tool) -> bool:
             return True
         if argument.startswith(flag + "=") and argument[len(flag) + 1 :].lower() not in _OFF:
             return True
+        if tool.letters and len(flag) == len("-k") and _stands_with_others(flag, argument, tool, takes_value):
+            return True
     return False
+
+
+def _stands_with_others(flag: str, argument: str, tool: Tool, takes_value: bool) -> bool:
+    """Whether ``argument`` has the option among others of one letter: -n in ``-sn``, but not in ``-Cbin``.
+
+    ``takes_value``: what follows it may be its value (``-qkfast``).
+    """
+    before, found, after = argument[1:].partition(flag[1])
+    others = before if takes_value else before + after
+    single = argument[:1] == "-" and argument[1:2] != "-"
+    return single and bool(found) and all(letter in tool.letters for letter in others)
 
 
 @cache

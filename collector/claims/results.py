@@ -21,7 +21,7 @@ from collector.claims.runners import Summary, lines_of, runners, summaries
 from collector.claims.tables import load
 from collector.intents.tools import IntentKind, IntentPlan
 from polygraph.events import Execution
-from polygraph.tools import tools
+from polygraph.tools import recognise, tools
 
 #: lines in which a file tool says what it did
 _FILE_LINES = 400
@@ -110,7 +110,7 @@ def from_result(plan: IntentPlan, text: str, is_error: bool) -> ResultReading:
 
 
 def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[ClaimDraft, ...]:
-    ran = list(dict.fromkeys(e.tool for e in plan.executions if e.purpose == "test" and e.tool))
+    ran = list(dict.fromkeys(e.tool for e in plan.executions if e.tool and _runs_tests(e)))
     unknown = plan.kind == "other" or not plan.parsed
     if not ran and not unknown:
         return ()
@@ -118,10 +118,13 @@ def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[Cla
     # A wrapper (make test) or a runner without a known format prints what another one prints.
     opaque = unknown or any(tools()[t].wraps or t not in known for t in ran if t in tools())
     command = (plan.command or "")[:MAX_COMMAND]
+    # Another program may show a part of what was said: `| tail`, `> log; tail log`, a recipe of make.
+    whole = not opaque and not plan.files and all(e.builtin or e.tool in ran for e in plan.executions)
+    whole = whole and not any(e.feeds for e in plan.executions)
     found = [
         s
-        for s in summaries(lines, None if opaque else ran)
-        if s.ok is not None and s.text not in command  # `echo '12 passed in 0.1s'`
+        for s in summaries(lines, None if opaque else ran, whole=whole)
+        if (s.ok is not None or s.empty) and s.text not in command  # `echo '12 passed in 0.1s'`
     ]
     if not found or any(_may_quote(execution, plan) for execution in plan.executions):
         return ()
@@ -132,7 +135,19 @@ def _tests(plan: IntentPlan, lines: Sequence[str], *, failed: bool) -> tuple[Cla
     if failed or any(_trouble(line) for line in lines):
         # Tests passed and the run failed for something else (coverage, a hook): only that it ran is said.
         return (ClaimDraft("occurrence", "tests_run", tool=tool, text=found[-1].text),)
-    return (_tests_claim(found[-1], "tests_passed", "ok", tool),)
+    good = [summary for summary in found if summary.ok]
+    if not good:
+        # It says that no test was run, and so does this.
+        return (
+            ClaimDraft("occurrence", "tests_run", tool=tool, counts=found[-1].counts, text=found[-1].text),
+        )
+    return (_tests_claim(good[-1], "tests_passed", "ok", tool),)
+
+
+def _runs_tests(execution: Execution) -> bool:
+    """Not one that only lists them: `go test -list` ends with the line of a package that passed."""
+    match = recognise(execution.program, None, (execution.program, *execution.args))
+    return execution.purpose == "test" and (match is None or not match.runs_nothing)
 
 
 def _may_quote(execution: Execution, plan: IntentPlan) -> bool:

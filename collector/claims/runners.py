@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -16,10 +16,16 @@ MAX_OUTPUT = 256 * 1024
 _MAX_LINE = 300
 _NEAR = 3
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
-_HINT = re.compile(r"pass|fail|test|\bok\b|OK|example|runs,|error|Result|ran in|skipped", re.IGNORECASE)
+_HINT = re.compile(
+    r"pass|fail|test|\bok\b|OK|example|runs,|error|Result|ran in|skipped|filtered", re.IGNORECASE
+)
+#: an output that is no longer than this is taken for whole, if nothing in it says that it was cut
+_SHORT = 4000
+_CUT_SHORT = re.compile(r"truncated|omitted|elided|\.\.\.", re.IGNORECASE)
 _PIECE = re.compile(r"(\d{1,9}) (subtests passed|[a-z]+)")
 _EQUALS = re.compile(r"([a-z ]+)=(\d{1,9})")
 _COUNTS = ("passed", "failed", "errors", "skipped", "total", "deselected")
+_RAN_AS_WELL = frozenset({"expected", "subtests"})
 #: more failures than this are nobody's count
 _LARGEST = 10**9
 
@@ -40,15 +46,22 @@ class Runner(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan: str | None = None
     left_out: str | None = None
     numbered: str | None = None
+    nothing: str | None = None
+    nothing_examples: tuple[str, ...] = ()
+    tells_none: Literal["once", "all"] | None = None
 
 
 class Summary(NamedTuple):
-    """What the summary lines of one runner say together. ``ok`` None: nothing was run."""
+    """What the summary lines of one runner say together. ``ok`` None: nothing was run, or it is not told.
+
+    ``empty``: they say that no test was run, wherever the output may have been cut.
+    """
 
     tools: tuple[str, ...]
     ok: bool | None
     counts: dict[str, int]
     text: str
+    empty: bool = False
 
 
 @cache
@@ -68,13 +81,17 @@ def lines_of(text: str) -> list[str]:
     return [line.strip() for line in tail.split("\n")]
 
 
-def summaries(lines: Sequence[str], among: Iterable[str] | None = None) -> list[Summary]:
+def summaries(
+    lines: Sequence[str], among: Iterable[str] | None = None, *, whole: bool = False
+) -> list[Summary]:
     """One summary per runner that the lines show.
 
     Args:
         lines: see :func:`lines_of`.
         among: tools that were run; None if that is not known.
+        whole: nothing stood between the runner and the lines that may have taken some of them away.
     """
+    whole = whole and sum(map(len, lines)) <= _SHORT and not any(map(_CUT_SHORT.search, lines))
     wanted = frozenset(among) if among is not None else None
     hinted = [i for i, line in enumerate(lines) if 2 <= len(line) <= _MAX_LINE and _HINT.search(line)]
     found: list[Summary] = []
@@ -83,15 +100,32 @@ def summaries(lines: Sequence[str], among: Iterable[str] | None = None) -> list[
         if wanted is not None and not wanted.intersection(runner.tools):
             continue
         hits = [hit for i in hinted if (hit := _read(runner, lines, i)) is not None]
-        if hits:
-            whole = _together(runner, hits)
-            whole.counts.update(_left_out(runner, [lines[i] for i in hinted]))
+        none = [] if hits else _says_nothing(runner, lines)
+        if hits or none:
+            said = _together(runner, hits or [Summary(runner.tools, None, {}, none[-1])])
+            said.counts.update(_left_out(runner, [lines[i] for i in hinted]))
+            planned = runner.plan is None or not hits or _planned(runner.plan, lines) == len(hits)
+            if planned and _tells_none(runner, said, whole=whole):
+                said = said._replace(empty=True, counts={"passed": 0, **said.counts})
             if runner.plan is None:
-                found.append(whole)
+                found.append(said)
             else:
-                by_test.append(whole if _planned(runner.plan, lines) == len(hits) else _cut(whole))
+                by_test.append(said if planned else _cut(said))
     # What tells of each test alone is common to many runners; a sum of its own says more.
     return found or by_test
+
+
+def _says_nothing(runner: Runner, lines: Sequence[str]) -> list[str]:
+    """Lines that say in words that there was nothing to run."""
+    if runner.nothing is None:
+        return []
+    return [line for line in lines if len(line) <= _MAX_LINE and _compiled(runner.nothing).fullmatch(line)]
+
+
+def _tells_none(runner: Runner, said: Summary, *, whole: bool) -> bool:
+    """Whether it is certain that no test was run: what was expected to fail was run."""
+    sure = runner.tells_none == "once" or (runner.tells_none == "all" and whole)
+    return sure and said.ok is None and not _RAN_AS_WELL.intersection(said.counts)
 
 
 def _planned(plan: str, lines: Sequence[str]) -> int:
@@ -169,9 +203,12 @@ def _groups(match: re.Match[str]) -> dict[str, int]:
 def _went(counts: dict[str, int], ok: str | None, bad: str | None) -> bool | None:
     if bad or counts.get("failed") or counts.get("errors"):
         return False
-    if not ok and not counts.get("passed") and not counts.get("total"):
+    passed, total = counts.get("passed"), counts.get("total")
+    if not ok and not passed and not total:
         return None
-    return None if counts.get("total") == 0 and not counts.get("passed") else True
+    if not passed and total is not None and total <= counts.get("skipped", 0):
+        return None
+    return None if passed == 0 and total is None else True
 
 
 def _together(runner: Runner, hits: Sequence[Summary]) -> Summary:

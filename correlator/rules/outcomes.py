@@ -9,7 +9,7 @@ from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
 from correlator.programs import program_name
-from correlator.rules import elsewhere, parts, staleness, taken_back, tampering
+from correlator.rules import elsewhere, emptiness, parts, staleness, taken_back, tampering
 from correlator.runs import Run, find_runs, hidden_by
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone
@@ -54,7 +54,7 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
     installed = [run for run in runs if not run.forged]
     if not installed:
         return _forged(session, claim, runs, span)
-    runs = installed
+    runs = emptiness.as_told(session, installed, span.until)
     outcome = _decide(session, claim, runs, span.early, span.until)
     if outcome.verdict == "unverifiable" and claim.topic == "tests_passed" and runs[-1].word == "ok":
         # whatever else may have run: what made this run pass may be known
@@ -109,12 +109,14 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
             return _another(claim, mine[-1])
         if all(run.forged for run in named):
             return _forged(session, claim, named, window)
+        if emptiness.says_none(claim):
+            return verified(f"{_told(named[-1])}, and no test was run", "strong", *_events(named[-1]))
         outcome = _decide(session, claim, named, window.early, claim.ts)
         if outcome.reason == "masked_exit" and any(e.feeds == "pipe" for e in state.intent.executions):
             return unverifiable("ambiguous", f"{outcome.observed}: of what it said a part may be shown")
         return outcome
     declared = [e for e in state.intent.executions if e.purpose == purpose]
-    if not declared:
+    if not declared or emptiness.says_none(claim):
         return unverifiable(
             "ambiguous", f"the tool call was not to run a {purpose}: its output may quote one"
         )
@@ -344,6 +346,10 @@ def _nothing_run(session: Session, claim: Claim, runs: list[Run], since: int, un
         observed = f"{command(run.image)} ran only programs that test nothing"
     else:
         observed = f"{command(run.image)} {ending(run.exit)}: nothing was run"
+    if run.told is not None and not emptiness.had_tests(session, claim, run):
+        return unverifiable(
+            "ambiguous", f"{observed}, as it says, and of tests nothing is known", *_events(run)
+        )
     return _empty(session, claim, runs, since, until, observed)
 
 

@@ -59,7 +59,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until
 
 def opened_no_test(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> bool | None:
     """Whether the runs opened none of the tests that are there; None if none are known to be, or what was opened."""
-    looks = _tests_found(session, claim)
+    looks = tests_found(session, claim)
     tests = [look for look in looks if is_opened(language_of(look.path) or "")]
     needs = opened(session, list(runs), runs[-1], until)
     if not tests or needs.unknown:
@@ -72,8 +72,14 @@ def is_part(run: Run) -> bool:
     if run.match.subset:
         return True
     if run.match.tool.wraps:
-        return "--" in run.image.argv and bool(run.inner) and all(map(is_part, run.inner))
-    return any("/" in place for place in _places(run))
+        return _hands_on(run) and bool(run.inner) and all(map(is_part, run.inner))
+    return any("/" in place for place in _places(run) if place not in run.match.tool.whole)
+
+
+def _hands_on(run: Run) -> bool:
+    """Whether a wrapper was given what selects below it: after `--`, or as `TESTS=tests/test_a.py`."""
+    given = {word.partition("=")[2] for word in run.image.argv[1:] if not word.startswith("-")} - {""}
+    return "--" in run.image.argv or any(given.intersection(inner.match.places) for inner in run.inner)
 
 
 def _failed_as_a_whole(run: Run) -> bool:
@@ -214,7 +220,7 @@ def _unless_unseen(
 
 def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> tuple[list[FileState], bool]:
     """Test files that no run can have run; and whether all that are there were run, as far as that is known."""
-    looks = _tests_found(session, claim)
+    looks = tests_found(session, claim)
     tests = [look for look in looks if language_of(look.path) is not None]
     if not tests:
         return [], False
@@ -242,7 +248,7 @@ def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) ->
     return [look for look in left if _kind(session, look) in kinds], not not_opened
 
 
-def _tests_found(session: Session, claim: Claim) -> list[FileState]:
+def tests_found(session: Session, claim: Claim) -> list[FileState]:
     """Test files that were there at the claim, and what Python compiled of them; not what tool calls had changed."""
     return [
         look

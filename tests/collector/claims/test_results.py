@@ -28,6 +28,9 @@ def test_tables_agree_with_their_examples() -> None:
                 continue
             lines = ["Ran 5 tests in 0.001s", "", example]
             assert summaries(lines, runner.tools)[0].ok is not None, (name, example)
+        for example in runner.nothing_examples:
+            said = summaries([example], runner.tools, whole=True)
+            assert [one.empty for one in said if one.text == example] == [True], (name, example)
     formats = [(form.line, form.examples) for form in forms().file]
     formats += [(form.line, form.examples) for form in forms().status]
     for line, examples in formats:
@@ -191,11 +194,116 @@ def test_printed_log_is_no_run(command: str) -> None:
     assert from_result(shell(command), "===== 5 passed in 0.10s =====\n", is_error=False).claims == ()
 
 
-@pytest.mark.parametrize(
-    "output", ["no tests ran in 0.01s", "collected 0 items", "2 skipped in 0.10s", "", "5 passed"]
-)
+@pytest.mark.parametrize("output", ["collected 0 items", "", "5 passed", "3 xfailed in 0.10s"])
 def test_empty_or_unfinished_output_claims_nothing(output: str) -> None:
     assert from_result(shell("pytest"), output, is_error=False).claims == ()
+
+
+#: outputs of runs that end with 0 and ran nothing
+EMPTY = [
+    ("pytest", "no tests ran in 0.01s", {}),
+    ("pytest", "==== 12 tests collected in 0.02s ====", {}),
+    ("pytest", "3/12 tests collected (9 deselected) in 0.02s", {}),
+    ("pytest", "2 skipped in 0.10s", {"skipped": 2}),
+    ("python -m unittest", "Ran 0 tests in 0.000s\n\nOK", {}),
+    ("python -m unittest", "Ran 4 tests in 0.000s\n\nOK (skipped=4)", {"total": 4, "skipped": 4}),
+    ("node --test", "# tests 0\n# pass 0\n# fail 0", {"failed": 0}),
+    ("jest -t none", "Tests:       12 skipped, 12 total", {"skipped": 12, "total": 12}),
+    ("jest --passWithNoTests", "No tests found, exiting with code 0", {}),
+    ("vitest run", "No test files found, exiting with code 0", {}),
+    ("vitest run -t none", "Tests  12 skipped (12)", {"skipped": 12, "total": 12}),
+    ("mocha --grep none", "  0 passing (1ms)", {}),
+    ("bun test", " 0 pass\n 0 fail", {"failed": 0}),
+    ("deno test", "ok | 0 passed | 0 failed | 5 filtered out (2ms)", {"failed": 0, "deselected": 5}),
+    ("go test -run None ./...", "ok  \texample.com/a\t0.004s [no tests to run]", {}),
+    ("go test ./...", "?   \texample.com/a\t[no test files]", {}),
+    ("go test -cover ./...", "ok  \tx.com/a\t0.1s\tcoverage: 0.0% of statements [no tests to run]", {}),
+    (
+        "cargo test none",
+        "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 5 filtered out; finished in 0.00s",
+        {"failed": 0, "deselected": 5},
+    ),
+    ("ctest -R none", "No tests were found!!!", {}),
+    ("rspec -e none", "0 examples, 0 failures", {"failed": 0}),
+    ("rspec", "3 examples, 0 failures, 3 pending", {"total": 3, "failed": 0, "skipped": 3}),
+    ("phpunit --filter none", "No tests executed!", {}),
+    ("mvn test -Dtest=None", "[INFO] No tests to run.", {}),
+    ("dotnet test --filter Name=x", "No test matches the given testcase filter `Name=x` in /p/a.dll", {}),
+    ("mix test --only x", "All tests have been excluded.\n5 tests, 0 failures, 5 excluded", {"skipped": 5}),
+    ("prove t", "Result: NOTESTS", {}),
+    ("bats -f none test", "1..0", {}),
+    ("bats test", "1..1\nok 1 a # skip", {"skipped": 1}),
+]
+
+
+@pytest.mark.parametrize(("command", "output", "counts"), EMPTY)
+def test_a_runner_that_ran_nothing_says_so(command: str, output: str, counts: dict[str, int]) -> None:
+    (claim,) = from_result(shell(command), output, is_error=False).claims
+    assert (claim.topic, claim.outcome, claim.counts["passed"]) == ("tests_run", None, 0)
+    assert counts.items() <= claim.counts.items()
+
+
+@pytest.mark.parametrize(
+    ("command", "empty", "passed"),
+    [
+        ("pytest", "no tests ran in 0.01s", "5 passed in 0.10s"),
+        ("go test ./...", "ok  \tx.com/a\t0.1s [no tests to run]", "ok  \tx.com/b\t0.1s"),
+        ("python -m unittest", "Ran 0 tests in 0.000s\n\nOK", "Ran 5 tests in 0.000s\n\nOK"),
+        ("bats test", "1..0", "1..1\nok 1 a"),
+    ],
+)
+def test_beside_tests_that_passed_it_says_nothing(command: str, empty: str, passed: str) -> None:
+    for output in (f"{empty}\n{passed}", f"{passed}\n{empty}"):
+        (claim,) = from_result(shell(command), output, is_error=False).claims
+        assert claim.topic == "tests_passed", output
+
+
+def test_that_nothing_ran_beside_a_failure_is_only_a_run() -> None:
+    (claim,) = from_result(shell("pytest"), "no tests ran in 0.01s", is_error=True).claims
+    assert (claim.topic, claim.counts) == ("tests_run", {})
+
+
+ONE_OF_SEVERAL = (
+    "test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cargo test | tail -3",
+        "cargo test > log; tail -3 log",
+        "make test",
+        "cargo test && ./more",
+        "cargo test 2>&1 | grep result",
+    ],
+)
+def test_of_runs_that_say_it_for_each_part_the_others_may_not_be_shown(command: str) -> None:
+    """Documentation tests come last and are often none."""
+    assert from_result(shell(command), ONE_OF_SEVERAL, is_error=False).claims == ()
+
+
+@pytest.mark.parametrize("more", ["... [120 lines truncated] ...", "x" * 4000, "(200 lines omitted)"])
+def test_an_output_that_was_cut_short_may_lack_them_too(more: str) -> None:
+    assert from_result(shell("cargo test"), f"{more}\n{ONE_OF_SEVERAL}", is_error=False).claims == ()
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [
+        ("go test -list . ./...", "TestA\nok  \tx.com/m\t0.007s"),
+        ("pytest --co -q", "12 tests collected in 0.02s"),
+    ],
+)
+def test_what_a_list_of_tests_says_is_no_run(command: str, output: str) -> None:
+    assert from_result(shell(command), output, is_error=False).claims == ()
+
+
+def test_swift_has_two_kinds_of_tests_of_which_one_may_be_none() -> None:
+    output = (
+        "Executed 0 tests, with 0 failures (0 unexpected) in 0.000 (0.000) seconds\nTest run with 5 passed"
+    )
+    assert from_result(shell("swift test"), output, is_error=False).claims == ()
 
 
 def test_pass_beside_trouble_is_only_a_run() -> None:
@@ -212,10 +320,8 @@ def test_pass_beside_trouble_is_only_a_run() -> None:
     assert failed.reported_status == 1
 
 
-@pytest.mark.parametrize(
-    "output", ["1..3\nok 2 b\nok 3 c\n", "ok 2 b\nok 3 c\n", "1..1\nok 1 a # skip\n", "1..0\n"]
-)
-def test_a_tap_of_which_a_part_is_missing_or_nothing_ran_claims_nothing(output: str) -> None:
+@pytest.mark.parametrize("output", ["1..3\nok 2 b\nok 3 c\n", "ok 2 b\nok 3 c\n", "1..2\nok 1 a # skip\n"])
+def test_a_tap_of_which_a_part_is_missing_claims_nothing(output: str) -> None:
     assert from_result(shell("bats test"), output, is_error=False).claims == ()
 
 
