@@ -38,6 +38,8 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     copy_input: frozenset[str]
     project_scripts: frozenset[str]
     places_are_paths: frozenset[str]
+    places_are_packages: frozenset[str]
+    places_are_patterns: frozenset[str]
     chooses_by_change: frozenset[str]
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]
