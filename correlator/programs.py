@@ -46,6 +46,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     git_shows: frozenset[str]
     git_brings_in: frozenset[str]
     git_changes: frozenset[str]
+    git_keeps_nothing: frozenset[str]
     git_shows_with: dict[str, tuple[str, ...]]
     opens_for_itself: frozenset[str]
     stop_reading: dict[str, tuple[str, ...]]

@@ -312,7 +312,9 @@ def _not_tried_again(
         return unverifiable(gate, observed, *_events(failed))
     above = hidden_by(session, failed, until)
     if above is not None:
-        return refuted("masked_exit", f"{observed}; the command around it ended with 0", *_events(failed), above)
+        return refuted(
+            "masked_exit", f"{observed}; the command around it ended with 0", *_events(failed), above
+        )
     return refuted("failed", observed, *_events(failed))
 
 
