@@ -40,6 +40,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     places_are_paths: frozenset[str]
     places_are_packages: frozenset[str]
     places_are_patterns: frozenset[str]
+    options_alone: frozenset[str]
     chooses_by_change: frozenset[str]
     inert_tools: frozenset[str]
     git_only_looks: frozenset[str]

@@ -170,9 +170,7 @@ def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     for run in reversed(runs):
         if run.word == "ok":
             good.setdefault(run.place, []).append(run)
-        elif run.word in ("failed", "error") and all(
-            apart(run.match, later.match, run.image.cwd) for later in good.get(run.place, ())
-        ):
+        elif run.word in ("failed", "error") and all(apart(run, later) for later in good.get(run.place, ())):
             failed.append(run)
     return tuple(reversed(failed))
 

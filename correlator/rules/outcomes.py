@@ -296,7 +296,7 @@ def _not_tried_again(
     beside = [r for r in full if r is not failed and r.word == "ok" and r.place == failed.place]
     if failed.word != "failed" or failed.interrupted or not beside:
         return None
-    if not all(r.place == failed.place and apart(failed.match, r.match, failed.image.cwd) for r in others):
+    if not all(r.place == failed.place and apart(failed, r) for r in others):
         return None
     roots = (*session.roots, failed.image.cwd)
     changed = session.written(failed.ended + 1, until)
