@@ -208,6 +208,8 @@ def _says_done(claim: Claim) -> bool:
 def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
     last = real[-1]
     if PURPOSES[claim.topic] in _DONE_OR_NOT and last.word in ("failed", "error"):
+        if claim.topic == "deployed" and claim.tool is None and all(r.word == "failed" for r in real):
+            return _not_deployed(session, claim, real, since, until)
         return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
     ran = [r for r in real if not r.nothing and r.word != "error"]
     if ran:
@@ -221,6 +223,22 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
     if last.nothing:
         return _nothing_run(session, claim, real, since, until)
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
+
+
+def _not_deployed(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
+    """Every deployment that was seen failed. It has many forms: a request to a server is one too, and so is a push."""
+    explained = set().union(*(session.tree.subtree(run.process) for run in real))
+    suspect = could_have_done(session, "deploy", since, until, explained=explained, well=True)
+    if suspect is not None:
+        return suspect
+    asked = [run for other in ("fetch", "push") for run in find_runs(session, other, since, until)]
+    if asked:
+        told = f"{_told(real[-1])}, but {command(asked[-1].image)} may have asked for it"
+        return unverifiable("ambiguous", told, *_events(real[-1]), asked[-1].image)
+    gate = session.coverage.gate(("process",), since, until)
+    if gate is not None:
+        return unverifiable(gate, _told(real[-1]), *_events(real[-1]))
+    return _failure(session, claim, real, real[-1], since, until)
 
 
 def _failure(session: Session, claim: Claim, full: list[Run], last: Run, since: int, until: int) -> Outcome:
