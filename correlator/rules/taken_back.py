@@ -77,7 +77,8 @@ def _taken_back(session: Session, since: int, until: int, *, alone: bool) -> _Ba
             detached = _steps(words[0]) if len(words) == 1 and "--" not in arguments else 0
             here = False
             continue
-        commits, anywhere = 0, False
+        commits = 0
+        anywhere = False
         if subcommand == "reset" and len(words) == 1 and "--" not in arguments:
             commits = 1 if here and words[0] in _LAST else _steps(words[0])
             anywhere = not commits and _ANYWHERE.match(words[0]) is not None

@@ -586,34 +586,3 @@ def test_a_runner_that_is_a_script_of_a_shell_is_the_same_wherever_it_lies() -> 
     s.execs(second, "bash", "/usr/libexec/bats-core/bats", "test.bats")
     s.exits(second, 0)
     assert s.says(s.passed()) == VERIFIED
-
-
-@pytest.mark.parametrize(("shell", "reason"), [(1, "failed"), (0, "masked_exit")])
-def test_deployments_that_all_failed(shell: int, reason: str) -> None:
-    s = Scenario()
-    intent = s.asks("kubectl apply -f app.yaml")
-    process = s.shell(intent)
-    s.runs(process, "kubectl", "apply", "-f", "app.yaml", status=1)
-    s.exits(process, shell)
-    s.answers(intent)
-    assert s.says(s.claims("deployed")) == refuted(reason)
-    assert s.says(s.claims("deployed", tool="kubectl-apply")) != refuted(reason)
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        ("curl", "-X", "POST", "https://hooks.test/deploy"),
-        ("./release.sh",),
-        ("npm", "run", "deploy"),
-        ("ssh", "host", "deploy"),
-        ("git", "push"),
-    ],
-)
-@pytest.mark.parametrize("first", [False, True])
-def test_a_deployment_may_have_been_made_in_another_way(other: tuple[str, ...], first: bool) -> None:
-    s = Scenario()
-    steps = [("kubectl", "apply", "-f", "app.yaml"), other]
-    for argv in reversed(steps) if first else steps:
-        s.does(*argv, status=int(argv[0] == "kubectl"))
-    assert s.on(s.claims("deployed")).verdict == "unverifiable"
