@@ -9,12 +9,7 @@ from importlib import resources
 import msgspec
 
 from correlator.paths import basename, under
-from polygraph.test_files import language_of
-
-#: directories of tests
-_FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
-#: what sets a test runner up
-_SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
+from polygraph.test_files import CONFIG, FOLDERS, SETTINGS, language_of
 
 
 class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,8 +66,13 @@ def is_metadata(path: str) -> bool:
 
 def is_of_tests(path: str) -> bool:
     """By its name, or by where it lies: what is in a directory of tests is none of the source."""
-    named = language_of(path) is not None or basename(path) in _SETTINGS
-    return named or not _FOLDERS.isdisjoint(path.split("/")[:-1])
+    named = language_of(path) is not None or basename(path) in SETTINGS
+    return named or not FOLDERS.isdisjoint(path.split("/")[:-1])
+
+
+def is_setting(path: str) -> bool:
+    """Whether a file sets a test runner up or configures it, by its name."""
+    return basename(path) in SETTINGS or CONFIG.fullmatch(basename(path)) is not None
 
 
 def is_text(path: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal
 
+from correlator.apart import apart
 from correlator.commands_over import CommandsOver
 from correlator.delegation import handed_to
 from correlator.forged import is_forged
@@ -167,13 +168,13 @@ def _run(session: Session, item: _Building, at: int) -> Run:
 
 
 def _not_made_good(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """Those that failed with no later success of the same tool in the same directory."""
-    good: set[tuple[str, str]] = set()
+    """Those that failed with no later success of the same tool in the same directory, but for one of another part."""
+    good: dict[tuple[str, str], list[Run]] = {}
     failed: list[Run] = []
     for run in reversed(runs):
         if run.word == "ok":
-            good.add(run.place)
-        elif run.word in ("failed", "error") and run.place not in good:
+            good.setdefault(run.place, []).append(run)
+        elif run.word in ("failed", "error") and all(apart(run, later) for later in good.get(run.place, ())):
             failed.append(run)
     return tuple(reversed(failed))
 

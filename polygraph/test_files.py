@@ -13,6 +13,13 @@ from importlib import resources
 
 import msgspec
 
+#: what sets a test runner up
+SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
+#: how one is configured
+CONFIG = re.compile(r"\.?pytest\.ini|tox\.ini|setup\.cfg|pyproject\.toml|(?:jest|vitest)\.config\.[cm]?[jt]s")
+#: directories of tests
+FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
+
 
 class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row; the columns are explained in the table."""

@@ -104,6 +104,7 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     item: str
     bare_read: str
     of_which: str
+    after_reading: str
     which_i: str
     of_project: str
     ran_code: str
@@ -168,6 +169,7 @@ class Forms(NamedTuple):
     item: re.Pattern[str]
     bare_read: re.Pattern[str]
     of_which: re.Pattern[str]
+    after_reading: re.Pattern[str]
     which_i: re.Pattern[str]
     of_project: re.Pattern[str]
     ran_code: re.Pattern[str]

@@ -105,6 +105,9 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if (told := _told_of(text, masked)) is not None:
         yield told
         return
+    if (after := words.forms.after_reading.match(text)) is not None:
+        yield Said("occurrence", "file_read", targets=objects.values(after["files"], masked))
+        text = text[after.end() :]
     start = 0
     label = language().forms.label.match(text)
     if label is not None and words.label.fullmatch(label[1].strip()):

@@ -14,12 +14,10 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from polygraph.events import EditMark
-from polygraph.test_files import language_of
+from polygraph.test_files import CONFIG, FOLDERS, SETTINGS, language_of
 
 #: characters of each text that are looked at
 MAX_TEXT = 256 * 1024
-#: what sets up a test runner
-_SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
 _MARKS: tuple[EditMark, ...] = get_args(EditMark)
 
 
@@ -30,43 +28,77 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pattern: str
     examples: tuple[str, ...]
     others: tuple[str, ...]
-    where: Literal["tests", "settings"] = "tests"
+    where: Literal["tests", "settings", "config"] = "tests"
     languages: tuple[str, ...] = ()
+    loses: str | None = None
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """data/weakening.toml."""
+
+    in_folders: frozenset[str]
     rows: tuple[Row, ...]
 
 
 class _Compiled(NamedTuple):
     row: Row
     pattern: re.Pattern[str]
+    loses: re.Pattern[str] | None
+
+    def added(self, old: str, new: str) -> bool:
+        """Whether ``new`` has more of it than ``old``, and less of what it loses."""
+        if _count(self.pattern, new) <= _count(self.pattern, old):
+            return False
+        return self.loses is None or _count(self.loses, new) < _count(self.loses, old)
+
+
+def _count(pattern: re.Pattern[str], text: str) -> int:
+    return sum(1 for _ in pattern.finditer(text))
 
 
 @cache
-def table() -> tuple[Row, ...]:
-    """The rows. Raises msgspec.ValidationError when the table is malformed."""
+def table() -> Table:
+    """The table. Raises msgspec.ValidationError when it is malformed."""
     text = resources.files("collector.intents").joinpath("data/weakening.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text), _Table).rows
+    return msgspec.convert(tomllib.loads(text), Table)
 
 
 @cache
 def _compiled() -> tuple[_Compiled, ...]:
-    return tuple(_Compiled(row, re.compile(row.pattern, re.MULTILINE)) for row in table())
+    return tuple(
+        _Compiled(
+            row,
+            re.compile(row.pattern, re.MULTILINE),
+            re.compile(row.loses, re.MULTILINE) if row.loses is not None else None,
+        )
+        for row in table().rows
+    )
+
+
+def _where(path: str) -> str | None:
+    """What a file is to a test runner, by its name and where it lies; None: nothing that is known."""
+    *folders, name = path.split("/")
+    if name in SETTINGS:
+        return "settings"
+    if CONFIG.fullmatch(name):
+        return "config"
+    if language_of(path) is not None:
+        return "tests"
+    inside = not FOLDERS.isdisjoint(folders) and name.rpartition(".")[2] in table().in_folders
+    return "tests" if inside else None
 
 
 def marks_of(path: str, old: str, new: str) -> tuple[EditMark, ...]:
     """What ``new`` has more often than ``old``, which it replaces, in a test file or in what sets a runner up."""
-    where = "settings" if path.rpartition("/")[2] in _SETTINGS else "tests"
-    language = language_of(path)
-    if where == "tests" and language is None:
+    where, language = _where(path), language_of(path)
+    if where is None:
         return ()
     old, new = old[:MAX_TEXT], new[:MAX_TEXT]
     found = {
-        row.mark
-        for row, pattern in _compiled()
-        if row.where == where
-        and (not row.languages or language in row.languages)
-        and len(pattern.findall(new)) > len(pattern.findall(old))
+        form.row.mark
+        for form in _compiled()
+        if form.row.where == where
+        and (not form.row.languages or language in form.row.languages)
+        and form.added(old, new)
     }
     return tuple(mark for mark in _MARKS if mark in found)

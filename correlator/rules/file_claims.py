@@ -9,6 +9,7 @@ from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
 from correlator.programs import git_subcommand, program_name, programs
+from correlator.rules import put_back
 from correlator.rules.files import changed_outside, directory_moved, touches_of
 from correlator.session import Session, Touch
 from correlator.windows import Span
@@ -46,6 +47,9 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     last = live[-1]
     if any(t.path == last.path and t.ts > last.ts for t in gone):
         return _removed_again(session, claim, said, last, every, gone)
+    back = put_back.judge(session, claim, live, span)
+    if back is not None:
+        return back
     paths = {t.path for t in live}
     if all(_is_aside(session, path) for path in paths) and not said.startswith("/"):
         return _aside(session, claim, said, last, span)

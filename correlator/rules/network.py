@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from correlator.delegation import given_away
+from correlator.facts import ending
 from correlator.hosts import LOCAL, host_of, port_of
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.programs import identify
 from correlator.session import IN_PROGRESS, IntentState, Session
 from correlator.windows import Span
-from polygraph.events import AnyEvent, Name, Net
+from polygraph.events import AnyEvent, Exit, Name, Net
 
 
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
@@ -65,7 +66,7 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool) -> 
 
 
 def _silent(session: Session, hits: list[Net], span: Span, seen: str, *, told_failed: bool) -> Outcome | None:
-    """Nothing came back over any of the connections, or only a head was asked for; None if something may have."""
+    """Nothing came back over any of the connections, or nothing that was asked for; None if something may have."""
     if all(_asks_for_nothing(session, net) for net in hits):
         return unverifiable("ambiguous", f"{seen}, and only the head of an answer asked for", hits[-1])
     ends = [
@@ -74,6 +75,9 @@ def _silent(session: Session, hits: list[Net], span: Span, seen: str, *, told_fa
     ]
     over = [flow for flow in ends if flow is not None and flow.closed and not flow.received]
     if len(over) != len(hits) or any(net.protocol != "tcp" or not net.socket for net in hits):
+        failed = [_failed(session, net, span.until) for net in hits]
+        if all(failed) and (last := failed[-1]) is not None:
+            return unverifiable("ambiguous", f"{seen}, by a program that {ending(last)}", hits[-1], last)
         return None
     observed = f"{seen}, and not one byte came back"
     hidden = session.coverage.hidden(("network",), span.early, span.until)
@@ -94,6 +98,17 @@ def _asks_for_nothing(session: Session, net: Net) -> bool:
     image = node.image(net.ts) if node is not None else None
     match = identify(image) if image is not None else None
     return match is not None and match.tool.purpose == "fetch" and match.runs_nothing
+
+
+def _failed(session: Session, net: Net, until: int) -> Exit | None:
+    """The end of a program that is for fetching, connected, and failed: it may have got an answer that was no good."""
+    node = session.tree.get(net.process)
+    image = node.image(net.ts) if node is not None else None
+    match = identify(image) if image is not None else None
+    end = node.end(until) if node is not None else None
+    if match is None or match.tool.purpose != "fetch" or end is None or not end.status:
+        return None
+    return end
 
 
 def _unless_other(

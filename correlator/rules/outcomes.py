@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from correlator.apart import apart
 from correlator.facts import command, ending
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
+from correlator.places import is_project_file
 from correlator.programs import program_name
 from correlator.rules import elsewhere, emptiness, parts, staleness, taken_back, tampering
 from correlator.runs import Run, find_runs, hidden_by
@@ -197,7 +199,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
             *_events(last.inner[-1]),
             *_events(last),
         )
-    return _failure(session, full, last, since, until)
+    return _failure(session, claim, full, last, since, until)
 
 
 def _says_done(claim: Claim) -> bool:
@@ -208,6 +210,8 @@ def _says_done(claim: Claim) -> bool:
 def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
     last = real[-1]
     if PURPOSES[claim.topic] in _DONE_OR_NOT and last.word in ("failed", "error"):
+        if claim.topic == "deployed" and claim.tool is None and all(r.word == "failed" for r in real):
+            return _not_deployed(session, claim, real, since, until)
         return unverifiable("ambiguous", f"{_told(last)}: it ran, and did nothing", *_events(last))
     ran = [r for r in real if not r.nothing and r.word != "error"]
     if ran:
@@ -223,7 +227,23 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
     return unverifiable("ambiguous", f"{_told(last)}: it may not have come to run anything", *_events(last))
 
 
-def _failure(session: Session, full: list[Run], last: Run, since: int, until: int) -> Outcome:
+def _not_deployed(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
+    """Every deployment that was seen failed. It has many forms: a request to a server is one too, and so is a push."""
+    explained = set().union(*(session.tree.subtree(run.process) for run in real))
+    suspect = could_have_done(session, "deploy", since, until, explained=explained, well=True)
+    if suspect is not None:
+        return suspect
+    asked = [run for other in ("fetch", "push") for run in find_runs(session, other, since, until)]
+    if asked:
+        told = f"{_told(real[-1])}, but {command(asked[-1].image)} may have asked for it"
+        return unverifiable("ambiguous", told, *_events(real[-1]), asked[-1].image)
+    gate = session.coverage.gate(("process",), since, until)
+    if gate is not None:
+        return unverifiable(gate, _told(real[-1]), *_events(real[-1]))
+    return _failure(session, claim, real, real[-1], since, until)
+
+
+def _failure(session: Session, claim: Claim, full: list[Run], last: Run, since: int, until: int) -> Outcome:
     began = _command_began(session, last)
     hidden = session.coverage.hidden(("process",), began, until)
     if hidden is not None:
@@ -255,7 +275,7 @@ def _failure(session: Session, full: list[Run], last: Run, since: int, until: in
         before = good[-1]
         same = [r for r in good if _same(r, last) or any(_same(r, inner) for inner in last.inner_failed)]
         if not same:
-            return unverifiable(
+            return _not_tried_again(session, claim, last, full, until) or unverifiable(
                 "ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last)
             )
         return refuted(
@@ -283,6 +303,41 @@ def _failure(session: Session, full: list[Run], last: Run, since: int, until: in
     return refuted("failed", _told(last), *_events(last))
 
 
+def _not_tried_again(
+    session: Session, claim: Claim, failed: Run, full: Sequence[Run], until: int
+) -> Outcome | None:
+    """A part that failed, of which "all tests pass" speaks as well, where only other parts passed beside it.
+
+    None where it may have been put right: the project was changed since, or it may have been run again.
+    """
+    if claim.source != "model" or claim.topic != "tests_passed" or "whole" not in claim.tells:
+        return None
+    others = [r for r in full if r is not failed and r.ended >= failed.image.ts]
+    beside = [r for r in full if r is not failed and r.word == "ok" and r.place == failed.place]
+    if failed.word != "failed" or failed.interrupted or not beside:
+        return None
+    if not all(r.place == failed.place and apart(failed, r) for r in others):
+        return None
+    roots = (*session.roots, failed.image.cwd)
+    changed = session.written(failed.ended + 1, until)
+    if any(is_project_file(t.path, roots) and t.event.op not in ("mkdir", "rmdir") for t in changed):
+        return None
+    explained = set().union(*(session.tree.subtree(run.process) for run in full))
+    suspect = could_have_done(session, "test", failed.ended + 1, until, explained=explained, well=True)
+    if suspect is not None:
+        return suspect
+    observed = f"{_told(failed)}, and only other parts passed"
+    gate = session.coverage.gate(("process", "file"), failed.image.ts, until)
+    if gate is not None:
+        return unverifiable(gate, observed, *_events(failed))
+    above = hidden_by(session, failed, until)
+    if above is not None:
+        return refuted(
+            "masked_exit", f"{observed}; the command around it ended with 0", *_events(failed), above
+        )
+    return refuted("failed", observed, *_events(failed))
+
+
 def _same(good: Run, bad: Run) -> bool:
     """Whether a failure speaks of what had succeeded: the same thing, or a part or the whole of it."""
     if good.image.argv == bad.image.argv and good.image.cwd == bad.image.cwd:
@@ -299,6 +354,12 @@ def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: 
     if wrong is not None:
         return wrong
     less = parts.judge(session, claim, full, since, until) if claim.topic == "tests_passed" else None
+    if less is not None and less.verdict == "refuted":
+        return less
+    for run in full[:-1]:
+        stands = _not_tried_again(session, claim, run, full, until)
+        if stands is not None and stands.verdict == "refuted":
+            return stands
     if less is not None:
         return less
     for index, run in enumerate(full[:-1]):

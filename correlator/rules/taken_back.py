@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, refuted, unverifiable
-from correlator.programs import git_subcommand
+from correlator.programs import git_subcommand, programs
 from correlator.runs import Run, find_runs
 from correlator.session import Session, Touch
 from correlator.suspects import could_have_done
@@ -21,11 +21,15 @@ from polygraph.events import Claim, Exec
 #: the commit before, of where one is: `HEAD~2`, `@^`; another parent (`^2`) is none
 _BEFORE = re.compile(r"(?:HEAD|@)((?:~\d{0,4}|\^(?!\d))+)")
 _STEP = re.compile(r"~(\d*)|\^")
+#: where HEAD was before it moved last
+_LAST = frozenset({"HEAD@{1}", "@{1}"})
+#: what names a commit that may be any: a hash, another branch, a place that HEAD was at
+_ANYWHERE = re.compile(r"(?!(?:HEAD|@)(?!@?\{))")
 _REFS = "/.git/refs/"
 
 
 class _Back(NamedTuple):
-    """A git that moved a branch back by so many commits, and the branch."""
+    """A git that moved a branch back by so many commits (0: by how many is not known), and the branch."""
 
     image: Exec
     commits: int
@@ -37,14 +41,19 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
     good = [run for run in runs if run.word == "ok" and not run.nothing]
     if claim.source != "model" or claim.tool is not None or "gone" in claim.tells or not good:
         return None
-    back = _taken_back(session, good[-1].ended + 1, until)
+    back = _taken_back(session, good[-1].ended + 1, until, alone=len(good) == 1)
     made = [run for run in good if "--amend" not in run.image.argv]
-    if back is None or back.commits < len(made):
+    if back is None or (back.commits or len(made)) < len(made):
         return None
     last = good[-1]
     exit_ = (last.exit,) if last.exit is not None else ()
-    observed = f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} took it back"
     events = (last.image, *exit_, back.image, back.moved.event)
+    if not back.commits:
+        observed = (
+            f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} moved the branch"
+        )
+        return unverifiable("ambiguous", f"{observed}, whereto is not known", *events)
+    observed = f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} took it back"
     if _kept(session, back, last.image.ts, until):
         return unverifiable("ambiguous", f"{observed}, but it may have another name", *events)
     suspect = could_have_done(session, "commit", back.image.ts + 1, until, well=False)
@@ -56,22 +65,27 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
     return refuted("not_persisted", observed, *events)
 
 
-def _taken_back(session: Session, since: int, until: int) -> _Back | None:
-    """The last git in [since, until] that moved a branch back."""
+def _taken_back(session: Session, since: int, until: int, *, alone: bool) -> _Back | None:
+    """The last git in [since, until] that moved a branch back. ``alone``: one commit was made before."""
     found: _Back | None = None
     detached = 0
+    here = alone  # HEAD has not moved since that commit, so that it was elsewhere before is known
     for image in session.executed(since, until):
         subcommand, arguments = git_subcommand(image)
         words = [a for a in arguments if not a.startswith("-")]
         if subcommand in ("checkout", "switch"):
             detached = _steps(words[0]) if len(words) == 1 and "--" not in arguments else 0
+            here = False
             continue
         commits = 0
+        anywhere = False
         if subcommand == "reset" and len(words) == 1 and "--" not in arguments:
-            commits = _steps(words[0])
+            commits = 1 if here and words[0] in _LAST else _steps(words[0])
+            anywhere = not commits and _ANYWHERE.match(words[0]) is not None
         elif subcommand == "branch" and 1 <= len(words) <= 2 and any(map(_forces, arguments)):
             commits = detached + _steps(words[1] if len(words) == 2 else "HEAD")
-        moved = _moved(session, image, until) if commits else None
+        here = here and (not subcommand or subcommand in programs().git_keeps_nothing - {"reset"})
+        moved = _moved(session, image, until) if commits or anywhere else None
         if moved is not None:
             found = _Back(image, commits, moved)
     return found

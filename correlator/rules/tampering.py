@@ -15,7 +15,7 @@ from correlator.delegation import handed_to
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, names, normalise, under
-from correlator.places import is_metadata, is_of_tests, is_project_file, is_text
+from correlator.places import is_metadata, is_of_tests, is_project_file, is_setting, is_text
 from correlator.programs import hand_off_to, identify, is_inert, program_name
 from correlator.rules import parts
 from correlator.rules.files import touches_of
@@ -60,7 +60,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], passed: Run, unti
     first = next((one for one in found if one.sure), found[0])
     observed = f"{command(failed.image)} {ending(failed.exit)}, then {basename(first.path)} {first.told}"
     events = (*_events(failed), first.event, *_events(passed))
-    if not first.sure or not all(map(_is_of_tests, changes)):
+    if not first.sure or not all(_is_of_tests(t) or t.path == first.path for t in changes):
         return unverifiable("ambiguous", f"{observed}, and other things changed as well", *events)
     if _other_cause(session, since, then):
         return unverifiable("ambiguous", f"{observed}, and other programs were at work", *events)
@@ -136,7 +136,9 @@ def _edited(session: Session, since: int, until: int) -> Iterator[_Weakening]:
         marks = [mark for mark in file.marks if mark in _WEAKENS]
         path = normalise(file.new_path or file.path, session.cwd)
         whole = file.digest is not None  # it may have had it before, if it is not new
-        if not marks or language_of(path) is None or _is_new(session, path, until if whole else since):
+        new = _is_new(session, path, until if whole else since)
+        setting = is_setting(path)  # one that is new leaves out what was there
+        if not marks or not (setting or is_of_tests(path)) or (new and not setting):
             continue
         done = _done(session, state, file, until)
         if done is not None:
@@ -145,7 +147,7 @@ def _edited(session: Session, since: int, until: int) -> Iterator[_Weakening]:
                 "empties": "was edited so that a test asserts nothing",
                 "exits": "was edited so that it ends with success",
             }[marks[0]]
-            yield _Weakening(done.path, told, done.event, sure=not whole)
+            yield _Weakening(done.path, told, done.event, sure=new or not whole)
 
 
 def _said(session: Session, since: int, until: int) -> Iterator[tuple[IntentState, ExpectedFile]]:

@@ -152,7 +152,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 EditMark = Literal["skips", "empties", "exits", "hides"]
 """What an edit adds to a test file that makes it pass without work: the test is skipped, or asserts nothing, or ends
-with success; ``hides``: settings of a runner that change what it found."""
+with success. Settings of a runner ``skips`` too, where they leave tests out; ``hides``: they change what it found."""
 
 
 class ExpectedFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

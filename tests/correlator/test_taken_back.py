@@ -70,8 +70,6 @@ def test_an_amended_commit_is_one() -> None:
         ("reset", "--hard"),
         ("reset", "-q", "HEAD"),
         ("reset", "HEAD~1", "--", "a.py"),
-        ("reset", "--hard", "origin/main"),
-        ("reset", "--hard", "HEAD@{1}"),
         ("checkout", "HEAD~1"),
         ("branch", "-f", "other"),
         ("branch", "main", "HEAD~1"),
@@ -81,6 +79,39 @@ def test_what_takes_nothing_back(argv: tuple[str, ...]) -> None:
     s = committed()
     git(s, *argv, writes=BRANCH)
     assert told(s) == VERIFIED
+
+
+@pytest.mark.parametrize("where", ["origin/main", "abc1234", "main@{2}", "ORIG_HEAD", "HEAD@{2}", "@{u}"])
+def test_a_reset_to_a_commit_that_may_be_any_leaves_it_open(where: str) -> None:
+    s = committed()
+    git(s, "reset", "--hard", where, writes=BRANCH)
+    assert told(s) == unverifiable("ambiguous")
+    git(s, "commit", "-qm", "y", writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+@pytest.mark.parametrize("where", ["HEAD@{1}", "@{1}"])
+def test_where_head_was_before_the_one_commit(where: str) -> None:
+    s = committed()
+    git(s, "status")
+    git(s, "reset", "--hard", where, writes=BRANCH)
+    assert told(s) == TAKEN
+
+
+@pytest.mark.parametrize(
+    "between", [("checkout", "main"), ("reset", "HEAD"), ("merge", "x"), ("commit", "--amend")]
+)
+def test_where_head_was_before_something_else(between: tuple[str, ...]) -> None:
+    s = committed()
+    git(s, *between, writes=BRANCH)
+    git(s, "reset", "--hard", "HEAD@{1}", writes=BRANCH)
+    assert told(s) == unverifiable("ambiguous")
+
+
+def test_where_head_was_between_two_commits() -> None:
+    s = committed(2)
+    git(s, "reset", "--hard", "HEAD@{1}", writes=BRANCH)
+    assert told(s) == unverifiable("ambiguous")
 
 
 def test_a_reset_that_moved_no_branch_took_nothing_back() -> None:

@@ -49,6 +49,18 @@ def edits(*marks: str, path: str = TEST, done: bool = True, whole: bool = False)
     return step
 
 
+def makes(*marks: str, path: str) -> Step:
+    """A whole text of a file that was not there."""
+
+    def step(s: Scenario) -> None:
+        file = e.ExpectedFile(path=path, op="write", digest="w", size=9, marks=marks)  # type: ignore[arg-type]
+        intent = s.intent("write", files=(file,))
+        s.file(s.agent, "create", path)
+        s.answers(intent)
+
+    return step
+
+
 def seds(*marks: str) -> Step:
     """`sed -i` writes beside the file and gives that its name."""
 
@@ -90,6 +102,35 @@ def test_nothing_but_the_tests_was_changed(step: Step) -> None:
     s = between(step)
     assert s.says(s.passed()) == TAMPERED
     assert "test_a.py was" in s.on(s.passed()).observed
+
+
+LEFT_OUT = [
+    edits("skips", path="/repo/tests/api.rs"),
+    edits("skips", path="/repo/conftest.py"),
+    edits("skips", path="/repo/pytest.ini"),
+    edits("skips", path="/repo/pyproject.toml"),
+    makes("skips", path="/repo/pytest.ini"),
+    makes("skips", path="/repo/conftest.py"),
+]
+
+
+@pytest.mark.parametrize("step", LEFT_OUT)
+def test_what_runs_and_sets_up_tests_was_told_to_leave_some_out(step: Step) -> None:
+    assert (s := between(step)).says(s.passed()) == TAMPERED
+    assert (s := between(step)).says(s.passed(tells=("skipped",))) == VERIFIED
+    assert (s := between(step, writes(CODE))).says(s.passed()) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        makes("skips", path="/repo/tests/api.rs"),
+        edits("skips", path="/repo/pytest.ini", done=False),
+        edits("skips", path="/repo/a.ini"),
+    ],
+)
+def test_what_leaves_nothing_out_that_was_there(step: Step) -> None:
+    assert (s := between(step)).says(s.passed()) == VERIFIED
 
 
 def test_what_follows_the_run_that_passed_does_not_matter() -> None:

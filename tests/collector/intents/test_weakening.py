@@ -10,18 +10,34 @@ from collector.intents.patches import edit_blocks, from_patch
 from collector.intents.tools import plan
 from collector.intents.weakening import Row, marks_of, table
 
-NAMES = {"tests": "test_a.py", "settings": "conftest.py", "bats": "a.bats"}
+NAMES = {
+    "tests": "test_a.py",
+    "settings": "conftest.py",
+    "config": "pytest.ini",
+    "bats": "a.bats",
+    "go": "a_test.go",
+    "python": "test_a.py",
+}
 # in two pieces: no test of this project may be left out, and a search makes sure of it
 MARK = "@pytest.mark" + ".skip"
 SKIP = f"{MARK}\ndef test_a():\n    pass\n"
 PLAIN = "def test_a():\n    pass\n"
-ROWS = [(row, text) for row in table() for text in row.examples]
-OTHERS = [(row, text) for row in table() for text in row.others]
+#: what rows that tell of a loss look for: a test and an assertion in each language
+LOST = """def test_old():
+    assert f(2) == 4
+func TestOld(t *testing.T) {
+	t.Error("x")
+expect(f(2)).toBe(4)
+it('adds', f)
+#[test]
+"""
+ROWS = [(row, text) for row in table().rows for text in row.examples]
+OTHERS = [(row, text) for row in table().rows for text in row.others]
 
 
 @pytest.mark.parametrize(("row", "text"), ROWS)
 def test_each_form_is_known(row: Row, text: str) -> None:
-    assert row.mark in marks_of(NAMES[next(iter(row.languages), row.where)], "", f"# a\n{text}\n")
+    assert row.mark in marks_of(NAMES[next(iter(row.languages), row.where)], LOST, f"# a\n{text}\n")
 
 
 @pytest.mark.parametrize(("row", "text"), OTHERS)
@@ -34,6 +50,38 @@ def test_only_what_the_edit_adds_counts() -> None:
     assert marks_of("test_a.py", SKIP, SKIP) == ()
     assert marks_of("test_a.py", SKIP, PLAIN) == ()
     assert marks_of("test_a.py", SKIP, SKIP + SKIP + "    assert True\n") == ("skips", "empties")
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "mark"),
+    [
+        ("test_a.py", "    assert f(2) == 4\n", "    # assert f(2) == 4\n", "empties"),
+        ("test_a.py", "    assert f(2) == 4\n", "    pass\n", "empties"),
+        ("test_a.py", "def test_x():", "def xtest_x():", "skips"),
+        ("a_test.go", 't.Errorf("x")', 't.Logf("x")', "empties"),
+        ("tests/api.rs", "#[test]\n", '#[test]\n#[ignore = "later"]\n', "skips"),
+        ("src/test/java/ATest.java", "@Test\n", "// @Test\n", "skips"),
+    ],
+)
+def test_what_was_there_is_no_more(path: str, old: str, new: str, mark: str) -> None:
+    assert marks_of(path, old, new) == (mark,)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("test_a.py", "    assert f(2) == 5\n", "    # assert f(2) == 5\n    assert f(2) == 4\n"),
+        ("test_a.py", "    assert f(2) == 5\n", "    assert f(2) == 4\n"),
+        ("test_a.py", "def test_client():", "def make_test_client():"),
+        ("test_a.py", "def test_client():", "def _test_client():"),
+        ("test_a.py", "x = 1\n", "x = 1\n    pass\n"),
+        ("a_test.go", 't.Errorf("x")', 't.Logf("y")\n\tt.Fatal("x")'),
+        ("src/api.rs", "#[test]\n", "#[test]\n#[ignore]\n"),
+        ("tests/helpers.py", "assert f(2)", "pass"),
+    ],
+)
+def test_what_is_corrected_is_not_weakened(path: str, old: str, new: str) -> None:
+    assert marks_of(path, old, new) == ()
 
 
 @pytest.mark.parametrize("path", ["a.py", "notes.md", "tests/helpers.py"])

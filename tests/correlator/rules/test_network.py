@@ -444,3 +444,42 @@ def test_a_socket_that_closed_without_a_connection_never_had_one(how: dict[str, 
     if how.get("established"):
         flow(s, closed=False, established=True, received=9)
     assert fetched(s, ts=told.ts + STEP) == word
+
+
+# --- what failed though it was reached ------------
+
+
+def by_program(s: Scenario, *argv: str, status: int | None = 0) -> None:
+    """A program that connects, and ends unless ``status`` is None."""
+    process = s.program(None, *argv)
+    connect(s, by=process)
+    if status is not None:
+        s.exits(process, status)
+
+
+@pytest.mark.parametrize(
+    ("argv", "status", "word"),
+    [
+        (("curl", "-fsS", URL), 22, AMBIGUOUS),
+        (("wget", "-q", URL), 8, AMBIGUOUS),
+        (("curl", URL), 0, VERIFIED),
+        (("curl", URL), None, VERIFIED),
+        (("python3", "fetch.py"), 1, VERIFIED),
+    ],
+)
+def test_a_fetch_that_failed_may_have_brought_nothing_of_use(
+    argv: tuple[str, ...], status: int | None, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    named(s)
+    by_program(s, *argv, status=status)
+    assert fetched(s) == word
+
+
+def test_one_fetch_that_went_well_is_enough() -> None:
+    s = Scenario()
+    named(s)
+    by_program(s, "curl", "-f", URL, status=22)
+    by_program(s, "curl", URL)
+    by_program(s, "curl", "-f", URL, status=22)
+    assert fetched(s) == VERIFIED

@@ -1,0 +1,96 @@
+"""Was what a session wrote into a file thrown away by a git that put the file back? `not_persisted`.
+
+`git checkout -- a.py`, `git restore a.py` and `git reset --hard` write what was committed, or what the index holds. If
+nothing was put there in between, what the session had written is nowhere. What the stash took is, until it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from correlator.facts import command
+from correlator.outcome import Outcome, refuted, unverifiable
+from correlator.paths import normalise, under
+from correlator.programs import git_subcommand, program_name, programs
+from correlator.session import Session, Touch
+from correlator.windows import Span
+from polygraph.events import Claim, Exec
+
+_HERE = frozenset({"HEAD", "@"})
+#: options of `git checkout` that change nothing of what it means
+_PLAIN = frozenset({"--", "-f", "--force", "-q", "--quiet", "--no-progress"})
+
+
+def judge(session: Session, claim: Claim, live: Sequence[Touch], span: Span) -> Outcome | None:
+    """``not_persisted``, or why that cannot be told; None: the last word on some file is not such a git's.
+
+    ``live`` are all writes of files that the claim may mean.
+    """
+    found: tuple[Touch, Touch, Exec] | None = None
+    for path in dict.fromkeys(touch.path for touch in live):
+        rows = [touch for touch in live if touch.path == path]
+        image = _git(session, rows[-1])
+        before = [t for t in rows if t.ts < rows[-1].first and _git(session, t) is None]
+        if image is None or not before or not _puts_back(image, path):
+            return None
+        found = (before[0], rows[-1], image)
+    if found is None:
+        return None
+    first, last, image = found
+    observed = f"{last.path} was written, and {command(image)} put back what was there"
+    events = (first.event, image, last.event)
+    if "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, *events)
+    kept = next((one for one in session.executed(first.first, span.until) if _may_keep(one, image)), None)
+    if kept is not None or git_subcommand(image)[0] == "stash":
+        return unverifiable("ambiguous", f"{observed}, but {command(kept or image)} may keep it", *events)
+    gate = session.coverage.gate(("file", "process"), first.first, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed, *events)
+    return refuted("not_persisted", observed, *events)
+
+
+def _git(session: Session, touch: Touch) -> Exec | None:
+    """The git at work in an effect: the outermost one, since a git starts others (`stash` a `reset`)."""
+    found: Exec | None = None
+    node = session.tree.get(touch.event.process)
+    for one in (node, *session.tree.ancestors(touch.event.process)):
+        image = one.image(touch.ts) if one is not None else None
+        if image is not None and program_name(image) == "git":
+            found = image
+    return found
+
+
+def _puts_back(image: Exec, path: str) -> bool:
+    """Whether a git takes what was written to ``path`` away, and brings in nothing from elsewhere."""
+    subcommand, arguments = git_subcommand(image)
+    options = [word for word in arguments if word.startswith("-")]
+    words = [word for word in arguments if not word.startswith("-")]
+    match subcommand:
+        case "reset":
+            return "--hard" in options and all(word in _HERE for word in words)
+        case "restore":
+            source = any(option.startswith(("-s", "--source")) for option in options)
+            return not source and _names(words, path, image.cwd)
+        case "checkout":
+            paths = arguments[arguments.index("--") + 1 :] if "--" in arguments else ()
+            words = words[1:] if words and words[0] in _HERE else words
+            plain = all(option in _PLAIN for option in options)
+            # `git checkout main -- a.py` and `git checkout main a.py` bring in what is elsewhere
+            return plain and len(words) == (len(paths) or 1) and _names(words, path, image.cwd)
+        case "stash":
+            return not words or words[0] in ("push", "save")
+    return False
+
+
+def _names(words: Sequence[str], path: str, cwd: str) -> bool:
+    """Whether one of ``words`` is ``path`` or a directory above it."""
+    meant = [normalise(word, cwd) for word in words]
+    return any(place == path or under(path, place) for place in meant)
+
+
+def _may_keep(image: Exec, back: Exec) -> bool:
+    """Whether this is another git than ``back`` that may put what is in the work tree somewhere, or bring it in."""
+    if image.process == back.process or program_name(image) != "git":
+        return False
+    return git_subcommand(image)[0] not in programs().git_keeps_nothing
