@@ -197,15 +197,24 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     made.close()
 
 
-@pytest.fixture
-def python(observe: Observe) -> Observe:
-    """``python(code)``: the same for a Python program, without site and its files."""
-
+def _python(observe: Observe) -> Observe:
     def run(code: str, *arguments: str, **options: Any) -> Seen:
         program = textwrap.dedent(code)
         return observe([sys.executable, "-S", "-E", "-c", program, *arguments], **options)
 
     return run
+
+
+@pytest.fixture
+def python(observe: Observe) -> Observe:
+    """``python(code)``: the same for a Python program, without site and its files."""
+    return _python(observe)
+
+
+@pytest.fixture
+def python_whole(observe_whole: Observe) -> Observe:
+    """The same for a program that does something hundreds of times, and may run again."""
+    return _python(observe_whole)
 
 
 def kept(monkeypatch: pytest.MonkeyPatch, taker: str) -> list[Any]:

@@ -32,8 +32,8 @@ def key(path: Path) -> tuple[int, int]:
     return state.st_dev, state.st_ino
 
 
-def test_500_files_made_written_renamed_and_removed(python: Observe, tmp_path: Path) -> None:
-    seen = python(
+def test_500_files_made_written_renamed_and_removed(python_whole: Observe, tmp_path: Path) -> None:
+    seen = python_whole(
         """
         import os, sys
         os.chdir(sys.argv[1])
@@ -186,9 +186,9 @@ def test_a_refused_read_has_its_errno(python: Observe, tmp_path: Path) -> None:
 
 
 def test_a_search_that_fails_again_and_again_is_one_event_and_a_count(
-    python: Observe, tmp_path: Path
+    python_whole: Observe, tmp_path: Path
 ) -> None:
-    seen = python(
+    seen = python_whole(
         """
         import os, sys
         for n in range(300):
@@ -204,9 +204,9 @@ def test_a_search_that_fails_again_and_again_is_one_event_and_a_count(
     assert sum(event.count for event in failed) == 300 and {event.errno for event in failed} == {ENOENT}
 
 
-def test_writing_again_is_a_count_that_is_exact(python: Observe, tmp_path: Path) -> None:
+def test_writing_again_is_a_count_that_is_exact(python_whole: Observe, tmp_path: Path) -> None:
     (tmp_path / "log").write_text("")
-    seen = python(
+    seen = python_whole(
         """
         import os, sys
         for n in range(1000):
@@ -218,10 +218,10 @@ def test_writing_again_is_a_count_that_is_exact(python: Observe, tmp_path: Path)
     assert sum(event.count for event in written) == 1000 and len(written) < 10
 
 
-def test_ordinary_reads_are_counted_without_a_record_each(python: Observe, tmp_path: Path) -> None:
+def test_ordinary_reads_are_counted_without_a_record_each(python_whole: Observe, tmp_path: Path) -> None:
     for n in range(400):
         (tmp_path / f"f{n}").write_text(str(n))
-    seen = python(
+    seen = python_whole(
         """
         import os, sys
         for n in range(400):

@@ -149,9 +149,9 @@ def test_servers_of_a_lineage(python: Observe) -> None:
     assert not seen.lost
 
 
-def test_hundreds_of_connections_are_each_told(python: Observe) -> None:
+def test_hundreds_of_connections_are_each_told(python_whole: Observe) -> None:
     with server(socket.AF_INET, "127.0.0.1") as four, server(socket.AF_INET6, "::1") as six:
-        seen = python(
+        seen = python_whole(
             """
             import _socket, sys
             for _ in range(200):

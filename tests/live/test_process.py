@@ -13,8 +13,8 @@ from polygraph.events import Exec, ExecFailed, Exit, Fork, SessionEnd
 from tests.live.conftest import KEY, Observe
 
 
-def test_forks_without_exec_are_each_seen_and_ended(python: Observe) -> None:
-    seen = python(
+def test_forks_without_exec_are_each_seen_and_ended(python_whole: Observe) -> None:
+    seen = python_whole(
         """
         import os
         for number in range(200):
@@ -166,8 +166,8 @@ def test_the_identity_of_a_process_comes_with_its_exec(observe: Observe) -> None
     assert {name: ran.namespaces[name] for name in own} == own
 
 
-def test_threads_that_end_together_end_their_process_once(python: Observe) -> None:
-    seen = python(
+def test_threads_that_end_together_end_their_process_once(python_whole: Observe) -> None:
+    seen = python_whole(
         """
         import _thread, os
         for _ in range(200):
