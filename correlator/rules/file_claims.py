@@ -46,8 +46,8 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     live = [t for t in live if t.path == meant] or live
     last = live[-1]
     if any(t.path == last.path and t.ts > last.ts for t in gone):
-        return _removed_again(session, claim, said, last, every, gone)
-    back = put_back.judge(session, claim, live, span)
+        return _removed_again(session, claim, said, last, every, gone, span)
+    back = put_back.judge(session, claim, live, span) or _moved_along(session, claim, said, every, span)
     if back is not None:
         return back
     paths = {t.path for t in live}
@@ -61,18 +61,27 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
 
 
 def _removed_again(
-    session: Session, claim: Claim, said: str, last: Touch, live: list[Touch], gone: list[Touch]
+    session: Session,
+    claim: Claim,
+    said: str,
+    last: Touch,
+    live: list[Touch],
+    gone: list[Touch],
+    span: Span,
 ) -> Outcome:
     """It was written, and taken away before the claim, and so was each of that name: the collector looked then."""
+    aside = {t.event.new_path for t in gone if _is_moved_aside(session, t)}
+    live = [t for t in live if t.path not in aside or t.path == last.path]
     ends = {
         path: next((t for t in reversed(gone) if t.path == path), None) for path in {t.path for t in live}
     }
-    observed = f"{last.path} was written and removed again"
     end = ends[last.path]
+    away = end is not None and _is_moved_aside(session, end)
+    observed = f"{last.path} was written and {'moved away' if away else 'removed again'}"
     removed = all(
         t is not None
-        and t.event.op == "unlink"
-        and not _by_git(session, t)
+        and (t.event.op == "unlink" or _is_moved_aside(session, t))
+        and not _by_git(session, t, span.until)
         and t.ts > max(w.ts for w in live if w.path == path)
         for path, t in ends.items()
     )
@@ -82,12 +91,40 @@ def _removed_again(
     return refuted("not_persisted", observed, last.event, end.event, look)
 
 
-def _by_git(session: Session, touch: Touch) -> bool:
-    """What git takes away is kept by it, on another branch or in the stash; what it cleans away is gone."""
+def _is_moved_aside(session: Session, touch: Touch) -> bool:
+    """Whether a file was moved out of the project, to where nothing lasts."""
+    event = touch.event
+    return event.op == "rename" and event.new_path is not None and _is_aside(session, event.new_path)
+
+
+def _moved_along(session: Session, claim: Claim, said: str, live: list[Touch], span: Span) -> Outcome | None:
+    """A directory above the file was renamed after it was written, and the file is not there; None otherwise."""
+    meant = normalise(said, session.cwd)
+    look = _own_look(session, claim, said)
+    if look is None or look.exists or any(touch.path != meant for touch in live):
+        return None
+    last = live[-1]
+    moves = [e for e in session.renames if last.ts < e.ts <= span.until and under(meant, e.path)]
+    if not moves:
+        return None
+    move = moves[-1]
+    observed = f"{last.path} was written, and {move.path} was renamed"
+    aside = move.new_path is not None and _is_aside(session, move.new_path)
+    if len(moves) > 1 or not aside or move.path_truncated or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, move, look)
+    return refuted("not_persisted", observed, last.event, move, look)
+
+
+def _by_git(session: Session, touch: Touch, until: int) -> bool:
+    """What git takes away is kept by it, on another branch or in the stash; what it cleans away or drops is gone."""
     node = session.tree.get(touch.event.process)
     image = node.image(touch.ts) if node is not None else None
     above = (other.image(touch.ts) for other in session.tree.ancestors(touch.event.process))
-    if any(git_subcommand(one)[0] == "clean" for one in (image, *above) if one is not None):
+    gits = [one for one in (image, *above) if one is not None and git_subcommand(one)[0]]
+    stash = next((one for one in gits if git_subcommand(one)[0] == "stash"), None)
+    if stash is not None:  # it starts a `clean` for files that are new
+        return put_back.dropped(session, stash, until) is None
+    if any(git_subcommand(one)[0] == "clean" for one in gits):
         return False
     return image is None or program_name(image) in ("git", "jj", "hg", "sl")
 
