@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from correlator.delegation import given_away
+from correlator.delegation import given_away, told_to_have_failed
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
@@ -53,6 +53,10 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     paths = {t.path for t in live}
     if all(_is_aside(session, path) for path in paths) and not said.startswith("/"):
         return _aside(session, claim, said, last, span)
+    own = _own_look(session, claim, said)
+    if own is not None and not own.exists and _beside(session, said, live, span):
+        observed = f"{last.path} was written, which is in another tree than the session's"
+        return unverifiable("ambiguous", observed, last.event, own)
     if len(paths) > 1 and "/" not in said.strip("./"):
         return verified(
             f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:])
@@ -142,7 +146,7 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
         return unverifiable("ambiguous", observed, last.event)
     if not own.exists or claim.topic != "file_changed" or changed_outside(session, own, span):
         return unverifiable("ambiguous", f"{observed}, none of that name in the project", last.event, own)
-    given = _given_away(session, span)
+    given = _given_away(session, span, looked=_own_look(session, claim, said) is not None)
     if given is not None:
         return unverifiable("handed_off", f"{observed}, but {given}", last.event, own)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
@@ -151,6 +155,21 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
     if directory_moved(session, said, span.early, span.until):
         return unverifiable("ambiguous", f"{observed}, but a directory was renamed", last.event, own)
     return refuted("not_persisted", f"{observed}, and the project's own was not", last.event, own)
+
+
+def _beside(session: Session, said: str, live: list[Touch], span: Span) -> bool:
+    """Whether every write was in a tree that is none of the session's, and in which no program was at work."""
+    if said.startswith("/"):
+        return False
+    trees = {touch.path.removesuffix("/" + said.removeprefix("./")) for touch in live}
+    ours = {
+        session.cwd,
+        *session.roots,
+        *(i.cwd for i in session.executed(session.began, span.until) if i.cwd),
+    }
+    return not any(
+        tree == place or under(tree, place) or under(place, tree) for tree in trees for place in ours
+    )
 
 
 def _own_look(session: Session, claim: Claim, said: str) -> FileState | None:
@@ -169,7 +188,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     observed = f"{name} {nothing}"
     if not _FILE_NAME.fullmatch(name) or said.lower() in programs().not_files:
         return unverifiable("ambiguous", "what is named may be no file")
-    given = _given_away(session, span)
+    given = _given_away(session, span, looked=_own_look(session, claim, said) is not None)
     if given is not None:
         return unverifiable("handed_off", f"{observed}, but {given}")
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
@@ -238,15 +257,19 @@ def _in_another_tree(
     )
 
 
-def _given_away(session: Session, span: Span) -> str | None:
-    """To whom work was given that may have touched the file."""
+def _given_away(session: Session, span: Span, *, looked: bool) -> str | None:
+    """To whom work was given that may have touched the file.
+
+    ``looked``: the collector looked at it, so that what a sub-agent of the lineage did not do nobody else did unseen.
+    """
     for state in session.intents.values():
         if state.intent.ts > span.until:
             continue
         given = given_away(session, state, span.until, files=True)
         if given is not None:
             return f"work was given to {given}"
-        if state.intent.kind == "delegate":
+        seen = told_to_have_failed(state) or session.graph.has_sub_agent(state, span.until)
+        if state.intent.kind == "delegate" and not (looked and seen):
             return "work was delegated"
     return None
 
