@@ -76,7 +76,9 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
         back.commits == _ALL and not _left(session, last.ended + 1, back.image.ts)
     ):
         return unverifiable("ambiguous", f"{observed}, but it may have another name", *events)
-    suspect = could_have_done(session, "commit", back.image.ts + 1, until, well=False)
+    # what sent or merged it before its branch was deleted may have been no git
+    since = last.ended if back.commits == _ALL else back.image.ts
+    suspect = could_have_done(session, "commit", since + 1, until, well=False)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process", "file"), last.image.ts, until)

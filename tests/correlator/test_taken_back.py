@@ -470,3 +470,20 @@ def test_a_branch_that_is_made_again_or_told_of(tells: tuple[str, ...]) -> None:
     if not tells:
         git(s, "branch", "main", "ORIG_HEAD", writes=BRANCH)
     assert told(s, tells=tells) == (VERIFIED if tells else unverifiable("ambiguous"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("./publish",), "form_unknown"),
+        (("gh", "api", "merge"), "handed_off"),
+        (("gh", "pr", "merge"), "ambiguous"),
+    ],
+)
+def test_what_may_have_sent_it_before_its_branch_was_deleted(argv: tuple[str, ...], reason: str) -> None:
+    s = committed()
+    s.call()  # what ran before the first one is the agent's own
+    s.runs(None, *argv)
+    git(s, "checkout", "trunk")
+    s.file(s.program(None, "git", "branch", "-D", "main"), "unlink", BRANCH)
+    assert told(s) == unverifiable(reason)
