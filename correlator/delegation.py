@@ -86,6 +86,11 @@ def given_away(session: Session, state: IntentState, until: int, *, files: bool 
     return None if followed else target
 
 
+def told_to_have_failed(state: IntentState) -> bool:
+    """Whether a call that delegates to a sub-agent got an error for its answer: nobody says that the work was done."""
+    return state.intent.kind == "delegate" and state.result is not None and state.result.is_error
+
+
 # --- files ----------------------------------------------------------------------------------------------
 
 

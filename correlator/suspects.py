@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from correlator import idle_scripts
-from correlator.delegation import given_away, handed_to, left_for_others
+from correlator.delegation import given_away, handed_to, left_for_others, told_to_have_failed
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
 from correlator.processes import Node
@@ -68,7 +68,7 @@ def could_have_done(
     """
     reasons = session.part(Reasons)
     for state in reasons.intents(of_intent):
-        found = _by_intent(session, state, since, until)
+        found = _by_intent(session, state, since, until, well=well)
         if found is not None:
             return found
     unknown: Exec | None = None
@@ -177,7 +177,10 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
     Less than :func:`could_have_done`, since the failure is a fact: a program of no telling name does not excuse it.
     """
     for state in session.intents.values():
-        if state.intent.ts >= since and (found := _by_intent(session, state, since, until)) is not None:
+        if (
+            state.intent.ts >= since
+            and (found := _by_intent(session, state, since, until, well=True)) is not None
+        ):
             return found
     words = telling_words().get(purpose, ())
     for image in session.executed(since, until):
@@ -240,14 +243,15 @@ def says_other(session: Session, image: Exec, purpose: str) -> bool:
     return purpose != "test" or not any(inode in session.test_inodes for inode, _ in opened)
 
 
-def _by_intent(session: Session, state: IntentState, since: int, until: int) -> Outcome | None:
+def _by_intent(session: Session, state: IntentState, since: int, until: int, *, well: bool) -> Outcome | None:
     intent = state.intent
     if intent.ts > until or (state.result is not None and state.result.ts < since):
         return None
     given = given_away(session, state, until)
     if given is not None:
         return unverifiable("handed_off", f"a tool call gave work to {given}, outside the lineage", intent)
-    if intent.kind == "delegate" and not session.graph.has_sub_agent(state, until):
+    failed = well and told_to_have_failed(state)
+    if intent.kind == "delegate" and not failed and not session.graph.has_sub_agent(state, until):
         return unverifiable(
             "handed_off", "work was delegated and no sub-agent was seen in the lineage", intent
         )

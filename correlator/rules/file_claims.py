@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from correlator.delegation import given_away
+from correlator.delegation import given_away, told_to_have_failed
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.paths import basename, common_tail, normalise, under
 from correlator.places import is_temporary
@@ -46,13 +46,17 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     live = [t for t in live if t.path == meant] or live
     last = live[-1]
     if any(t.path == last.path and t.ts > last.ts for t in gone):
-        return _removed_again(session, claim, said, last, every, gone)
-    back = put_back.judge(session, claim, live, span)
+        return _removed_again(session, claim, said, last, every, gone, span)
+    back = put_back.judge(session, claim, live, span) or _moved_along(session, claim, said, every, span)
     if back is not None:
         return back
     paths = {t.path for t in live}
     if all(_is_aside(session, path) for path in paths) and not said.startswith("/"):
         return _aside(session, claim, said, last, span)
+    own = _own_look(session, claim, said)
+    if own is not None and not own.exists and _beside(session, said, live, span):
+        observed = f"{last.path} was written, which is in another tree than the session's"
+        return unverifiable("ambiguous", observed, last.event, own)
     if len(paths) > 1 and "/" not in said.strip("./"):
         return verified(
             f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:])
@@ -61,18 +65,27 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
 
 
 def _removed_again(
-    session: Session, claim: Claim, said: str, last: Touch, live: list[Touch], gone: list[Touch]
+    session: Session,
+    claim: Claim,
+    said: str,
+    last: Touch,
+    live: list[Touch],
+    gone: list[Touch],
+    span: Span,
 ) -> Outcome:
     """It was written, and taken away before the claim, and so was each of that name: the collector looked then."""
+    aside = {t.event.new_path for t in gone if _is_moved_aside(session, t)}
+    live = [t for t in live if t.path not in aside or t.path == last.path]
     ends = {
         path: next((t for t in reversed(gone) if t.path == path), None) for path in {t.path for t in live}
     }
-    observed = f"{last.path} was written and removed again"
     end = ends[last.path]
+    away = end is not None and _is_moved_aside(session, end)
+    observed = f"{last.path} was written and {'moved away' if away else 'removed again'}"
     removed = all(
         t is not None
-        and t.event.op == "unlink"
-        and not _by_git(session, t)
+        and (t.event.op == "unlink" or _is_moved_aside(session, t))
+        and not _by_git(session, t, span.until)
         and t.ts > max(w.ts for w in live if w.path == path)
         for path, t in ends.items()
     )
@@ -82,12 +95,40 @@ def _removed_again(
     return refuted("not_persisted", observed, last.event, end.event, look)
 
 
-def _by_git(session: Session, touch: Touch) -> bool:
-    """What git takes away is kept by it, on another branch or in the stash; what it cleans away is gone."""
+def _is_moved_aside(session: Session, touch: Touch) -> bool:
+    """Whether a file was moved out of the project, to where nothing lasts."""
+    event = touch.event
+    return event.op == "rename" and event.new_path is not None and _is_aside(session, event.new_path)
+
+
+def _moved_along(session: Session, claim: Claim, said: str, live: list[Touch], span: Span) -> Outcome | None:
+    """A directory above the file was renamed after it was written, and the file is not there; None otherwise."""
+    meant = normalise(said, session.cwd)
+    look = _own_look(session, claim, said)
+    if look is None or look.exists or any(touch.path != meant for touch in live):
+        return None
+    last = live[-1]
+    moves = [e for e in session.renames if last.ts < e.ts <= span.until and under(meant, e.path)]
+    if not moves:
+        return None
+    move = moves[-1]
+    observed = f"{last.path} was written, and {move.path} was renamed"
+    aside = move.new_path is not None and _is_aside(session, move.new_path)
+    if len(moves) > 1 or not aside or move.path_truncated or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, move, look)
+    return refuted("not_persisted", observed, last.event, move, look)
+
+
+def _by_git(session: Session, touch: Touch, until: int) -> bool:
+    """What git takes away is kept by it, on another branch or in the stash; what it cleans away or drops is gone."""
     node = session.tree.get(touch.event.process)
     image = node.image(touch.ts) if node is not None else None
     above = (other.image(touch.ts) for other in session.tree.ancestors(touch.event.process))
-    if any(git_subcommand(one)[0] == "clean" for one in (image, *above) if one is not None):
+    gits = [one for one in (image, *above) if one is not None and git_subcommand(one)[0]]
+    stash = next((one for one in gits if git_subcommand(one)[0] == "stash"), None)
+    if stash is not None:  # it starts a `clean` for files that are new
+        return put_back.dropped(session, stash, until) is None
+    if any(git_subcommand(one)[0] == "clean" for one in gits):
         return False
     return image is None or program_name(image) in ("git", "jj", "hg", "sl")
 
@@ -105,7 +146,7 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
         return unverifiable("ambiguous", observed, last.event)
     if not own.exists or claim.topic != "file_changed" or changed_outside(session, own, span):
         return unverifiable("ambiguous", f"{observed}, none of that name in the project", last.event, own)
-    given = _given_away(session, span)
+    given = _given_away(session, span, looked=_own_look(session, claim, said) is not None)
     if given is not None:
         return unverifiable("handed_off", f"{observed}, but {given}", last.event, own)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
@@ -114,6 +155,21 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
     if directory_moved(session, said, span.early, span.until):
         return unverifiable("ambiguous", f"{observed}, but a directory was renamed", last.event, own)
     return refuted("not_persisted", f"{observed}, and the project's own was not", last.event, own)
+
+
+def _beside(session: Session, said: str, live: list[Touch], span: Span) -> bool:
+    """Whether every write was in a tree that is none of the session's, and in which no program was at work."""
+    if said.startswith("/"):
+        return False
+    trees = {touch.path.removesuffix("/" + said.removeprefix("./")) for touch in live}
+    ours = {
+        session.cwd,
+        *session.roots,
+        *(i.cwd for i in session.executed(session.began, span.until) if i.cwd),
+    }
+    return not any(
+        tree == place or under(tree, place) or under(place, tree) for tree in trees for place in ours
+    )
 
 
 def _own_look(session: Session, claim: Claim, said: str) -> FileState | None:
@@ -132,7 +188,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     observed = f"{name} {nothing}"
     if not _FILE_NAME.fullmatch(name) or said.lower() in programs().not_files:
         return unverifiable("ambiguous", "what is named may be no file")
-    given = _given_away(session, span)
+    given = _given_away(session, span, looked=_own_look(session, claim, said) is not None)
     if given is not None:
         return unverifiable("handed_off", f"{observed}, but {given}")
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
@@ -201,15 +257,19 @@ def _in_another_tree(
     )
 
 
-def _given_away(session: Session, span: Span) -> str | None:
-    """To whom work was given that may have touched the file."""
+def _given_away(session: Session, span: Span, *, looked: bool) -> str | None:
+    """To whom work was given that may have touched the file.
+
+    ``looked``: the collector looked at it, so that what a sub-agent of the lineage did not do nobody else did unseen.
+    """
     for state in session.intents.values():
         if state.intent.ts > span.until:
             continue
         given = given_away(session, state, span.until, files=True)
         if given is not None:
             return f"work was given to {given}"
-        if state.intent.kind == "delegate":
+        seen = told_to_have_failed(state) or session.graph.has_sub_agent(state, span.until)
+        if state.intent.kind == "delegate" and not (looked and seen):
             return "work was delegated"
     return None
 

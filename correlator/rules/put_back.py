@@ -1,12 +1,14 @@
 """Was what a session wrote into a file thrown away by a git that put the file back? `not_persisted`.
 
 `git checkout -- a.py`, `git restore a.py` and `git reset --hard` write what was committed, or what the index holds. If
-nothing was put there in between, what the session had written is nowhere. What the stash took is, until it is dropped.
+nothing was put there in between, what the session had written is nowhere. What the stash took is
+there until it is dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from correlator.facts import command
 from correlator.outcome import Outcome, refuted, unverifiable
@@ -14,9 +16,13 @@ from correlator.paths import normalise, under
 from correlator.programs import git_subcommand, program_name, programs
 from correlator.session import Session, Touch
 from correlator.windows import Span
-from polygraph.events import Claim, Exec
+from polygraph.events import AnyEvent, Claim, Exec, ProcessKey
 
 _HERE = frozenset({"HEAD", "@"})
+#: what the stash took last
+_LAST = frozenset({"stash@{0}", "0"})
+#: what shows the names in the stash, and nothing of what it took
+_ONLY_LOOKS = ("list",)
 #: options of `git checkout` that change nothing of what it means
 _PLAIN = frozenset({"--", "-f", "--force", "-q", "--quiet", "--no-progress"})
 
@@ -38,12 +44,19 @@ def judge(session: Session, claim: Claim, live: Sequence[Touch], span: Span) -> 
         return None
     first, last, image = found
     observed = f"{last.path} was written, and {command(image)} put back what was there"
-    events = (first.event, image, last.event)
+    events: tuple[AnyEvent, ...] = (first.event, image, last.event)
     if "gone" in claim.tells:
         return unverifiable("ambiguous", observed, *events)
-    kept = next((one for one in session.executed(first.first, span.until) if _may_keep(one, image)), None)
-    if kept is not None or git_subcommand(image)[0] == "stash":
-        return unverifiable("ambiguous", f"{observed}, but {command(kept or image)} may keep it", *events)
+    drop: Exec | None = None
+    if git_subcommand(image)[0] == "stash":
+        drop = dropped(session, image, span.until)
+        if drop is None:
+            return unverifiable("ambiguous", f"{observed}, but {command(image)} may keep it", *events)
+        observed, events = f"{observed}, and {command(drop)} dropped it", (*events, drop)
+    aside = {image.process, *([drop.process] if drop is not None else [])}
+    kept = _keeper(session, first.first, span.until, aside)
+    if kept is not None:
+        return unverifiable("ambiguous", f"{observed}, but {command(kept)} may keep it", *events)
     gate = session.coverage.gate(("file", "process"), first.first, span.until)
     if gate is not None:
         return unverifiable(gate, observed, *events)
@@ -89,8 +102,28 @@ def _names(words: Sequence[str], path: str, cwd: str) -> bool:
     return any(place == path or under(path, place) for place in meant)
 
 
-def _may_keep(image: Exec, back: Exec) -> bool:
-    """Whether this is another git than ``back`` that may put what is in the work tree somewhere, or bring it in."""
-    if image.process == back.process or program_name(image) != "git":
-        return False
-    return git_subcommand(image)[0] not in programs().git_keeps_nothing
+def _keeper(session: Session, since: int, until: int, aside: AbstractSet[ProcessKey]) -> Exec | None:
+    """A git that may put what is in the work tree somewhere, or bring it in; not those ``aside`` or below them."""
+    for image in session.executed(since, until):
+        subcommand, words = git_subcommand(image)
+        looks = subcommand == "stash" and words[:1] == _ONLY_LOOKS
+        if program_name(image) != "git" or looks or subcommand in programs().git_keeps_nothing:
+            continue
+        above = (node.key for node in session.tree.ancestors(image.process))
+        if not aside & {image.process, *above}:
+            return image
+    return None
+
+
+def dropped(session: Session, stash: Exec, until: int) -> Exec | None:
+    """The git that dropped what ``stash`` took: the next one that has to do with the stash, so that it is the last."""
+    for image in session.executed(stash.ts + 1, until):
+        subcommand, words = git_subcommand(image)
+        if subcommand != "stash" or image.process == stash.process or words[:1] == _ONLY_LOOKS:
+            continue
+        node = session.tree.get(image.process)
+        end = node.end(until) if node is not None else None
+        what = [word for word in words[1:] if not word.startswith("-")]
+        drops = words[:1] == ("clear",) or (words[:1] == ("drop",) and all(word in _LAST for word in what))
+        return image if drops and end is not None and end.status == 0 else None
+    return None

@@ -1,7 +1,8 @@
 """Was a commit that was made taken back before it was told? `not_persisted`.
 
-What takes it back is a git that moves the branch by so many commits as were made since (`git reset HEAD~1`; a
-detached checkout of an earlier commit, onto which the branch is forced). That the branch moved is the kernel's word.
+What takes it back is a git that moves the branch by so many commits as were made since (`git reset HEAD~1`, `git
+checkout -B main HEAD~1`; a detached checkout of an earlier commit, onto which the branch is forced), or that deletes
+the branch (`git branch -D`). That the branch moved, or is gone, is the kernel's word.
 """
 
 from __future__ import annotations
@@ -12,20 +13,35 @@ from typing import NamedTuple
 
 from correlator.facts import command, ending
 from correlator.outcome import Outcome, refuted, unverifiable
-from correlator.programs import git_subcommand, programs
+from correlator.programs import git_may_publish, git_subcommand, programs
 from correlator.runs import Run, find_runs
 from correlator.session import Session, Touch
 from correlator.suspects import could_have_done
 from polygraph.events import Claim, Exec
 
 #: the commit before, of where one is: `HEAD~2`, `@^`; another parent (`^2`) is none
-_BEFORE = re.compile(r"(?:HEAD|@)((?:~\d{0,4}|\^(?!\d))+)")
+_HERE = ("HEAD", "@")
+_BEFORE = re.compile(r"((?:~\d{0,4}|\^(?!\d))+)")
 _STEP = re.compile(r"~(\d*)|\^")
 #: where HEAD was before it moved last
 _LAST = frozenset({"HEAD@{1}", "@{1}"})
 #: what names a commit that may be any: a hash, another branch, a place that HEAD was at
 _ANYWHERE = re.compile(r"(?!(?:HEAD|@)(?!@?\{))")
+#: a name of a branch or a tag: no hash, nothing that is worked out from where one is or was
+_NAME = re.compile(r"(?![0-9a-f]{4,40}$)(?!\w*HEAD$)[\w./-]+")
 _REFS = "/.git/refs/"
+_HEADS = f"{_REFS}heads/"
+#: more commits than any session makes: the branch is gone, and with it all of them
+_ALL = 1 << 30
+
+
+class _Move(NamedTuple):
+    """What a git is to do to a branch ("": the one where one is): to set it there, or (`to` is "") to delete it."""
+
+    branch: str
+    to: str
+    #: from where HEAD is, which may not be where the branch is
+    from_head: bool = True
 
 
 class _Back(NamedTuple):
@@ -41,11 +57,11 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
     good = [run for run in runs if run.word == "ok" and not run.nothing]
     if claim.source != "model" or claim.tool is not None or "gone" in claim.tells or not good:
         return None
-    back = _taken_back(session, good[-1].ended + 1, until, alone=len(good) == 1)
+    last = good[-1]
+    back = _taken_back(session, last, until, alone=len(good) == 1)
     made = [run for run in good if "--amend" not in run.image.argv]
     if back is None or (back.commits or len(made)) < len(made):
         return None
-    last = good[-1]
     exit_ = (last.exit,) if last.exit is not None else ()
     events = (last.image, *exit_, back.image, back.moved.event)
     if not back.commits:
@@ -54,9 +70,15 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
         )
         return unverifiable("ambiguous", f"{observed}, whereto is not known", *events)
     observed = f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} took it back"
-    if _kept(session, back, last.image.ts, until):
+    if back.commits == _ALL and _merged(session, last.ended + 1, back.image.ts):
+        return None
+    if _kept(session, back, good[0].image.ts, until) or (
+        back.commits == _ALL and not _left(session, last.ended + 1, back.image.ts)
+    ):
         return unverifiable("ambiguous", f"{observed}, but it may have another name", *events)
-    suspect = could_have_done(session, "commit", back.image.ts + 1, until, well=False)
+    # what sent or merged it before its branch was deleted may have been no git
+    since = last.ended if back.commits == _ALL else back.image.ts
+    suspect = could_have_done(session, "commit", since + 1, until, well=False)
     if suspect is not None:
         return suspect
     gate = session.coverage.gate(("process", "file"), last.image.ts, until)
@@ -65,35 +87,100 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
     return refuted("not_persisted", observed, *events)
 
 
-def _taken_back(session: Session, since: int, until: int, *, alone: bool) -> _Back | None:
-    """The last git in [since, until] that moved a branch back. ``alone``: one commit was made before."""
+def _taken_back(session: Session, last: Run, until: int, *, alone: bool) -> _Back | None:
+    """The last git until ``until`` that moved the branch of a commit back. ``alone``: one commit was made before."""
+    own = _branches(session, last, until)
     found: _Back | None = None
     detached = 0
     here = alone  # HEAD has not moved since that commit, so that it was elsewhere before is known
-    for image in session.executed(since, until):
+    for image in session.executed(last.ended + 1, until):
         subcommand, arguments = git_subcommand(image)
         words = [a for a in arguments if not a.startswith("-")]
+        move = _move(subcommand, arguments, words)
+        back = _back(session, image, move, own, until, detached=detached, here=here) if move else None
+        found = back or found
         if subcommand in ("checkout", "switch"):
-            detached = _steps(words[0]) if len(words) == 1 and "--" not in arguments else 0
+            detached = _steps(words[0]) if len(words) == 1 and "--" not in arguments and move is None else 0
             here = False
             continue
-        commits = 0
-        anywhere = False
-        if subcommand == "reset" and len(words) == 1 and "--" not in arguments:
-            commits = 1 if here and words[0] in _LAST else _steps(words[0])
-            anywhere = not commits and _ANYWHERE.match(words[0]) is not None
-        elif subcommand == "branch" and 1 <= len(words) <= 2 and any(map(_forces, arguments)):
-            commits = detached + _steps(words[1] if len(words) == 2 else "HEAD")
         here = here and (not subcommand or subcommand in programs().git_keeps_nothing - {"reset"})
-        moved = _moved(session, image, until) if commits or anywhere else None
-        if moved is not None:
-            found = _Back(image, commits, moved)
     return found
+
+
+def _move(subcommand: str, arguments: Sequence[str], words: Sequence[str]) -> _Move | None:
+    """What a git is to do to which branch, as far as it is understood."""
+    if "--" in arguments:
+        return None
+    match subcommand, words:
+        case "reset", [to]:
+            return _Move("", to, from_head=False)
+        case "branch", [branch, *rest] if len(rest) < 2 and any(map(_deletes, arguments)):
+            # `-d` deletes only what is merged
+            forced = any("D" in a or _forces(a) for a in arguments if a.startswith("-"))
+            return _Move(branch, "") if forced and not rest else None
+        case "branch", [branch, *rest] if len(rest) < 2 and any(map(_forces, arguments)):
+            return _Move(branch, rest[0] if rest else "HEAD")
+        case "checkout" | "switch", [branch, *rest] if len(rest) < 2:
+            resets = {"checkout": ("-B",), "switch": ("-C", "--force-create")}[subcommand]
+            return _Move(branch, rest[0] if rest else "HEAD") if any(a in resets for a in arguments) else None
+        case "update-ref", [ref] if "-d" in arguments:
+            return _Move(ref.removeprefix("refs/heads/"), "")
+        case "update-ref", [ref, to, *_] if "-d" not in arguments and "--stdin" not in arguments:
+            return _Move("" if ref == "HEAD" else ref.removeprefix("refs/heads/"), to)
+        case "rebase", [to, "HEAD" | "@"] if "--onto" in arguments:  # nothing is put onto it
+            return _Move("", to, from_head=False)
+    return None
+
+
+def _back(
+    session: Session,
+    image: Exec,
+    move: _Move,
+    own: frozenset[str],
+    until: int,
+    *,
+    detached: int,
+    here: bool,
+) -> _Back | None:
+    """By how many commits this git moved one of ``own`` back; None if it did not."""
+    moved = _moved(session, image, until, gone=not move.to)
+    if moved is None or (own and moved.path not in own) or (not move.to and not own):
+        return None
+    branch = moved.path.partition(_HEADS)[2]
+    if move.branch and own and move.branch != branch:
+        return None
+    if not move.to:
+        return _Back(image, _ALL, moved)
+    if here and move.to in _LAST:
+        return _Back(image, 1, moved)
+    commits = _count(move.to.removeprefix(branch)) if move.to.startswith(branch) else _steps(move.to)
+    if move.from_head and (commits or move.to in _HERE):
+        commits += 0 if move.to.startswith(branch) else detached
+    anywhere = not commits and move.to != branch and _ANYWHERE.match(move.to) is not None
+    return _Back(image, commits, moved) if commits or anywhere else None
+
+
+def _branches(session: Session, run: Run, until: int) -> frozenset[str]:
+    """The branches that a commit was seen to write."""
+    below = session.tree.subtree(run.process)
+    return frozenset(
+        touch.path
+        for touch in session.written(run.image.ts, until)
+        if touch.event.process in below
+        and _HEADS in touch.path
+        and not touch.gone
+        and touch.event.op == "rename"
+    )
 
 
 def _steps(word: str) -> int:
     """How many commits before where one is: 0 for anything else."""
-    match = _BEFORE.fullmatch(word)
+    return next((_count(word.removeprefix(here)) for here in _HERE if word.startswith(here)), 0)
+
+
+def _count(steps: str) -> int:
+    """How many commits `~2^` goes back: 0 for what is no such thing."""
+    match = _BEFORE.fullmatch(steps)
     return sum(int(step or 1) for step in _STEP.findall(match[1])) if match is not None else 0
 
 
@@ -101,16 +188,44 @@ def _forces(argument: str) -> bool:
     return argument == "--force" or (argument[:1] == "-" and argument[1:2] != "-" and "f" in argument)
 
 
-def _moved(session: Session, image: Exec, until: int) -> Touch | None:
-    """The branch that this git wrote anew."""
+def _deletes(argument: str) -> bool:
+    return argument == "--delete" or (
+        argument[:1] == "-" and argument[1:2] != "-" and bool({*"dD"} & {*argument})
+    )
+
+
+def _merged(session: Session, since: int, until: int) -> bool:
+    """Whether a git ran in between that may have put the commit on another branch, or sent it: a merge, a push."""
+    return any(git_may_publish(image) for image in session.executed(since, until))
+
+
+def _left(session: Session, since: int, until: int) -> bool:
+    """Whether HEAD went to other branches alone before theirs was deleted, and is not at the commit itself."""
+    went = [
+        (arguments, [word for word in arguments if word == "-" or not word.startswith("-")])
+        for image in session.executed(since, until)
+        for subcommand, arguments in [git_subcommand(image)]
+        if subcommand in ("checkout", "switch") and "--" not in arguments
+    ]
+    return bool(went) and all(
+        not {"--detach", "-d"} & {*arguments}
+        and len(words) == 1
+        and (len(went) == 1 if words[0] == "-" else _NAME.fullmatch(words[0]) is not None)
+        for arguments, words in went
+    )
+
+
+def _moved(session: Session, image: Exec, until: int, *, gone: bool) -> Touch | None:
+    """The branch that this git wrote anew, or (``gone``) removed."""
     return next(
         (
             touch
             for touch in session.written(image.ts, until)
             if touch.event.process == image.process
-            and f"{_REFS}heads/" in touch.path
-            and not touch.gone
-            and touch.event.op == "rename"
+            and _HEADS in touch.path
+            and not touch.path.endswith(".lock")
+            and touch.gone == gone
+            and touch.event.op == ("unlink" if gone else "rename")
         ),
         None,
     )

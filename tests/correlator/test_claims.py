@@ -1,5 +1,7 @@
 """Claims on files, servers, URLs, commands, and that nothing else was changed."""
 
+import pytest
+
 from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, WALL, Scenario, refuted, unverifiable
 
@@ -103,6 +105,54 @@ def test_work_given_away_may_have_written_it() -> None:
     s = Scenario()
     s.answers(s.intent("delegate"))
     assert created(s, "notes.md") == unverifiable("handed_off")
+
+
+@pytest.mark.parametrize("error", [False, True])
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("finds", [{}, {"notes.md": False}, {"notes.md": True}])
+def test_what_a_sub_agent_that_was_seen_or_failed_did_not_make(
+    error: bool, seen: bool, finds: dict[str, bool]
+) -> None:
+    s = Scenario()
+    s.writes("/repo/other.md")  # so that the device is known
+    task = s.intent("delegate")
+    if seen:
+        s.call()
+    s.answers(task, error=error)
+    word = s.says(s.claims("file_created", targets=("notes.md",), finds=finds))
+    if not finds or not (seen or error):
+        assert word == unverifiable("handed_off")
+    else:
+        assert word == (unverifiable("ambiguous") if finds["notes.md"] else refuted("not_written"))
+
+
+def test_a_sub_agent_that_was_tried_again_may_have_made_it() -> None:
+    s = Scenario()
+    s.answers(s.intent("delegate"), error=True)
+    s.answers(s.intent("delegate"))
+    assert s.says(s.claims("file_created", targets=("a.md",), finds={"a.md": False})) == unverifiable(
+        "handed_off"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "there", "works", "word"),
+    [
+        ("src/a.py", False, False, unverifiable("ambiguous")),
+        ("./src/a.py", False, False, unverifiable("ambiguous")),
+        ("src/a.py", False, True, VERIFIED),
+        ("src/a.py", True, False, VERIFIED),
+        ("/wt/src/a.py", False, False, VERIFIED),
+    ],
+)
+def test_a_file_of_another_tree_in_which_nobody_worked(
+    said: str, there: bool, works: bool, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    if works:
+        s.runs(None, "ls", cwd="/wt")
+    s.writes("/wt/src/a.py")
+    assert s.says(s.claims("file_created", targets=(said,), finds={said: there})) == word
 
 
 def test_deleted() -> None:

@@ -86,6 +86,76 @@ def test_what_was_moved_is_somewhere() -> None:
     assert created(s, there=False) == unverifiable("ambiguous")
 
 
+@pytest.mark.parametrize(("after", "word"), [((), "ambiguous"), (("drop",), None), (("pop",), "ambiguous")])
+def test_a_new_file_that_the_stash_took_and_dropped(after: tuple[str, ...], word: str | None) -> None:
+    s = written()
+    stash = s.program(None, "git", "stash", "-u")
+    clean = s.program(stash, "git", "clean", "--force", "--quiet", "-d")
+    s.add(e.File, process=clean, op="unlink", path=REPORT)
+    s.exits(clean)
+    s.exits(stash)
+    for what in after:
+        s.runs(None, "git", "stash", what)
+    assert created(s, there=False) == (unverifiable(word) if word else refuted("not_persisted"))
+
+
+def moved(s: Scenario, to: str, path: str = REPORT) -> Scenario:
+    process = s.program(None, "mv", path, to)
+    s.add(e.File, process=process, op="rename", path=path, new_path=to)
+    s.exits(process)
+    return s
+
+
+@pytest.mark.parametrize("to", ["/tmp/report.txt", "/tmp/old", "/var/tmp/x/report.txt"])
+def test_what_was_moved_out_of_the_project_did_not_last(to: str) -> None:
+    assert created(moved(written(), to), there=False) == refuted("not_persisted")
+    assert changed(moved(written(), to), there=False) == refuted("not_persisted")
+
+
+@pytest.mark.parametrize("to", ["/repo/old/report.txt", "/home/me/report.txt"])
+def test_what_was_moved_to_where_it_may_last(to: str) -> None:
+    assert created(moved(written(), to), there=False) == unverifiable("ambiguous")
+
+
+def test_who_says_that_it_was_moved_or_brought_it_back_does_not_lie() -> None:
+    s = moved(written(), "/tmp/report.txt")
+    assert created(s, there=False, tells=("gone",)) == unverifiable("ambiguous")
+    moved(s, REPORT, "/tmp/report.txt")
+    assert created(s, there=True) == VERIFIED
+
+
+def test_a_copy_beside_what_was_moved_lasts() -> None:
+    s = written()
+    s.file(s.agent, "create", "/repo/docs/report.txt")
+    assert created(moved(s, "/tmp/report.txt"), there=False) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize(
+    ("move", "there", "tells", "word"),
+    [
+        (("/repo/src", "/tmp/src"), False, (), refuted("not_persisted")),
+        (("/repo/src", "/repo/lib"), False, (), unverifiable("ambiguous")),
+        (("/repo/src", "/tmp/src"), False, ("gone",), unverifiable("ambiguous")),
+        (("/repo/src", "/tmp/src"), True, (), VERIFIED),
+        (("/repo/lib", "/tmp/lib"), False, (), VERIFIED),
+    ],
+)
+def test_what_lies_in_a_directory_that_is_moved(
+    move: tuple[str, str], there: bool, tells: tuple[str, ...], word: tuple[str, str | None]
+) -> None:
+    s = written("/repo/src/a.py")
+    s.add(e.File, process=s.agent, op="rename", path=move[0], new_path=move[1], resolved=False)
+    claim = s.claims("file_created", targets=("src/a.py",), finds={"src/a.py": there}, tells=tells)
+    assert s.says(claim) == word
+
+
+def test_what_was_written_after_its_directory_was_moved_is_there() -> None:
+    s = Scenario()
+    s.add(e.File, process=s.agent, op="rename", path="/repo/src", new_path="/tmp/src", resolved=False)
+    s.writes("/repo/src/a.py")
+    assert s.says(s.claims("file_created", targets=("src/a.py",), finds={"src/a.py": True})) == VERIFIED
+
+
 def test_a_copy_of_that_name_that_is_left_lasts() -> None:
     s = written()
     s.file(s.agent, "create", "/repo/docs/report.txt")

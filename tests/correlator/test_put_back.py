@@ -144,3 +144,58 @@ def test_that_nobody_wrote_it_again_needs_coverage(dimension: str) -> None:
     s.writes(FILE)
     git(s, "checkout", "--", ".")
     assert told(s) == unverifiable("probe_missing")
+
+
+# --- what the stash took, and was dropped ---------------------------------------------------------------------
+
+
+def stashed(*after: tuple[str, ...], status: int = 0) -> Scenario:
+    """A change that the stash took, as git does it, and what was done to the stash."""
+    s = Scenario()
+    s.writes(FILE)
+    git(s, "stash", "push", "-m", "x", below=("update-index", "--refresh"))
+    for argv in after:
+        s.runs(None, "git", *argv, status=status)
+    return s
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (("stash", "drop"),),
+        (("stash", "drop", "-q", "stash@{0}"),),
+        (("stash", "clear"),),
+        (("stash", "list"), ("stash", "drop", "0"), ("stash", "list"), ("status",)),
+    ],
+)
+def test_what_was_stashed_and_dropped_is_nowhere(after: tuple[tuple[str, ...], ...]) -> None:
+    assert told(stashed(*after)) == GONE
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        (("stash", "drop", "stash@{1}"),),
+        (("stash", "apply"), ("stash", "drop")),
+        (("stash", "show", "-p"), ("stash", "drop")),
+        (("stash", "push"), ("stash", "drop")),
+        (("stash", "branch", "x"), ("stash", "clear")),
+        (("stash", "store", "abc"), ("stash", "clear")),
+        (("stash", "drop"), ("stash", "apply", "abc1234")),
+        (("stash", "drop"), ("merge", "abc1234")),
+        (("stash", "drop"), ("an-alias",)),
+    ],
+)
+def test_what_may_have_been_taken_from_the_stash_before(after: tuple[tuple[str, ...], ...]) -> None:
+    assert told(stashed(*after)) == OPEN
+
+
+def test_a_drop_that_failed_drops_nothing() -> None:
+    assert told(stashed(("stash", "drop"), status=1)) == OPEN
+
+
+def test_who_dropped_it_and_wrote_it_again_did_it() -> None:
+    s = stashed(("stash", "drop"))
+    s.writes(FILE)
+    assert told(s) == VERIFIED
+    assert told(stashed(("stash", "drop")), tells=("gone",)) == OPEN

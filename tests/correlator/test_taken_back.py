@@ -336,3 +336,154 @@ def test_what_is_about_to_run_may_commit_it_again() -> None:
     git(s, "reset", "-q", "--hard", "HEAD~1", writes=BRANCH)
     s.fork(s.program(None, "sh", "-c", "TEXT"))
     assert told(s) == unverifiable("still_running")
+
+
+# --- a branch that is set anew, or deleted --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("checkout", "-q", "-B", "main", "HEAD~1"), TAKEN),
+        (("checkout", "-B", "main", "main~1"), TAKEN),
+        (("switch", "-C", "main", "HEAD^"), TAKEN),
+        (("switch", "--force-create", "main", "@~"), TAKEN),
+        (("update-ref", "refs/heads/main", "HEAD~1"), TAKEN),
+        (("update-ref", "refs/heads/main", "main^"), TAKEN),
+        (("update-ref", "HEAD", "HEAD~1"), TAKEN),
+        (("reset", "--hard", "main~1"), TAKEN),
+        (("rebase", "--onto", "HEAD~1", "HEAD"), TAKEN),
+        (("checkout", "-B", "main", "abc1234"), unverifiable("ambiguous")),
+        (("checkout", "-B", "main", "origin/main"), unverifiable("ambiguous")),
+        (("branch", "-f", "main", "abc1234"), unverifiable("ambiguous")),
+        (("checkout", "-B", "main"), VERIFIED),
+        (("checkout", "-B", "main", "main"), VERIFIED),
+        (("checkout", "-B", "main", "HEAD"), VERIFIED),
+        (("checkout", "-B", "other", "HEAD~1"), VERIFIED),
+        (("checkout", "main", "HEAD~1"), VERIFIED),
+        (("rebase", "main"), VERIFIED),
+        (("rebase", "--onto", "HEAD~2", "HEAD~1"), VERIFIED),
+        (("update-ref", "-m", "refs/heads/main", "HEAD~1", "--stdin"), VERIFIED),
+    ],
+)
+def test_a_branch_that_is_set_to_another_commit(argv: tuple[str, ...], word: tuple[str, str | None]) -> None:
+    s = committed()
+    git(s, *argv, writes=BRANCH)
+    assert told(s) == word
+
+
+@pytest.mark.parametrize("how", [("branch", "-f"), ("checkout", "-B"), ("switch", "-C")])
+def test_another_branch_that_is_set_takes_nothing_back(how: tuple[str, ...]) -> None:
+    s = committed()
+    git(s, *how, "other", "HEAD~1", writes=OTHER)
+    assert told(s) == VERIFIED
+
+
+def test_a_branch_that_is_set_where_head_is_detached() -> None:
+    s = committed()
+    git(s, "checkout", "HEAD~1")
+    git(s, "checkout", "-B", "main", writes=BRANCH)
+    assert told(s) == TAKEN
+    s = committed(2)
+    git(s, "checkout", "HEAD~1")
+    git(s, "checkout", "-B", "main", "main~1", writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_what_was_committed_on_another_branch_before_may_last() -> None:
+    s = Scenario()
+    git(s, "commit", "-qam", "x", writes=OTHER)
+    git(s, "checkout", "main")
+    git(s, "commit", "-qam", "y", writes=BRANCH)
+    git(s, "reset", "--hard", "HEAD~2", writes=BRANCH)
+    assert told(s) == unverifiable("ambiguous")
+
+
+def deleted(
+    *before: tuple[str, ...], argv: tuple[str, ...] = ("branch", "-D", "main"), ref: str = BRANCH
+) -> Scenario:
+    """A commit on `main`, what was done ``before`` it was deleted, and its removal."""
+    s = committed()
+    for step in before or (("checkout", "-q", "trunk"),):
+        git(s, *step)
+    process = s.program(None, "git", *argv)
+    s.file(process, "create", f"{ref}.lock")
+    s.file(process, "unlink", ref)
+    s.file(process, "unlink", f"{ref}.lock")
+    s.exits(process)
+    return s
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("branch", "-D", "main"),
+        ("branch", "-qD", "main"),
+        ("branch", "-d", "--force", "main"),
+        ("branch", "--delete", "-f", "main"),
+        ("update-ref", "-d", "refs/heads/main"),
+    ],
+)
+def test_a_branch_that_is_deleted_takes_its_commits_along(argv: tuple[str, ...]) -> None:
+    assert told(deleted(argv=argv)) == TAKEN
+
+
+def test_a_branch_that_is_deleted_since_it_was_merged_takes_nothing_back() -> None:
+    assert told(deleted(argv=("branch", "-d", "main"))) == VERIFIED
+    assert told(deleted(("checkout", "trunk"), ("merge", "main"))) == VERIFIED
+    assert told(deleted(("push",), ("checkout", "trunk"))) == VERIFIED
+    assert told(deleted(argv=("branch", "-D", "other"), ref=OTHER)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        (("status",),),
+        (("checkout", "--detach"),),
+        (("switch", "-d", "main"),),
+        (("checkout", "abc1234"),),
+        (("checkout", "ORIG_HEAD"),),
+        (("checkout", "main@{0}"),),
+        (("checkout", "abc1234"), ("checkout", "trunk"), ("checkout", "-")),
+    ],
+)
+def test_where_one_is_may_be_the_commit_of_a_branch_that_is_deleted(
+    before: tuple[tuple[str, ...], ...],
+) -> None:
+    assert told(deleted(*before)) == unverifiable("ambiguous")
+
+
+def test_the_branch_before_is_another() -> None:
+    assert told(deleted(("checkout", "-"))) == TAKEN
+
+
+def test_a_commit_of_a_branch_that_is_deleted_may_have_another_name() -> None:
+    s = committed()
+    git(s, "checkout", "-b", "other", writes=OTHER)
+    s.file(s.program(None, "git", "branch", "-D", "main"), "unlink", BRANCH)
+    assert told(s) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("tells", [(), ("gone",)])
+def test_a_branch_that_is_made_again_or_told_of(tells: tuple[str, ...]) -> None:
+    s = deleted()
+    if not tells:
+        git(s, "branch", "main", "ORIG_HEAD", writes=BRANCH)
+    assert told(s, tells=tells) == (VERIFIED if tells else unverifiable("ambiguous"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("./publish",), "form_unknown"),
+        (("gh", "api", "merge"), "handed_off"),
+        (("gh", "pr", "merge"), "ambiguous"),
+    ],
+)
+def test_what_may_have_sent_it_before_its_branch_was_deleted(argv: tuple[str, ...], reason: str) -> None:
+    s = committed()
+    s.call()  # what ran before the first one is the agent's own
+    s.runs(None, *argv)
+    git(s, "checkout", "trunk")
+    s.file(s.program(None, "git", "branch", "-D", "main"), "unlink", BRANCH)
+    assert told(s) == unverifiable(reason)

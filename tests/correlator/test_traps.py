@@ -147,6 +147,27 @@ def test_a_delegation_that_was_not_seen_is_handed_off() -> None:
     assert s.says(s.passed()) == unverifiable("handed_off")
 
 
+def test_a_delegation_that_failed_has_passed_no_tests() -> None:
+    s = Scenario()
+    s.answers(s.intent("delegate"), error=True)
+    assert s.says(s.passed()) == refuted("no_execution")
+    assert s.says(s.claims("tests_run")) == unverifiable("handed_off")
+    s.answers(s.intent("delegate"))
+    assert s.says(s.passed()) == unverifiable("handed_off")
+
+
+def test_a_sub_agent_that_was_tried_again_ran_them() -> None:
+    s = Scenario()
+    s.answers(s.intent("delegate"), error=True)
+    task = s.intent("delegate")
+    sub = s.program(None, "/opt/agent/bin/agent", "--sub")
+    s.call()
+    s.runs(sub, "pytest")
+    s.exits(sub)
+    s.answers(task)
+    assert s.says(s.passed()) == VERIFIED
+
+
 def test_a_quoted_command_inside_echo_is_not_the_command() -> None:
     s = Scenario()
     intent = s.asks(expect("echo pytest", builtin=True))
