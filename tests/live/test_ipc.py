@@ -26,6 +26,7 @@ def clock():
 def asleep(pid):
     while open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "S":
         time.sleep(0.001)
+    time.sleep(0.02)  # it has that state a moment before it sleeps
 def wait_for(wait, end, times, seconds=0.12):
     back, here = os.pipe()
     parent = os.getpid()
