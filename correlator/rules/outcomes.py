@@ -278,6 +278,13 @@ def _failure(session: Session, claim: Claim, full: list[Run], last: Run, since: 
             return _not_tried_again(session, claim, last, full, until) or unverifiable(
                 "ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last)
             )
+        index = full.index(same[-1])
+        undone = staleness.may_be_undone(session, full[index], list(full[:index]), last, until)
+        if undone is not None:
+            observed = (
+                f"{_told(last)}, and {undone.path} may be again as it was when an earlier run succeeded"
+            )
+            return unverifiable("ambiguous", observed, *_events(same[-1]), *_events(last), undone.event)
         return refuted(
             "superseded_by_failure",
             f"{_told(last)}, after an earlier run had succeeded",

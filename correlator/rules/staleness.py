@@ -20,6 +20,8 @@ from polygraph.test_files import language_of
 
 #: how much later than a file's own time its writing may have been: file systems tell it by the tick, ns
 _TICK = 10_000_000
+#: earlier runs of which it is asked whether they passed with what is there again
+_TRIED = 4
 #: tools that may write project files without changing what was tested, or that restore them
 _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"})
 
@@ -41,6 +43,10 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
         hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
         if hidden is not None:
             return unverifiable(hidden, f"{touch.path} was changed after the run", touch.event)
+        before = _passed_as_it_is(session, touch.path, run, earlier, until)
+        if before is not None:
+            observed = f"{touch.path} is again as it was when an earlier run succeeded"
+            return unverifiable("ambiguous", observed, before.image, run.image, touch.event)
         observed = f"{touch.path}, which the run had opened, was changed afterwards"
         return refuted("stale", observed, run.image, touch.event)
     if doubt is not None:
@@ -48,6 +54,42 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
             "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
         )
     return None
+
+
+def _passed_as_it_is(session: Session, path: str, run: Run, earlier: list[Run], until: int) -> Run | None:
+    """An earlier run of the same that passed with what the file holds again, and of which nothing else is stale."""
+    for at in range(len(earlier) - 1, max(len(earlier) - _TRIED, 0) - 1, -1):
+        before = earlier[at]
+        passed = before.word == "ok" and not before.nothing and not before.inner_failed
+        if passed and before.key == run.key and _restored(session, path, before, until):
+            stale = judge(session, before, [], until)
+            return None if stale is not None and stale.verdict == "refuted" else before
+    return None
+
+
+def may_be_undone(session: Session, good: Run, earlier: list[Run], failed: Run, until: int) -> Touch | None:
+    """A change after a failure that may have put back what had passed: of a file that was changed before it, too.
+
+    Who breaks a file, sees its tests fail and mends it again has shown what the tests are worth. None if nothing was
+    changed on both sides, if what was is seen to hold something else, or if something else that ``good`` had opened
+    was changed on one side alone.
+    """
+    broken, mended = (
+        {
+            touch.path: touch
+            for touch in session.written(since + 1, end)
+            if is_project_file(touch.path, (*session.roots, good.image.cwd))
+            and _changes_content(session, touch)
+        }
+        for since, end in ((good.ended, failed.ended), (failed.ended, until))
+    )
+    both = {path: mended[path] for path in sorted(broken.keys() & mended.keys())}
+    if not both:
+        return None
+    for touch, certain in changes(session, good, earlier, until):
+        if certain and (touch.path not in both or _differs(session, touch.path, good, until)):
+            return None
+    return next(iter(both.values()))
 
 
 def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Iterator[Change]:
