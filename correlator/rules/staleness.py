@@ -10,8 +10,19 @@ from typing import NamedTuple
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
-from correlator.places import is_metadata, is_project_file, is_text
-from correlator.programs import changes_no_content, git_brings_in, identify, program_name
+from correlator.places import is_code, is_edited_too, is_metadata, is_of_tests, is_project_file, is_text
+from correlator.programs import (
+    changes_no_content,
+    git_brings_in,
+    git_subcommand,
+    identify,
+    is_inert,
+    is_shell,
+    program_name,
+    programs,
+    script_of,
+    shell_file,
+)
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
@@ -93,7 +104,10 @@ def may_be_undone(session: Session, good: Run, earlier: list[Run], failed: Run, 
 
 
 def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Iterator[Change]:
-    """What was changed between the end of ``run`` and ``until`` of what it depends on, path by path."""
+    """What was changed of what ``run`` depends on, path by path, from its end until ``until``.
+
+    And sources that somebody else changed while it was at work, after it had opened them for the last time.
+    """
     own = session.tree.subtree(run.process)
     needs = opened(session, [r for r in earlier if r.place == run.place] + [run], run, until)
     roots = (*session.roots, run.image.cwd)
@@ -102,7 +116,7 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
         later.setdefault(touch.path, []).append(touch)
     for path, hits in sorted(later.items()):
         if (
-            not is_project_file(path, roots)
+            not (is_project_file(path, roots) or _edited_by_hand(session, path, hits, roots))
             or _restored(session, path, run, until)
             or _was_a_try(session, hits)
         ):
@@ -112,7 +126,10 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
         # What git or a build wrote last may be what was tested, whatever was written in between.
         settled = bool(others) and not _uncertain_writer(session, others[-1])
         anew = (
-            _brings_in(session, others) or _moved_away(session, hits) or _differs(session, path, run, until)
+            _brings_in(session, others)
+            or _moved_away(session, hits)
+            or _removed(session, run, hits)
+            or _differs(session, path, run, until)
         )
         for touch in others:
             needed = _is_needed(session, touch, needs, made, until)
@@ -120,6 +137,18 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
                 sure = needed and settled and not _uncertain_writer(session, touch)
                 sure = sure or (anew and (needed or touch.gone))
                 yield Change(touch, certain=sure and not is_metadata(path))
+    for touch in session.written(run.image.ts, run.ended):
+        if touch.event.process in own or touch.path in later or not is_code(touch.path):
+            continue
+        if (
+            is_project_file(touch.path, roots)
+            and needs.opened_between(touch.path, run.image.ts, touch.first)
+            and (touch.event.dev, touch.event.ino) not in needs.possible
+            and _changes_content(session, touch)
+            and not _restored(session, touch.path, run, until)
+        ):
+            sure = _by_own_command(session, touch) and not _uncertain_writer(session, touch)
+            yield Change(touch, certain=sure)
 
 
 def _changes_content(session: Session, touch: Touch) -> bool:
@@ -223,6 +252,52 @@ def _moved_away(session: Session, touches: list[Touch]) -> bool:
             for touch in session.touches.get(last.path, ())
         )
     )
+
+
+def _removed(session: Session, run: Run, touches: list[Touch]) -> bool:
+    """Whether a source that was there before the session is no more: of what is left nothing is known.
+
+    What a linter says of the others stands, and a git that goes elsewhere may come back.
+    """
+    last = touches[-1]
+    node = session.tree.get(last.event.process)
+    image = node.image(last.ts) if node is not None else None
+    if last.event.op != "unlink" or run.match.tool.purpose == "lint" or image is None:
+        return False
+    if not is_code(last.path) or is_of_tests(last.path):
+        return False
+    by_git = program_name(image) == "git" and git_subcommand(image)[0] != "rm"
+    there = all(t.event.op in ("unlink", "write", "truncate") for t in session.touches.get(last.path, ()))
+    return there and not by_git and _by_own_command(session, last)
+
+
+def _edited_by_hand(session: Session, path: str, touches: list[Touch], roots: tuple[str, ...]) -> bool:
+    """Whether a source in a folder of caches or dependencies was changed by nothing but the agent's own hand."""
+    return is_edited_too(path, roots) and all(_by_hand(session, touch) for touch in touches)
+
+
+def _by_hand(session: Session, touch: Touch) -> bool:
+    """Whether the agent itself wrote it, or what copies its input in a command of the agent's own, or `> file` there."""
+    node = session.tree.get(touch.event.process)
+    image = node.image(touch.first) if node is not None else None
+    copies = image is None or is_shell(image) or program_name(image) in programs().copy_input
+    return session.is_agent(touch.event.process, touch.first) or (copies and _by_own_command(session, touch))
+
+
+def _by_own_command(session: Session, touch: Touch) -> bool:
+    """Whether the agent did it, or a program that runs nothing by itself, with no script or tool between the two."""
+    for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
+        if node is None:
+            return False
+        if session.is_agent(node.key, touch.first):
+            return True
+        image = node.image(touch.first)
+        if image is None:
+            continue  # a subshell, or the child that opens what `> file` names
+        file = shell_file(image) if is_shell(image) else None
+        if not is_inert(image, session.roots) or script_of(image) is not None or file is not None:
+            return False
+    return False
 
 
 def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, until: int) -> bool | None:
