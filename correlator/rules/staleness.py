@@ -277,7 +277,7 @@ def _edited_by_hand(session: Session, path: str, touches: list[Touch], roots: tu
 
 
 def _by_hand(session: Session, touch: Touch) -> bool:
-    """Whether the agent itself wrote it, or what copies its input in a command of the agent's own, or `> file` there."""
+    """Whether the agent itself wrote it, or what copies its input, or `> file`, in a command of the agent's own."""
     node = session.tree.get(touch.event.process)
     image = node.image(touch.first) if node is not None else None
     copies = image is None or is_shell(image) or program_name(image) in programs().copy_input
