@@ -38,7 +38,7 @@ _DONE_OR_NOT = _LASTING | {"install"}
 #: what these do is to send something
 _SENDS = frozenset({"push", "deploy"})
 #: successes of different things of which it is asked whether all are stale
-_MOST_SUCCESSES = 4
+_MOST_SUCCESSES = 3
 #: programs that are named, and cited, where the one that was meant did not run
 _SHOWN = 3
 

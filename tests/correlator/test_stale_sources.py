@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from correlator.places import places
 from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
@@ -257,3 +258,7 @@ def test_one_that_it_opened_once_more_or_has_yet_to_open_is_what_was_tested() ->
 @pytest.mark.parametrize("path", ["/repo/data.json", "/repo/notes.md", "/repo/out.log"])
 def test_data_that_changes_meanwhile_may_be_the_tests_own(path: str) -> None:
     assert at_work(("agent",), path=path) == VERIFIED
+
+
+def test_the_folders_in_which_a_source_may_be_edited_too_are_among_those_of_caches_and_dependencies() -> None:
+    assert places().edited_too < places().components
