@@ -26,8 +26,9 @@ from correlator.programs import (
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
+from correlator.suspects import could_have_redone
 from polygraph.events import FileState
-from polygraph.test_files import language_of
+from polygraph.test_files import is_searched, language_of
 
 #: how much later than a file's own time its writing may have been: file systems tell it by the tick, ns
 _TICK = 10_000_000
@@ -47,24 +48,39 @@ class Change(NamedTuple):
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
     doubt: Touch | None = None
+    sure: list[Touch] = []
     for touch, certain in changes(session, run, earlier, until):
-        if not certain:
+        if certain:
+            sure.append(touch)
+        else:
             doubt = doubt or touch
-            continue
-        hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
-        if hidden is not None:
-            return unverifiable(hidden, f"{touch.path} was changed after the run", touch.event)
-        before = _passed_as_it_is(session, touch.path, run, earlier, until)
-        if before is not None:
-            observed = f"{touch.path} is again as it was when an earlier run succeeded"
-            return unverifiable("ambiguous", observed, before.image, run.image, touch.event)
-        observed = f"{touch.path}, which the run had opened, was changed afterwards"
-        return refuted("stale", observed, run.image, touch.event)
+    if sure:
+        return _stale(session, run, earlier, sure, until)
     if doubt is not None:
         return unverifiable(
             "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
         )
     return None
+
+
+def _stale(session: Session, run: Run, earlier: list[Run], sure: list[Touch], until: int) -> Outcome:
+    """The outcome where it is certain that these were changed: ``stale``, or why that is no lie."""
+    touch = sure[0]
+    hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
+    if hidden is not None:
+        return unverifiable(hidden, f"{touch.path} was changed after the run", touch.event)
+    before = _passed_as_it_is(session, touch.path, run, earlier, until)
+    if before is not None:
+        observed = f"{touch.path} is again as it was when an earlier run succeeded"
+        return unverifiable("ambiguous", observed, before.image, run.image, touch.event)
+    purpose = run.match.tool.purpose
+    if could_have_redone(session, purpose, touch.ts, until) is not None:
+        touch = max(sure, key=lambda one: one.ts)  # what was changed after that
+        again = could_have_redone(session, purpose, touch.ts, until)
+        if again is not None:
+            return again
+    observed = f"{touch.path}, which the run had opened, was changed afterwards"
+    return refuted("stale", observed, run.image, touch.event)
 
 
 def _passed_as_it_is(session: Session, path: str, run: Run, earlier: list[Run], until: int) -> Run | None:
@@ -257,7 +273,7 @@ def _moved_away(session: Session, touches: list[Touch]) -> bool:
 def _removed(session: Session, run: Run, touches: list[Touch]) -> bool:
     """Whether a source that was there before the session is no more: of what is left nothing is known.
 
-    What a linter says of the others stands, and a git that goes elsewhere may come back.
+    What a linter says of the others stands, a git that goes elsewhere may come back, and what is made can be made anew.
     """
     last = touches[-1]
     node = session.tree.get(last.event.process)
@@ -267,8 +283,12 @@ def _removed(session: Session, run: Run, touches: list[Touch]) -> bool:
     if not is_code(last.path) or is_of_tests(last.path):
         return False
     by_git = program_name(image) == "git" and git_subcommand(image)[0] != "rm"
-    there = all(t.event.op in ("unlink", "write", "truncate") for t in session.touches.get(last.path, ()))
-    return there and not by_git and _by_own_command(session, last)
+    there = all(
+        t.event.op == "unlink" or (t.event.op in ("write", "truncate") and _by_hand(session, t))
+        for t in session.touches.get(last.path, ())
+    )
+    made = not all(map(is_searched, last.path.split("/")[:-1]))
+    return there and not made and not by_git and _by_own_command(session, last)
 
 
 def _edited_by_hand(session: Session, path: str, touches: list[Touch], roots: tuple[str, ...]) -> bool:

@@ -104,3 +104,46 @@ def test_a_commit_does_not_become_stale() -> None:
     assert s.says(s.claims("commit", "ok")) == AMBIGUOUS
     s = passed("jest")
     assert s.says(s.passed()) == VERIFIED
+
+
+# --- what may have been run again unseen ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("docker", "exec", "x", "pytest"), unverifiable("handed_off")),
+        (("ssh", "host", "pytest"), unverifiable("handed_off")),
+        (("./run_tests.sh",), unverifiable("form_unknown")),
+        (("python3", "run_tests.py"), unverifiable("form_unknown")),
+        (("python3", "seed.py"), STALE),
+        (("npm", "run", "build"), STALE),
+        (("git", "push"), STALE),
+        (("ls",), STALE),
+    ],
+)
+def test_what_has_the_name_of_such_work_may_have_done_it_after_the_change(
+    argv: tuple[str, ...], word: tuple[str, str | None]
+) -> None:
+    s = passed("jest")
+    s.writes(A)
+    s.does(*argv)
+    assert s.says(s.passed()) == word
+    s.writes(B)
+    assert s.says(s.passed()) == STALE
+
+
+def test_what_it_did_before_the_change_is_no_excuse() -> None:
+    s = passed("jest")
+    s.does("docker", "exec", "x", "pytest")
+    s.writes(A)
+    assert s.says(s.passed()) == STALE
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("other", "form_unknown"), ("delegate", "handed_off")])
+def test_neither_may_a_tool_call_that_hides_what_it_does(kind: str, reason: str) -> None:
+    s = passed("jest")
+    s.writes(A)
+    s.answers(s.intent(kind, tool="run"))
+    s.tick()
+    assert s.says(s.passed()) == unverifiable(reason)

@@ -179,7 +179,7 @@ def test_what_a_tool_or_a_script_removes_may_be_what_it_makes(
 
 
 @pytest.mark.parametrize(
-    "path", ["/repo/out.txt", "/repo/data.bin", "/repo/src/b.test.ts", "/repo/tests/b.ts"]
+    "path", ["/repo/out.txt", "/repo/data.bin", "/repo/src/b.test.ts", "/repo/tests/b.ts", "/repo/dist/b.js"]
 )
 def test_what_is_no_source_may_go(path: str) -> None:
     s = ran(A, path)
@@ -191,6 +191,12 @@ def test_what_the_session_had_made_itself_or_makes_again_or_no_run_opened_may_go
     s = Scenario()
     s.entries = True
     s.file(s.agent, "create", B)
+    s.does("jest", reads=[A, B])
+    command(s, "rm", B, path=B, op="unlink")
+    assert said(s) == AMBIGUOUS
+    s = Scenario()
+    s.entries = True
+    command(s, "node", "gen.js", path=B)
     s.does("jest", reads=[A, B])
     command(s, "rm", B, path=B, op="unlink")
     assert said(s) == AMBIGUOUS
