@@ -196,6 +196,7 @@ def test_what_the_session_had_made_itself_or_makes_again_or_no_run_opened_may_go
     assert said(s) == AMBIGUOUS
     s = Scenario()
     s.entries = True
+    s.call()
     command(s, "node", "gen.js", path=B)
     s.does("jest", reads=[A, B])
     command(s, "rm", B, path=B, op="unlink")
