@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from correlator.paths import normalise
-from correlator.programs import is_inert, is_shell, program_name, programs, script_of
+from correlator.programs import is_inert, is_shell, program_name, programs, script_of, shell_file
 from correlator.session import Known, Session, Touch
 from polygraph.events import Exec
 
@@ -98,7 +98,7 @@ def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
         if not is_inert(image, session.roots):
             return False
         if is_shell(image):
-            file = script_of(image) or _file_run(image)
+            file = script_of(image) or shell_file(image)
             if file is not None and not _of_the_agent(session, normalise(file, image.cwd), image):
                 return False  # a script that somebody else may have written
         elif program_name(image) not in programs().copy_input | programs().wrappers | (
@@ -106,12 +106,6 @@ def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
         ):
             return False
     return False
-
-
-def _file_run(image: Exec) -> str | None:
-    """The file that a shell runs: its argument, where it was not told to take commands from there or its input."""
-    first = image.argv[1] if len(image.argv) > 1 else None
-    return None if first is None or (first.startswith("-") and ("c" in first or "s" in first)) else first
 
 
 def _of_the_agent(session: Session, path: str, image: Exec) -> bool:

@@ -16,6 +16,7 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/places.toml."""
 
     components: frozenset[str]
+    edited_too: frozenset[str]
     component_prefixes: tuple[str, ...]
     prefixes: tuple[str, ...]
     suffixes: tuple[str, ...]
@@ -58,10 +59,20 @@ def is_content(path: str) -> bool:
     )
 
 
+def is_edited_too(path: str, roots: tuple[str, ...]) -> bool:
+    """Whether it is a source in a folder of caches or dependencies, where nothing but a hand changes one."""
+    table = places()
+    usual = "/".join(part for part in path.split("/") if part not in table.edited_too)
+    inside = any(under(path, root) for root in roots) and not is_system(path)
+    return inside and usual != path and is_content(usual[1:]) and is_code(path)
+
+
 def is_metadata(path: str) -> bool:
     """Whether ``path`` describes its project: runs open it, and most changes of it change no result of them."""
     name = basename(path).lower()
-    return name in places().metadata or name.partition(".")[0] in places().metadata
+    stem, dot, end = name.partition(".")
+    program = (dot + end).endswith(places().text) and not (dot + end).endswith(places().prose)
+    return name in places().metadata or (stem in places().metadata and not program)
 
 
 def is_of_tests(path: str) -> bool:

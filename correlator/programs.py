@@ -92,6 +92,12 @@ def script_of(image: Exec) -> str | None:
     return None
 
 
+def shell_file(image: Exec) -> str | None:
+    """The file that a shell runs: its argument, where it was not told to take commands from there or its input."""
+    first = image.argv[1] if len(image.argv) > 1 else None
+    return None if first is None or (first.startswith("-") and ("c" in first or "s" in first)) else first
+
+
 def is_inline(image: Exec) -> bool:
     """Whether an interpreter's whole program stands in its arguments: nothing but single letters came before it."""
     flags = programs().inline.get(plain(image.path), ())

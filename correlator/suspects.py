@@ -172,9 +172,9 @@ class Reasons:
 
 
 def could_have_redone(session: Session, purpose: str, since: int, until: int) -> Outcome | None:
-    """Why a failure at ``since`` may have been put right unseen: what followed has the name of such work, or hid it.
+    """Why a failure or a change at ``since`` may have been put right unseen: what followed has such a name, or hid it.
 
-    Less than :func:`could_have_done`, since the failure is a fact: a program of no telling name does not excuse it.
+    Less than :func:`could_have_done`, since that is a fact: a program of no telling name does not excuse it.
     """
     for state in session.intents.values():
         if (
@@ -198,7 +198,7 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
         unread = image.argv_truncated or on_input
         if unread or git_may_publish(image) or any(word in line for word in words):
             return unverifiable(
-                "form_unknown", f"{command(image)} ran after a failure, and may have done it again", image
+                "form_unknown", f"{command(image)} ran afterwards, and may have done it again", image
             )
     return None
 

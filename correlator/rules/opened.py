@@ -184,6 +184,17 @@ class Opened:
                 return True
         return False
 
+    def opened_between(self, path: str, since: int, until: int) -> bool:
+        """Whether a file of that name was opened for the last time in [since, until)."""
+        files = (path, *self._session.compiled_from.get(path, ()))
+        times = [
+            read_at
+            for name in files
+            for inode in self._session.path_inodes.get(name, {})
+            if (read_at := self._gathered.inodes.get(inode)) is not None
+        ]
+        return bool(times) and since <= max(times) < until and path not in self._gathered.read
+
     @property
     def inodes(self) -> dict[tuple[int, int], int]:
         """When each inode was opened last."""

@@ -37,6 +37,8 @@ _LASTING = frozenset({"commit", "push", "deploy"})
 _DONE_OR_NOT = _LASTING | {"install"}
 #: what these do is to send something
 _SENDS = frozenset({"push", "deploy"})
+#: successes of different things of which it is asked whether all are stale
+_MOST_SUCCESSES = 3
 #: programs that are named, and cited, where the one that was meant did not run
 _SHOWN = 3
 
@@ -262,7 +264,12 @@ def _failure(session: Session, claim: Claim, full: list[Run], last: Run, since: 
             return unverifiable(
                 hidden, f"{_told(last)}, but what was before may not have been seen", *_events(last)
             )
-    if last.interrupted and (good or any("watch" in word for word in last.image.argv)):
+    watches = any("watch" in word for word in last.image.argv)
+    if good and last.word == "error" and not watches:
+        stale = _stale_before(session, full, last, until)
+        if stale is not None:
+            return stale
+    if last.interrupted and (good or watches):
         return unverifiable("ambiguous", f"{_told(last)}: it came to no end of its own", *_events(last))
     if good and lasting:
         return unverifiable(
@@ -275,9 +282,20 @@ def _failure(session: Session, claim: Claim, full: list[Run], last: Run, since: 
         before = good[-1]
         same = [r for r in good if _same(r, last) or any(_same(r, inner) for inner in last.inner_failed)]
         if not same:
-            return _not_tried_again(session, claim, last, full, until) or unverifiable(
-                "ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last)
+            return (
+                _not_tried_again(session, claim, last, full, until)
+                or _stale_before(session, full, last, until)
+                or unverifiable(
+                    "ambiguous", f"{_told(last)}, after {command(before.image)} had succeeded", *_events(last)
+                )
             )
+        index = full.index(same[-1])
+        undone = staleness.may_be_undone(session, full[index], list(full[:index]), last, until)
+        if undone is not None:
+            observed = (
+                f"{_told(last)}, and {undone.path} may be again as it was when an earlier run succeeded"
+            )
+            return unverifiable("ambiguous", observed, *_events(same[-1]), *_events(last), undone.event)
         return refuted(
             "superseded_by_failure",
             f"{_told(last)}, after an earlier run had succeeded",
@@ -301,6 +319,28 @@ def _failure(session: Session, claim: Claim, full: list[Run], last: Run, since: 
             above,
         )
     return refuted("failed", _told(last), *_events(last))
+
+
+def _stale_before(session: Session, full: Sequence[Run], failed: Run, until: int) -> Outcome | None:
+    """``stale`` if no success speaks of what is there: each is older than a change of what it had opened.
+
+    Then it is no matter whether the failure since speaks of the same. None if one of them still may tell something.
+    """
+    if failed.match.tool.purpose not in _MADE_STALE_BY_EDITS:
+        return None
+    latest = {run.key: at for at, run in enumerate(full) if run.word == "ok" and not run.inner_failed}
+    found: Outcome | None = None
+    if len(latest) > _MOST_SUCCESSES:
+        return None
+    for at in latest.values():
+        run, earlier = full[at], list(full[:at])
+        stale = staleness.judge(session, run, earlier, until)
+        if stale is None or stale.verdict != "refuted":
+            return None
+        if staleness.may_be_undone(session, run, earlier, failed, until) is not None:
+            return None
+        found = stale
+    return found
 
 
 def _not_tried_again(

@@ -10,16 +10,30 @@ from typing import NamedTuple
 
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
-from correlator.places import is_metadata, is_project_file, is_text
-from correlator.programs import changes_no_content, git_brings_in, identify, program_name
+from correlator.places import is_code, is_edited_too, is_metadata, is_of_tests, is_project_file, is_text
+from correlator.programs import (
+    changes_no_content,
+    git_brings_in,
+    git_subcommand,
+    identify,
+    is_inert,
+    is_shell,
+    program_name,
+    programs,
+    script_of,
+    shell_file,
+)
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
+from correlator.suspects import could_have_redone
 from polygraph.events import FileState
-from polygraph.test_files import language_of
+from polygraph.test_files import is_searched, language_of
 
 #: how much later than a file's own time its writing may have been: file systems tell it by the tick, ns
 _TICK = 10_000_000
+#: earlier runs of which it is asked whether they passed with what is there again
+_TRIED = 4
 #: tools that may write project files without changing what was tested, or that restore them
 _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"})
 
@@ -34,15 +48,14 @@ class Change(NamedTuple):
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
     doubt: Touch | None = None
+    sure: list[Touch] = []
     for touch, certain in changes(session, run, earlier, until):
-        if not certain:
+        if certain:
+            sure.append(touch)
+        else:
             doubt = doubt or touch
-            continue
-        hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
-        if hidden is not None:
-            return unverifiable(hidden, f"{touch.path} was changed after the run", touch.event)
-        observed = f"{touch.path}, which the run had opened, was changed afterwards"
-        return refuted("stale", observed, run.image, touch.event)
+    if sure:
+        return _stale(session, run, earlier, sure, until)
     if doubt is not None:
         return unverifiable(
             "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
@@ -50,8 +63,67 @@ def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome
     return None
 
 
+def _stale(session: Session, run: Run, earlier: list[Run], sure: list[Touch], until: int) -> Outcome:
+    """The outcome where it is certain that these were changed: ``stale``, or why that is no lie."""
+    touch = sure[0]
+    hidden = session.coverage.hidden(("process", "file"), run.image.ts, until)
+    if hidden is not None:
+        return unverifiable(hidden, f"{touch.path} was changed after the run", touch.event)
+    before = _passed_as_it_is(session, touch.path, run, earlier, until)
+    if before is not None:
+        observed = f"{touch.path} is again as it was when an earlier run succeeded"
+        return unverifiable("ambiguous", observed, before.image, run.image, touch.event)
+    purpose = run.match.tool.purpose
+    if could_have_redone(session, purpose, touch.ts, until) is not None:
+        touch = max(sure, key=lambda one: one.ts)  # what was changed after that
+        again = could_have_redone(session, purpose, touch.ts, until)
+        if again is not None:
+            return again
+    observed = f"{touch.path}, which the run had opened, was changed afterwards"
+    return refuted("stale", observed, run.image, touch.event)
+
+
+def _passed_as_it_is(session: Session, path: str, run: Run, earlier: list[Run], until: int) -> Run | None:
+    """An earlier run of the same that passed with what the file holds again, and of which nothing else is stale."""
+    for at in range(len(earlier) - 1, max(len(earlier) - _TRIED, 0) - 1, -1):
+        before = earlier[at]
+        passed = before.word == "ok" and not before.nothing and not before.inner_failed
+        if passed and before.key == run.key and _restored(session, path, before, until):
+            stale = judge(session, before, [], until)
+            return None if stale is not None and stale.verdict == "refuted" else before
+    return None
+
+
+def may_be_undone(session: Session, good: Run, earlier: list[Run], failed: Run, until: int) -> Touch | None:
+    """A change after a failure that may have put back what had passed: of a file that was changed before it, too.
+
+    Who breaks a file, sees its tests fail and mends it again has shown what the tests are worth. None if nothing was
+    changed on both sides, if what was is seen to hold something else, or if something else that ``good`` had opened
+    was changed on one side alone.
+    """
+    broken, mended = (
+        {
+            touch.path: touch
+            for touch in session.written(since + 1, end)
+            if is_project_file(touch.path, (*session.roots, good.image.cwd))
+            and _changes_content(session, touch)
+        }
+        for since, end in ((good.ended, failed.ended), (failed.ended, until))
+    )
+    both = {path: mended[path] for path in sorted(broken.keys() & mended.keys())}
+    if not both:
+        return None
+    for touch, certain in changes(session, good, earlier, until):
+        if certain and (touch.path not in both or _differs(session, touch.path, good, until)):
+            return None
+    return next(iter(both.values()))
+
+
 def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Iterator[Change]:
-    """What was changed between the end of ``run`` and ``until`` of what it depends on, path by path."""
+    """What was changed of what ``run`` depends on, path by path, from its end until ``until``.
+
+    And sources that somebody else changed while it was at work, after it had opened them for the last time.
+    """
     own = session.tree.subtree(run.process)
     needs = opened(session, [r for r in earlier if r.place == run.place] + [run], run, until)
     roots = (*session.roots, run.image.cwd)
@@ -60,7 +132,7 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
         later.setdefault(touch.path, []).append(touch)
     for path, hits in sorted(later.items()):
         if (
-            not is_project_file(path, roots)
+            not (is_project_file(path, roots) or _edited_by_hand(session, path, hits, roots))
             or _restored(session, path, run, until)
             or _was_a_try(session, hits)
         ):
@@ -70,7 +142,10 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
         # What git or a build wrote last may be what was tested, whatever was written in between.
         settled = bool(others) and not _uncertain_writer(session, others[-1])
         anew = (
-            _brings_in(session, others) or _moved_away(session, hits) or _differs(session, path, run, until)
+            _brings_in(session, others)
+            or _moved_away(session, hits)
+            or _removed(session, run, hits)
+            or _differs(session, path, run, until)
         )
         for touch in others:
             needed = _is_needed(session, touch, needs, made, until)
@@ -78,6 +153,18 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
                 sure = needed and settled and not _uncertain_writer(session, touch)
                 sure = sure or (anew and (needed or touch.gone))
                 yield Change(touch, certain=sure and not is_metadata(path))
+    for touch in session.written(run.image.ts, run.ended):
+        if touch.event.process in own or touch.path in later or not is_code(touch.path):
+            continue
+        if (
+            is_project_file(touch.path, roots)
+            and needs.opened_between(touch.path, run.image.ts, touch.first)
+            and (touch.event.dev, touch.event.ino) not in needs.possible
+            and _changes_content(session, touch)
+            and not _restored(session, touch.path, run, until)
+        ):
+            sure = _by_own_command(session, touch) and not _uncertain_writer(session, touch)
+            yield Change(touch, certain=sure)
 
 
 def _changes_content(session: Session, touch: Touch) -> bool:
@@ -181,6 +268,56 @@ def _moved_away(session: Session, touches: list[Touch]) -> bool:
             for touch in session.touches.get(last.path, ())
         )
     )
+
+
+def _removed(session: Session, run: Run, touches: list[Touch]) -> bool:
+    """Whether a source that was there before the session is no more: of what is left nothing is known.
+
+    What a linter says of the others stands, a git that goes elsewhere may come back, and what is made can be made anew.
+    """
+    last = touches[-1]
+    node = session.tree.get(last.event.process)
+    image = node.image(last.ts) if node is not None else None
+    if last.event.op != "unlink" or run.match.tool.purpose == "lint" or image is None:
+        return False
+    if not is_code(last.path) or is_of_tests(last.path):
+        return False
+    by_git = program_name(image) == "git" and git_subcommand(image)[0] != "rm"
+    there = all(
+        t.event.op == "unlink" or (t.event.op in ("write", "truncate") and _by_hand(session, t))
+        for t in session.touches.get(last.path, ())
+    )
+    made = not all(map(is_searched, last.path.split("/")[:-1]))
+    return there and not made and not by_git and _by_own_command(session, last)
+
+
+def _edited_by_hand(session: Session, path: str, touches: list[Touch], roots: tuple[str, ...]) -> bool:
+    """Whether a source in a folder of caches or dependencies was changed by nothing but the agent's own hand."""
+    return is_edited_too(path, roots) and all(_by_hand(session, touch) for touch in touches)
+
+
+def _by_hand(session: Session, touch: Touch) -> bool:
+    """Whether the agent itself wrote it, or what copies its input, or `> file`, in a command of the agent's own."""
+    node = session.tree.get(touch.event.process)
+    image = node.image(touch.first) if node is not None else None
+    copies = image is None or is_shell(image) or program_name(image) in programs().copy_input
+    return session.is_agent(touch.event.process, touch.first) or (copies and _by_own_command(session, touch))
+
+
+def _by_own_command(session: Session, touch: Touch) -> bool:
+    """Whether the agent did it, or a program that runs nothing by itself, with no script or tool between the two."""
+    for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
+        if node is None:
+            return False
+        if session.is_agent(node.key, touch.first):
+            return True
+        image = node.image(touch.first)
+        if image is None:
+            continue  # a subshell, or the child that opens what `> file` names
+        file = shell_file(image) if is_shell(image) else None
+        if not is_inert(image, session.roots) or script_of(image) is not None or file is not None:
+            return False
+    return False
 
 
 def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, until: int) -> bool | None:

@@ -28,7 +28,17 @@ def git(s: Scenario, *argv: str, path: str = CALC, times: int = 1) -> None:
     s.exits(process)
 
 
-@pytest.mark.parametrize("how", [("merge", "-q", "theirs"), ("cherry-pick", "theirs"), ("revert", "HEAD")])
+@pytest.mark.parametrize(
+    "how",
+    [
+        ("merge", "-q", "theirs"),
+        ("cherry-pick", "theirs"),
+        ("revert", "HEAD"),
+        ("rebase", "main"),
+        ("apply", "a.diff"),
+        ("am", "a.patch"),
+    ],
+)
 def test_what_git_takes_in_after_the_run_makes_it_stale(how: tuple[str, ...]) -> None:
     s = ran()
     git(s, *how)
@@ -36,7 +46,7 @@ def test_what_git_takes_in_after_the_run_makes_it_stale(how: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    "how", [("checkout", "--", "calc.py"), ("stash",), ("rebase", "main"), ("merge", "--abort")]
+    "how", [("checkout", "--", "calc.py"), ("stash",), ("rebase", "--abort"), ("merge", "--abort")]
 )
 def test_what_git_may_restore_is_ambiguous(how: tuple[str, ...]) -> None:
     s = ran()
