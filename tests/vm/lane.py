@@ -64,9 +64,9 @@ class Lane:
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self, version: str, probe: Future[None]) -> VmResult:
-        probe.result()
         options = ["-o", f"timeout={_TEST_SECONDS}", f"--junitxml=${RESULTS_VARIABLE}/junit.xml"]
-        with self._free:
+        with self._free:  # before the probe is waited for: the first version, which has most to run, begins
+            probe.result()
             return run_in_kernel(version, [*PYTEST, *options, *suites(version)], GUEST_SECONDS, self._stop)
 
 
