@@ -35,7 +35,7 @@ def suites(version: str) -> tuple[str, ...]:
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 #: s for all suites of a guest, and for one test. An idle machine of two cores takes a half of it.
-GUEST_SECONDS = 2400
+GUEST_SECONDS = 2700
 _TEST_SECONDS = 400
 
 
