@@ -13,7 +13,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,12 +35,11 @@ from collector.mentions import Mentions
 from collector.plain.streams import PlainChunk, PlainConnection
 from collector.spoken import Followed, Spoken
 from collector.subjects import mentions_of
-from collector.telling import Telling, note, target
+from collector.telling import Telling, note
 from collector.tls.streams import Chunk, ConnectionKey
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
-    Claim,
     ClaimTell,
     File,
     Intent,
@@ -387,7 +386,7 @@ class SessionPipeline:
         acting = not all(does_nothing(made.name, made.arguments) for made in response.tool_calls)
         for text in (response.text, *(last_word(made.name, made.arguments) for made in response.tool_calls)):
             for draft in from_text(text, acting=acting):
-                self._claim(draft, "model", call, seen.ts, connection.process)
+                self._claim(draft, call, seen.ts, connection.process)
             if self._ask is not None and not acting:  # else what is said may be what is only about to be done
                 unread = about(text, self._wanted, self._session, call, connection.process, seen.ts)
                 if unread is not None:
@@ -518,58 +517,38 @@ class SessionPipeline:
         )
         self._file_states(pending, ts)
         for draft in read.claims:
-            self._claim(draft, "tool_result", call, ts, connection.process, pending.intent)
+            self._claim(draft, call, ts, connection.process, pending.intent)
         return True
 
     def _claim(
         self,
         draft: ClaimDraft,
-        source: Literal["tool_result", "model"],
         call: str,
         ts: int,
         process: ProcessKey,
         intent: Intent | None = None,
         said_ts: int = 0,
     ) -> None:
-        """``said_ts`` is set of a guess, which comes too late for a look at the files that it names."""
-        told = in_order(self._wanted.union(draft.tells)) if source == "model" else ()
-        digest = self._telling.digest(draft.text.encode())
-        by, of = "guess" if said_ts else source, intent.intent if intent else ""
-        claim = derived_id("k", self._session, call, by, of, draft.topic, digest)
-        if claim in self._said:
-            return
-        put(self._said, claim, None, MAX_SAID)
-        self._add(
-            Claim(
-                session=self._session,
-                ts=ts,
-                claim=claim,
-                source=source,
-                kind=draft.kind,
-                topic=draft.topic,
-                outcome=draft.outcome,
-                process=process,
-                call=call,
-                intent=intent.intent if intent else None,
-                call_id=intent.call_id if intent else None,
-                tool=draft.tool,
-                targets=tuple(map(target, draft.targets)),
-                counts=draft.counts,
-                tells=told,
-                digest=digest,
-                text=self._telling.text(draft.text),
-                extracted_by="model" if said_ts else "rules",
-                said_ts=said_ts,
-            )
+        """A claim of the model, or, if there is one, of the result of ``intent``.
+
+        ``said_ts`` is set of a guess, which comes too late for a look at the files that it names.
+        """
+        told = in_order(self._wanted.union(draft.tells)) if intent is None else ()
+        claim = self._telling.claim(
+            draft, self._session, call, ts, process, intent=intent, tells=told, said_ts=said_ts
         )
-        if source == "model" and not said_ts:
-            self._log += self._files.of_claim(claim, draft, told, process, ts)
+        if claim.claim in self._said:
+            return
+        put(self._said, claim.claim, None, MAX_SAID)
+        self._add(claim)
+        if intent is None and not said_ts:
+            self._log += self._files.of_claim(claim.claim, draft, told, process, ts)
 
     def guessed(self, question: Question, claims: Iterable[ClaimDraft], ts: int) -> None:
         """Claims that a model read out of sentences that were asked about; ``ts``: not before the last Tick."""
         ts = max(ts, question.ts)
         for draft in claims:
-            self._claim(draft, "model", question.call, ts, question.process, said_ts=question.ts)
+            self._claim(draft, question.call, ts, question.process, said_ts=question.ts)
 
     # --- helpers ---------------------------------------------------------------------------------
 

@@ -7,9 +7,11 @@ polygraph/content.py has the table of fields.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
+from collector.claims.model import ClaimDraft
 from collector.free_text import is_free_text, untold, untold_argv
 from collector.intents.tools import ExpectedFileDraft
 from collector.intents.weakening import marks_of
@@ -20,6 +22,8 @@ from polygraph.content import ContentLevel
 from polygraph.events import (
     AnyEvent,
     BlindSpot,
+    Claim,
+    ClaimTell,
     Coverage,
     EditMark,
     Exec,
@@ -27,11 +31,13 @@ from polygraph.events import (
     Execution,
     ExpectedFile,
     File,
+    Intent,
     Name,
     Net,
+    ProcessKey,
     SessionStart,
 )
-from polygraph.ids import keyed_digest
+from polygraph.ids import derived_id, keyed_digest
 from polygraph.text import to_bytes
 
 #: most characters of a name that the model or its server chose: model, tool, finish reason
@@ -101,6 +107,47 @@ class Telling:
             digest=self.digest(content) if content is not None else None,
             size=len(content) if content is not None else None,
             marks=draft.marks if content is None else _marks(draft.new_path or draft.path, content),
+        )
+
+    def claim(
+        self,
+        draft: ClaimDraft,
+        session: str,
+        call: str,
+        ts: int,
+        process: ProcessKey,
+        *,
+        intent: Intent | None = None,
+        tells: tuple[ClaimTell, ...] = (),
+        said_ts: int = 0,
+    ) -> Claim:
+        """A claim of the model in the answer of ``call``, or, if there is one, of the result of ``intent``.
+
+        ``said_ts`` is set of a guess.
+        """
+        digest = self.digest(draft.text.encode())
+        source: Literal["tool_result", "model"] = "tool_result" if intent else "model"
+        by, of = "guess" if said_ts else source, intent.intent if intent else ""
+        return Claim(
+            session=session,
+            ts=ts,
+            claim=derived_id("k", session, call, by, of, draft.topic, digest),
+            source=source,
+            kind=draft.kind,
+            topic=draft.topic,
+            outcome=draft.outcome,
+            process=process,
+            call=call,
+            intent=intent.intent if intent else None,
+            call_id=intent.call_id if intent else None,
+            tool=draft.tool,
+            targets=tuple(map(target, draft.targets)),
+            counts=draft.counts,
+            tells=tells,
+            digest=digest,
+            text=self.text(draft.text),
+            extracted_by="model" if said_ts else "rules",
+            said_ts=said_ts,
         )
 
     def _command_digest(self, argv: Sequence[str]) -> str | None:

@@ -23,7 +23,7 @@ from collector.claims.results import from_result
 from collector.claims.text import from_text, in_order, tells
 from collector.file_states import FileLook, FileStates, FindTests, Look
 from collector.intents.tools import IntentPlan, does_nothing, last_word, plan
-from collector.telling import Telling, target
+from collector.telling import Telling
 from polygraph import events as codec
 from polygraph.events import (
     AnyEvent,
@@ -39,7 +39,6 @@ from polygraph.events import (
     StreamGap,
     ToolResult,
 )
-from polygraph.ids import derived_id
 from tests.corpus import sight
 from tests.corpus.expand import Session
 from tests.corpus.labels import labels, of_the_model, turns_of
@@ -155,25 +154,8 @@ class _Calls:
         if intent is None:
             return
         for draft in from_result(self._plans[intent.intent], text, result.is_error).claims:
-            digest = self._telling.digest(draft.text.encode())
-            of = intent.intent
-            yield Claim(
-                session=self._session,
-                ts=result.ts,
-                claim=derived_id("k", self._session, result.call, "tool_result", of, draft.topic, digest),
-                source="tool_result",
-                kind=draft.kind,
-                topic=draft.topic,
-                outcome=draft.outcome,
-                process=result.process,
-                call=result.call,
-                intent=intent.intent,
-                call_id=intent.call_id,
-                tool=draft.tool,
-                targets=tuple(map(target, draft.targets)),
-                counts=draft.counts,
-                digest=digest,
-                text=self._telling.text(draft.text),
+            yield self._telling.claim(
+                draft, self._session, result.call, result.ts, result.process, intent=intent
             )
 
 
@@ -211,29 +193,14 @@ class _Claims:
         for text in (said.text, *(last_word(*one) for one in made)):
             for draft in from_text(text, acting=acting):
                 told = in_order(asked.union(draft.tells))
-                digest = self._telling.digest(draft.text.encode())
-                claim = derived_id("k", self._session, call.call, "model", "", draft.topic, digest)
-                if claim in self._said:
-                    continue
-                self._said.add(claim)
-                yield Claim(
-                    session=self._session,
-                    ts=call.ts,
-                    claim=claim,
-                    source="model",
-                    kind=draft.kind,
-                    topic=draft.topic,
-                    outcome=draft.outcome,
-                    process=call.process,
-                    call=call.call,
-                    tool=draft.tool,
-                    targets=tuple(map(target, draft.targets)),
-                    counts=draft.counts,
-                    tells=told,
-                    digest=digest,
-                    text=self._telling.text(draft.text),
+                claim = self._telling.claim(
+                    draft, self._session, call.call, call.ts, call.process, tells=told
                 )
-                yield from files.of_claim(claim, draft, told, call.process, call.ts)
+                if claim.claim in self._said:
+                    continue
+                self._said.add(claim.claim)
+                yield claim
+                yield from files.of_claim(claim.claim, draft, told, call.process, call.ts)
 
 
 class _Recalled(Telling):
