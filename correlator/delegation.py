@@ -134,8 +134,7 @@ class _Outside:
         hidden = any(part.startswith(".") for part in touch.path.split("/"))
         if hidden or is_system(touch.path) or not is_content(touch.path.lstrip("/")):
             return False
-        node = self._session.tree.get(touch.event.process)
-        image = node.image(touch.ts) if node is not None else None
+        image = self._session.tree.image(touch.event.process, touch.ts)
         return image is None or program_name(image) != "git"
 
 

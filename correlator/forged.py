@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from correlator.hands import by_agent
 from correlator.paths import normalise
-from correlator.programs import is_inert, is_shell, program_name, programs, script_of, shell_file
+from correlator.programs import is_shell, program_name, programs, script_of, shell_file
 from correlator.session import Known, Session, Touch
 from polygraph.events import Exec
 
@@ -87,25 +88,16 @@ def _by_hand(session: Session, touch: Touch, *, copies: bool) -> bool:
     if touch.event.op not in _MADE:
         # An editor's own save is a rename; `mv` and `ln` may bring the real one.
         return touch.event.op == "rename" and session.is_agent(process, touch.first)
-    for node in (session.tree.get(process), *session.tree.ancestors(process)):
-        if node is None:
-            return False
-        if session.is_agent(node.key, touch.first):
-            return True
-        image = node.image(touch.first)
-        if image is None:
-            continue  # a subshell, or the child that opens what `> file` names
-        if not is_inert(image, session.roots):
-            return False
-        if is_shell(image):
-            file = script_of(image) or shell_file(image)
-            if file is not None and not _of_the_agent(session, normalise(file, image.cwd), image):
-                return False  # a script that somebody else may have written
-        elif program_name(image) not in programs().copy_input | programs().wrappers | (
-            _COPIES if copies else set()
-        ):
-            return False
-    return False
+    copying = programs().copy_input | programs().wrappers | (_COPIES if copies else frozenset())
+
+    def only_copies(image: Exec) -> bool:
+        if not is_shell(image):
+            return program_name(image) in copying
+        file = script_of(image) or shell_file(image)
+        # else a script that somebody else may have written
+        return file is None or _of_the_agent(session, normalise(file, image.cwd), image)
+
+    return by_agent(session, touch, only_copies)
 
 
 def _of_the_agent(session: Session, path: str, image: Exec) -> bool:

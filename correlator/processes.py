@@ -159,6 +159,23 @@ class ProcessTree:
             self.revised += 1
         above.children.append(child.key)
 
+    def image(self, key: ProcessKey, at: int) -> Exec | None:
+        """What a process was at ``at``; None if it had executed nothing yet, or is not known."""
+        node = self._nodes.get(key)
+        return node.image(at) if node is not None else None
+
+    def end(self, key: ProcessKey, at: int) -> Exit | None:
+        """A process' end, if that had come by ``at``."""
+        node = self._nodes.get(key)
+        return node.end(at) if node is not None else None
+
+    def line(self, key: ProcessKey) -> Iterator[Node]:
+        """The process and those above it, nearest first; nothing if it is not known."""
+        node = self._nodes.get(key)
+        if node is not None:
+            yield node
+            yield from self.ancestors(key)
+
     def ancestors(self, key: ProcessKey) -> Iterator[Node]:
         """Parents, nearest first."""
         seen = {key}

@@ -293,8 +293,7 @@ class Session:
             self._name_inode(event.path, event.dev, event.ino, event.ts)
 
     def _exit(self, event: e.Exit) -> None:
-        node = self.tree.get(event.process)
-        image = node.image(event.ts) if node is not None else None
+        image = self.tree.image(event.process, event.ts)
         if image is not None and may_stop_reading(image):
             insort(self.stopped, (event.ts, event.seq, event.process))
 
@@ -384,8 +383,7 @@ class Session:
         """
         if "/../" not in f"{event.path}\n{event.new_path or ''}":
             return event
-        node = self.tree.get(event.process)
-        image = node.image(event.ts) if node is not None else None
+        image = self.tree.image(event.process, event.ts)
         known = {self.cwd, image.cwd if image is not None else ""} - {""}
 
         def plain(path: str) -> str:
@@ -576,9 +574,7 @@ class Session:
         """Whether the process was at ``at`` the agent itself, one of its helpers, or a fork of them without an exec."""
         if key == self.tree.root:
             return True
-        for node in (self.tree.get(key), *self.tree.ancestors(key)):
-            if node is None:
-                return False
+        for node in self.tree.line(key):
             if node.key == self.tree.root:
                 return True
             image = node.image(at)

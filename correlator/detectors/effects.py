@@ -173,8 +173,8 @@ def may_be_of_others(session: Session, process: e.ProcessKey, at: int, *, host: 
 
 def images_of(session: Session, process: e.ProcessKey, at: int) -> Iterator[e.Exec]:
     """What the process was at that time and what its ancestors were, up to the agent."""
-    for node in (session.tree.get(process), *session.tree.ancestors(process)):
-        if node is None or (session.is_agent(node.key, at) and node.key != process):
+    for node in session.tree.line(process):
+        if session.is_agent(node.key, at) and node.key != process:
             return
         image = node.image(at)
         if image is not None:

@@ -361,8 +361,7 @@ class ExfiltrationPath:
             else f"{name}:{row.port}"
         )
         last = Step(ts=row.ts, what=f"it sent {sent} bytes to {where}", id=row.id, grade="exact")
-        node = session.tree.get(has.process)
-        image = node.image(row.ts) if node is not None else None
+        image = session.tree.image(has.process, row.ts)
         return Finding(
             id=derived_id("f", session.id, NAME, "secret_sent", secret.id, str(row.socket)),
             session=session.id,

@@ -66,8 +66,7 @@ def _kind_of(session: Session, event: Effect) -> EffectKind | None:
         case Exec():
             return ("exec", _name(event))
         case Exit():
-            node = session.tree.get(event.process)
-            image = node.image(event.ts) if node is not None else None
+            image = session.tree.image(event.process, event.ts)
             return ("exit", _name(image), event.status, event.signal) if image is not None else None
         case ExecFailed():
             return ("exec_failed", event.path, event.errno)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from correlator.facts import command, ending, fact
 from correlator.paths import basename
-from correlator.processes import Node
 from correlator.programs import git_takes_in, identify
 from correlator.rules import staleness
 from correlator.runs import Run, find_runs
@@ -122,8 +121,7 @@ def _at(session: Session, point: _Point, tests: list[Run], now: int) -> Finding 
 
 def _by_tool(session: Session, touch: Touch) -> bool:
     """Whether a known tool wrote it: a formatter changes how a file looks."""
-    node: Node | None = session.tree.get(touch.event.process)
-    image = node.image(touch.ts) if node is not None else None
+    image = session.tree.image(touch.event.process, touch.ts)
     return image is not None and identify(image) is not None
 
 
@@ -133,8 +131,7 @@ def _taken_in(session: Session, touch: Touch, commit: Run) -> Exec | None:
     for inode in sorted(session.inodes_of(touch.path, commit.ended)):
         for read in session.reads.get(inode, ()):
             in_time = read.ts <= commit.image.ts or (read.process in own and read.ts <= commit.ended)
-            node = session.tree.get(read.process) if touch.ts < read.ts and in_time else None
-            image = node.image(read.ts) if node is not None else None
+            image = session.tree.image(read.process, read.ts) if touch.ts < read.ts and in_time else None
             if image is not None and git_takes_in(image):
                 return image
     return None

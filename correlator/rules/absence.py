@@ -79,9 +79,7 @@ def _left_no_trace(touches: list[Touch]) -> bool:
 
 def _by_tool(session: Session, touch: Touch) -> bool:
     """A known tool or version control wrote it: its outputs are what it was called for."""
-    for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
-        if node is None:
-            return False
+    for node in session.tree.line(touch.event.process):
         if node.key == session.tree.root:
             return False
         for image in node.images:

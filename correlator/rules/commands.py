@@ -44,8 +44,7 @@ def judge_command(session: Session, claim: Claim, span: Span) -> Outcome:
 
 
 def _ended(session: Session, claim: Claim, image: Exec, span: Span) -> Outcome:
-    node = session.tree.get(image.process)
-    exit_ = node.exit if node is not None and node.ended(span.until) else None
+    exit_ = session.tree.end(image.process, span.until)
     observed = f"{command(image)} ran and {ending(exit_)}"
     if claim.outcome is None:
         return verified(observed, "strong", image, *([exit_] if exit_ else []))

@@ -36,8 +36,7 @@ def judge(session: Session, state: IntentState, span: Span, now: int) -> Outcome
 def _ran(
     session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, span: Span
 ) -> Outcome:
-    node = session.tree.get(image.process)
-    exit_ = node.exit if node is not None and node.ended(span.until) else None
+    exit_ = session.tree.end(image.process, span.until)
     observed = f"{command(image)} ran and {ending(exit_)}"
     events = [*(s for s in joined.shells[-1:]), *(i for _, i in joined.found[:6])]
     result = state.result

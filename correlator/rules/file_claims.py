@@ -121,10 +121,9 @@ def _moved_along(session: Session, claim: Claim, said: str, live: list[Touch], s
 
 def _by_git(session: Session, touch: Touch, until: int) -> bool:
     """What git takes away is kept by it, on another branch or in the stash; what it cleans away or drops is gone."""
-    node = session.tree.get(touch.event.process)
-    image = node.image(touch.ts) if node is not None else None
-    above = (other.image(touch.ts) for other in session.tree.ancestors(touch.event.process))
-    gits = [one for one in (image, *above) if one is not None and git_subcommand(one)[0]]
+    image = session.tree.image(touch.event.process, touch.ts)
+    line = (node.image(touch.ts) for node in session.tree.line(touch.event.process))
+    gits = [one for one in line if one is not None and git_subcommand(one)[0]]
     stash = next((one for one in gits if git_subcommand(one)[0] == "stash"), None)
     if stash is not None:  # it starts a `clean` for files that are new
         return put_back.dropped(session, stash, until) is None

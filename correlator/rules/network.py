@@ -10,6 +10,7 @@ from correlator.programs import identify
 from correlator.session import IN_PROGRESS, IntentState, Session
 from correlator.windows import Span
 from polygraph.events import AnyEvent, Exit, Name, Net
+from polygraph.tools import Match
 
 
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
@@ -94,21 +95,21 @@ def _silent(session: Session, hits: list[Net], span: Span, seen: str, *, told_fa
 
 
 def _asks_for_nothing(session: Session, net: Net) -> bool:
-    node = session.tree.get(net.process)
-    image = node.image(net.ts) if node is not None else None
-    match = identify(image) if image is not None else None
-    return match is not None and match.tool.purpose == "fetch" and match.runs_nothing
+    match = _fetching(session, net)
+    return match is not None and match.runs_nothing
 
 
 def _failed(session: Session, net: Net, until: int) -> Exit | None:
     """The end of a program that is for fetching, connected, and failed: it may have got an answer that was no good."""
-    node = session.tree.get(net.process)
-    image = node.image(net.ts) if node is not None else None
+    end = session.tree.end(net.process, until)
+    return end if end is not None and end.status and _fetching(session, net) is not None else None
+
+
+def _fetching(session: Session, net: Net) -> Match | None:
+    """The program that connected, if it is for fetching."""
+    image = session.tree.image(net.process, net.ts)
     match = identify(image) if image is not None else None
-    end = node.end(until) if node is not None else None
-    if match is None or match.tool.purpose != "fetch" or end is None or not end.status:
-        return None
-    return end
+    return match if match is not None and match.tool.purpose == "fetch" else None
 
 
 def _unless_other(

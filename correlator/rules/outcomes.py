@@ -519,8 +519,7 @@ def _repository_written(session: Session, span: Span) -> AnyEvent | None:
         if "/.git/" not in path:
             continue
         for touch in hits:
-            node = session.tree.get(touch.event.process)
-            image = node.image(touch.ts) if node is not None else None
+            image = session.tree.image(touch.event.process, touch.ts)
             name = basename(image.path) if image is not None else ""
             if span.holds(touch.ts) and not name.startswith("git"):
                 return touch.event

@@ -66,9 +66,8 @@ def judge(session: Session, claim: Claim, live: Sequence[Touch], span: Span) -> 
 def _git(session: Session, touch: Touch) -> Exec | None:
     """The git at work in an effect: the outermost one, since a git starts others (`stash` a `reset`)."""
     found: Exec | None = None
-    node = session.tree.get(touch.event.process)
-    for one in (node, *session.tree.ancestors(touch.event.process)):
-        image = one.image(touch.ts) if one is not None else None
+    for node in session.tree.line(touch.event.process):
+        image = node.image(touch.ts)
         if image is not None and program_name(image) == "git":
             found = image
     return found
@@ -121,8 +120,7 @@ def dropped(session: Session, stash: Exec, until: int) -> Exec | None:
         subcommand, words = git_subcommand(image)
         if subcommand != "stash" or image.process == stash.process or words[:1] == _ONLY_LOOKS:
             continue
-        node = session.tree.get(image.process)
-        end = node.end(until) if node is not None else None
+        end = session.tree.end(image.process, until)
         what = [word for word in words[1:] if not word.startswith("-")]
         drops = words[:1] == ("clear",) or (words[:1] == ("drop",) and all(word in _LAST for word in what))
         return image if drops and end is not None and end.status == 0 else None

@@ -11,8 +11,8 @@ def for_itself(session: Session, read: Read) -> Exec | None:
     """The test run, compiler or type checker that opened a file in order to work on it, and shows it to nobody."""
     if read.shared:
         return None
-    for node in (session.tree.get(read.process), *session.tree.ancestors(read.process)):
-        if node is None or node.key == session.tree.root:
+    for node in session.tree.line(read.process):
+        if node.key == session.tree.root:
             return None
         image = node.image(read.ts)
         match = identify(image) if image is not None else None
@@ -27,6 +27,5 @@ def shows(session: Session, read: Read) -> bool:
 
     A program of another kind may have read all of a file, as it was asked to, and have told what it found.
     """
-    node = session.tree.get(read.process)
-    image = node.image(read.ts) if node is not None else None
+    image = session.tree.image(read.process, read.ts)
     return session.is_agent(read.process, read.ts) or (image is not None and is_inert(image, session.roots))

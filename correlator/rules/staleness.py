@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from correlator.hands import by_agent
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
 from correlator.places import is_code, is_edited_too, is_metadata, is_of_tests, is_project_file, is_text
@@ -16,7 +17,6 @@ from correlator.programs import (
     git_brings_in,
     git_subcommand,
     identify,
-    is_inert,
     is_shell,
     program_name,
     programs,
@@ -27,7 +27,7 @@ from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
 from correlator.suspects import could_have_redone
-from polygraph.events import FileState
+from polygraph.events import Exec, FileState
 from polygraph.test_files import is_searched, language_of
 
 #: how much later than a file's own time its writing may have been: file systems tell it by the tick, ns
@@ -171,8 +171,7 @@ def _changes_content(session: Session, touch: Touch) -> bool:
     """Whether the touch is one that may change what a run depends on: of a file, by other programs than tests."""
     if touch.event.op in ("mkdir", "rmdir"):
         return False
-    node = session.tree.get(touch.event.process)
-    image = node.image(touch.first) if node is not None else None
+    image = session.tree.image(touch.event.process, touch.first)
     if image is not None and changes_no_content(image, session.roots):
         return False
     return not written_by_tests(session, touch)
@@ -249,8 +248,7 @@ def _brings_in(session: Session, touches: list[Touch]) -> bool:
 
     It writes only files that it changes, and does nothing where they are not as they were committed.
     """
-    node = session.tree.get(touches[0].event.process) if touches else None
-    image = node.image(touches[0].ts) if node is not None else None
+    image = session.tree.image(touches[0].event.process, touches[0].ts) if touches else None
     made = sum(touch.event.count for touch in touches if not touch.gone)
     alone = len({touch.event.process for touch in touches}) == 1
     return image is not None and alone and made == 1 and git_brings_in(image)
@@ -276,8 +274,7 @@ def _removed(session: Session, run: Run, touches: list[Touch]) -> bool:
     What a linter says of the others stands, a git that goes elsewhere may come back, and what is made can be made anew.
     """
     last = touches[-1]
-    node = session.tree.get(last.event.process)
-    image = node.image(last.ts) if node is not None else None
+    image = session.tree.image(last.event.process, last.ts)
     if last.event.op != "unlink" or run.match.tool.purpose == "lint" or image is None:
         return False
     if not is_code(last.path) or is_of_tests(last.path):
@@ -298,26 +295,18 @@ def _edited_by_hand(session: Session, path: str, touches: list[Touch], roots: tu
 
 def _by_hand(session: Session, touch: Touch) -> bool:
     """Whether the agent itself wrote it, or what copies its input, or `> file`, in a command of the agent's own."""
-    node = session.tree.get(touch.event.process)
-    image = node.image(touch.first) if node is not None else None
+    image = session.tree.image(touch.event.process, touch.first)
     copies = image is None or is_shell(image) or program_name(image) in programs().copy_input
     return session.is_agent(touch.event.process, touch.first) or (copies and _by_own_command(session, touch))
 
 
 def _by_own_command(session: Session, touch: Touch) -> bool:
     """Whether the agent did it, or a program that runs nothing by itself, with no script or tool between the two."""
-    for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
-        if node is None:
-            return False
-        if session.is_agent(node.key, touch.first):
-            return True
-        image = node.image(touch.first)
-        if image is None:
-            continue  # a subshell, or the child that opens what `> file` names
-        file = shell_file(image) if is_shell(image) else None
-        if not is_inert(image, session.roots) or script_of(image) is not None or file is not None:
-            return False
-    return False
+    return by_agent(session, touch, _runs_no_script)
+
+
+def _runs_no_script(image: Exec) -> bool:
+    return script_of(image) is None and not (is_shell(image) and shell_file(image) is not None)
 
 
 def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, until: int) -> bool | None:
@@ -380,8 +369,7 @@ def _compiled_in_session(session: Session, touch: Touch) -> bool:
 
 
 def _uncertain_writer(session: Session, touch: Touch) -> bool:
-    node = session.tree.get(touch.event.process)
-    image = node.image(touch.ts) if node is not None else None
+    image = session.tree.image(touch.event.process, touch.ts)
     if image is None:
         return False
     if program_name(image) in ("git", "hg", "jj"):
@@ -392,8 +380,8 @@ def _uncertain_writer(session: Session, touch: Touch) -> bool:
 
 def written_by_tests(session: Session, touch: Touch) -> bool:
     """Whether another test run wrote it: fixtures and databases are its own business."""
-    for node in (session.tree.get(touch.event.process), *session.tree.ancestors(touch.event.process)):
-        image = node.image(touch.ts) if node is not None else None
+    for node in session.tree.line(touch.event.process):
+        image = node.image(touch.ts)
         if image is not None:
             match = identify(image)
             if match is not None and match.tool.purpose == "test":

@@ -119,8 +119,7 @@ def _removed(session: Session, changes: Sequence[Touch]) -> Iterator[_Weakening]
 
 def _taken_away(session: Session, touch: Touch) -> bool:
     """What git or an unknown program takes away may come from another state of the project, not from a hand."""
-    node = session.tree.get(touch.event.process)
-    image = node.image(touch.ts) if node is not None else None
+    image = session.tree.image(touch.event.process, touch.ts)
     if image is None:
         return False
     if program_name(image) == "git":
