@@ -71,6 +71,11 @@ class Known:
     match: Match
 
 
+def says_none(claim: e.Claim) -> bool:
+    """Whether a tool's result says that no test was run."""
+    return claim.source == "tool_result" and claim.topic == "tests_run" and not claim.counts.get("passed", 1)
+
+
 @dataclass(slots=True)
 class Session:
     """Everything that the rules may ask of a session."""
@@ -147,8 +152,8 @@ class Session:
     asked: list[IntentState] = field(default_factory=list)
     #: what the results of tool calls say, by intent
     results: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
-    #: those of them that say that no test was run
-    told_empty: list[e.Claim] = field(default_factory=list)
+    #: whether one of them says that no test was run
+    told_empty: bool = False
     #: what the model says, by the call whose answer it is in
     said: dict[str, list[e.Claim]] = field(default_factory=lambda: defaultdict(list))
     by_digest: dict[str, list[IntentState]] = field(default_factory=lambda: defaultdict(list))
@@ -319,8 +324,7 @@ class Session:
             self.open_claims.append(event)
             if event.source == "tool_result" and event.intent is not None:
                 self.results[event.intent].append(event)
-                if event.topic == "tests_run" and not event.counts.get("passed", 1):
-                    self.told_empty.append(event)
+                self.told_empty = self.told_empty or says_none(event)
             elif event.source == "model" and event.call is not None:
                 self.said[event.call].append(event)
 

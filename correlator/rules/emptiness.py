@@ -12,13 +12,8 @@ from dataclasses import replace
 from correlator.programs import programs
 from correlator.rules import parts
 from correlator.runs import Run, is_hollow
-from correlator.session import Session
+from correlator.session import Session, says_none
 from polygraph.events import Claim
-
-
-def says_none(claim: Claim) -> bool:
-    """Whether a tool's result says that no test was run."""
-    return claim.source == "tool_result" and claim.topic == "tests_run" and not claim.counts.get("passed", 1)
 
 
 def as_told(session: Session, runs: Sequence[Run], until: int) -> list[Run]:
@@ -26,21 +21,25 @@ def as_told(session: Session, runs: Sequence[Run], until: int) -> list[Run]:
 
     Where one had failed, skipped tests are not nothing: to skip what fails is another thing (``tampered_test``).
     """
-    told = list(runs)
+    if not session.told_empty:
+        return list(runs)
     failed = any(run.word == "failed" or run.inner_failed for run in runs)
-    for said in session.told_empty:
-        if said.ts > until or (failed and said.counts.get("skipped")):
-            continue
-        for at, run in enumerate(told):
-            # One below a wrapper is that one's own business; the wrapper's result is of the one that it started.
-            if run.word != "ok" or said not in parts.results(session, run, until):
-                continue
-            if run.match.tool.name in programs().steps_are_programs and not (
-                len(run.inner) == 1 and is_hollow(session, run.image, until, run.inner)
-            ):
-                continue
-            told[at] = replace(run, told=said)
-    return told
+    return [replace(run, told=_told(session, run, failed, until)) for run in runs]
+
+
+def _told(session: Session, run: Run, failed: bool, until: int) -> Claim | None:
+    """What a run that ended well said of itself by ``until``, if that is that it ran no test."""
+    if run.word != "ok":
+        return None
+    said = next((one for one in parts.results(session, run, until) if says_none(one)), None)
+    if said is None or said.ts > until or (failed and said.counts.get("skipped")):
+        return None
+    # One below a wrapper is that one's own business; the wrapper's result is of the one that it started.
+    if run.match.tool.name in programs().steps_are_programs and not (
+        len(run.inner) == 1 and is_hollow(session, run.image, until, run.inner)
+    ):
+        return None
+    return said
 
 
 def had_tests(session: Session, claim: Claim, run: Run) -> bool:

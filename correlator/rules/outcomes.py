@@ -13,7 +13,7 @@ from correlator.places import is_project_file
 from correlator.programs import program_name
 from correlator.rules import elsewhere, emptiness, parts, staleness, taken_back, tampering
 from correlator.runs import Run, find_runs, hidden_by
-from correlator.session import IntentState, Session
+from correlator.session import IntentState, Session, says_none
 from correlator.suspects import could_have_done, could_have_redone
 from correlator.windows import Span, of_intent
 from polygraph.events import AnyEvent, Claim, Exec
@@ -113,14 +113,14 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
             return _another(claim, mine[-1])
         if all(run.forged for run in named):
             return _forged(session, claim, named, window)
-        if emptiness.says_none(claim):
+        if says_none(claim):
             return verified(f"{_told(named[-1])}, and no test was run", "strong", *_events(named[-1]))
         outcome = _decide(session, claim, named, window.early, claim.ts)
         if outcome.reason == "masked_exit" and any(e.feeds == "pipe" for e in state.intent.executions):
             return unverifiable("ambiguous", f"{outcome.observed}: of what it said a part may be shown")
         return outcome
     declared = [e for e in state.intent.executions if e.purpose == purpose]
-    if not declared or emptiness.says_none(claim):
+    if not declared or says_none(claim):
         return unverifiable(
             "ambiguous", f"the tool call was not to run a {purpose}: its output may quote one"
         )
