@@ -9,7 +9,7 @@ from importlib import resources
 import msgspec
 
 from correlator.paths import basename, under
-from polygraph.test_files import CONFIG, FOLDERS, SETTINGS, language_of
+from polygraph.test_files import configures, is_in_folder, language_of, sets_up
 
 
 class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,13 +77,12 @@ def is_metadata(path: str) -> bool:
 
 def is_of_tests(path: str) -> bool:
     """By its name, or by where it lies: what is in a directory of tests is none of the source."""
-    named = language_of(path) is not None or basename(path) in SETTINGS
-    return named or not FOLDERS.isdisjoint(path.split("/")[:-1])
+    return language_of(path) is not None or sets_up(path) or is_in_folder(path)
 
 
 def is_setting(path: str) -> bool:
     """Whether a file sets a test runner up or configures it, by its name."""
-    return basename(path) in SETTINGS or CONFIG.fullmatch(basename(path)) is not None
+    return sets_up(path) or configures(path)
 
 
 def is_text(path: str) -> bool:

@@ -13,13 +13,6 @@ from importlib import resources
 
 import msgspec
 
-#: what sets a test runner up
-SETTINGS = frozenset({"conftest.py", "sitecustomize.py", "usercustomize.py"})
-#: how one is configured
-CONFIG = re.compile(r"\.?pytest\.ini|tox\.ini|setup\.cfg|pyproject\.toml|(?:jest|vitest)\.config\.[cm]?[jt]s")
-#: directories of tests
-FOLDERS = frozenset({"__tests__", "spec", "specs", "test", "tests"})
-
 
 class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row; the columns are explained in the table."""
@@ -35,6 +28,9 @@ class TestFiles(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     __test__ = False  # no test class of pytest's
 
     skip: frozenset[str]
+    folders: frozenset[str]
+    settings: frozenset[str]
+    config: str
     helpers: str
     languages: dict[str, Language]
 
@@ -60,6 +56,21 @@ def is_opened(language: str) -> bool:
     return row is not None and row.opened
 
 
+def sets_up(path: str) -> bool:
+    """Whether a file of this name is code that sets a test runner up."""
+    return path.rpartition("/")[2] in table().settings
+
+
+def configures(path: str) -> bool:
+    """Whether a file of this name may configure a test runner."""
+    return _config().fullmatch(path.rpartition("/")[2]) is not None
+
+
+def is_in_folder(path: str) -> bool:
+    """Whether the file lies in a directory that is called as those of tests are."""
+    return not table().folders.isdisjoint(path.split("/")[:-1])
+
+
 def is_searched(directory: str) -> bool:
     """Whether a directory of this name may hold the project's own tests."""
     return not directory.startswith(".") and directory not in table().skip
@@ -68,6 +79,11 @@ def is_searched(directory: str) -> bool:
 @cache
 def _names() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((name, re.compile(row.names)) for name, row in table().languages.items())
+
+
+@cache
+def _config() -> re.Pattern[str]:
+    return re.compile(table().config)
 
 
 @cache

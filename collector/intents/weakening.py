@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 import msgspec
 
 from polygraph.events import EditMark
-from polygraph.test_files import CONFIG, FOLDERS, SETTINGS, language_of
+from polygraph.test_files import configures, is_in_folder, language_of, sets_up
 
 #: characters of each text that are looked at
 MAX_TEXT = 256 * 1024
@@ -75,22 +75,20 @@ def _compiled() -> tuple[_Compiled, ...]:
     )
 
 
-def _where(path: str) -> str | None:
+def _where(path: str, language: str | None) -> str | None:
     """What a file is to a test runner, by its name and where it lies; None: nothing that is known."""
-    *folders, name = path.split("/")
-    if name in SETTINGS:
+    if sets_up(path):
         return "settings"
-    if CONFIG.fullmatch(name):
+    if configures(path):
         return "config"
-    if language_of(path) is not None:
-        return "tests"
-    inside = not FOLDERS.isdisjoint(folders) and name.rpartition(".")[2] in table().in_folders
-    return "tests" if inside else None
+    inside = is_in_folder(path) and path.rpartition("/")[2].rpartition(".")[2] in table().in_folders
+    return "tests" if inside or language is not None else None
 
 
 def marks_of(path: str, old: str, new: str) -> tuple[EditMark, ...]:
     """What ``new`` has more often than ``old``, which it replaces, in a test file or in what sets a runner up."""
-    where, language = _where(path), language_of(path)
+    language = language_of(path)
+    where = _where(path, language)
     if where is None:
         return ()
     old, new = old[:MAX_TEXT], new[:MAX_TEXT]
