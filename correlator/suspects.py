@@ -92,9 +92,7 @@ def could_have_done(
     if of_intent is None and not well:  # what has not begun has not ended well
         for node in session.tree:
             if node.key not in explained and _about_to_run(session, node, until):
-                return unverifiable(
-                    "still_running", f"process {node.key.partition(':')[0]} was about to run its program"
-                )
+                return unverifiable("still_running", f"{_named(node)} was about to run its program")
     for node in session.tree:
         if not (node.forked and since <= node.born <= until) or node.key in explained:
             continue
@@ -102,13 +100,17 @@ def could_have_done(
             continue
         if not _below_shell(session, node.key, until) and session.is_agent(node.key, until):
             return unverifiable(
-                "form_unknown",
-                f"process {node.key.partition(':')[0]} is a copy of the agent at work, without an exec",
+                "form_unknown", f"{_named(node)} is a copy of the agent at work, without an exec"
             )
     left = left_for_others(session, since, until) if of_intent is None else None
     if left is not None:
         return unverifiable("handed_off", f"{left.path} was left where others may take it up", left.event)
     return None
+
+
+def _named(node: Node) -> str:
+    """A process that has executed nothing has no name but its pid."""
+    return f"process {node.key.partition(':')[0]}"
 
 
 @dataclass(slots=True)

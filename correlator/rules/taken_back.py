@@ -19,9 +19,10 @@ from correlator.session import Session, Touch
 from correlator.suspects import could_have_done
 from polygraph.events import Claim, Exec
 
-#: the commit before, of where one is: `HEAD~2`, `@^`; another parent (`^2`) is none
+#: where one is
 _HERE = ("HEAD", "@")
-_BEFORE = re.compile(r"((?:~\d{0,4}|\^(?!\d))+)")
+#: a commit before, behind a name: `~2`, `^`; another parent (`^2`) is none
+_BEFORE = re.compile(r"(?:~\d{0,4}|\^(?!\d))+")
 _STEP = re.compile(r"~(\d*)|\^")
 #: where HEAD was before it moved last
 _LAST = frozenset({"HEAD@{1}", "@{1}"})
@@ -153,9 +154,10 @@ def _back(
         return _Back(image, _ALL, moved)
     if here and move.to in _LAST:
         return _Back(image, 1, moved)
-    commits = _count(move.to.removeprefix(branch)) if move.to.startswith(branch) else _steps(move.to)
-    if move.from_head and (commits or move.to in _HERE):
-        commits += 0 if move.to.startswith(branch) else detached
+    by_name = move.to.startswith(branch)
+    commits = _count(move.to.removeprefix(branch)) if by_name else _steps(move.to)
+    if move.from_head and not by_name and (commits or move.to in _HERE):
+        commits += detached
     anywhere = not commits and move.to != branch and _ANYWHERE.match(move.to) is not None
     return _Back(image, commits, moved) if commits or anywhere else None
 
@@ -180,8 +182,7 @@ def _steps(word: str) -> int:
 
 def _count(steps: str) -> int:
     """How many commits `~2^` goes back: 0 for what is no such thing."""
-    match = _BEFORE.fullmatch(steps)
-    return sum(int(step or 1) for step in _STEP.findall(match[1])) if match is not None else 0
+    return sum(int(step or 1) for step in _STEP.findall(steps)) if _BEFORE.fullmatch(steps) else 0
 
 
 def _forces(argument: str) -> bool:
