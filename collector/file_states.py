@@ -26,6 +26,8 @@ MAX_GIVEN, MAX_GIVEN_SIZE = 16, 256 << 10
 _GIVEN_HEAD, _GIVEN_LINES, _GIVEN_LINE = 4096, 4, 8
 #: files that tool calls changed last, which are looked at again when a claim rests on them
 MAX_CHANGED = 16
+#: most files of tests of which it is remembered how many they define
+MAX_TESTS = 1024
 #: topics of claims at which the project's tests are looked for
 _TEST_TOPICS = frozenset({"tests_run", "tests_passed"})
 #: what is said to be so rests on the files as they are when it is said
@@ -36,7 +38,8 @@ _FILE_TOPICS = frozenset({"file_created", "file_changed", "file_deleted", "file_
 class FileLook(NamedTuple):
     """What a file was when it was looked at. ``content`` is None when it is unreadable or too large.
 
-    ``names``: of a directory, those of its files; empty where they are too many.
+    ``names``: of a directory, those of its files; empty where they are too many. ``tests``: so many tests the content
+    defines, 0 if that is not known.
     """
 
     exists: bool
@@ -46,6 +49,7 @@ class FileLook(NamedTuple):
     ino: int = 0
     content: bytes | None = None
     names: tuple[str, ...] = ()
+    tests: int = 0
 
 
 Look = Callable[[ProcessKey, str], FileLook | None]
@@ -73,6 +77,8 @@ class FileStates:
         self._given: OrderedDict[str, None] = OrderedDict()
         #: paths that tool calls were to change, as they named them
         self._changed: OrderedDict[str, None] = OrderedDict()
+        #: how many tests files define, by what they are
+        self._tests: OrderedDict[tuple[int, int, int, int], int] = OrderedDict()
 
     def user_said(self, text: str) -> None:
         """A user's message: a file whose beginning stands in it needs no opening in order to be read."""
@@ -115,11 +121,24 @@ class FileStates:
             tests = self._find_tests(process)
             for path, look in tests if "whole" in tells else tests[:MAX_CLAIM_LOOKS]:
                 told.add((look.dev, look.ino))
-                yield self._state(path, claim, look, None, ts)
+                counted = (
+                    look._replace(tests=self._defined(process, path, look)) if "whole" in tells else look
+                )
+                yield self._state(path, claim, counted, None, ts)
         for path in self._changed if draft.topic in _OF_THE_STATE else ():
             look_again = self._look(process, path)
             if look_again is not None and (look_again.dev, look_again.ino) not in told:
                 yield self._state(path, claim, look_again, None, ts)
+
+    def _defined(self, process: ProcessKey, path: str, look: FileLook) -> int:
+        """How many tests the file defines: it is read once for as long as it is the same."""
+        key = (look.dev, look.ino, look.size, look.mtime)
+        number = self._tests.get(key)
+        if number is None:
+            read = self._look(process, path) if language_of(path) is not None else None
+            number = read.tests if read is not None else 0
+            put(self._tests, key, number, MAX_TESTS)
+        return number
 
     def _was_given(self, look: FileLook) -> bool:
         """Whether the user had put the file into the conversation: then it was read without being opened.
@@ -151,6 +170,7 @@ class FileStates:
             ino=look.ino,
             digest=self._telling.digest(look.content) if look.content is not None else None,
             matches=matches,
+            tests=look.tests,
         )
 
 

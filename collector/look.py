@@ -70,6 +70,7 @@ def look_at(root: bytes | None, cwd: str | None, path: str, limit: int = CONTENT
         ino=state.st_ino,
         content=content,
         names=files,
+        tests=test_files.defined_in(path, content) if content is not None else 0,
     )
 
 

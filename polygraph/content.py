@@ -88,7 +88,8 @@ FIELDS: dict[str, dict[str, Kind]] = {
         path="path new_path",
     ),
     "Reads": _EVENT | _fields("rows"),
-    "FileState": _EVENT | _fields("intent exists size mtime dev ino matches", path="path", digest="digest"),
+    "FileState": _EVENT
+    | _fields("intent exists size mtime dev ino matches tests", path="path", digest="digest"),
     "Net": _EVENT
     | _fields(
         "process op family protocol port local_port errno socket peer_pid",

@@ -18,6 +18,7 @@ class Language(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row; the columns are explained in the table."""
 
     names: str
+    defines: str
     opened: bool
     examples: tuple[str, ...]
 
@@ -50,6 +51,17 @@ def language_of(path: str) -> str | None:
     return next((found for found, names in _names() if names.fullmatch(name)), None)
 
 
+def defined_in(path: str, content: bytes) -> int:
+    """How many tests a file of this name and content defines, by its lines; 0 if that is not known.
+
+    What runs may be more (parameters) and, where a line is part of a string or of a class that is not collected, less.
+    """
+    language = language_of(path)
+    if language is None:
+        return 0
+    return len(_defines(language).findall(content.decode("utf-8", "replace")))
+
+
 def is_opened(language: str) -> bool:
     """Whether a run opens the files of this language's tests; no language is ``""``."""
     row = table().languages.get(language)
@@ -79,6 +91,11 @@ def is_searched(directory: str) -> bool:
 @cache
 def _names() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((name, re.compile(row.names)) for name, row in table().languages.items())
+
+
+@cache
+def _defines(language: str) -> re.Pattern[str]:
+    return re.compile(rf"^[ \t]*(?:{table().languages[language].defines})", re.MULTILINE)
 
 
 @cache

@@ -52,6 +52,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     whole_scopes: frozenset[str]
+    of_all_there_is: frozenset[str]
     universal: frozenset[str]
     of_everything: frozenset[str]
     exhaustive: frozenset[str]

@@ -40,11 +40,13 @@ class Scope(NamedTuple):
     whole: bool = False
     #: a part only for want of an "all": "the tests in `test_a.py`"
     pointed: bool = False
+    #: nothing says which: "the tests"
+    general: bool = False
 
     @classmethod
-    def everything(cls, tool: str | None = None) -> Scope:
+    def everything(cls, tool: str | None = None, *, general: bool = False) -> Scope:
         """All that were run."""
-        return cls(part=False, tool=tool)
+        return cls(part=False, tool=tool, general=general)
 
     @classmethod
     def some(cls) -> Scope:
@@ -184,13 +186,15 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
             return None
         counts = {"passed": all_of, "total": all_of}
     part = part or bool(lowered - words.whole_scopes)
-    universal = bool(opening & words.universal) or bool(match["ratio"])
+    all_of_them = re.match(r" all\b", match.string[match.end("noun") :]) is not None  # "the tests all pass"
+    universal = bool(opening & words.universal) or bool(match["ratio"]) or all_of_them
     pointed = False
     if where and language().forms.whole_places.search(where) is None:
         targets = values(where, masked)
         pointed = bool(targets) and not part
         part = part or not (targets and universal)
-    whole = universal and not (part or where or counts or tool) and lowered <= words.of_everything
+    general = not (part or where or counts or tool) and lowered <= words.of_everything
+    whole = general and (universal or "suite" in noun or not words.of_all_there_is.isdisjoint(lowered))
     return Scope(
         part,
         universal,
@@ -200,4 +204,5 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
         tuple(counts.items()),
         whole,
         pointed,
+        general,
     )

@@ -46,6 +46,8 @@ class Said(NamedTuple):
     whole: bool = False
     #: a part only for want of an "all" (objects.py)
     pointed: bool = False
+    #: nothing says which tests
+    general: bool = False
     #: how things are, which may have been so before
     standing: bool = False
     #: "`a.py` was created", by whom is not said
@@ -270,8 +272,9 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.agent = subject is not None or by_running
     elif subject is not None:
         context.agent = True
-    if context.tests is None and context.agent and words.forms.by_running.search(clause.region):
-        context.tests = Scope.everything()
+    if context.tests is None and context.agent:
+        run = words.forms.by_running.search(clause.region)
+        context.tests = Scope.everything(general=run["kind"] is None) if run is not None else None
     if context.tests is None and context.agent and re.search(r"\btests?\b", clause.region):
         context.tests = Scope.some()
     yield from (said._replace(implicit=said.passive or (agent and not context.named)) for said in found)
@@ -281,7 +284,12 @@ def _remember(found: list[Said], context: _Context) -> None:
     for said in found:
         if said.topic in ("tests_run", "tests_passed"):
             context.tests = Scope(
-                said.part, tool=said.tool, targets=said.targets, whole=said.whole, pointed=said.pointed
+                said.part,
+                tool=said.tool,
+                targets=said.targets,
+                whole=said.whole,
+                pointed=said.pointed,
+                general=said.general,
             )
 
 
@@ -313,14 +321,14 @@ def _made(
     tool: str | None = None
     targets: tuple[str, ...] = ()
     counts: tuple[tuple[str, int], ...] = ()
-    part = whole = pointed = False
+    part = whole = pointed = general = False
     groups = match.groupdict()
     if topic == "tests_run":
         scope = objects.scope_of(match, masked)
         if scope is None:
             return None
         tool, targets, part, whole = scope.tool, scope.targets, scope.part, scope.whole
-        pointed = scope.pointed
+        pointed, general = scope.pointed, scope.general
     if kind == "exhaustive" and language().forms.but_for.search(text):
         return None
     if groups.get("n"):
@@ -362,6 +370,7 @@ def _made(
         part,
         whole=whole,
         pointed=pointed,
+        general=general,
         standing=rule.standing,
     )
 
@@ -398,9 +407,8 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
     they = language().forms.they.match(text) if context.tests is not None else None
     if context.tests is not None and they is not None:
         scope = context.tests
-        every = (
-            scope.pointed and re.search(r"\b(?:all|each|everything)\b", they[0], re.IGNORECASE) is not None
-        )
+        each = re.search(r"\b(?:all|each|everything)\b", they[0], re.IGNORECASE) is not None
+        every = scope.pointed and each
         yield Said(
             "outcome",
             "tests_passed",
@@ -410,7 +418,7 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
             scope.counts,
             scope.part and not every,
             universal=every,
-            whole=scope.whole,
+            whole=scope.whole or (scope.general and each),
         )
         return
     named = language().forms.tool_first.match(text)

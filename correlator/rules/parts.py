@@ -106,6 +106,13 @@ def _less(
             observed = f"{told}, and the whole had failed before"
             both = (*_events(failed), *events)
             return _unless_unseen(session, ended, failed.ended + 1, until, ("process",), observed, both)
+        unrun = _defined_but_not_run(session, claim, last, until)
+        if unrun is not None:
+            ran, looks = unrun
+            some = ", ".join(basename(look.path) for look in looks[:_SHOWN])
+            observed = f"{told}: {ran} of the {sum(look.tests for look in looks)} tests that {some} defines"
+            cited = (*events, *looks[:_SHOWN])
+            return _unless_unseen(session, ended, session.began, until, ("process", "file"), observed, cited)
     rest, all_known = _not_run(session, claim, latest, until)
     if rest:
         some = ", ".join(basename(look.path) for look in rest[:_SHOWN])
@@ -246,6 +253,33 @@ def _not_run(session: Session, claim: Claim, runs: Sequence[Run], until: int) ->
     # Only what lies beside tests that were run is surely a test of the same kind: a sample project has others.
     kinds = {_kind(session, look) for look in tests if look not in left}
     return [look for look in left if _kind(session, look) in kinds], not not_opened
+
+
+def _defined_but_not_run(
+    session: Session, claim: Claim, run: Run, until: int
+) -> tuple[int, list[FileState]] | None:
+    """How many tests the run had that was given some by name, where the files that it opened define more; and these."""
+    if _selects_by_place(run) or run.interrupted:
+        return None
+    runner = _runner(run)
+    said = [*results(session, run, until), *(results(session, runner, until) if runner is not run else ())]
+    ran = max(map(size, said), default=0) or _named(runner)
+    if not ran:
+        return None
+    needs = opened(session, [run], run, until)
+    looks = [look for look in tests_found(session, claim) if look.tests and _opened(needs, look)]
+    return (ran, looks) if ran < sum(look.tests for look in looks) else None
+
+
+def _runner(run: Run) -> Run:
+    """The one runner below a wrapper, or the run itself."""
+    return run.inner[0] if run.match.tool.wraps and len(run.inner) == 1 else run
+
+
+def _named(run: Run) -> int:
+    """How many tests the run was given, each by its name; 0 where something else selects too."""
+    places = run.match.places
+    return len(set(places)) if not run.match.by_option and all(map(_names_a_test, places)) else 0
 
 
 def tests_found(session: Session, claim: Claim) -> list[FileState]:

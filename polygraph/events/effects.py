@@ -189,7 +189,8 @@ class FileState(Event, frozen=True, tag="file_state"):
 
     ``intent`` is the id of the intent, or of the claim of the model that names the file.
     ``matches`` compares with the content that the intent declares (``None``: it declares none, or the file
-    could not be read). ``digest`` is keyed.
+    could not be read). ``digest`` is keyed. ``tests``: so many tests the file defines, by its lines
+    (polygraph/data/test_files.toml); 0 if nobody counted them.
     """
 
     path: str
@@ -201,6 +202,7 @@ class FileState(Event, frozen=True, tag="file_state"):
     ino: int = 0
     digest: str | None = None
     matches: bool | None = None
+    tests: int = 0
 
 
 # --- effects: network --------------------------------------------------------------------------------

@@ -52,6 +52,19 @@ def test_where_all_tests_are_said_to_pass_those_that_are_there_are_told() -> Non
     assert all(state.digest is None for state in states)
 
 
+def test_how_many_tests_a_file_defines_is_told_where_all_are_meant_and_read_once() -> None:
+    old, new = FileLook(True, 6, 5, 2, 3), FileLook(True, 9, 6, 2, 3)
+    there = [("/repo/test_a.py", old)]
+    talk = Talk(files={"/repo/test_a.py": old._replace(content=b"", tests=2)}, tests=there)
+    for text in ("All 2 tests pass.", "All tests pass.", "The whole suite passes."):
+        talk.says(Answer(text=text))
+    there[:] = [("/repo/test_a.py", new)]
+    talk.says(Answer(text="The suite is green."))
+    states = of(FileState, talk.log())
+    assert [(state.tests, state.digest) for state in states] == [(0, None), (2, None), (2, None), (2, None)]
+    assert talk.looked == [(ROOT, "/repo/test_a.py")] * 2, "once for each that it was"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -23,7 +23,7 @@ def test_a_file_is_told_as_it_is(tmp_path: Path) -> None:
     state = path.stat()
     seen = look_at(OURS, None, str(path))
     assert seen is not None
-    assert seen == (True, 6, state.st_mtime_ns, state.st_dev, state.st_ino, b"x = 1\n", ())
+    assert seen == (True, 6, state.st_mtime_ns, state.st_dev, state.st_ino, b"x = 1\n", (), 0)
     assert look_at(OURS, str(tmp_path), "a.py") == seen
 
 

@@ -51,7 +51,10 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A file as it was at an answer; a directory's ``path`` ends with a slash. ``digest`` is keyed by place.KEY."""
+    """A file as it was at an answer; a directory's ``path`` ends with a slash. ``digest`` is keyed by place.KEY.
+
+    ``tests``: so many tests it defines; 0 where nobody counted them.
+    """
 
     path: str
     size: int
@@ -59,6 +62,7 @@ class File(msgspec.Struct, frozen=True, omit_defaults=True):
     dev: int
     ino: int
     digest: str | None = None
+    tests: int = 0
 
 
 class Seen(msgspec.Struct, frozen=True):

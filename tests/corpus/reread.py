@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -39,6 +39,8 @@ from polygraph.events import (
     StreamGap,
     ToolResult,
 )
+from polygraph.ids import keyed_digest
+from polygraph.test_files import defined_in
 from tests.corpus import sight
 from tests.corpus.expand import Session
 from tests.corpus.labels import labels, of_the_model, turns_of
@@ -62,14 +64,14 @@ def reread(record: Record, session: Session) -> tuple[Record, list[str]]:
     """
     if record.digest != session.digest:
         raise ValueError(f"{record.session} was recorded when it was another: record it again")
-    log = _with_claims(record, list(record.events()))
+    log = _with_claims(record, session.files, list(record.events()))
     found, unknown = labels(session, log)
     raw = tuple(msgspec.Raw(codec.encode(event)) for event in log)
     return msgspec.structs.replace(record, labels=found, log=raw), unknown
 
 
-def _with_claims(record: Record, log: Sequence[AnyEvent]) -> list[AnyEvent]:
-    claims = _Claims(record, log)
+def _with_claims(record: Record, files: Mapping[str, str], log: Sequence[AnyEvent]) -> list[AnyEvent]:
+    claims = _Claims(record, files, log)
     calls = _Calls(record, log)
     turns = turns_of(log)
     old = {
@@ -162,12 +164,12 @@ class _Calls:
 class _Claims:
     """The claims of one session's answers, as collector/pipeline.py tells them."""
 
-    def __init__(self, record: Record, log: Sequence[AnyEvent]) -> None:
+    def __init__(self, record: Record, files: Mapping[str, str], log: Sequence[AnyEvent]) -> None:
         start = next(event for event in log if isinstance(event, SessionStart))
         self._session = start.session
         self._telling = Telling(start.content, KEY)
         self._record = record
-        self._looks = _Looks(record, start.cwd, log)
+        self._looks = _Looks(record, files, start.cwd, log)
         self._said: set[str] = set()
         #: tool calls that were to change files, with their names for these; and those that were looked at since
         self._to_change: dict[str, set[str]] = {}
@@ -214,8 +216,12 @@ class _Recalled(Telling):
 class _Looks:
     """What the project's files were at an answer: what the record saw, or else what looks of the log tell."""
 
-    def __init__(self, record: Record, cwd: str, log: Iterable[AnyEvent]) -> None:
+    def __init__(self, record: Record, files: Mapping[str, str], cwd: str, log: Iterable[AnyEvent]) -> None:
         self._cwd = cwd
+        #: how many tests the contents define that the session begins with, by digest: older records have not counted
+        self._defined = {
+            keyed_digest(KEY, text.encode()): defined_in(path, text.encode()) for path, text in files.items()
+        }
         self._seen = [{file.path: file for file in seen.files} for seen in record.seen]
         self._tests = [seen.tests for seen in record.seen]
         self._states: dict[str, list[FileState]] = {}
@@ -261,7 +267,8 @@ class _Looks:
             if (name := other.removeprefix(path)) and "/" not in name and not name.startswith(".")
         )
         content = file.digest.encode() if file.digest is not None else None
-        return FileLook(True, file.size, file.mtime, file.dev, file.ino, content, names)
+        defined = file.tests or self._defined.get(file.digest or "", 0)
+        return FileLook(True, file.size, file.mtime, file.dev, file.ino, content, names, defined)
 
     def _state(self, path: str, ts: int) -> FileState | None:
         """The look that is nearest in time, if nothing changed the file between it and ``ts``."""

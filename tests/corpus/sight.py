@@ -25,7 +25,7 @@ def files() -> Seen:
         look = look_at(b"", None, path)
         if look is not None and look.exists:
             digest = keyed_digest(place.KEY, look.content) if look.content is not None else None
-            found.append(File(path, look.size, look.mtime, look.dev, look.ino, digest))
+            found.append(File(path, look.size, look.mtime, look.dev, look.ino, digest, look.tests))
         if len(found) > _MAX_FILES:
             raise ValueError(f"more than {_MAX_FILES} files")
     return Seen(tuple(found), tuple(path for path, _ in project_tests(b"", str(place.PROJECT))))

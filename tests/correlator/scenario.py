@@ -6,7 +6,7 @@ added that a collector would not append: a Tick follows each result and each cla
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from correlator.engine import Engine
@@ -306,10 +306,13 @@ class Scenario:
         finds: dict[str, bool] | None = None,
         mtime: int = 1,
         size: int = 0,
-        tests: Iterable[str] = (),
+        tests: Iterable[str] | Mapping[str, int] = (),
         **fields: Any,
     ) -> e.Claim:
-        """A claim, what the collector ``finds`` of the files it names (``size`` each) and of ``tests``, then a Tick."""
+        """A claim, what the collector ``finds`` of the files it names (``size`` each) and of ``tests``, then a Tick.
+
+        ``tests`` may say how many each file defines.
+        """
         call = intent.call if intent is not None else self.call()
         kind = kind or ("outcome" if outcome else "occurrence")
         claim = self.add(
@@ -347,6 +350,7 @@ class Scenario:
                 exists=True,
                 ino=self.inode(path),
                 dev=1,
+                tests=tests[path] if isinstance(tests, Mapping) else 0,
             )
         self.tick()
         return claim

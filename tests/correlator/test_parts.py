@@ -31,6 +31,53 @@ def test_one_file_is_not_all(argv: str) -> None:
     assert "test_b.py was not run" in s.on(claim).observed
 
 
+@pytest.mark.parametrize(
+    ("argv", "told", "defined", "word"),
+    [
+        (("tests/test_a.py::test_x",), {}, 3, SUBSET),
+        (("tests/test_a.py::test_x",), {}, 1, unverifiable("ambiguous")),
+        (("tests/test_a.py::test_x", "tests/test_a.py::test_y"), {}, 2, unverifiable("ambiguous")),
+        (("tests/test_a.py::test_x",), {"passed": 3}, 3, unverifiable("ambiguous")),  # with parameters
+        (("tests/test_a.py::test_x", "-k", "y"), {}, 3, unverifiable("ambiguous")),
+        (("-k", "x"), {}, 3, unverifiable("ambiguous")),
+        (("-k", "x"), {"passed": 1}, 3, SUBSET),
+        (("-k", "x"), {"passed": 2, "skipped": 1}, 3, unverifiable("ambiguous")),
+        (("tests/test_a.py",), {"passed": 1}, 3, VERIFIED),
+    ],
+)
+def test_a_test_by_its_name_is_held_against_how_many_its_file_defines(
+    argv: tuple[str, ...], told: dict[str, int], defined: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    intent = s.does("pytest", *argv, reads=[A])
+    if told:
+        s.counts(intent, **told)
+    assert s.says(s.passed(tests={A: defined}, **WHOLE)) == word
+
+
+def test_how_many_of_them_is_told() -> None:
+    s = part("tests/test_a.py::test_x")
+    verdict = s.on(s.passed(tests={A: 3, B: 4}, **WHOLE))
+    assert verdict.observed == (
+        "pytest tests/test_a.py::test_x ran only a part: 1 of the 3 tests that test_a.py defines"
+    )
+
+
+@pytest.mark.parametrize("argv", [("-s", "tests", "--"), ("-q", "--")])
+def test_what_a_wrapper_hands_on_is_held_against_it_too(argv: tuple[str, ...]) -> None:
+    named = "test_a.Till.test_zero"
+    s = Scenario()
+    intent = s.asks(" ".join(("nox", *argv, named)))
+    shell = s.shell(intent)
+    nox = s.program(shell, "nox", *argv, named)
+    runner = s.program(nox, "python3", "-m", "unittest", named)
+    s.reads(runner, A)
+    for process in (runner, nox, shell):
+        s.exits(process)
+    s.answers(intent)
+    assert s.says(s.passed(tests={A: 3}, **WHOLE)) == SUBSET
+
+
 def test_that_the_full_suite_was_run_is_held_against_a_part_too() -> None:
     assert (s := part("tests/test_a.py")).says(s.claims("tests_run", tests=[A, B], **WHOLE)) == SUBSET
 

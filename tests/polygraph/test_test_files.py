@@ -4,6 +4,7 @@ import pytest
 
 from polygraph.test_files import (
     configures,
+    defined_in,
     is_in_folder,
     is_opened,
     is_searched,
@@ -54,3 +55,35 @@ def test_what_sets_a_runner_up_configures_it_or_lies_beside_tests(
     path: str, found: tuple[bool, bool, bool]
 ) -> None:
     assert (sets_up(path), configures(path), is_in_folder(path)) == found
+
+
+PYTHON = b"""
+def test_adds() -> None: ...
+async def test_waits(): ...
+class TestIt:
+    def test_it(self): ...
+    def helper(self): ...
+# def test_was(): ...
+def testing_is_good(): ...
+"""
+
+DEFINES = (
+    ("test_calc.py", PYTHON, 4),
+    ("calc.test.js", b"test('a', () => {});\n  it.only('b', f);\n// it('c')\nit.skip('d')\nedit('e')\n", 2),
+    ("calc_spec.rb", b"describe 'x' do\n  it 'adds' do\n  end\n  def test_b\n", 2),
+    ("CalcTest.php", b"  public function testAdds(): void\n  private function sum()\n", 1),
+    ("calc_test.exs", b'  test "adds" do\n', 1),
+    ("calc.bats", b'@test "adds" {\n  run add 1 2\n}\n@test "zero" {\n', 2),
+    ("calc_test.go", b"func TestAdd(t *testing.T) {\nfunc testHelper() {\nfunc Testing() {\n", 1),
+    ("calc.py", PYTHON, 0),
+    ("test_calc.py", b"\xff\xfe\x00", 0),
+)
+
+
+@pytest.mark.parametrize(("name", "content", "number"), DEFINES)
+def test_tests_are_counted_by_their_lines(name: str, content: bytes, number: int) -> None:
+    assert defined_in(f"/repo/{name}", content) == number
+
+
+def test_each_language_has_a_line_that_defines_a_test() -> None:
+    assert {language_of(name) for name, _, number in DEFINES if number} == set(table().languages)
