@@ -174,9 +174,10 @@ class Reasons:
 
 
 def could_have_redone(session: Session, purpose: str, since: int, until: int) -> Outcome | None:
-    """Why a failure or a change at ``since`` may have been put right unseen: what followed has such a name, or hid it.
+    """Why a failure or a change at ``since`` may have been put right unseen.
 
-    Less than :func:`could_have_done`, since that is a fact: a program of no telling name does not excuse it.
+    What followed has such a name, opened a test, or hid what it did. Less than :func:`could_have_done`, since that is
+    a fact: a program of no telling name does not excuse it.
     """
     for state in session.intents.values():
         if (
@@ -198,7 +199,13 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
         line = " ".join(image.argv).lower()
         on_input = plain(image.path) in programs().interpreters and image.argv[1:] in ((), ("-",))
         unread = image.argv_truncated or on_input
-        if unread or git_may_publish(image) or any(word in line for word in words):
+        named = any(word in line for word in words)
+        if (
+            unread
+            or named
+            or git_may_publish(image)
+            or (purpose == "test" and _opened_a_test(session, image))
+        ):
             return unverifiable(
                 "form_unknown", f"{command(image)} ran afterwards, and may have done it again", image
             )
@@ -241,8 +248,12 @@ def says_other(session: Session, image: Exec, purpose: str) -> bool:
     words = telling_words().get(purpose)
     if words is None or not is_inline(image) or may_speak_of(image, words):
         return False
+    return purpose != "test" or not _opened_a_test(session, image)
+
+
+def _opened_a_test(session: Session, image: Exec) -> bool:
     opened = session.process_reads.get(image.process, ())
-    return purpose != "test" or not any(inode in session.test_inodes for inode, _ in opened)
+    return any(inode in session.test_inodes for inode, _ in opened)
 
 
 def _by_intent(session: Session, state: IntentState, since: int, until: int, *, well: bool) -> Outcome | None:

@@ -31,6 +31,22 @@ _MULTI_CALL = frozenset(
 )
 _VERSION = re.compile(r"[-.]?\d+(?:\.\d+)*$")
 _EXTENSIONS = (".js", ".mjs", ".cjs", ".py", ".rb", ".pl", ".sh", ".exe", ".phar", ".bat", ".cmd")
+#: beginnings of paths, and folders, where programs are installed
+_SYSTEM = ("/usr/", "/bin/", "/sbin/", "/opt/", "/nix/", "/snap/")
+_INSTALLED = frozenset(
+    {
+        "bin",
+        ".bin",
+        "lib",
+        "libexec",
+        "share",
+        "dist",
+        "node_modules",
+        "site-packages",
+        "dist-packages",
+        "vendor",
+    }
+)
 #: arguments looked at; a longer command line selects files, it does not change what the tool is
 _MAX_ARGS = 512
 
@@ -100,12 +116,16 @@ class _Interpreter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _What(NamedTuple):
-    """What is really run: ``names`` to look up (best first), in which column, and its arguments."""
+    """What is really run: ``names`` to look up (best first), in which column, and its arguments.
+
+    ``given``: ``script`` is an argument of its interpreter.
+    """
 
     column: Literal["programs", "modules", "mains", "jars"]
     names: tuple[str, ...]
     args: Sequence[str]
     script: str | None = None
+    given: bool = False
 
 
 @cache
@@ -186,7 +206,7 @@ def _interpreted(interpreter: _Interpreter, args: Sequence[str]) -> _What | None
         if argument == "--test":
             return None  # node's own runner
         if argument in interpreter.file:
-            return _script(rest[0], rest[1:]) if rest else None
+            return _script(rest[0], rest[1:], given=True) if rest else None
         if argument in interpreter.values:
             position += 2
             continue
@@ -197,7 +217,7 @@ def _interpreted(interpreter: _Interpreter, args: Sequence[str]) -> _What | None
             continue
         if interpreter.main:
             return _What("mains", (argument,), rest)
-        return _script(argument, rest)
+        return _script(argument, rest, given=True)
     return None
 
 
@@ -206,8 +226,8 @@ def _bundled_c(argument: str) -> bool:
     return len(argument) > 2 and argument[0] == "-" and argument[1] != "-" and "c" in argument
 
 
-def _script(script: str, args: Sequence[str]) -> _What:
-    return _What("programs", program_names(script), args, script)
+def _script(script: str, args: Sequence[str], *, given: bool = False) -> _What:
+    return _What("programs", program_names(script), args, script, given)
 
 
 def _after(script: str, args: Sequence[str]) -> Sequence[str]:
@@ -239,7 +259,7 @@ def _candidates(what: _What) -> list[tuple[str, Tool]]:
     found: list[tuple[str, Tool]] = []
     for name in what.names:
         if name in table:
-            found = [(name, tool) for tool in table[name]]
+            found = [(name, tool) for tool in table[name] if not _is_another(what, name, tool)]
             break
     if what.script is not None and "/" in what.script:
         base = what.script.rsplit("/", 1)[-1]
@@ -249,6 +269,18 @@ def _candidates(what: _What) -> list[tuple[str, Tool]]:
             if here and tool.name not in known:
                 found.append((what.names[-1], tool))
     return found
+
+
+def _is_another(what: _What, name: str, tool: Tool) -> bool:
+    """Whether a project's own program only has the tool's name: ``./test``, ``node test.js``, ``python3 serve.py``.
+
+    One of a runner's name is held for that runner: correlator/forged.py looks at what it is.
+    """
+    if what.script is None or what.column != "programs" or tool.purpose == "test":
+        return False
+    if tool.purpose == "query":
+        return what.given or ("/" in what.script and not what.script.startswith(_SYSTEM))
+    return what.given and name != what.names[0] and _INSTALLED.isdisjoint(what.script.split("/"))
 
 
 #: an argument that is free text, or what stands for it below content level ``redacted``: at no level it is a place

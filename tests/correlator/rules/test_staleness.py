@@ -389,3 +389,33 @@ def test_only_a_test_that_was_made_and_removed_was_a_try(
     left = {"left": s.entry(path)} if op == "unlink" else {}
     s.add(e.File, process=writer, op=op, path=path, dev=1, ino=s.inode(path), **left)
     assert said(s) == word
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [
+        (("node", "test.js"), unverifiable("form_unknown")),
+        (("/repo/test",), unverifiable("form_unknown")),
+        (("/usr/bin/test", "-f", "a.py"), refuted("stale")),
+        (("ruby", "all.rb"), refuted("stale")),
+    ],
+)
+def test_a_program_of_the_project_that_is_called_test_may_have_done_it_again(
+    argv: tuple[str, ...], word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    s.does("pytest", reads=["/repo/calc.py"])
+    s.writes("/repo/calc.py")
+    s.does(*argv)
+    assert s.says(s.passed()) == word
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_so_may_one_of_any_name_that_opened_a_test(opens: bool) -> None:
+    test = "/repo/test_calc.py"
+    s = Scenario()
+    s.does("pytest", reads=["/repo/calc.py", test])
+    s.writes("/repo/calc.py")
+    s.does("ruby", "all.rb", reads=[test if opens else "/repo/calc.py"])
+    expected = unverifiable("form_unknown") if opens else refuted("stale")
+    assert s.says(s.passed(tests=[test])) == expected
