@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from correlator import idle_scripts
+from correlator import idle_scripts, shell_scripts
 from correlator.delegation import given_away, handed_to, left_for_others, told_to_have_failed
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
@@ -161,8 +161,9 @@ class Reasons:
         for row in every[looked.taken :]:
             self.steps += 1
             looked.last, image = row, row[2]
-            # what one has opened that says other things may be told later
+            # what one has opened that says other things may be told later, and what a script starts
             later = purpose == "test" and says_other(session, image, purpose)
+            later = later or shell_scripts.is_one(session, image, purpose)
             if later or hand_off_to(image) is not None or is_suspect(session, image, purpose):
                 looked.found.append(image)
         looked.taken = len(every)
@@ -220,7 +221,7 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if match is None and purpose in ("commit", "push") and git_may_publish(image):
         return True
     if is_inert(image, session.roots):
-        return False
+        return shell_scripts.may_have_done(session, image, purpose)
     name = match.tool.name if match is not None else program_name(image)
     if purpose == "test" and (name in programs().tests_are_programs or compiles(image) or only_parses(image)):
         return False
