@@ -199,6 +199,7 @@ class Forms(NamedTuple):
 class _TellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: str
     asked_part: str
+    all_of_it: str
     gone: str
     skipped: str
     other_files: str
@@ -210,6 +211,7 @@ class Tells(NamedTuple):
     part: re.Pattern[str]
     #: of the user's request, whose "test `a_test.go`" narrows what the answer's "all tests" means
     asked_part: re.Pattern[str]
+    all_of_it: re.Pattern[str]
     gone: re.Pattern[str]
     skipped: re.Pattern[str]
     #: files that went and are no tests, of which ``skipped`` says nothing

@@ -57,6 +57,8 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     if own is not None and not own.exists and _beside(session, said, live, span):
         observed = f"{last.path} was written, which is in another tree than the session's"
         return unverifiable("ambiguous", observed, last.event, own)
+    if own is not None and not own.exists and last.path == meant:
+        return _not_there(session, claim, live, own, span)
     if len(paths) > 1 and "/" not in said.strip("./"):
         return verified(
             f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:])
@@ -93,6 +95,31 @@ def _removed_again(
     if end is None or not removed or look is None or look.exists or "gone" in claim.tells:
         return unverifiable("ambiguous", observed, last.event, *([end.event] if end is not None else []))
     return refuted("not_persisted", observed, last.event, end.event, look)
+
+
+def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState, span: Span) -> Outcome:
+    """It was written where it was meant to be, was seen to be removed by nobody, and is not there.
+
+    Then others removed it; or it lay in a file system that only a command saw, or that is no longer mounted there.
+    """
+    last = live[-1]
+    observed = f"{last.path} was written, and is not there"
+    near = {
+        touch.event.dev
+        for path, touches in session.touches.items()
+        if under(path, session.cwd) and not under(path, last.path.rpartition("/")[0])
+        for touch in touches
+        if touch.event.dev
+    }
+    mounted = bool(near) and all(t.event.dev and t.event.dev not in near for t in live)
+    if not mounted or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, own)
+    gate = session.coverage.gate(("file", "process"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed, last.event, own)
+    return refuted(
+        "not_persisted", f"{observed}: it was in another file system than the project", last.event, own
+    )
 
 
 def _is_moved_aside(session: Session, touch: Touch) -> bool:
