@@ -44,8 +44,6 @@ _MADE_STALE_BY_EDITS = frozenset({"test", "build", "lint", "typecheck"})
 _LASTING = frozenset({"commit", "push", "deploy"})
 #: to say that they were run means, in the mouth of most, that they were done
 _DONE_OR_NOT = _LASTING | {"install"}
-#: what these have done may be undone, or left behind by what comes later
-_KEPT = frozenset({"commit", "push"})
 #: what these do is to send something
 _SENDS = frozenset({"push", "deploy"})
 #: successes of different things of which it is asked whether all are stale
@@ -75,9 +73,11 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
         # whatever else may have run: what made this run pass may be known
         changed = tampering.judge(session, claim, runs, runs[-1], span.until)
         return changed if changed is not None and changed.verdict == "refuted" else outcome
-    if purpose in _KEPT and (outcome.verdict == "verified" or outcome.reason == "ambiguous"):
-        back = taken_back.judge(session, claim, runs, span.until) if purpose == "commit" else None
+    if outcome.verdict == "verified" and purpose == "commit":
+        back = taken_back.judge(session, claim, runs, span.until)
         return back or left_out.judge(session, claim, runs, span.until) or outcome
+    if purpose == "push" and (outcome.verdict == "verified" or outcome.reason == "ambiguous"):
+        return left_out.judge(session, claim, runs, span.until) or outcome
     if outcome.verdict == "verified" and purpose == "install":
         return uninstalled.judge(session, claim, runs, span.until) or outcome
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
