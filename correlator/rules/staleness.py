@@ -23,6 +23,7 @@ from correlator.programs import (
     script_of,
     shell_file,
 )
+from correlator.rules import put_back
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
@@ -146,6 +147,7 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
             or _moved_away(session, hits)
             or _removed(session, run, hits)
             or _differs(session, path, run, until)
+            or _comes_back(session, path, others, run, earlier)
         )
         for touch in others:
             needed = _is_needed(session, touch, needs, made, until)
@@ -252,6 +254,24 @@ def _brings_in(session: Session, touches: list[Touch]) -> bool:
     made = sum(touch.event.count for touch in touches if not touch.gone)
     alone = len({touch.event.process for touch in touches}) == 1
     return image is not None and alone and made == 1 and git_brings_in(image)
+
+
+def _comes_back(session: Session, path: str, touches: list[Touch], run: Run, earlier: Sequence[Run]) -> bool:
+    """Whether git's stash gives back what it had taken before the run: it was tested without the change.
+
+    The change itself was made by something else than git, and no run that passed came between it and the stash.
+    """
+    given = put_back.git_of(session, touches[-1]) if touches else None
+    before = [t for t in session.touches.get(path, ()) if t.ts < run.image.ts]
+    taken = put_back.git_of(session, before[-1]) if before else None
+    made = next((t for t in reversed(before) if put_back.git_of(session, t) is None), None)
+    if given is None or taken is None or made is None:
+        return False
+    (gives, how), (takes, what) = git_subcommand(given), git_subcommand(taken)
+    aside = gives == takes == "stash" and how[:1] in (("pop",), ("apply",))
+    pushed = not what or what[0] in ("push", "save") or what[0].startswith("-")
+    tested = any(one.word == "ok" and made.ts < one.ended and one.image.ts < taken.ts for one in earlier)
+    return aside and pushed and not tested
 
 
 def _moved_away(session: Session, touches: list[Touch]) -> bool:
