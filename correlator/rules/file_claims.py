@@ -254,17 +254,20 @@ def _instead(
     """Files of the name were written, none of them where the claim says."""
     other = elsewhere[0]
     target = normalise(said, session.cwd)
-    clear = (
-        len(elsewhere) == 1
-        and "/" in said.strip("./")
-        and common_tail(other.path, target) == 1
-        and ((own is not None and not own.exists) or _directory_known(session, target, span.until))
-    )
-    if clear and claim.topic == "file_created":
+    one = len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(other.path, target) == 1
+    clear = (own is not None and not own.exists) or _directory_known(session, target, span.until)
+    if one and clear and claim.topic == "file_created":
         return refuted("wrong_target", f"{other.path} was written instead", other.event)
+    if one and own is not None and claim.topic == "file_changed" and _is_as_it_was(session, own, span):
+        return refuted("wrong_target", f"{observed}, {other.path} was instead", other.event, own)
     if own is not None and _in_another_tree(session, claim, said, own, elsewhere, span):
         return refuted("not_persisted", f"{observed}, but {other.path} was", other.event, own)
     return unverifiable("ambiguous", f"{observed}, but {other.path} was", other.event)
+
+
+def _is_as_it_was(session: Session, own: FileState, span: Span) -> bool:
+    """Whether the very file that is named is there, and nobody changed it in the session."""
+    return own.exists and session.is_device(own.dev) and not changed_outside(session, own, span)
 
 
 def _in_another_tree(
@@ -276,9 +279,7 @@ def _in_another_tree(
         and "gone" not in claim.tells
         and said.startswith("/")
         and under(said, session.cwd)
-        and own.exists
-        and session.is_device(own.dev)
-        and not changed_outside(session, own, span)
+        and _is_as_it_was(session, own, span)
         and not any(under(touch.path, session.cwd) for touch in elsewhere)
     )
 

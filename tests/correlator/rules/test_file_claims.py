@@ -326,6 +326,23 @@ def test_written_in_another_folder_instead() -> None:
     assert said(s, "created", "src/conf.yaml", ts=instead.ts - STEP) == NOT_WRITTEN
 
 
+@pytest.mark.parametrize(
+    ("target", "there", "mtime", "word"),
+    [
+        ("src/conf.yaml", True, 1, WRONG),
+        ("src/conf.yaml", True, WALL + STEP, AMBIGUOUS),  # somebody else changed it
+        ("src/conf.yaml", False, 1, AMBIGUOUS),
+        ("conf.toml", True, 1, NOT_WRITTEN),
+    ],
+)
+def test_a_change_of_its_twin_is_none_of_a_file_that_is_as_it_was(
+    target: str, there: bool, mtime: int, word: tuple[str, str]
+) -> None:
+    s = elsewhere("/repo/lib/conf.yaml")
+    s.reads(s.agent, f"/repo/{target}")
+    assert said(s, "changed", target, finds={target: there}, mtime=mtime) == word
+
+
 def test_a_name_without_a_folder_means_each_of_that_name() -> None:
     assert said(elsewhere("/repo/lib/conf.yaml"), "created", "conf.yaml") == VERIFIED
 
