@@ -215,6 +215,7 @@ def test_who_only_asks_bazel_which_tests_there_are_has_run_none() -> None:
     intent = s.asks("bazel query tests(//...)")
     shell = s.shell(intent)
     client = s.program(shell, "bazel", "query", "tests(//...)")
+    s.exits(s.program(client, "/home/u/.cache/bazel/install/daemonize", "-l", "jvm.out", "--", *SERVER))
     server = s.program(client, *SERVER)
     listens(s, server)
     connects(s, client)
