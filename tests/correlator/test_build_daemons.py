@@ -209,6 +209,43 @@ def test_a_daemon_may_be_asked_over_a_unix_socket(peer: bool, expected: tuple[st
     assert s.says(s.passed()) == expected
 
 
+@pytest.mark.parametrize(
+    "part",
+    [("//:add_test",), ("//app/...",), ("//...", "--test_tag_filters=fast"), ("//...", "--test_filter=Add")],
+)
+def test_of_a_part_of_bazels_targets_it_is_not_known_whether_it_is_all(part: tuple[str, ...]) -> None:
+    s = Scenario()
+    works(s, ("bazel", "test", *part), None)
+    assert s.says(s.passed()) == VERIFIED
+    assert s.says(s.passed(tells=("whole",))) == unverifiable("ambiguous")
+
+
+def test_after_the_whole_had_failed_a_part_of_bazels_targets_is_not_all() -> None:
+    s = Scenario()
+    works(s, BAZEL, None, status=3)
+    works(s, ("bazel", "test", "//:add_test"), None)
+    assert s.says(s.passed(tells=("whole",))) == refuted("subset")
+
+
+@CLIENTS
+def test_tests_that_no_client_opened_may_be_those_that_an_old_daemon_ran(client: tuple[str, ...]) -> None:
+    """It is concluded neither that they were not run nor that others were."""
+    s = Scenario()
+    works(s, client, None)
+    found = ["/repo/tests/test_a.py", "/repo/tests/test_b.py"]
+    assert s.says(s.passed(tests=found, tells=("whole",))) == VERIFIED
+    assert s.says(s.passed(tests=found, targets=("tests/test_a.py",))) == VERIFIED
+
+
+def test_the_value_of_an_interpreters_option_is_not_what_it_runs() -> None:
+    """`ls` is known to run no test."""
+    s = Scenario()
+    s.does("python3", "-W", "ls", "checks.py")
+    claim = s.passed()
+    assert s.says(claim) == unverifiable("form_unknown")
+    assert s.on(claim).observed.startswith("checks.py ran")
+
+
 def test_who_only_asks_bazel_which_tests_there_are_has_run_none() -> None:
     """Its server runs them as programs of their own, which would have been seen."""
     s = Scenario()
