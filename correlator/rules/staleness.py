@@ -40,27 +40,35 @@ _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"
 
 
 class Change(NamedTuple):
-    """A change after a run of something that it may depend on; ``certain``: that it had opened."""
+    """A change after a run of something that it may depend on; ``certain``: that it had opened.
+
+    ``elsewhere``: what a daemon outside the lineage opened for the run is not known.
+    """
 
     touch: Touch
     certain: bool
+    elsewhere: bool = False
 
 
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
-    doubt: Touch | None = None
+    doubt: Change | None = None
     sure: list[Touch] = []
-    for touch, certain in changes(session, run, earlier, until):
-        if certain:
-            sure.append(touch)
+    for change in changes(session, run, earlier, until):
+        if change.certain:
+            sure.append(change.touch)
         else:
-            doubt = doubt or touch
+            doubt = doubt or change
     if sure:
         return _stale(session, run, earlier, sure, until)
     if doubt is not None:
-        return unverifiable(
-            "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
-        )
+        path, event = doubt.touch.path, doubt.touch.event
+        if doubt.elsewhere:
+            observed = (
+                f"{path} was changed after the run, and what a daemon outside the lineage tested is not known"
+            )
+            return unverifiable("handed_off", observed, event)
+        return unverifiable("ambiguous", f"{path} was changed after the run, which may depend on it", event)
     return None
 
 
@@ -114,7 +122,7 @@ def may_be_undone(session: Session, good: Run, earlier: list[Run], failed: Run, 
     both = {path: mended[path] for path in sorted(broken.keys() & mended.keys())}
     if not both:
         return None
-    for touch, certain in changes(session, good, earlier, until):
+    for touch, certain, _ in changes(session, good, earlier, until):
         if certain and (touch.path not in both or _differs(session, touch.path, good, until)):
             return None
     return next(iter(both.values()))
@@ -153,8 +161,8 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
             needed = _is_needed(session, touch, needs, made, until)
             if needed is not None:
                 sure = needed and settled and not _uncertain_writer(session, touch)
-                sure = sure or (anew and (needed or touch.gone))
-                yield Change(touch, certain=sure and not is_metadata(path))
+                sure = sure or (anew and (needed or (touch.gone and not needs.elsewhere)))
+                yield Change(touch, sure and not is_metadata(path), needs.elsewhere)
     for touch in session.written(run.image.ts, run.ended):
         if touch.event.process in own or touch.path in later or not is_code(touch.path):
             continue
@@ -334,7 +342,8 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     inode = (touch.event.dev, touch.event.ino)
     if touch.gone:
         left = touch.event.left if touch.path == touch.event.path else 0
-        return False if needs.has(touch.path) or (left and left in needs.entries) else None
+        had = needs.has(touch.path) or (left and left in needs.entries)
+        return False if had or (needs.elsewhere and is_code(touch.path)) else None
     if needs.has(touch.path):
         return True
     entry = touch.event.entry
@@ -357,7 +366,7 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     if touch.event.op == "rename" and by_another_name and not _seen_before(session, touch, until):
         return False
     if needs.unknown:
-        return False
+        return None if needs.elsewhere and not is_code(touch.path) else False
     if needs.python and touch.path.endswith(".py") and not _compiled_in_session(session, touch):
         return False
     return None
