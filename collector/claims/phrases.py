@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from collector.claims import objects
@@ -26,6 +26,7 @@ _OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
+_BEFORE = re.compile(r"(?:the |all |my |our |existing |full |unit (?=test suite))+", re.IGNORECASE)
 _PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
 
 
@@ -96,6 +97,10 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         text = text[had_run.end() :]
     if hedged(text):
         return
+    if masked.marked and not words.negation.search(text):
+        yield from _went_well(masked.marked, masked)
+    if sentence.done and (first := text.partition(" "))[0].lower() in words.past:
+        text = f"{words.past[first[0].lower()]} {first[2]}".strip()
     context = _Context(bullet=sentence.bullet)
     if had_run is not None:
         context.tests = Scope.everything()
@@ -119,6 +124,11 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         if topic is not None and words.forms.good.match(text, start):
             yield Said("outcome", topic, "ok", universal=True)
             return
+        if topic == "tests_passed" and (all_of := words.forms.all_of.match(text, start)) is not None:
+            if number := objects.ratio(all_of["ratio"]):
+                counts = (("passed", number), ("total", number))
+                yield Said("outcome", topic, "ok", counts=counts, universal=True)
+            return
     elif (of_file := words.forms.file_label.match(text)) is not None:
         named = objects.values(of_file[1], masked)
         if all(map(objects.is_test, named)):
@@ -130,6 +140,21 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         context.tests = Scope.everything()
     for clause in _clauses(text, start):
         yield from _of_clause(clause, masked, context)
+
+
+def _went_well(names: Iterable[str], masked: Masked) -> Iterator[Said]:
+    """One outcome per topic of what is named: tokens of commands, or words such as "lint"."""
+    seen: set[ClaimTopic] = set()
+    for name in names:
+        known: list[tuple[ClaimTopic | None, str | None]] = [
+            (_TOPICS_ENDED.get(tool.purpose or ""), tool.tool)
+            for token in objects.tokens(name, masked)
+            for tool in token.tools
+        ]
+        for topic, tool in known or [(language().label_topics.get(name.lower()), None)]:
+            if topic is not None and topic not in seen:
+                seen.add(topic)
+                yield Said("outcome", topic, "ok", tool, universal=True)
 
 
 def hedged(text: str) -> bool:
@@ -165,6 +190,11 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
         return None
     found = objects.files_at(text, 0, masked)
     if found is None or not language().forms.entry_end.match(text, found.end):
+        return None
+    rest = text[found.end :]
+    if sentence.below.rule.topic == "file_changed" and (
+        language().forms.gone_entry.search(rest) or language().negation.search(rest)
+    ):
         return None
     return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
 
@@ -231,13 +261,17 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
     elif clause.first:
         agent = text[:1].isupper() or context.bullet or context.labelled
     else:
-        agent = context.agent
+        agent = context.agent or (context.open and language().forms.goes_on.match(text) is not None)
     adverbs = language().forms.adverbs.match(text)
     rest = text[adverbs.end() :] if adverbs is not None else text
     found: list[Said] = []
     perfect = subject is not None and ("hav" in subject[0].lower() or "'ve" in subject[0])
     if agent and (perfect or not language().forms.base_form.match(rest)):
         found = list(_did(rest, masked, explicit=subject is not None or context.agent))
+        if adverbs is not None and "successfully" in adverbs[0].lower():
+            found = [
+                said._replace(kind="outcome", outcome="ok") if said.topic == "build" else said for said in found
+            ]
         verified = language().forms.verified.match(rest)
         if not found and verified is not None:
             found = list(_state(rest[verified.end() :], masked, context))
@@ -259,8 +293,10 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
             for tool in token.tools:
                 if tool.purpose == "test" and context.tests is None:
                     context.tests = Scope(part=False, tool=tool.tool, targets=tool.paths)
+                    found = [Said("occurrence", "tests_run", tool=tool.tool, targets=tool.paths)]
     elif clause.first:
         by_running = agent and words.forms.by_running.search(clause.region) is not None
+        by_running = by_running or (agent and words.forms.done_first.match(rest) is not None)
         context.open = (
             subject is not None
             or by_running
@@ -395,7 +431,12 @@ def _command(tool: Tool, text: str) -> Said | None:
 
 
 def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
+    if (several := language().forms.several.match(text)) is not None:
+        yield from _several(several[0], masked)
+        return
     they = language().forms.they.match(text) if context.tests is not None else None
+    if they is not None and they[0].lower().startswith("it") and context.tests is not None and context.tests.part:
+        they = None  # "the new test; it passes"
     if context.tests is not None and they is not None:
         scope = context.tests
         every = (
@@ -439,6 +480,12 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
         if said is not None:
             yield said
         return
+
+
+def _several(text: str, masked: Masked) -> Iterator[Said]:
+    """ "Lint, types and tests all pass": each went well."""
+    names = (match[0].strip() for match in language().forms.checks.finditer(text))
+    yield from _went_well((_BEFORE.sub("", name) for name in names), masked)
 
 
 def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Context) -> Iterator[Said]:

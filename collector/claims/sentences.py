@@ -1,7 +1,7 @@
 """Markdown of a model to the sentences that may claim something: :func:`sentences`.
 
-Left out: fenced and indented code, quotations, tables, tagged blocks, open check boxes, and what stands below a
-heading or an intro line that speaks of plans, examples or other people's work.
+Left out: fenced and indented code, quotations, most tables (rows.py), tagged blocks, open check boxes, and what
+stands below a heading or an intro line that speaks of plans, examples or other people's work.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from collector.claims.language import Compiled, language
+from collector.claims.rows import Table
 
 #: most characters of a text that are looked at, and of a sentence
 MAX_TEXT = 256 * 1024
@@ -50,6 +51,8 @@ class Sentence(NamedTuple):
     below: Compiled | None
     #: False for what stands where nothing is claimed; it may still admit a failure
     open: bool = True
+    #: its box is checked: "[x] Run the tests"
+    done: bool = False
 
 
 class _Line(NamedTuple):
@@ -57,6 +60,7 @@ class _Line(NamedTuple):
     bullet: bool
     below: Compiled | None
     open: bool = True
+    done: bool = False
 
 
 def _aside(text: str) -> _Line:
@@ -75,7 +79,7 @@ def sentences(text: str) -> Iterator[Sentence]:
                 return
             count += 1
             if len(piece) <= MAX_SENTENCE:
-                yield Sentence(piece, line.bullet, line.below, line.open)
+                yield Sentence(piece, line.bullet, line.below, line.open, line.done)
 
 
 def _split(text: str) -> Iterator[str]:
@@ -182,6 +186,7 @@ def _visible(text: str) -> Iterator[str]:
 def _lines(text: str) -> Iterator[_Line | None]:
     """Lines that may claim; None where a paragraph ends."""
     section = _Section()
+    table = Table()
     after_blank = True
     in_list = False
     for line in _visible(text):
@@ -191,6 +196,12 @@ def _lines(text: str) -> Iterator[_Line | None]:
             continue
         was_blank, after_blank = after_blank, False
         bullet = _BULLET.match(line)
+        row = table.row(line)
+        if row is not None and not section.closed:
+            yield None
+            yield _Line(row, True, None)
+            yield None
+            continue
         quoted = bullet is None and line.lstrip().startswith((">", "|"))
         if quoted or (bullet is None and not in_list and line.startswith(("    ", "\t"))):
             yield _aside(line)  # quotation, table, indented code
@@ -243,7 +254,8 @@ def _body(
         return
     if bullet is not None:
         yield None
-    yield _Line(body, bullet is not None, section.below if bullet is not None else None)
+    checked = bullet is not None and bullet[2] is not None
+    yield _Line(body, bullet is not None, section.below if bullet is not None else None, done=checked)
 
 
 def _title(line: str) -> str | None:
