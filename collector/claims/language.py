@@ -80,6 +80,9 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     several: str
     checks: str
     marked: str
+    marked_first: str
+    checks_heading: str
+    in_file: str
     all_of: str
     gone_entry: str
     also: str
@@ -153,6 +156,9 @@ class Forms(NamedTuple):
     several: re.Pattern[str]
     checks: re.Pattern[str]
     marked: re.Pattern[str]
+    marked_first: re.Pattern[str]
+    checks_heading: re.Pattern[str]
+    in_file: re.Pattern[str]
     all_of: re.Pattern[str]
     gone_entry: re.Pattern[str]
     also: re.Pattern[str]

@@ -115,7 +115,7 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         text = text[after.end() :]
     start = 0
     label = language().forms.label.match(text)
-    if label is not None and words.label.fullmatch(label[1].strip()):
+    if label is not None and words.label.fullmatch(label[1].strip().removeprefix("The ").removeprefix("the ")):
         start = label.end()
         context.labelled = True
         if words.forms.tests_label.search(label[1]):
@@ -212,6 +212,8 @@ def _told_of(text: str, masked: Masked) -> Said | None:
     elif " which " in text and (which_i := forms.which_i.match(text)) is not None:
         topic = language().done.get(which_i["verb"].lower())
         targets = objects.values(which_i["files"], masked)
+    elif (in_file := forms.in_file.match(text)) is not None and not language().negation.search(text):
+        topic, targets = "file_changed", objects.values(in_file["files"], masked)
     else:
         return None
     return Said("occurrence", topic, targets=targets) if topic is not None else None

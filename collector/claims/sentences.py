@@ -117,17 +117,21 @@ class _Section:
         #: the intro ended with a colon and an empty line: it speaks of the next paragraph
         self.carries = False
         self.heading_list: Compiled | None = None
+        #: what stands below was checked: a mark before it is an outcome
+        self.checks = False
         self.intro_list: Compiled | None = None
 
     def heading(self, title: str) -> None:
         self.heading_closed = is_closed(title)
         self.heading_list = list_of(title)
+        self.checks = _plain(title, language().forms.checks_heading)
         self.intro("", closed=False)
 
     def intro(self, line: str, *, closed: bool | None = None) -> None:
         self.intro_closed = is_closed(line) if closed is None else closed
         self.carries = self.intro_closed and line.rstrip("*_ ").endswith(":")
         self.intro_list = list_of(line)
+        self.checks = self.checks or _plain(line, language().forms.checks_heading)
 
     @property
     def closed(self) -> bool:
@@ -149,11 +153,12 @@ def is_closed(title: str) -> bool:
 
 def list_of(title: str) -> Compiled | None:
     """The kind of list that an intro line opens, if it is one of files."""
-    plain = _EMPHASIS.sub("", title).strip(" :*_✅📁📝✨").strip()
-    for compiled in language().lists:
-        if compiled.pattern.fullmatch(plain):
-            return compiled
-    return None
+    return next((compiled for compiled in language().lists if _plain(title, compiled.pattern)), None)
+
+
+def _plain(title: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a heading is, without its marks, all that a pattern says."""
+    return pattern.fullmatch(_EMPHASIS.sub("", title).strip(" :*_✅📁📝✨").strip()) is not None
 
 
 def _visible(text: str) -> Iterator[str]:
@@ -245,7 +250,8 @@ def _body(
     if (bullet is not None and bullet[2] == " ") or _OPEN_MARK.search(body[:4]):
         yield _aside(body)
         return
-    body = _DONE_MARK.sub("", body)
+    without = _DONE_MARK.sub("", body)
+    body = f"✓ {without}" if without != body and section.checks else without
     if body.rstrip("*_").endswith(":") and not section.heading_closed:
         last = next(reversed(list(_split(body))), body)
         section.intro(_EMPHASIS.sub("", last))

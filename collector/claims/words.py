@@ -119,7 +119,9 @@ def mask(sentence: str) -> Masked:
     marked: tuple[str, ...] = ()
     if _DONE.search(text):
         with_marks = " ".join(_DONE.sub("✓", text).split())
-        marked = tuple(match["what"] for match in language().forms.marked.finditer(with_marks))
+        forms = language().forms
+        first = forms.marked_first.match(with_marks)
+        marked = tuple(match["what"] for match in (first, *forms.marked.finditer(with_marks)) if match)
     text = _MARKS.sub(" ", text)
     return Masked(" ".join(text.split()), tuple(tokens), marked)
 
