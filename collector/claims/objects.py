@@ -186,7 +186,7 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
         if all_of is None:
             return None
         counts = {"passed": all_of, "total": all_of}
-    if "and" in lowered and lowered & words.universal and lowered & {"existing", "old"}:
+    if "and" in lowered and opening & words.universal and lowered & {"existing", "old"}:
         lowered -= {"and", "new", "old"}  # "all existing and new tests"
     part = part or bool(lowered - words.whole_scopes)
     universal = bool(opening & words.universal) or bool(match["ratio"])

@@ -27,6 +27,8 @@ _OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
 _BEFORE = re.compile(r"(?:the |all |my |our |existing |full |unit (?=test suite))+", re.IGNORECASE)
+#: how "In `a.py`, I …" and "Also in …" begin
+_IN = frozenset({"in ", "ins", "als", "and"})
 _PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
 
 
@@ -115,15 +117,22 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         text = text[after.end() :]
     start = 0
     label = language().forms.label.match(text)
-    if label is not None and words.label.fullmatch(label[1].strip().removeprefix("The ").removeprefix("the ")):
+    while label is not None and (topic := words.label_topics.get(label[1].strip().lower())) is not None:
+        if (good := words.forms.good.match(text, label.end())) is None:
+            break
+        yield Said("outcome", topic, "ok", universal=True)
+        text = text[good.end() :].lstrip(" ,;.")  # "Lint: clean, types: clean"
+        label = words.forms.label.match(text)
+        if label is None:
+            return
+    if label is not None and words.label.fullmatch(
+        label[1].strip().removeprefix("The ").removeprefix("the ")
+    ):
         start = label.end()
         context.labelled = True
         if words.forms.tests_label.search(label[1]):
             context.tests = Scope.everything()
         topic = words.label_topics.get(label[1].strip().lower())
-        if topic is not None and words.forms.good.match(text, start):
-            yield Said("outcome", topic, "ok", universal=True)
-            return
         if topic == "tests_passed" and (all_of := words.forms.all_of.match(text, start)) is not None:
             if number := objects.ratio(all_of["ratio"]):
                 counts = (("passed", number), ("total", number))
@@ -170,6 +179,8 @@ def _closes(label: str, masked: Masked, context: _Context) -> bool:
     """Whether "Goal: …" says that what follows is no claim: a short label that is none of ours, nor a claim."""
     if len(label.split()) > _LABEL_WORDS or language().forms.subject.match(label + " "):
         return False
+    if (adverbs := language().forms.adverbs.match(label)) is not None:
+        label = label[adverbs.end() :]
     return not (list(_did(label, masked, explicit=False)) or list(_state(label, masked, context)))
 
 
@@ -212,7 +223,11 @@ def _told_of(text: str, masked: Masked) -> Said | None:
     elif " which " in text and (which_i := forms.which_i.match(text)) is not None:
         topic = language().done.get(which_i["verb"].lower())
         targets = objects.values(which_i["files"], masked)
-    elif (in_file := forms.in_file.match(text)) is not None and not language().negation.search(text):
+    elif (
+        text[:3].lower() in _IN
+        and (in_file := forms.in_file.match(text))
+        and not language().negation.search(text)
+    ):
         topic, targets = "file_changed", objects.values(in_file["files"], masked)
     else:
         return None
@@ -262,6 +277,7 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.named = True
     elif clause.first:
         agent = text[:1].isupper() or context.bullet or context.labelled
+        agent = agent or language().forms.goes_on.match(text) is not None  # "Done, committed, pushed"
     else:
         agent = context.agent or (context.open and language().forms.goes_on.match(text) is not None)
     adverbs = language().forms.adverbs.match(text)
@@ -272,7 +288,8 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         found = list(_did(rest, masked, explicit=subject is not None or context.agent))
         if adverbs is not None and "successfully" in adverbs[0].lower():
             found = [
-                said._replace(kind="outcome", outcome="ok") if said.topic == "build" else said for said in found
+                said._replace(kind="outcome", outcome="ok") if said.topic == "build" else said
+                for said in found
             ]
         verified = language().forms.verified.match(rest)
         if not found and verified is not None:
@@ -437,7 +454,12 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
         yield from _several(several[0], masked)
         return
     they = language().forms.they.match(text) if context.tests is not None else None
-    if they is not None and they[0].lower().startswith("it") and context.tests is not None and context.tests.part:
+    if (
+        they is not None
+        and they[0].lower().startswith("it")
+        and context.tests is not None
+        and context.tests.part
+    ):
         they = None  # "the new test; it passes"
     if context.tests is not None and they is not None:
         scope = context.tests

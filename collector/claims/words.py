@@ -21,7 +21,7 @@ _QUOTED = re.compile(r"\"([^\"\n]{1,400})\"|“([^”\n]{1,400})”|(?<![\w'])'(
 _BARE = re.compile(r"(?<![\w@/.\ue000-])(?:~|\.{1,2})?/?(?:[\w@+.-]{1,100}/){0,12}[\w@+.-]{1,100}(?![\w/])")
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w@+. \[\]()-]{1,100}/){0,30}[\w@+.\[\]-]{1,120}")
 _POSITION = re.compile(r"(?:::?\d{1,7}(?:[-:]\d{1,7})?|#L\d{1,7}(?:-L?\d{1,7})?)$")
-_MARKS = re.compile("[✅✓✔☑🎉👍🟢\ufe0f]")
+_MARKS = re.compile("[✅✓✔☑🎉👍🟢✨🚀\ufe0f]")
 #: as ``forms.marked`` looks for it
 _DONE = re.compile("[✅✔☑✓]\ufe0f?")
 #: what a runner printed: "`pytest -q` → `91 passed`"
