@@ -29,6 +29,7 @@ _LABEL_WORDS = 4
 _BEFORE = re.compile(r"(?:the |all |my |our |existing |full |unit (?=test suite))+", re.IGNORECASE)
 #: how "In `a.py`, I …" and "Also in …" begin
 _IN = frozenset({"in ", "ins", "als", "and"})
+_ARTICLE = re.compile(r"^the ", re.IGNORECASE)
 _PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
 
 
@@ -116,18 +117,12 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         yield Said("occurrence", "file_read", targets=objects.values(after["files"], masked))
         text = text[after.end() :]
     start = 0
-    label = language().forms.label.match(text)
-    while label is not None and (topic := words.label_topics.get(label[1].strip().lower())) is not None:
-        if (good := words.forms.good.match(text, label.end())) is None:
-            break
-        yield Said("outcome", topic, "ok", universal=True)
-        text = text[good.end() :].lstrip(" ,;.")  # "Lint: clean, types: clean"
-        label = words.forms.label.match(text)
-        if label is None:
-            return
-    if label is not None and words.label.fullmatch(
-        label[1].strip().removeprefix("The ").removeprefix("the ")
-    ):
+    went_well = list(_good_labels(text))
+    if went_well:
+        yield from went_well
+        return
+    label = words.forms.label.match(text)
+    if label is not None and words.label.fullmatch(_ARTICLE.sub("", label[1].strip())):
         start = label.end()
         context.labelled = True
         if words.forms.tests_label.search(label[1]):
@@ -149,6 +144,17 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         context.tests = Scope.everything()
     for clause in _clauses(text, start):
         yield from _of_clause(clause, masked, context)
+
+
+def _good_labels(text: str) -> Iterator[Said]:
+    """ "Lint: clean, types: clean": what the labels at the beginning say went well."""
+    forms, topics = language().forms, language().label_topics
+    while (label := forms.label.match(text)) is not None:
+        topic, good = topics.get(label[1].strip().lower()), forms.good.match(text, label.end())
+        if topic is None or good is None:
+            return
+        yield Said("outcome", topic, "ok", universal=True)
+        text = text[good.end() :].lstrip(" ,;.")
 
 
 def _went_well(names: Iterable[str], masked: Masked) -> Iterator[Said]:
