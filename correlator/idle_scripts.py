@@ -9,7 +9,7 @@ from __future__ import annotations
 from correlator.paths import normalise
 from correlator.places import is_code, is_project_file
 from correlator.programs import identify, may_speak_of, plain, programs, script_of
-from correlator.session import IN_PROGRESS, Session
+from correlator.session import IN_PROGRESS, Session, Touch
 from polygraph.events import Exec
 from polygraph.reasons import Dimension
 from polygraph.tools import telling_words
@@ -53,13 +53,24 @@ def is_idle(session: Session, image: Exec, purpose: str | None, until: int) -> b
 
 
 def _made_and_opened(session: Session, image: Exec, path: str) -> bool:
-    """Whether the session had made the script, and its process opened it: so what it opened was seen."""
-    made = any(
-        touch.event.op == "create" and touch.first < image.ts for touch in session.touches.get(path, ())
-    )
+    """Whether the session had made the script, and its process opened it: so what it opened was seen.
+
+    What a tool made (a bundle) may hold what it would have opened.
+    """
+    creations = [
+        touch
+        for touch in session.touches.get(path, ())
+        if touch.event.op == "create" and touch.first < image.ts
+    ]
+    made = bool(creations) and not any(_by_tool(session, touch) for touch in creations)
     inodes = session.inodes_of(path, image.ts)
     opened = session.process_reads.get(image.process, ())
     return made and any(inode in inodes for inode, _ in opened)
+
+
+def _by_tool(session: Session, touch: Touch) -> bool:
+    above = session.tree.line(touch.event.process)
+    return any(identify(made) is not None for node in above if (made := node.image(touch.first)) is not None)
 
 
 def _wrote(session: Session, image: Exec, end: int) -> bool:

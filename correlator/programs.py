@@ -10,7 +10,7 @@ from importlib import resources
 
 import msgspec
 
-from correlator.paths import basename
+from correlator.paths import basename, normalise
 from polygraph.events import Exec
 from polygraph.tools import Match, recognise, telling_words, values_of
 
@@ -35,6 +35,9 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     not_files: frozenset[str]
     change_no_content: frozenset[str]
     written_in_shell: frozenset[str]
+    forks_nothing: frozenset[str]
+    installed: frozenset[str]
+    brought: frozenset[str]
     copy_input: frozenset[str]
     project_scripts: frozenset[str]
     places_are_paths: frozenset[str]
@@ -54,6 +57,9 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inline: dict[str, tuple[str, ...]]
     asked_about_itself: dict[str, tuple[str, ...]]
     only_parsed: dict[str, tuple[str, ...]]
+    runs_what_is_in: dict[str, tuple[str, ...]]
+    compares: dict[str, tuple[str, ...]]
+    names: dict[str, str]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
 
@@ -167,17 +173,44 @@ def hand_off_to(image: Exec) -> str | None:
 def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
     """Whether the image is known to run nothing by itself: what it starts is seen as an exec of its own.
 
-    A program of a known name that lies in the project or in a temporary directory is not the known one.
+    A program of a known name that lies where none is installed is not the known one, nor is a script of one: what
+    counts is where that is, not its interpreter. Nor is one that is given a program of somebody else (`jq -f a.jq`).
     """
     table = programs()
+    if is_shell(image) or _is_asked_about_itself(image):
+        return _is_installed(image.path, roots)
     name = program_name(image)
-    known = name in table.inert or name in table.wrappers or plain(name) in table.shells or is_shell(image)
-    known = known or _is_asked_about_itself(image)
-    if not known:
+    if not (name in table.inert or name in table.wrappers or plain(name) in table.shells):
         return False
-    if image.path.startswith(_HOME_OF_PROGRAMS):
+    if any(argument in table.runs_what_is_in.get(name, ()) for argument in image.argv[1:]):
+        return False
+    script = script_of(image)
+    return _is_installed(image.path if script is None else normalise(script, image.cwd), roots)
+
+
+def _is_installed(path: str, roots: tuple[str, ...]) -> bool:
+    """Whether a program of a known name that lies there is the known one."""
+    if path.startswith(_HOME_OF_PROGRAMS):
         return True
-    return not any(image.path.startswith(root.rstrip("/") + "/") for root in (*roots, "/tmp", "/var/tmp"))
+    folders = path.split("/")[:-1]
+    if any(path.startswith(root.rstrip("/") + "/") for root in (*roots, "/tmp", "/var/tmp")):
+        return not programs().brought.isdisjoint(folders)
+    return not programs().installed.isdisjoint(folders)
+
+
+def compares(image: Exec) -> bool:
+    """Whether it is an inert program whose status is the answer to a question: of a test it may be the whole."""
+    flags = programs().compares.get(program_name(image))
+    return flags is not None and (not flags or any(a.startswith(flags) for a in image.argv[1:]))
+
+
+def names_work(image: Exec, purpose: str) -> bool:
+    """Whether the command line has a word of such work, or the name of a file that is called after it (`./t`)."""
+    line = " ".join(image.argv).lower()
+    if any(word in line for word in telling_words().get(purpose, ())):
+        return True
+    pattern = programs().names.get(purpose)
+    return pattern is not None and any(re.fullmatch(pattern, argument) for argument in image.argv)
 
 
 def changes_no_content(image: Exec, roots: tuple[str, ...]) -> bool:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Literal
 
+from correlator import shell_scripts
 from correlator.apart import apart
 from correlator.commands_over import CommandsOver
 from correlator.delegation import handed_to
 from correlator.forged import is_forged
 from correlator.paths import basename
 from correlator.processes import Node
-from correlator.programs import is_shell, program_name, programs
+from correlator.programs import compares, is_shell, program_name, programs
 from correlator.session import Known, Session
 from correlator.suspects import is_suspect
 from polygraph.events import Claim, Exec, Exit, ProcessKey
@@ -246,7 +247,8 @@ def is_hollow(session: Session, image: Exec, at: int, but: Sequence[Run] = ()) -
     keys = session.tree.subtree(image.process) - {image.process} - known
     below = [node for node in map(session.tree.get, keys) if node is not None]
     for other in (other for node in below for other in node.images):
-        if other.ts <= at and (is_suspect(session, other, None) or handed_to(session, other) is not None):
+        may = is_suspect(session, other, None) or compares(other) or handed_to(session, other) is not None
+        if other.ts <= at and (may or shell_scripts.is_step(session, other)):
             return False
     # A subshell of a script runs only builtins; a copy of any other program may have done the work in its own code.
     return is_shell(image) or not any(

@@ -24,7 +24,9 @@ from correlator.programs import (
     identify,
     is_inert,
     is_inline,
+    is_shell,
     may_speak_of,
+    names_work,
     only_parses,
     plain,
     program_name,
@@ -68,7 +70,7 @@ def could_have_done(
     """
     reasons = session.part(Reasons)
     for state in reasons.intents(of_intent):
-        found = _by_intent(session, state, since, until, well=well)
+        found = _by_intent(session, state, purpose, since, until, well=well)
         if found is not None:
             return found
     unknown: Exec | None = None
@@ -183,10 +185,9 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
     for state in session.intents.values():
         if (
             state.intent.ts >= since
-            and (found := _by_intent(session, state, since, until, well=True)) is not None
+            and (found := _by_intent(session, state, purpose, since, until, well=True)) is not None
         ):
             return found
-    words = telling_words().get(purpose, ())
     for image in session.executed(since, until):
         if session.is_agent_image(image):
             continue
@@ -197,10 +198,12 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
             continue  # what it asked for is looked at by itself
         if identify(image) is not None or not is_suspect(session, image, purpose):
             continue
-        line = " ".join(image.argv).lower()
-        on_input = plain(image.path) in programs().interpreters and image.argv[1:] in ((), ("-",))
+        on_input = (plain(image.path) in programs().interpreters or is_shell(image)) and image.argv[1:] in (
+            (),
+            ("-",),
+        )
         unread = image.argv_truncated or on_input
-        named = any(word in line for word in words)
+        named = names_work(image, purpose) or _asked_by_name(session, image, purpose)
         if (
             unread
             or named
@@ -211,6 +214,20 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
                 "form_unknown", f"{command(image)} ran afterwards, and may have done it again", image
             )
     return None
+
+
+def _asked_by_name(session: Session, image: Exec, purpose: str) -> bool:
+    """Whether it is a step of what was called such work: `make verify`, a shell script of the project."""
+    for node in session.tree.ancestors(image.process):
+        above = node.image(image.ts)
+        if session.is_agent(node.key) or above is None:
+            return False
+        steps = (
+            program_name(above) in programs().tests_are_programs or shell_scripts.file_of(above) is not None
+        )
+        if steps and names_work(above, purpose):
+            return True
+    return False
 
 
 def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
@@ -257,7 +274,9 @@ def _opened_a_test(session: Session, image: Exec) -> bool:
     return any(inode in session.test_inodes for inode, _ in opened)
 
 
-def _by_intent(session: Session, state: IntentState, since: int, until: int, *, well: bool) -> Outcome | None:
+def _by_intent(
+    session: Session, state: IntentState, purpose: str | None, since: int, until: int, *, well: bool
+) -> Outcome | None:
     intent = state.intent
     if intent.ts > until or (state.result is not None and state.result.ts < since):
         return None
@@ -273,6 +292,11 @@ def _by_intent(session: Session, state: IntentState, since: int, until: int, *, 
         return unverifiable(
             "form_unknown", "a tool of unknown form was called, which could have done it", intent
         )
+    script = shell_scripts.sourced(session, intent, purpose)
+    if script is not None:
+        return unverifiable(
+            "form_unknown", f"{script} was read in by a shell, which could have done it", intent
+        )
     return None
 
 
@@ -284,7 +308,8 @@ def _is_unknown(intent: Intent) -> bool:
 def _may_hide_work(state: IntentState) -> bool:
     """Whether :func:`_by_intent` may find a reason in it at any time."""
     intent = state.intent
-    return intent.hand_off is not None or intent.kind == "delegate" or _is_unknown(intent)
+    opaque = intent.hand_off is not None or intent.kind == "delegate" or _is_unknown(intent)
+    return opaque or shell_scripts.reads_in(intent)
 
 
 def _about_to_run(session: Session, node: Node, at: int) -> bool:
