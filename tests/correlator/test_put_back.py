@@ -107,6 +107,18 @@ def test_however_often_it_was_written_it_is_put_back() -> None:
     assert told(s) == GONE
 
 
+@pytest.mark.parametrize(("earlier", "word"), [(0, VERIFIED), (1, GONE)])
+def test_only_what_was_written_before_the_git_was_put_back(
+    earlier: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    restore = s.program(None, "git", "restore", ".")
+    s.file(s.agent, "write", FILE)
+    s.file(restore, "create", FILE, ts=s.now + earlier)
+    s.exits(restore)
+    assert told(s) == word
+
+
 @pytest.mark.parametrize("keeps", [("add", "-A"), ("commit", "-qam", "x"), ("stash",), ("an-alias",)])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_what_a_git_may_keep_may_be_there(keeps: tuple[str, ...], when: str) -> None:
