@@ -30,6 +30,8 @@ _LAST = frozenset({"HEAD@{1}", "@{1}"})
 _ANYWHERE = re.compile(r"(?!(?:HEAD|@)(?!@?\{))")
 #: a name of a branch or a tag: no hash, nothing that is worked out from where one is or was
 _NAME = re.compile(r"(?![0-9a-f]{4,40}$)(?!\w*HEAD$)[\w./-]+")
+#: of what keeps nothing
+_MOVES_HEAD = frozenset({"checkout", "reset", "switch"})
 _REFS = "/.git/refs/"
 _HEADS = f"{_REFS}heads/"
 #: more commits than any session makes: the branch is gone, and with it all of them
@@ -104,9 +106,7 @@ def _taken_back(session: Session, last: Run, until: int, *, alone: bool) -> _Bac
             end = session.tree.end(image.process, until)
             went = end is not None and end.status == 0 and move is None and "--" not in arguments
             detached = _steps(words[0]) if went and len(words) == 1 else 0
-            here = False
-            continue
-        here = here and (not subcommand or subcommand in programs().git_keeps_nothing - {"reset"})
+        here = here and (not subcommand or subcommand in programs().git_keeps_nothing - _MOVES_HEAD)
     return found
 
 

@@ -383,6 +383,12 @@ def test_what_may_have_made_it_again_unseen() -> None:
     git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
     s.does("./mystery")
     assert told(s) == unverifiable("form_unknown")
+    s = Scenario()
+    s.call()
+    git(s, "commit", "-m", "x", writes=BRANCH)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    git(s, "an-alias")
+    assert told(s) == unverifiable("form_unknown")
 
 
 @pytest.mark.parametrize(("after", "word"), [(0, TAKEN), (1, unverifiable("form_unknown"))])
