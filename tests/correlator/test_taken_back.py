@@ -445,6 +445,7 @@ def test_what_is_about_to_run_may_commit_it_again() -> None:
         (("checkout", "-B", "main", "HEAD~1", "x"), VERIFIED),
         (("rebase", "main"), VERIFIED),
         (("rebase", "--onto", "HEAD~2", "HEAD~1"), VERIFIED),
+        (("update-ref", "refs/heads/other", "HEAD~1"), VERIFIED),
         (("update-ref", "-m", "refs/heads/main", "HEAD~1", "--stdin"), VERIFIED),
     ],
 )
