@@ -529,6 +529,8 @@ def test_a_branch_that_is_deleted_since_it_was_merged_takes_nothing_back() -> No
         (("checkout", "ORIG_HEAD"),),
         (("checkout", "main@{0}"),),
         (("checkout", "abc1234"), ("checkout", "trunk"), ("checkout", "-")),
+        (("checkout", "--detach", "main"),),
+        (("checkout", "feature"), ("checkout", "trunk"), ("checkout", "-")),
     ],
 )
 def test_where_one_is_may_be_the_commit_of_a_branch_that_is_deleted(
