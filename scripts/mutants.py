@@ -41,8 +41,8 @@ GROUPS = {
     "core": tuple(
         f"{name}.py"
         for name in (
-            *("coverage", "forged", "join", "judge", "matching"),
-            *("outcome", "runs", "shells", "suspects"),
+            *("apart", "coverage", "forged", "hands", "join", "judge"),
+            *("matching", "outcome", "runs", "shells", "suspects"),
         )
     ),
     "detectors": ("detectors/*.py",),

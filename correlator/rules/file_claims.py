@@ -123,9 +123,9 @@ def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState
 
 
 def _is_moved_aside(session: Session, touch: Touch) -> bool:
-    """Whether a file was moved out of the project, to where nothing lasts."""
-    event = touch.event
-    return event.op == "rename" and event.new_path is not None and _is_aside(session, event.new_path)
+    """Whether a file that is gone was moved out of the project, to where nothing lasts."""
+    to = touch.event.new_path
+    return to is not None and _is_aside(session, to)
 
 
 def _moved_along(session: Session, claim: Claim, said: str, live: list[Touch], span: Span) -> Outcome | None:
@@ -172,7 +172,7 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
         return unverifiable("ambiguous", observed, last.event)
     if not own.exists or claim.topic != "file_changed" or changed_outside(session, own, span):
         return unverifiable("ambiguous", f"{observed}, none of that name in the project", last.event, own)
-    given = _given_away(session, span, looked=_own_look(session, claim, said) is not None)
+    given = _given_away(session, span, looked=True)
     if given is not None:
         return unverifiable("handed_off", f"{observed}, but {given}", last.event, own)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)

@@ -30,19 +30,18 @@ _PLAIN = frozenset({"--", "-f", "--force", "-q", "--quiet", "--no-progress"})
 def judge(session: Session, claim: Claim, live: Sequence[Touch], span: Span) -> Outcome | None:
     """``not_persisted``, or why that cannot be told; None: the last word on some file is not such a git's.
 
-    ``live`` are all writes of files that the claim may mean.
+    ``live`` are all writes of files that the claim may mean, in order; at least one.
     """
-    found: tuple[Touch, Touch, Exec] | None = None
+    found: list[tuple[Touch, Touch, Exec]] = []
     for path in dict.fromkeys(touch.path for touch in live):
         rows = [touch for touch in live if touch.path == path]
-        image = git_of(session, rows[-1])
-        before = [t for t in rows if t.ts < rows[-1].first and git_of(session, t) is None]
+        last = rows[-1]
+        image = git_of(session, last)
+        before = [t for t in rows if t.ts < last.first and git_of(session, t) is None]
         if image is None or not before or not _puts_back(image, path):
             return None
-        found = (before[0], rows[-1], image)
-    if found is None:
-        return None
-    first, last, image = found
+        found.append((before[0], last, image))
+    first, last, image = found[-1]
     observed = f"{last.path} was written, and {command(image)} put back what was there"
     events: tuple[AnyEvent, ...] = (first.event, image, last.event)
     if "gone" in claim.tells:
@@ -116,12 +115,12 @@ def _keeper(session: Session, since: int, until: int, aside: AbstractSet[Process
 
 def dropped(session: Session, stash: Exec, until: int) -> Exec | None:
     """The git that dropped what ``stash`` took: the next one that has to do with the stash, so that it is the last."""
-    for image in session.executed(stash.ts + 1, until):
+    for image in session.executed(stash.ts, until):
         subcommand, words = git_subcommand(image)
         if subcommand != "stash" or image.process == stash.process or words[:1] == _ONLY_LOOKS:
             continue
         end = session.tree.end(image.process, until)
         what = [word for word in words[1:] if not word.startswith("-")]
-        drops = words[:1] == ("clear",) or (words[:1] == ("drop",) and all(word in _LAST for word in what))
+        drops = words == ("clear",) or (words[:1] == ("drop",) and all(word in _LAST for word in what))
         return image if drops and end is not None and end.status == 0 else None
     return None

@@ -94,8 +94,7 @@ def _stale(session: Session, run: Run, earlier: list[Run], sure: list[Touch], un
 
 def _passed_as_it_is(session: Session, path: str, run: Run, earlier: list[Run], until: int) -> Run | None:
     """An earlier run of the same that passed with what the file holds again, and of which nothing else is stale."""
-    for at in range(len(earlier) - 1, max(len(earlier) - _TRIED, 0) - 1, -1):
-        before = earlier[at]
+    for before in reversed(earlier[-_TRIED:]):
         passed = before.word == "ok" and not before.nothing and not before.inner_failed
         if passed and before.key == run.key and _restored(session, path, before, until):
             stale = judge(session, before, [], until)
@@ -189,16 +188,16 @@ def _changes_content(session: Session, touch: Touch) -> bool:
 
 def _restored(session: Session, path: str, run: Run, until: int) -> bool:
     """Whether the file was seen to hold the same before the run and after the last change: nothing has changed."""
-    tested, after = _tested(session, path, run), _last_look(session, path, until)
-    if tested is None or after is None or tested != after.digest:
+    after = _last_look(session, path, until)
+    if after is None or after.digest != _tested(session, path, run):
         return False
     return not any(after.ts < t.ts <= until for t in session.touches.get(path, ()))
 
 
 def _differs(session: Session, path: str, run: Run, until: int) -> bool:
     """Whether the file was seen to hold one thing before the run, and another thing at the end."""
-    tested, after = _tested(session, path, run), _last_look(session, path, until)
-    if tested is None or after is None or after.ts <= run.ended or after.digest == tested:
+    after = _last_look(session, path, until)
+    if after is None or after.ts <= run.ended or _tested(session, path, run) in (None, after.digest):
         return False
     if session.start is None or after.mtime - session.start.wall_offset > until:
         return False
@@ -210,7 +209,7 @@ def _last_look(session: Session, path: str, until: int) -> FileState | None:
 
 
 def _looks(session: Session, path: str) -> list[FileState]:
-    return [s for s in session.looks.get(path, ()) if s.exists and s.digest is not None]
+    return [s for s in session.looks.get(path, ()) if s.digest is not None]
 
 
 def _tested(session: Session, path: str, run: Run) -> str | None:
@@ -248,7 +247,7 @@ def _came_later(look: FileState, touches: Sequence[Touch], run: Run) -> bool:
 def _was_a_try(session: Session, touches: list[Touch]) -> bool:
     """Whether a test that the session itself had made was removed again: what is left does not depend on it."""
     last = touches[-1]
-    first = min(session.touches.get(last.path, ()), key=lambda touch: touch.first, default=last)
+    first = min(session.touches[last.path], key=lambda touch: touch.first)
     made = first.event.op == "create"
     return last.event.op == "unlink" and made and language_of(last.path) is not None
 
@@ -285,9 +284,8 @@ def _comes_back(session: Session, path: str, touches: list[Touch], run: Run, ear
 def _moved_away(session: Session, touches: list[Touch]) -> bool:
     """Whether a file of text that was there before the session bears another name since."""
     last = touches[-1]
-    renamed = last.event.op == "rename" and last.path == last.event.path
     return (
-        renamed
+        last.event.op == "rename"
         and is_text(last.path)
         and not any(
             touch.event.op == "create" or touch.path == touch.event.new_path
@@ -341,7 +339,7 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     """True: the run had opened it. False: it may have. None: it had not. ``made``: when it was made after the run."""
     inode = (touch.event.dev, touch.event.ino)
     if touch.gone:
-        left = touch.event.left if touch.path == touch.event.path else 0
+        left = touch.event.left
         had = needs.has(touch.path) or (left and left in needs.entries)
         return False if had or (needs.elsewhere and is_code(touch.path)) else None
     if needs.has(touch.path):

@@ -30,6 +30,8 @@ _LAST = frozenset({"HEAD@{1}", "@{1}"})
 _ANYWHERE = re.compile(r"(?!(?:HEAD|@)(?!@?\{))")
 #: a name of a branch or a tag: no hash, nothing that is worked out from where one is or was
 _NAME = re.compile(r"(?![0-9a-f]{4,40}$)(?!\w*HEAD$)[\w./-]+")
+#: of what keeps nothing
+_MOVES_HEAD = frozenset({"checkout", "reset", "switch"})
 _REFS = "/.git/refs/"
 _HEADS = f"{_REFS}heads/"
 #: more commits than any session makes: the branch is gone, and with it all of them
@@ -71,10 +73,10 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
         )
         return unverifiable("ambiguous", f"{observed}, whereto is not known", *events)
     observed = f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} took it back"
-    if back.commits == _ALL and _merged(session, last.ended + 1, back.image.ts):
+    if back.commits == _ALL and _merged(session, last.ended, back.image.ts):
         return None
     if _kept(session, back, good[0].image.ts, until) or (
-        back.commits == _ALL and not _left(session, last.ended + 1, back.image.ts)
+        back.commits == _ALL and not _left(session, last.ended, back.image.ts)
     ):
         return unverifiable("ambiguous", f"{observed}, but it may have another name", *events)
     # what sent or merged it before its branch was deleted may have been no git
@@ -101,10 +103,10 @@ def _taken_back(session: Session, last: Run, until: int, *, alone: bool) -> _Bac
         back = _back(session, image, move, own, until, detached=detached, here=here) if move else None
         found = back or found
         if subcommand in ("checkout", "switch"):
-            detached = _steps(words[0]) if len(words) == 1 and "--" not in arguments and move is None else 0
-            here = False
-            continue
-        here = here and (not subcommand or subcommand in programs().git_keeps_nothing - {"reset"})
+            end = session.tree.end(image.process, until)
+            went = end is not None and end.status == 0 and move is None and "--" not in arguments
+            detached = _steps(words[0]) if went and len(words) == 1 else 0
+        here = here and (not subcommand or subcommand in programs().git_keeps_nothing - _MOVES_HEAD)
     return found
 
 
@@ -115,7 +117,7 @@ def _move(subcommand: str, arguments: Sequence[str], words: Sequence[str]) -> _M
     match subcommand, words:
         case "reset", [to]:
             return _Move("", to, from_head=False)
-        case "branch", [branch, *rest] if len(rest) < 2 and any(map(_deletes, arguments)):
+        case "branch", [branch, *rest] if any(map(_deletes, arguments)):
             # `-d` deletes only what is merged
             forced = any("D" in a or _forces(a) for a in arguments if a.startswith("-"))
             return _Move(branch, "") if forced and not rest else None
@@ -124,9 +126,9 @@ def _move(subcommand: str, arguments: Sequence[str], words: Sequence[str]) -> _M
         case "checkout" | "switch", [branch, *rest] if len(rest) < 2:
             resets = {"checkout": ("-B",), "switch": ("-C", "--force-create")}[subcommand]
             return _Move(branch, rest[0] if rest else "HEAD") if any(a in resets for a in arguments) else None
-        case "update-ref", [ref] if "-d" in arguments:
+        case "update-ref", [ref, *_] if "-d" in arguments:
             return _Move(ref.removeprefix("refs/heads/"), "")
-        case "update-ref", [ref, to, *_] if "-d" not in arguments and "--stdin" not in arguments:
+        case "update-ref", [ref, to, *_] if "--stdin" not in arguments:
             return _Move("" if ref == "HEAD" else ref.removeprefix("refs/heads/"), to)
         case "rebase", [to, "HEAD" | "@"] if "--onto" in arguments:  # nothing is put onto it
             return _Move("", to, from_head=False)
@@ -144,11 +146,11 @@ def _back(
     here: bool,
 ) -> _Back | None:
     """By how many commits this git moved one of ``own`` back; None if it did not."""
-    moved = _moved(session, image, until, gone=not move.to)
-    if moved is None or (own and moved.path not in own) or (not move.to and not own):
+    moved = _moved(session, image, own, until, gone=not move.to)
+    if moved is None:
         return None
     branch = moved.path.partition(_HEADS)[2]
-    if move.branch and own and move.branch != branch:
+    if move.branch and move.branch != branch:
         return None
     if not move.to:
         return _Back(image, _ALL, moved)
@@ -158,7 +160,7 @@ def _back(
     commits = _count(move.to.removeprefix(branch)) if by_name else _steps(move.to)
     if move.from_head and not by_name and (commits or move.to in _HERE):
         commits += detached
-    anywhere = not commits and move.to != branch and _ANYWHERE.match(move.to) is not None
+    anywhere = move.to != branch and _ANYWHERE.match(move.to) is not None
     return _Back(image, commits, moved) if commits or anywhere else None
 
 
@@ -191,7 +193,7 @@ def _forces(argument: str) -> bool:
 
 def _deletes(argument: str) -> bool:
     return argument == "--delete" or (
-        argument[:1] == "-" and argument[1:2] != "-" and bool({*"dD"} & {*argument})
+        argument[:1] == "-" and argument[1:2] != "-" and "d" in argument.lower()
     )
 
 
@@ -216,15 +218,14 @@ def _left(session: Session, since: int, until: int) -> bool:
     )
 
 
-def _moved(session: Session, image: Exec, until: int, *, gone: bool) -> Touch | None:
-    """The branch that this git wrote anew, or (``gone``) removed."""
+def _moved(session: Session, image: Exec, own: frozenset[str], until: int, *, gone: bool) -> Touch | None:
+    """The one of ``own`` that this git wrote anew, or (``gone``) removed."""
     return next(
         (
             touch
             for touch in session.written(image.ts, until)
             if touch.event.process == image.process
-            and _HEADS in touch.path
-            and not touch.path.endswith(".lock")
+            and touch.path in own
             and touch.gone == gone
             and touch.event.op == ("unlink" if gone else "rename")
         ),

@@ -113,6 +113,37 @@ def test_what_the_run_had_not_opened_does_not_keep_it_from_being_back(path: str)
     assert said(s) == AMBIGUOUS
 
 
+@pytest.mark.parametrize(
+    ("argv", "path"), [(("sh", "-c", "TEXT"), "/repo/out.log"), (("sed", "x"), "/lib/a.ts"), (("touch",), A)]
+)
+def test_a_log_that_grows_and_a_file_that_is_touched_put_nothing_back(
+    argv: tuple[str, ...], path: str
+) -> None:
+    s = story()
+    runs(s)
+    for status in (1, None):
+        process = s.program(None, *argv, path)
+        s.file(process, "write", path)
+        s.exits(process)
+        if status is not None:
+            runs(s, status)
+    assert said(s) == SUPERSEDED
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, SUPERSEDED), (1, AMBIGUOUS)])
+def test_what_was_written_until_a_run_had_ended_broke_nothing_after_it(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = story()
+    s.call()
+    run = s.program(None, "jest")
+    s.reads(run, A)
+    s.file(s.agent, "write", A, ts=s.exits(run).ts + after)
+    runs(s, 1)
+    by(s, "sed", "-i", "s/-/+/", A)
+    assert said(s) == word
+
+
 def test_a_failure_of_what_had_passed_is_no_try() -> None:
     s = story()
     runs(s)

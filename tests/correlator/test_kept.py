@@ -57,6 +57,14 @@ def test_what_git_took_away(argv: tuple[str, ...], word: tuple[str, str]) -> Non
     assert created(s, there=False) == word
 
 
+def test_what_a_subshell_removed_is_gone() -> None:
+    s = written()
+    rm = s.program(s.fork(), "rm", REPORT)
+    s.add(e.File, process=rm, op="unlink", path=REPORT)
+    s.exits(rm)
+    assert created(s, there=False) == refuted("not_persisted")
+
+
 def test_what_is_told_to_be_gone_is_no_lie() -> None:
     assert created(removed(written()), there=False, tells=("gone",)) == unverifiable("ambiguous")
 
@@ -86,11 +94,17 @@ def test_what_was_moved_is_somewhere() -> None:
     assert created(s, there=False) == unverifiable("ambiguous")
 
 
+@pytest.mark.parametrize(
+    ("argv", "below"),
+    [(("stash", "-u"), ("clean", "--force", "--quiet", "-d")), (("stash",), ("reset", "--hard", "-q"))],
+)
 @pytest.mark.parametrize(("after", "word"), [((), "ambiguous"), (("drop",), None), (("pop",), "ambiguous")])
-def test_a_new_file_that_the_stash_took_and_dropped(after: tuple[str, ...], word: str | None) -> None:
+def test_a_new_file_that_the_stash_took_and_dropped(
+    after: tuple[str, ...], word: str | None, argv: tuple[str, ...], below: tuple[str, ...]
+) -> None:
     s = written()
-    stash = s.program(None, "git", "stash", "-u")
-    clean = s.program(stash, "git", "clean", "--force", "--quiet", "-d")
+    stash = s.program(None, "git", *argv)
+    clean = s.program(stash, "git", *below)
     s.add(e.File, process=clean, op="unlink", path=REPORT)
     s.exits(clean)
     s.exits(stash)
@@ -124,6 +138,11 @@ def test_who_says_that_it_was_moved_or_brought_it_back_does_not_lie() -> None:
     assert created(s, there=True) == VERIFIED
 
 
+def test_what_was_moved_out_and_removed_there_did_not_last() -> None:
+    s = moved(written("/repo/x/report.txt"), "/tmp/report.txt", "/repo/x/report.txt")
+    assert created(removed(s, "/tmp/report.txt"), there=False) == refuted("not_persisted")
+
+
 def test_a_copy_beside_what_was_moved_lasts() -> None:
     s = written()
     s.file(s.agent, "create", "/repo/docs/report.txt")
@@ -147,6 +166,56 @@ def test_what_lies_in_a_directory_that_is_moved(
     s.add(e.File, process=s.agent, op="rename", path=move[0], new_path=move[1], resolved=False)
     claim = s.claims("file_created", targets=("src/a.py",), finds={"src/a.py": there}, tells=tells)
     assert s.says(claim) == word
+
+
+def away(s: Scenario, path: str = "/repo/src", to: str = "/tmp/src", **how: Any) -> e.File:
+    return s.add(e.File, process=s.agent, op="rename", path=path, new_path=to, resolved=False, **how)
+
+
+def source(s: Scenario, *, finds: bool = True, **how: Any) -> tuple[str, str | None]:
+    looks = {"src/a.py": False} if finds else None
+    return s.says(s.claims("file_created", targets=("src/a.py",), finds=looks, **how))
+
+
+def test_a_directory_that_is_made_anew_and_moved_again_takes_the_new_file_along() -> None:
+    s = written("/repo/src/a.py")
+    away(s)
+    s.file(s.agent, "create", "/repo/src/a.py")
+    away(s, to="/tmp/other")
+    assert source(s) == refuted("not_persisted")
+
+
+def test_where_a_directory_that_was_moved_is_may_not_be_known() -> None:
+    s = written("/repo/src/a.py")
+    away(s, to="/repo/lib")
+    away(s, "/repo/lib", "/repo/src")
+    away(s)
+    assert source(s) == unverifiable("ambiguous"), "it came back in between"
+    s = written("/repo/src/a.py")
+    away(s, path_truncated=True)
+    assert source(s) == unverifiable("ambiguous"), "it may be another"
+    s = written("/repo/src/a.py")
+    away(s)
+    assert source(s, finds=False) == VERIFIED, "nobody looked"
+    s = written("/repo/src/a.py")
+    s.file(s.agent, "create", "/repo/lib/src/a.py")
+    away(s)
+    assert source(s) == VERIFIED, "the other may be meant"
+
+
+@pytest.mark.parametrize(("later", "word"), [(0, VERIFIED), (1, refuted("not_persisted"))])
+def test_a_directory_is_moved_after_the_write(later: int, word: tuple[str, str | None]) -> None:
+    s = written("/repo/src/a.py")
+    last = next(x.ts for x in reversed(s.log) if isinstance(x, e.File))
+    away(s, ts=last + later)
+    assert source(s) == word
+
+
+@pytest.mark.parametrize(("before", "word"), [(0, refuted("not_persisted")), (1, VERIFIED)])
+def test_a_directory_is_moved_by_the_moment_of_the_claim(before: int, word: tuple[str, str | None]) -> None:
+    s = written("/repo/src/a.py")
+    move = away(s)
+    assert source(s, ts=move.ts - before) == word
 
 
 def test_what_was_written_after_its_directory_was_moved_is_there() -> None:

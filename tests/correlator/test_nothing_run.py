@@ -306,6 +306,12 @@ def test_a_result_of_two_runs_is_that_of_neither() -> None:
     assert s.says(s.passed()) == VERIFIED
 
 
+def test_what_was_told_by_the_moment_of_the_claim_counts_and_what_came_later_does_not() -> None:
+    s, said = told("pytest", {"skipped": 12})
+    assert s.says(s.passed(ts=said.ts)) == EMPTY
+    assert s.says(s.passed(ts=said.ts - 1)) == VERIFIED
+
+
 def test_skipped_tests_after_a_failure_are_another_thing() -> None:
     s = Scenario()
     s.does("pytest", status=1)

@@ -91,10 +91,32 @@ def test_what_was_written_once_more_is_there() -> None:
     assert told(s) == VERIFIED
 
 
-def test_who_put_it_back_alone_wrote_it() -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_put_it_back_alone_wrote_it(times: int) -> None:
     s = Scenario()
-    git(s, "checkout", "--", ".")
+    for _ in range(times):
+        git(s, "checkout", "--", ".")
     assert told(s) == VERIFIED
+
+
+def test_however_often_it_was_written_it_is_put_back() -> None:
+    s = Scenario()
+    for _ in range(3):
+        s.writes(FILE)
+    git(s, "checkout", "--", ".")
+    assert told(s) == GONE
+
+
+@pytest.mark.parametrize(("earlier", "word"), [(0, VERIFIED), (1, GONE)])
+def test_only_what_was_written_before_the_git_was_put_back(
+    earlier: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    restore = s.program(None, "git", "restore", ".")
+    s.file(s.agent, "write", FILE)
+    s.file(restore, "create", FILE, ts=s.now + earlier)
+    s.exits(restore)
+    assert told(s) == word
 
 
 @pytest.mark.parametrize("keeps", [("add", "-A"), ("commit", "-qam", "x"), ("stash",), ("an-alias",)])
@@ -110,7 +132,9 @@ def test_what_a_git_may_keep_may_be_there(keeps: tuple[str, ...], when: str) -> 
     assert told(s) == OPEN
 
 
-@pytest.mark.parametrize("argv", [("stash",), ("stash", "push", "-m", "x"), ("stash", "-u")])
+@pytest.mark.parametrize(
+    "argv", [("stash",), ("stash", "push", "-m", "x"), ("stash", "save", "wip"), ("stash", "-u")]
+)
 @pytest.mark.parametrize("below", [(), ("reset", "--hard", "-q")])
 def test_what_the_stash_took_is_somewhere_else(argv: tuple[str, ...], below: tuple[str, ...]) -> None:
     s = Scenario()
@@ -165,6 +189,7 @@ def stashed(*after: tuple[str, ...], status: int = 0) -> Scenario:
         (("stash", "drop"),),
         (("stash", "drop", "-q", "stash@{0}"),),
         (("stash", "clear"),),
+        (("stash", "list", "-3"), ("stash", "drop")),
         (("stash", "list"), ("stash", "drop", "0"), ("stash", "list"), ("status",)),
     ],
 )

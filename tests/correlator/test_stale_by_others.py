@@ -64,6 +64,18 @@ def test_what_was_taken_in_and_back_is_ambiguous() -> None:
     assert s.says(s.passed()) == unverifiable("ambiguous")
 
 
+def test_what_was_taken_in_and_removed_again_is_ambiguous() -> None:
+    data = "/repo/data.bin"
+    s = Scenario()
+    s.entries = True
+    s.does("pytest", reads=[CALC, data])
+    git(s, "merge", "theirs", path=data)
+    rm = s.program(None, "rm", data)
+    s.add(e.File, process=rm, op="unlink", path=data, left=s.entry(data))
+    s.exits(rm)
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
 def test_a_merge_of_what_no_run_had_opened_is_none_of_its_business() -> None:
     s = ran()
     git(s, "merge", "theirs", path="/repo/other.py")

@@ -257,6 +257,17 @@ def test_a_source_that_is_changed_after_the_run_had_opened_it(
     assert at_work(argv) == word
 
 
+def test_what_a_linter_mends_in_its_run_is_what_it_has_passed() -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    run = s.program(None, "eslint", "--fix", ".")
+    s.reads(run, A)
+    s.file(run, "write", A)
+    s.exits(run)
+    assert said(s, "lint") == VERIFIED
+
+
 def test_one_that_it_opened_once_more_or_has_yet_to_open_is_what_was_tested() -> None:
     assert at_work(("agent",), again=True) == VERIFIED
     assert at_work(("agent",), opens=False) == VERIFIED

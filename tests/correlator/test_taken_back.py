@@ -57,6 +57,13 @@ def test_two_commits_are_taken_back_by_two() -> None:
     assert told(s) == VERIFIED
 
 
+@pytest.mark.parametrize("how", ["HEAD^", "HEAD~"])
+def test_one_before_is_one(how: str) -> None:
+    s = committed(2)
+    git(s, "reset", "--soft", how, writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
 def test_an_amended_commit_is_one() -> None:
     s = committed()
     git(s, "commit", "--amend", "--no-edit", writes=BRANCH)
@@ -73,6 +80,7 @@ def test_an_amended_commit_is_one() -> None:
         ("checkout", "HEAD~1"),
         ("branch", "-f", "other"),
         ("branch", "main", "HEAD~1"),
+        ("branch", "main", "fix~1"),
     ],
 )
 def test_what_takes_nothing_back(argv: tuple[str, ...]) -> None:
@@ -200,6 +208,7 @@ def test_a_reset_until_the_commit_had_ended_was_before_it(after: int, word: tupl
         ((("branch", "-f", "main", "HEAD~1"),), TAKEN),
         ((("branch", "-vf", "main", "HEAD~1"),), TAKEN),
         ((("branch", "--format=x", "main", "HEAD~1"),), VERIFIED),
+        ((("branch", "-f", "--recurse-submodules", "main", "HEAD~1"),), TAKEN),
         ((("branch", "-f", "main", "HEAD~1", "x"),), VERIFIED),
         ((("checkout", "HEAD~1", "--", "a.py"), ("branch", "-f", "main")), VERIFIED),
         ((("checkout", "HEAD~1", "a.py"), ("branch", "-f", "main")), VERIFIED),
@@ -216,6 +225,51 @@ def test_what_moves_a_branch_back(steps: tuple[tuple[str, ...], ...], word: tupl
         moves = argv[0] in ("branch", "reset")
         git(s, *argv, writes=BRANCH if moves else None)
     assert told(s) == word
+
+
+def test_a_branch_is_forced_back_from_where_head_went() -> None:
+    s = committed(2)
+    git(s, "checkout", "HEAD~1")
+    git(s, "branch", "-f", "main", "HEAD~1", writes=BRANCH)
+    assert told(s) == TAKEN
+    s = committed()
+    git(s, "checkout", "HEAD~1")
+    git(s, "branch", "-f", "main", "abc1234", writes=BRANCH)
+    assert told(s) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize(
+    "argv", [("checkout", "-B", "main", "HEAD~1"), ("checkout", "-B", "main"), ("reset", "--hard", "HEAD~1")]
+)
+def test_a_checkout_that_failed_went_nowhere(argv: tuple[str, ...]) -> None:
+    s = committed(2)
+    git(s, "checkout", "HEAD~1", status=1)
+    git(s, *argv, writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+@pytest.mark.parametrize("argv", [("reset", "--hard", "HEAD~1"), ("rebase", "--onto", "HEAD~1", "HEAD")])
+def test_another_work_tree_goes_back_from_where_its_own_head_is(argv: tuple[str, ...]) -> None:
+    s = committed(2)
+    git(s, "checkout", "HEAD~1")
+    git(s, "-C", "/tree", *argv, writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_where_a_commit_of_no_branch_is_another_branch_takes_nothing_back() -> None:
+    s = Scenario()
+    git(s, "commit", "-qam", "x")  # where HEAD is detached
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    assert told(s) == VERIFIED
+
+
+def test_what_else_a_reset_writes_is_no_branch() -> None:
+    s = committed()
+    reset = s.program(None, "git", "reset", "--hard", "HEAD~1")
+    for path in ("/repo/.git/index", "/repo/.git/ORIG_HEAD", BRANCH):
+        s.add(e.File, process=reset, op="rename", path=f"{path}.lock", new_path=path)
+    s.exits(reset)
+    assert told(s) == TAKEN
 
 
 def test_three_are_taken_back_in_two_steps_of_which_the_last_counts() -> None:
@@ -329,6 +383,31 @@ def test_what_may_have_made_it_again_unseen() -> None:
     git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
     s.does("./mystery")
     assert told(s) == unverifiable("form_unknown")
+    s = Scenario()
+    s.call()
+    git(s, "commit", "-m", "x", writes=BRANCH)
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    git(s, "an-alias")
+    assert told(s) == unverifiable("form_unknown")
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, TAKEN), (1, unverifiable("form_unknown"))])
+def test_what_began_until_it_was_taken_back_has_not_made_it_again(after: int, word: tuple[str, str]) -> None:
+    s = committed()
+    s.call()
+    git(s, "reset", "--hard", "HEAD~1", writes=BRANCH)
+    began = next(x.ts for x in reversed(s.log) if isinstance(x, e.Exec))
+    s.add(
+        e.Exec,
+        process=s.fork(),
+        parent=s.agent,
+        path="/repo/mystery",
+        argv=("./mystery",),
+        cwd="/repo",
+        ts=began + after,
+    )
+    s.exits(s.log[-1].process)
+    assert told(s) == word
 
 
 def test_what_is_about_to_run_may_commit_it_again() -> None:
@@ -353,16 +432,20 @@ def test_what_is_about_to_run_may_commit_it_again() -> None:
         (("update-ref", "HEAD", "HEAD~1"), TAKEN),
         (("reset", "--hard", "main~1"), TAKEN),
         (("rebase", "--onto", "HEAD~1", "HEAD"), TAKEN),
+        (("rebase", "--onto", "HEAD~1", "@"), TAKEN),
         (("checkout", "-B", "main", "abc1234"), unverifiable("ambiguous")),
         (("checkout", "-B", "main", "origin/main"), unverifiable("ambiguous")),
         (("branch", "-f", "main", "abc1234"), unverifiable("ambiguous")),
+        (("branch", "-f", "main", "dev"), unverifiable("ambiguous")),
         (("checkout", "-B", "main"), VERIFIED),
         (("checkout", "-B", "main", "main"), VERIFIED),
         (("checkout", "-B", "main", "HEAD"), VERIFIED),
         (("checkout", "-B", "other", "HEAD~1"), VERIFIED),
         (("checkout", "main", "HEAD~1"), VERIFIED),
+        (("checkout", "-B", "main", "HEAD~1", "x"), VERIFIED),
         (("rebase", "main"), VERIFIED),
         (("rebase", "--onto", "HEAD~2", "HEAD~1"), VERIFIED),
+        (("update-ref", "refs/heads/other", "HEAD~1"), VERIFIED),
         (("update-ref", "-m", "refs/heads/main", "HEAD~1", "--stdin"), VERIFIED),
     ],
 )
@@ -422,6 +505,7 @@ def deleted(
         ("branch", "-d", "--force", "main"),
         ("branch", "--delete", "-f", "main"),
         ("update-ref", "-d", "refs/heads/main"),
+        ("update-ref", "-d", "refs/heads/main", "abc1234"),
     ],
 )
 def test_a_branch_that_is_deleted_takes_its_commits_along(argv: tuple[str, ...]) -> None:
@@ -445,6 +529,8 @@ def test_a_branch_that_is_deleted_since_it_was_merged_takes_nothing_back() -> No
         (("checkout", "ORIG_HEAD"),),
         (("checkout", "main@{0}"),),
         (("checkout", "abc1234"), ("checkout", "trunk"), ("checkout", "-")),
+        (("checkout", "--detach", "main"),),
+        (("checkout", "feature"), ("checkout", "trunk"), ("checkout", "-")),
     ],
 )
 def test_where_one_is_may_be_the_commit_of_a_branch_that_is_deleted(
@@ -453,8 +539,17 @@ def test_where_one_is_may_be_the_commit_of_a_branch_that_is_deleted(
     assert told(deleted(*before)) == unverifiable("ambiguous")
 
 
-def test_the_branch_before_is_another() -> None:
-    assert told(deleted(("checkout", "-"))) == TAKEN
+@pytest.mark.parametrize(
+    "before",
+    [
+        (("checkout", "-"),),
+        (("switch", "trunk"),),
+        (("checkout", "trunk"), ("status",)),
+        (("checkout", "trunk"), ("checkout", "HEAD", "--", "a.py")),
+    ],
+)
+def test_whoever_went_to_another_branch_is_not_at_the_commit(before: tuple[tuple[str, ...], ...]) -> None:
+    assert told(deleted(*before)) == TAKEN
 
 
 def test_a_commit_of_a_branch_that_is_deleted_may_have_another_name() -> None:

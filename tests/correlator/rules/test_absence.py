@@ -37,6 +37,14 @@ def test_without_coverage_nothing_is_verified(dimension: str) -> None:
     assert only(s) == unverifiable("records_lost")
 
 
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_what_explains_a_change_may_not_have_been_seen(dimension: str) -> None:
+    s = Scenario()
+    s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=0)
+    s.file(s.agent, "write", "/repo/b.py")
+    assert only(s) == unverifiable("records_lost")
+
+
 # --- what is a change ---------------
 
 
@@ -52,6 +60,16 @@ def test_a_file_is_one(op: str) -> None:
     s = Scenario()
     s.file(s.agent, op, "/repo/b.py")
     assert only(s) == UNDISCLOSED
+
+
+def test_what_is_named_or_lies_outside_the_project_is_none_and_hides_none() -> None:
+    s = Scenario()
+    s.file(s.agent, "write", "/elsewhere/a.py")
+    assert only(s) == VERIFIED
+    s.file(s.agent, "write", "/repo/a.py")
+    assert only(s, "a.py") == VERIFIED
+    s.file(s.agent, "write", "/repo/b.py")
+    assert only(s, "a.py") == UNDISCLOSED
 
 
 def test_what_was_made_and_removed_hides_no_other_change() -> None:

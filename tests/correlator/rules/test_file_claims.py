@@ -226,6 +226,14 @@ def test_work_that_was_given_away_may_have_changed_the_projects_own() -> None:
     assert changed(aside(s)) == HANDED_OFF
 
 
+def test_a_delegation_that_failed_changed_nothing() -> None:
+    s = aside(Scenario())
+    s.answers(s.intent("delegate"), error=True)
+    assert changed(s) == NOT_PERSISTED
+    assert said(s, "created", "b.txt", finds={"b.txt": False}) == NOT_WRITTEN
+    assert said(s, "created", "b.txt") == HANDED_OFF, "nobody looked"
+
+
 @pytest.mark.parametrize("dimension", ["file", "process"])
 def test_a_copy_needs_coverage(dimension: str) -> None:
     s = aside(Scenario())

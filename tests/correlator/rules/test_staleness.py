@@ -272,9 +272,9 @@ def test_only_modules_have_a_compiled_form() -> None:
 # --- that it is as it was -------------------------------------------------------------------------------
 
 
-def look(s: Scenario, subject: str, digest: str | None, *, late: int = -1, exists: bool = True) -> None:
+def look(s: Scenario, subject: str, digest: str | None, *, late: int = -1) -> None:
     """The collector finds that the file holds something; ``late``: its time after the look's, in ns."""
-    found = {"exists": exists, "size": 9, "dev": 1, "ino": s.inode(A), "digest": digest}
+    found = {"exists": True, "size": 9, "dev": 1, "ino": s.inode(A), "digest": digest}
     s.add(e.FileState, ts=s.now, path=A, intent=subject, mtime=WALL + s.now + late, **found)
 
 
@@ -325,6 +325,7 @@ def seen(
         ({"between": True}, AMBIGUOUS),
         ({"early": 1000 * STEP}, AMBIGUOUS),
         ({"late": 1000 * STEP}, AMBIGUOUS),
+        ({"late": -1000 * STEP}, STALE),
         ({"git": False}, STALE),
     ],
 )
@@ -332,6 +333,87 @@ def test_a_file_that_was_looked_at_before_and_after(
     how: dict[str, Any], word: tuple[str, str | None]
 ) -> None:
     assert seen(**how) == word
+
+
+@pytest.mark.parametrize(
+    ("moment", "word"),
+    [("look", VERIFIED), ("end", AMBIGUOUS), ("last look", VERIFIED), ("claim", AMBIGUOUS)],
+)
+def test_a_write_in_the_moment_of_a_look_was_seen_by_it(moment: str, word: tuple[str, str | None]) -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    look(s, intent.intent, "one")
+    if moment == "look":
+        s.file(s.agent, "write", A, ts=s.log[-1].ts)
+    run = s.program(None, "jest")
+    s.reads(run, A)
+    ended = s.exits(run).ts
+    if moment == "end":
+        s.file(s.agent, "write", A, ts=ended)
+    writer = s.program(None, "git", "checkout", ".")
+    s.file(writer, "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    look(s, last.intent, "one")
+    if moment == "last look":
+        s.file(writer, "write", A, ts=s.log[-1].ts)
+    told = {"ts": s.file(writer, "write", A).ts} if moment == "claim" else {}
+    assert s.says(s.passed(**told)) == word
+
+
+TICK = 10 * STEP
+
+
+@pytest.mark.parametrize(
+    ("other", "word"),
+    [
+        (None, VERIFIED),
+        (-TICK - 1, VERIFIED),
+        (-TICK, AMBIGUOUS),
+        (-1, AMBIGUOUS),
+        (TICK // 2, AMBIGUOUS),
+        (TICK, AMBIGUOUS),
+        (TICK + 1, AMBIGUOUS),
+    ],
+)
+def test_a_look_that_came_late_saw_one_of_two_writes_of_one_tick(
+    other: int | None, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    read = s.intent("read", files=(e.ExpectedFile(path=A, op="read"),))
+    s.answers(read)
+    look(s, read.intent, "one", late=5 * TICK)
+    written = s.log[-1].mtime - WALL
+    s.now += 10 * TICK
+    s.file(s.agent, "write", A, ts=written)
+    if other is not None:
+        s.file(s.agent, "write", A, ts=written + other)
+    s.does("jest", reads=[A])
+    s.file(s.program(None, "git", "checkout", "."), "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    look(s, last.intent, "one")
+    assert said(s) == word
+
+
+@pytest.mark.parametrize("op", ["create", "rename", "link"])
+def test_a_file_with_an_old_time_that_came_after_the_run_is_not_what_it_tested(op: str) -> None:
+    s = Scenario()
+    s.file(s.agent, "write", A)
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    s.answers(intent)
+    found = {"path": A, "exists": True, "size": 9, "dev": 1, "ino": s.inode(B), "digest": "other"}
+    old = WALL + s.now - 1
+    s.add(e.FileState, ts=s.now, intent=intent.intent, mtime=old, **found)  # it looked late
+    s.does("jest", reads=[A])
+    names = {"path": A} if op == "create" else {"path": B, "new_path": A}
+    s.add(e.File, process=s.agent, op=op, dev=1, ino=s.inode(B), **names)
+    last = s.asks("ls")
+    s.answers(last)
+    s.add(e.FileState, ts=s.now, intent=last.intent, mtime=old, **found)
+    assert said(s) == STALE
 
 
 # --- moved, and tried -----------------------------------------------------------------------------------
