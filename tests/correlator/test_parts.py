@@ -310,12 +310,14 @@ def test_an_unknown_program_after_an_edit_may_have_run_the_rest() -> None:
 # --- by what had failed below a wrapper ---------------------------------------------------------------------------
 
 
-def npm_test(s: Scenario, *more: str, status: int = 0, signal: int | None = None) -> None:
+def npm_test(s: Scenario, *more: str, status: int = 0, signal: int | None = None, cwd: str = "/repo") -> None:
+    """A script of the project that prepares something and starts the tests."""
     argv = ("npm", "test", *more)
     intent = s.asks(" ".join(argv))
     shell = s.shell(intent)
-    npm = s.program(shell, *argv)
-    s.runs(npm, "node", "--test", *more[1:], status=status)
+    npm = s.program(shell, *argv, cwd=cwd)
+    s.runs(npm, "./prepare", cwd=cwd)
+    s.runs(npm, "node", "--test", *more[1:], status=status, cwd=cwd)
     s.exits(npm, status, signal)
     s.exits(shell, status, signal)
     s.answers(intent)
@@ -353,6 +355,24 @@ def test_what_had_failed_below_a_wrapper_fails_still_where_nothing_was_changed(
     assert s.says(s.claims("tests_run", **WHOLE))[0] != "refuted"
 
 
+def test_what_passed_in_another_folder_is_no_part_of_what_had_failed() -> None:
+    s = Scenario()
+    npm_test(s, status=1)
+    npm_test(s, "--", "--test-name-pattern=zero", cwd="/repo/web")
+    assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
+
+
+def test_of_two_wholes_at_once_the_one_that_passed_is_no_part_of_the_other() -> None:
+    s = Scenario()
+    shell = s.shell(s.asks("npm test", "npm test"))
+    both = [s.program(shell, "npm", "test") for _ in range(2)]
+    for npm, status in zip(both, (1, 0), strict=True):
+        s.runs(npm, "node", "--test", status=status)
+        s.exits(npm, status)
+    s.exits(shell)
+    assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
+
+
 def test_what_was_stopped_below_a_wrapper_had_not_failed() -> None:
     s = remains(signal=2)
     assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
@@ -368,7 +388,7 @@ def test_that_it_fails_still_needs_coverage(dimension: str) -> None:
 @pytest.mark.parametrize("after", [0, 1])
 def test_from_the_moment_after_it_had_failed(after: int) -> None:
     s = remains()
-    failed = [x for x in s.log if isinstance(x, e.Exit)][1]
+    failed = [x for x in s.log if isinstance(x, e.Exit)][2]
     s.file(s.agent, "write", "/repo/a.js", ts=failed.ts + after)
     assert s.says(s.passed(**WHOLE)) == (unverifiable("ambiguous") if after else SUBSET)
     s = remains()
