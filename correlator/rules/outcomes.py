@@ -93,7 +93,7 @@ def _forged(session: Session, claim: Claim, runs: list[Run], span: Span) -> Outc
     """Every run was one of a file that was written in this session under the runner's name."""
     last = runs[-1]
     observed = f"{_told(last)}, which was written in this session"
-    if claim.outcome == "failed" or claim.topic == "tests_failed":
+    if claim.outcome == "failed":
         return unverifiable("ambiguous", observed, *_events(last))
     real = [run for run in runs if run.word != "nothing"]
     if real and all(run.shadowed for run in real):
@@ -178,7 +178,7 @@ def _points_at(run: Run, target: str) -> bool:
 
 
 def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: int) -> Outcome:
-    pessimist = claim.outcome == "failed" or claim.topic == "tests_failed"
+    pessimist = claim.outcome == "failed"
     real = [r for r in runs if r.word != "nothing"]
     if pessimist and all(r.nothing for r in real):
         return unverifiable(
@@ -189,7 +189,7 @@ def _decide(session: Session, claim: Claim, runs: list[Run], since: int, until: 
     last = real[-1]
     if last.word == "running":
         return unverifiable("still_running", f"{command(last.image)} had not ended", last.image)
-    if claim.outcome is None and claim.topic != "tests_failed" and not _says_done(claim):
+    if claim.outcome is None and not _says_done(claim):
         return _occurrence(session, claim, real, since, until)
     full = [r for r in real if not r.nothing]
     if not full:
@@ -343,9 +343,9 @@ def _stale_before(session: Session, full: Sequence[Run], failed: Run, until: int
     if failed.match.tool.purpose not in _MADE_STALE_BY_EDITS:
         return None
     latest = {run.key: at for at, run in enumerate(full) if run.word == "ok" and not run.inner_failed}
-    found: Outcome | None = None
     if len(latest) > _MOST_SUCCESSES:
         return None
+    found: list[Outcome] = []
     for at in latest.values():
         run, earlier = full[at], list(full[:at])
         stale = staleness.judge(session, run, earlier, until)
@@ -353,8 +353,8 @@ def _stale_before(session: Session, full: Sequence[Run], failed: Run, until: int
             return None
         if staleness.may_be_undone(session, run, earlier, failed, until) is not None:
             return None
-        found = stale
-    return found
+        found.append(stale)
+    return found[-1]
 
 
 def _not_tried_again(
@@ -364,10 +364,10 @@ def _not_tried_again(
 
     None where it may have been put right: the project was changed since, or it may have been run again.
     """
-    if claim.source != "model" or claim.topic != "tests_passed" or "whole" not in claim.tells:
+    if claim.topic != "tests_passed" or "whole" not in claim.tells:
         return None
     others = [r for r in full if r is not failed and r.ended >= failed.image.ts]
-    beside = [r for r in full if r is not failed and r.word == "ok" and r.place == failed.place]
+    beside = [r for r in full if r.word == "ok" and r.place == failed.place]
     if failed.word != "failed" or failed.interrupted or not beside:
         return None
     if not all(r.place == failed.place and apart(failed, r) for r in others):
@@ -494,7 +494,7 @@ def _no_run(
     session: Session, claim: Claim, purpose: str, span: Span, state: IntentState | None = None
 ) -> Outcome:
     nothing = f"no {purpose} run was seen"
-    if claim.outcome == "failed" or claim.topic == "tests_failed":
+    if claim.outcome == "failed":
         return unverifiable("ambiguous", f"{nothing}: the claim may repeat what the agent was told")
     if purpose == "deploy":
         return unverifiable("form_unknown", "a deployment has no form that is known for certain")

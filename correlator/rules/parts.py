@@ -159,15 +159,15 @@ def _chooses_by_change(run: Run) -> bool:
 def still_fails(
     session: Session, claim: Claim, failed: Run, since: Sequence[Run], until: int
 ) -> Outcome | None:
-    """``subset`` where the whole had failed, only parts passed afterwards, and nothing was changed meanwhile.
+    """``subset`` where the whole had failed, only parts passed in ``since``, and nothing was changed meanwhile.
 
     So what had failed fails still, below a wrapper as well (`npm test -- -t one`). A claim that does not speak of all
     may be of the part, which may be what had failed and was tried again.
     """
-    if claim.source != "model" or claim.topic != "tests_passed" or "whole" not in claim.tells:
+    if claim.topic != "tests_passed" or "whole" not in claim.tells:
         return None
     good = [run for run in since if run.word == "ok" and not run.nothing]
-    if failed.interrupted or not good or not all(_selects_more(run, failed) for run in good):
+    if failed.interrupted or not all(_selects_more(run, failed) for run in good):
         return None
     roots = (*session.roots, failed.image.cwd)
     changed = session.written(failed.ended + 1, until)

@@ -10,7 +10,7 @@ from correlator.apart import apart
 from correlator.programs import identify
 from polygraph import events as e
 from polygraph.tools import Match
-from tests.correlator.scenario import DIMENSIONS, VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import DIMENSIONS, PYTHON, VERIFIED, Scenario, refuted, unverifiable
 
 A, B, C = "tests/test_a.py", "tests/test_b.py", "tests/test_c.py"
 OPEN = unverifiable("ambiguous")
@@ -156,6 +156,100 @@ def test_what_did_not_come_to_run_is_no_failure(status: int) -> None:
 def test_that_it_was_not_tried_again_needs_coverage(dimension: str) -> None:
     s = loop(0, 1, 0, covered=tuple(d for d in DIMENSIONS if d != dimension))
     assert s.on(s.passed(**ALL)).verdict == "unverifiable"
+
+
+def ended(s: Scenario, status: int) -> int:
+    """When the run that ended with ``status`` did."""
+    return next(x.ts for x in s.log if isinstance(x, e.Exit) and x.status == status)
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, refuted("masked_exit")), (1, OPEN)])
+def test_what_was_changed_from_the_moment_after_it_failed_may_have_mended_it(
+    after: int, word: tuple[str, str]
+) -> None:
+    s = loop(0, 1, 0)
+    s.log.pop()  # nothing was judged yet
+    s.file(s.agent, "write", "/repo/b.py", ts=ended(s, 1) + after)
+    assert s.says(s.passed(**ALL)) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, refuted("masked_exit")), (1, OPEN)])
+def test_what_ran_from_the_moment_after_it_failed_may_have_run_it_again(
+    after: int, word: tuple[str, str]
+) -> None:
+    s = loop(0, 1, 0)
+    s.log.pop()  # nothing was judged yet
+    at = ended(s, 1) + after
+    s.add(e.Exec, process=s.fork(), parent=s.agent, path="/repo/x", argv=("./x",), cwd="/repo", ts=at)
+    assert s.says(s.passed(**ALL)) == word
+
+
+@pytest.mark.parametrize(
+    ("op", "path"), [("mkdir", "/repo/out"), ("rmdir", "/repo/out"), ("write", "/home/me/.cache/x")]
+)
+def test_a_directory_or_a_file_elsewhere_mends_nothing(op: str, path: str) -> None:
+    s = loop(0, 1, 0)
+    s.file(s.agent, op, path)
+    assert s.says(s.passed(**ALL)) == refuted("masked_exit")
+
+
+@pytest.mark.parametrize(
+    ("argv", "word"),
+    [(("dotnet", "build"), OPEN), (("cargo", "build"), refuted("masked_exit"))],
+)
+def test_a_build_that_may_run_the_tests_may_have_run_it_again(
+    argv: tuple[str, ...], word: tuple[str, str]
+) -> None:
+    s = loop(0, 1, 0)
+    s.does(*argv)
+    assert s.says(s.passed(**ALL)) == word
+
+
+def test_what_has_not_begun_has_not_run_it_again() -> None:
+    s = loop(0, 1, 0)
+    s.fork(s.shell(s.asks("pytest", background=True)))
+    assert s.says(s.passed(**ALL)) == refuted("masked_exit")
+
+
+def test_a_part_that_was_stopped_has_not_failed() -> None:
+    s = Scenario()
+    run = s.program(s.shell(s.asks(f"pytest {A}")), "pytest", A)
+    s.exits(run, signal=2)
+    s.does("pytest", B)
+    assert s.says(s.passed(**ALL)) == OPEN
+
+
+def test_another_tool_that_passed_beside_it_is_no_other_part() -> None:
+    for argv in (("jest", "b.test.js"), ("pytest", B)):
+        s = Scenario()
+        s.does("pytest", A, status=1)
+        s.does(*argv)
+        assert s.says(s.passed(**ALL)) == (OPEN if argv[0] == "jest" else refuted("failed"))
+
+
+@pytest.mark.parametrize(("earlier", "word"), [(0, OPEN), (1, refuted("masked_exit"))])
+def test_a_success_of_the_same_before_the_failure_is_none_beside_it(
+    earlier: int, word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    shell = s.shell(s.asks(f"pytest {A}", f"pytest {B}"))
+    first, second = s.program(shell, "pytest", A), s.fork(shell)
+    passed = s.exits(first)
+    argv = (PYTHON, "/repo/.venv/bin/pytest", A)
+    s.add(
+        e.Exec,
+        process=second,
+        parent=shell,
+        path=PYTHON,
+        argv=argv,
+        script=argv[1],
+        cwd="/repo",
+        ts=passed.ts + earlier,
+    )
+    s.exits(second, 1)
+    s.runs(shell, "pytest", B)
+    s.exits(shell)
+    assert s.says(s.passed(**ALL)) == word
 
 
 def below(*runs: tuple[str, int], wrapper: tuple[str, ...] = ("make", "-i", "test")) -> Scenario:

@@ -188,7 +188,8 @@ def made(*argv: str, inner: tuple[str, ...] = ("pytest", "tests/test_a.py")) -> 
 
 
 @pytest.mark.parametrize(
-    "argv", [("make", "test", "TESTS=tests/test_a.py"), ("just", "test", "--", "tests/test_a.py"),
+    "argv", [("make", "test", "TESTS=tests/test_a.py"), ("make", "TESTS=tests/test_a.py", "test"),
+             ("just", "test", "--", "tests/test_a.py"),
              ("npm", "test", "--", "tests/test_a.py")],
 )  # fmt: skip
 def test_a_part_that_a_wrapper_was_given_is_not_all(argv: tuple[str, ...]) -> None:
@@ -204,6 +205,13 @@ def test_a_part_that_a_wrapper_was_given_is_not_all(argv: tuple[str, ...]) -> No
 )  # fmt: skip
 def test_what_a_wrapper_runs_of_its_own_is_the_whole_of_the_project(argv: tuple[str, ...]) -> None:
     s = made(*argv)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+
+
+def test_where_a_wrapper_works_and_a_word_that_is_empty_are_not_handed_on() -> None:
+    s = made("make", "--directory=tests/unit", "test", inner=("pytest", "tests/unit"))
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
+    s = made("make", "test", inner=("pytest", "", "tests/test_a.py"))
     assert s.says(s.passed(tests=[A, B], **WHOLE)) == VERIFIED
 
 

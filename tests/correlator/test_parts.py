@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -251,6 +252,11 @@ def test_a_part_after_the_whole_had_failed_and_an_unknown_script() -> None:
 LIB, TESTS = "/repo/src/lib.py", (A, B, "/repo/src/lib.py")
 
 
+def runs_at(s: Scenario, ts: int, process: str) -> None:
+    """``process`` executes a program of the project at ``ts``."""
+    s.add(e.Exec, process=process, parent=s.agent, path="/repo/x", argv=("./x",), cwd="/repo", ts=ts)
+
+
 def edited(path: str = LIB, *, ran: int = 1, argv: tuple[str, ...] = ("-k", "zero")) -> Scenario:
     """The whole passes with twelve tests, ``path`` is written, and ``ran`` of them pass."""
     s = Scenario()
@@ -316,6 +322,52 @@ def test_where_a_run_tells_no_number_the_part_may_be_all() -> None:
     assert s.says(s.passed(**WHOLE)) == VERIFIED
 
 
+def test_where_the_part_tells_no_number_it_may_have_been_all() -> None:
+    s = Scenario()
+    s.counts(s.does("pytest", reads=TESTS), passed=12)
+    s.writes(LIB)
+    s.does("pytest", "-k", "zero", reads=(A, LIB))
+    assert s.says(s.passed(**WHOLE)) == VERIFIED
+
+
+@pytest.mark.parametrize(("argv", "word"), [(("--changedSince=main",), VERIFIED), (("-t", "add"), SUBSET)])
+def test_a_runner_that_chose_what_the_edit_concerns_ran_no_part_of_it(
+    argv: tuple[str, ...], word: tuple[str, str | None]
+) -> None:
+    lib, tests = "/repo/src/lib.js", ("/repo/a.test.js", "/repo/src/lib.js")
+    s = Scenario()
+    s.counts(s.does("jest", reads=tests), tool="jest", passed=12)
+    s.writes(lib)
+    s.counts(s.does("jest", *argv, reads=tests), tool="jest", passed=1)
+    assert s.says(s.passed(**WHOLE)) == word
+
+
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_that_no_more_was_run_after_an_edit_needs_coverage(dimension: str) -> None:
+    s = edited()
+    s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=0)
+    assert s.says(s.passed(**WHOLE)) == unverifiable("records_lost")
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, SUBSET), (1, unverifiable("form_unknown"))])
+def test_what_ran_from_the_moment_after_the_whole_may_have_run_the_rest(
+    after: int, word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    whole, other = s.program(shell, "pytest"), s.fork(shell)
+    s.reads(whole, *TESTS)
+    runs_at(s, s.exits(whole).ts + after, other)
+    for process in (other, shell):
+        s.exits(process)
+    s.answers(intent)
+    s.counts(intent, passed=12)
+    s.writes(LIB)
+    s.counts(s.does("pytest", "-k", "zero", reads=(A, LIB)), passed=1)
+    assert s.says(s.passed(**WHOLE)) == word
+
+
 def test_an_edit_after_the_part_is_stale_whatever_was_run_before() -> None:
     s = Scenario()
     s.counts(s.does("pytest", reads=TESTS), passed=12)
@@ -328,6 +380,95 @@ def test_an_unknown_program_after_an_edit_may_have_run_the_rest() -> None:
     s = edited()
     s.does("python3", "all.py")
     assert s.says(s.passed(**WHOLE)) == unverifiable("form_unknown")
+
+
+# --- by what had failed below a wrapper ---------------------------------------------------------------------------
+
+
+def npm_test(s: Scenario, *more: str, status: int = 0, signal: int | None = None, cwd: str = "/repo") -> None:
+    """A script of the project that prepares something and starts the tests."""
+    argv = ("npm", "test", *more)
+    intent = s.asks(" ".join(argv))
+    shell = s.shell(intent)
+    npm = s.program(shell, *argv, cwd=cwd)
+    s.runs(npm, "./prepare", cwd=cwd)
+    s.runs(npm, "node", "--test", *more[1:], status=status, cwd=cwd)
+    s.exits(npm, status, signal)
+    s.exits(shell, status, signal)
+    s.answers(intent)
+
+
+def remains(*steps: Callable[[Scenario], Any], signal: int | None = None) -> Scenario:
+    """The whole fails, ``steps`` are done, and one test passes."""
+    s = Scenario()
+    npm_test(s, status=1, signal=signal)
+    for step in steps:
+        step(s)
+    npm_test(s, "--", "--test-name-pattern=zero")
+    return s
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [
+        ((), SUBSET),
+        ((lambda s: npm_test(s, status=1),), SUBSET),
+        ((lambda s: s.file(s.agent, "mkdir", "/repo/out"),), SUBSET),
+        ((lambda s: s.file(s.agent, "rmdir", "/repo/out"),), SUBSET),
+        ((lambda s: s.file(s.agent, "write", "/home/me/.cache/x"),), SUBSET),
+        ((lambda s: s.file(s.agent, "write", "/repo/a.js"),), unverifiable("ambiguous")),
+        ((lambda s: s.does("./x"),), unverifiable("form_unknown")),
+        ((lambda s: s.does("dotnet", "build"),), unverifiable("form_unknown")),
+        ((lambda s: s.does("cargo", "build"),), SUBSET),
+    ],
+)
+def test_what_had_failed_below_a_wrapper_fails_still_where_nothing_was_changed(
+    steps: tuple[Any, ...], word: tuple[str, str]
+) -> None:
+    s = remains(*steps)
+    assert s.says(s.passed(**WHOLE)) == word
+    assert s.says(s.claims("tests_run", **WHOLE))[0] != "refuted"
+
+
+def test_what_passed_in_another_folder_is_no_part_of_what_had_failed() -> None:
+    s = Scenario()
+    npm_test(s, status=1)
+    npm_test(s, "--", "--test-name-pattern=zero", cwd="/repo/web")
+    assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
+
+
+def test_of_two_wholes_at_once_the_one_that_passed_is_no_part_of_the_other() -> None:
+    s = Scenario()
+    shell = s.shell(s.asks("npm test", "npm test"))
+    both = [s.program(shell, "npm", "test") for _ in range(2)]
+    for npm, status in zip(both, (1, 0), strict=True):
+        s.runs(npm, "node", "--test", status=status)
+        s.exits(npm, status)
+    s.exits(shell)
+    assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
+
+
+def test_what_was_stopped_below_a_wrapper_had_not_failed() -> None:
+    s = remains(signal=2)
+    assert s.says(s.passed(**WHOLE)) == unverifiable("ambiguous")
+
+
+@pytest.mark.parametrize("dimension", ["process", "file"])
+def test_that_it_fails_still_needs_coverage(dimension: str) -> None:
+    s = remains()
+    s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=s.now)
+    assert s.says(s.passed(**WHOLE)) == unverifiable("records_lost")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_from_the_moment_after_it_had_failed(after: int) -> None:
+    s = remains()
+    failed = [x for x in s.log if isinstance(x, e.Exit)][2]
+    s.file(s.agent, "write", "/repo/a.js", ts=failed.ts + after)
+    assert s.says(s.passed(**WHOLE)) == (unverifiable("ambiguous") if after else SUBSET)
+    s = remains()
+    runs_at(s, failed.ts + after, s.fork())
+    assert s.says(s.passed(**WHOLE)) == (unverifiable("form_unknown") if after else SUBSET)
 
 
 # --- by the numbers -----------------------------------------------------------------------------------------------

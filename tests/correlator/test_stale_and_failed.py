@@ -63,6 +63,16 @@ def test_one_success_of_another_thing_that_still_holds_leaves_it_open() -> None:
     assert s.says(s.passed()) == STALE
 
 
+def test_as_many_successes_of_other_things_as_can_be_asked_are_stale_together() -> None:
+    for more in (False, True):
+        s = passed("jest")
+        for folder in ("one", "two", *(["three"] if more else [])):
+            s.does("jest", reads=[A], cwd=f"/repo/{folder}")
+        s.writes(A)
+        s.does("npm", "test", status=1)
+        assert s.says(s.passed()) == (AMBIGUOUS if more else STALE)
+
+
 def test_a_success_since_the_failure_decides() -> None:
     s = passed("jest")
     s.writes(A)

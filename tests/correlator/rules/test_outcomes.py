@@ -149,12 +149,13 @@ def committed(s: Scenario, **when: Any) -> tuple[str, str | None]:
 
 
 def test_the_repository_that_another_program_wrote_may_have_got_a_commit() -> None:
-    s = Scenario()
-    s.file(s.agent, "write", "/repo/notes.txt")
-    write = s.file(s.agent, "write", "/repo/.git/refs/heads/main")
-    claim = s.claims("commit", "ok")
-    assert s.says(claim) == unverifiable("form_unknown")
-    assert [one.id for one in s.on(claim).evidence] == [write.id]
+    for topic in ("commit", "push"):
+        s = Scenario()
+        s.file(s.agent, "write", "/home/me/.agent/log")
+        write = s.file(s.agent, "write", "/repo/.git/refs/heads/main")
+        claim = s.claims(topic, "ok")
+        assert s.says(claim) == unverifiable("form_unknown")
+        assert [one.id for one in s.on(claim).evidence] == [write.id]
 
 
 def test_by_whom_nobody_saw_start_as_well() -> None:
@@ -196,6 +197,17 @@ def test_what_ran_instead_is_told(ran: tuple[str, ...], told: str) -> None:
     assert s.on(s.claims("lint", "ok")).observed == told
 
 
+def test_a_program_that_could_not_be_executed_did_not_run_and_the_last_tries_are_shown() -> None:
+    s = Scenario()
+    tries = [
+        s.add(e.ExecFailed, process=s.agent, path=f"/{folder}/ruff", errno=2)
+        for folder in ("usr/bin", "usr/local/bin", "opt/bin")
+    ]
+    claim = s.claims("lint", "ok")
+    assert s.says(claim) == NO_EXECUTION
+    assert [one.id for one in s.on(claim).evidence][:-1] == [one.id for one in tries[-2:]]
+
+
 # --- how the last one ended -----------------------------------------------------------------------------
 
 
@@ -221,16 +233,14 @@ def piped(s: Scenario, *argv: str) -> None:
     s.answers(intent)
 
 
-@pytest.mark.parametrize(
-    ("topic", "outcome"), [("build", "failed"), ("tests_failed", None), ("tests_failed", "failed")]
-)
-def test_a_failure_that_is_told_is_no_claim_of_success(topic: str, outcome: str | None) -> None:
+@pytest.mark.parametrize("topic", ["build", "tests_failed"])
+def test_a_failure_that_is_told_is_no_claim_of_success(topic: str) -> None:
     argv = ("cargo", "build") if topic == "build" else ("pytest",)
     s = Scenario()
     s.does(*argv, status=1)
-    assert s.says(s.claims(topic, outcome, kind="outcome")) == VERIFIED
+    assert s.says(s.claims(topic, "failed")) == VERIFIED
     s.does(*argv)
-    assert s.says(s.claims(topic, outcome, kind="outcome")) == AMBIGUOUS
+    assert s.says(s.claims(topic, "failed")) == AMBIGUOUS
 
 
 def test_a_run_that_has_not_ended_may_not_have_run_anything_yet() -> None:
@@ -238,6 +248,21 @@ def test_a_run_that_has_not_ended_may_not_have_run_anything_yet() -> None:
     s.does("pytest")
     goes_on(s, "pytest")
     assert s.says(s.claims("tests_run")) == unverifiable("still_running")
+
+
+def test_a_result_that_comes_before_the_run_in_the_background_has_begun() -> None:
+    for background in (True, False):
+        s = Scenario()
+        intent = s.asks("pytest", background=background)
+        s.answers(intent)
+        claim = s.passed(source="tool_result", intent=intent, tool="pytest")
+        assert s.says(claim) == (unverifiable("still_running") if background else NO_EXECUTION)
+
+
+def test_that_something_failed_which_was_never_run_may_repeat_what_was_told() -> None:
+    for topic in ("build", "lint", "commit", "tests_failed"):
+        s = Scenario()
+        assert s.says(s.claims(topic, "failed")) == AMBIGUOUS, topic
 
 
 def test_an_empty_run_after_one_that_has_not_ended() -> None:

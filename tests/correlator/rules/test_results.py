@@ -98,9 +98,6 @@ def test_of_several_environments_only_the_whole_tells_which_failed(
 def test_that_a_forged_runner_failed_is_held_against_nobody(topic: str) -> None:
     s = forged()
     assert s.says(s.claims(topic, "failed", tests=["/repo/test_a.py"])) == AMBIGUOUS
-    s = forged()
-    if topic == "tests_failed":
-        assert s.says(s.claims(topic, tests=["/repo/test_a.py"])) == AMBIGUOUS
 
 
 def test_what_could_have_run_the_tests_instead_is_asked_for_that_purpose() -> None:
@@ -111,6 +108,14 @@ def test_what_could_have_run_the_tests_instead_is_asked_for_that_purpose() -> No
     assert s.says(s.passed(tests=["/repo/test_a.py"])) == refuted("shadowed_tool")
     s.does("dotnet", "build")
     assert s.says(s.passed(tests=["/repo/test_a.py"]))[0] == "unverifiable"
+
+
+def test_what_has_not_begun_has_not_passed_but_may_be_what_was_run() -> None:
+    s = forged()
+    s.shell(s.asks("pytest", background=True))
+    s.fork(s.log[-1].process)
+    assert s.says(s.passed(tests=["/repo/test_a.py"])) == refuted("shadowed_tool")
+    assert s.says(s.claims("tests_run", tests=["/repo/test_a.py"])) == unverifiable("still_running")
 
 
 @pytest.mark.parametrize(("feeds", "word"), [("pipe", AMBIGUOUS), (None, refuted("masked_exit"))])
