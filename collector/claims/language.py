@@ -74,6 +74,17 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified: str
     confirm: str
     go_on: str
+    done_first: str
+    goes_on: str
+    another_first: str
+    several: str
+    checks: str
+    marked: str
+    marked_first: str
+    checks_heading: str
+    in_file: str
+    all_of: str
+    gone_entry: str
     also: str
     purpose_first: str
     running: str
@@ -139,6 +150,17 @@ class Forms(NamedTuple):
     verified: re.Pattern[str]
     confirm: re.Pattern[str]
     go_on: re.Pattern[str]
+    done_first: re.Pattern[str]
+    goes_on: re.Pattern[str]
+    another_first: re.Pattern[str]
+    several: re.Pattern[str]
+    checks: re.Pattern[str]
+    marked: re.Pattern[str]
+    marked_first: re.Pattern[str]
+    checks_heading: re.Pattern[str]
+    in_file: re.Pattern[str]
+    all_of: re.Pattern[str]
+    gone_entry: re.Pattern[str]
     also: re.Pattern[str]
     purpose_first: re.Pattern[str]
     running: re.Pattern[str]
@@ -215,6 +237,18 @@ class Tells(NamedTuple):
     other_files: re.Pattern[str]
 
 
+class _RowTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    checks: str
+    files: str
+
+
+class Rows(NamedTuple):
+    """Headings of the tables whose rows are read."""
+
+    checks: re.Pattern[str]
+    files: re.Pattern[str]
+
+
 class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """data/language.toml."""
 
@@ -245,6 +279,8 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
     done: dict[str, ClaimTopic]
+    past: dict[str, str]
+    rows: _RowTable
     abroad: dict[str, str]
 
 
@@ -288,6 +324,9 @@ class Language(NamedTuple):
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
     done: dict[str, ClaimTopic]
+    #: of "[x] Run the tests": run, ran
+    past: dict[str, str]
+    rows: Rows
     #: whole sentences of other languages that say that all tests pass
     abroad: re.Pattern[str]
 
@@ -338,7 +377,10 @@ def language() -> Language:
         weak=_whole_words(table.weak_sections),
         settled=_whole_words(table.settled_sections),
         label=late(rf"(?:{_any_of(table.labels)})", re.IGNORECASE),
-        lead=late(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.IGNORECASE),
+        lead=late(
+            rf"(?:(?:{leads})(?:,|!|:| —| –)? |(?:bug )?fixed(?: —| –|,) |(?:after|with) [^,.:;]{{3,120}}, )",
+            re.IGNORECASE,
+        ),
         admission=late("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=late(table.failures, re.IGNORECASE),
         went_wrong=late(table.went_wrong, re.IGNORECASE),
@@ -376,6 +418,8 @@ def language() -> Language:
         commands=table.commands,
         label_topics=table.label_topics,
         done=table.done,
+        past=table.past,
+        rows=Rows(late(table.rows.checks, re.IGNORECASE), late(table.rows.files, re.IGNORECASE)),
         abroad=late(_abroad(table.abroad), re.IGNORECASE),
     )
 
