@@ -5,6 +5,8 @@
 Sessions are recorded ones of tests/corpus, the short ones for the sake of memory (bench/_sessions.py); all of them are
 open at once, and their events come in turn (bench/_arms.py, which also says what the others do). Every round runs every
 arm with every number of sessions, each in a process of its own; the largest numbers only in the first round. The growth
+An arm of the others that has
+taken _PATIENCE of CPU time is stopped, and told as slower than that. The growth
 exponent is the slope of CPU time over the number of sessions, or over the length of one, both as logarithms: 1 where
 the cost grows as the log does.
 """
@@ -14,11 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
+import signal
 import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import log
 from pathlib import Path
@@ -39,6 +43,8 @@ COUNTS = (1, 10, 100, 1_000, 10_000, 100_000)
 _FROM = 100
 #: numbers of sessions that one round is enough for
 _ONCE = 10_000
+#: s of CPU that an arm may take
+_PATIENCE = 1_800
 ROUNDS = (4, 8, 16, 32, 64)
 #: a session of at most so many events is a short one; the long one is made of that family
 _SHORT, _LONG = 100, "bug_fixed"
@@ -71,8 +77,11 @@ def write(path: Path, logs: Sequence[Sequence[AnyEvent]]) -> Path:
     return path
 
 
-def run(arm: str, sources: Path, count: int, python: Path) -> Figures:
-    """One arm in a process of its own. Raises BenchError."""
+def run(arm: str, sources: Path, count: int, python: Path, patience: int = _PATIENCE) -> Figures | None:
+    """One arm in a process of its own; None for one of the others that is not done in ``patience`` s of CPU.
+
+    Raises BenchError.
+    """
     interpreter = Path(sys.executable) if arm == OURS else python
     command: list[str | Path] = [
         interpreter,
@@ -86,10 +95,17 @@ def run(arm: str, sources: Path, count: int, python: Path) -> Figures:
         str(count),
     ]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchError(f"{arm}, {count} sessions: {done.stderr[-2000:]}")
-    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Figures)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        if arm != OURS:
+            resource.prlimit(child.pid, resource.RLIMIT_CPU, (patience, patience))
+        out, errors = child.communicate()
+    if arm != OURS and child.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return None
+    if child.returncode:
+        raise BenchError(f"{arm}, {count} sessions: {errors[-2000:]}")
+    return msgspec.json.decode(out.splitlines()[-1], type=Figures)
 
 
 def streams() -> Path:
@@ -115,9 +131,16 @@ def _single(value: float) -> Estimate:
     return Estimate(value, value, value, 0)
 
 
-def _of_count(arm: str, count: int, found: Sequence[Figures]) -> Iterator[Part]:
+def _of_count(arm: str, count: int, found: Sequence[Figures | None], events: int) -> Iterator[Part]:
+    """``events``: of that many sessions, as another arm had them."""
     where = f"{arm}, {count:,} session{'s' if count > 1 else ''}"
     ours = arm == OURS
+    done = [one for one in found if one is not None]
+    if len(done) < len(found):
+        slower = f"{where}: stopped after {_PATIENCE:,} s of CPU, so slower than"
+        yield part(slower, _single(events / _PATIENCE), "events/s", None)
+        return
+    found = done
     speed = estimate([one.events / one.cpu for one in found])
     yield part(f"{where}: speed", speed, "events/s", MARK_SPEED if ours else None, wants="more")
     if count >= _FROM:  # of a few, the allocator's steps are all that is seen
@@ -128,14 +151,18 @@ def _of_count(arm: str, count: int, found: Sequence[Figures]) -> Iterator[Part]:
         yield part(f"{where}: verdict, p99", estimate([one.latency for one in found]), "s", MARK_LATENCY)
 
 
-def parts(found: dict[Arm, list[Figures]]) -> tuple[Part, ...]:
+def parts(found: Mapping[Arm, Sequence[Figures | None]]) -> tuple[Part, ...]:
     """The figures, by (arm, ``many`` or ``long``, number of sessions or rounds)."""
     made: list[Part] = []
     costs: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
-    for (arm, shape, size), figures in found.items():
+    for (arm, shape, size), tried in found.items():
+        figures = [one for one in tried if one is not None]
         if shape == "many":
-            made += _of_count(arm, size, figures)
-        elif size == max(ROUNDS):
+            events = max(one.events for other in ARMS for one in found.get((other, shape, size), ()) if one)
+            made += _of_count(arm, size, tried, events)
+        if len(figures) < len(tried):
+            continue
+        if shape == "long" and size == max(ROUNDS):
             speed = estimate([one.events / one.cpu for one in figures])
             made.append(
                 part(f"{arm}, one session of {figures[0].events:,} events: speed", speed, "events/s", None)
@@ -152,7 +179,7 @@ def parts(found: dict[Arm, list[Figures]]) -> tuple[Part, ...]:
     return tuple(made)
 
 
-def measure(runs: int, up_to: int, python: Path, place: Path) -> dict[Arm, list[Figures]]:
+def measure(runs: int, up_to: int, python: Path, place: Path) -> dict[Arm, list[Figures | None]]:
     """Runs every arm. Raises BenchError."""
     many = write(place / "many.json", short())
     seed = list(records.load(_LONG)[0].events())

@@ -32,7 +32,7 @@
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 #define TS_COMPAT 2 /* thread_info.status: a 32-bit system call, whose numbers are others */
-#define PG_PLAIN_IOVECS 16 /* slices of one call that are followed; what lies in later ones is a hole */
+#define PG_PLAIN_IOVECS 64 /* slices of one call that are followed; what lies in later ones is a hole */
 /* Bytes that are copied on trial: of what asks, of what answers, of either side where it is JSON. */
 #define PG_TRIAL_ASKED (8 * 1024 * 1024)
 #define PG_TRIAL_ANSWERED (1024 * 1024)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from bisect import bisect_left
+from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib import resources
 
@@ -17,7 +18,7 @@ from correlator.paths import under
 from correlator.places import is_content, is_system, is_temporary
 from correlator.programs import hand_off_to, program_name
 from correlator.session import IntentState, Session, Touch
-from polygraph.events import Exec, McpCall, Net
+from polygraph.events import Exec, McpCall, Net, ProcessKey
 
 _MCP = "mcp server"
 
@@ -89,6 +90,32 @@ def given_away(session: Session, state: IntentState, until: int, *, files: bool 
 def told_to_have_failed(state: IntentState) -> bool:
     """Whether a call that delegates to a sub-agent got an error for its answer: nobody says that the work was done."""
     return state.intent.kind == "delegate" and state.result is not None and state.result.is_error
+
+
+def daemons_of(
+    session: Session, clients: AbstractSet[ProcessKey], since: int, until: int
+) -> set[ProcessKey] | None:
+    """Whom of the lineage the clients of a daemon asked on this host in [since, until]; None if also somebody else."""
+    if session.coverage.gate(("network",), since, until) is not None:
+        return None
+    found: set[ProcessKey] = set()
+    for client in clients:
+        asked = (*session.local_connects.get(client, ()), *session.unix_connects.get(client, ()))
+        for net in (net for net in asked if since <= net.ts <= until):
+            daemon = _asked_for(session, net)
+            if daemon is None:
+                return None
+            found.add(daemon)
+    return found
+
+
+def _asked_for(session: Session, net: Net) -> ProcessKey | None:
+    """The process of the lineage at the other end, if it is one."""
+    if net.family == "unix":
+        node = session.tree.holder(net.peer_pid, net.ts) if net.peer_pid > 0 else None
+        return node.key if node is not None else None
+    listens = session.listening.get(net.port, net.ts + 1) <= net.ts
+    return session.listeners[net.port] if listens else None
 
 
 # --- files ----------------------------------------------------------------------------------------------

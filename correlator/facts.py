@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno as errnos
 import signal as signals
 
-from correlator.programs import is_shell, program_name
+from correlator.programs import is_shell, program_name, script_of
 from polygraph import events as e
 from polygraph.text import printable
 from polygraph.verdicts import Evidence
@@ -17,13 +17,11 @@ def command(image: e.Exec) -> str:
     """What ran, short. A shell's script text is left out: its programs follow."""
     if is_shell(image) and any(a.startswith("-") and "c" in a for a in image.argv[1:2]):
         return printable(f"{program_name(image)} -c …", 60)
-    words = [program_name(image)]
     arguments = image.argv[1:]
-    if (image.script is None and len(arguments) > 0 and arguments[0].rpartition("/")[2] == words[0]) or (
-        image.script is not None and arguments and arguments[0] == image.script
-    ):
-        arguments = arguments[1:]
-    return printable(" ".join([*words, *arguments]), 100)
+    script = script_of(image)
+    if script in arguments:  # the interpreter's own options are left out
+        arguments = arguments[arguments.index(script) + 1 :]
+    return printable(" ".join([program_name(image), *arguments]), 100)
 
 
 def ending(exit_: e.Exit | None) -> str:

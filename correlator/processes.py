@@ -67,7 +67,11 @@ class ProcessTree:
 
     def alive(self, pid: int, at: int) -> bool:
         """Whether a process of the lineage had that pid at ``at``."""
-        return any(node.born <= at and not node.ended(at) for node in self._by_pid.get(pid, ()))
+        return self.holder(pid, at) is not None
+
+    def holder(self, pid: int, at: int) -> Node | None:
+        """The process of the lineage that had that pid at ``at``."""
+        return next((n for n in self._by_pid.get(pid, ()) if n.born <= at and not n.ended(at)), None)
 
     def over(self, key: ProcessKey, at: int) -> tuple[int | None, int]:
         """When the process and all its descendants had ended, None if not by ``at``; and how many were looked at.

@@ -12,7 +12,7 @@ import msgspec
 
 from correlator.paths import basename, normalise
 from polygraph.events import Exec
-from polygraph.tools import Match, recognise, telling_words
+from polygraph.tools import Match, recognise, telling_words, values_of
 
 _VERSION = re.compile(r"[-.]?\d[\d.]*$")
 #: bytes and words of a command line that is remembered with what it is: a bound for what a process can make us keep
@@ -95,10 +95,16 @@ def script_of(image: Exec) -> str | None:
         return image.script
     if plain(image.path) not in programs().interpreters:
         return None
+    values = values_of(plain(image.path))
+    is_value = False
     for argument in image.argv[1:]:
-        if argument in ("-c", "-m", "-e", "-p", "--eval", "--print"):
+        if is_value:
+            is_value = False
+        elif argument in values:
+            is_value = True
+        elif argument in ("-c", "-m", "-e", "-p", "--eval", "--print"):
             return None
-        if not argument.startswith("-"):
+        elif not argument.startswith("-"):
             return argument
     return None
 

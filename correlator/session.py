@@ -26,6 +26,8 @@ from polygraph.tools import Match
 P = TypeVar("P")
 #: errno of a connect that goes on: EINPROGRESS
 IN_PROGRESS = 115
+#: addresses of this host begin so
+_THIS_HOST = ("127.", "::1", "::ffff:127.")
 _WRITES = frozenset({"write", "create", "truncate", "unlink", "rename", "link", "symlink", "mkdir", "rmdir"})
 #: after these an inode number may be another file's
 _GIVES = frozenset({"create", "unlink", "rename"})
@@ -134,8 +136,11 @@ class Session:
     #: connects that did not fail: by socket; over Unix sockets by process
     connects: dict[int, e.Net] = field(default_factory=dict)
     unix_connects: dict[e.ProcessKey, list[e.Net]] = field(default_factory=lambda: defaultdict(list))
-    #: TCP ports at which the lineage listens -> since when
+    #: those over TCP to this host
+    local_connects: dict[e.ProcessKey, list[e.Net]] = field(default_factory=lambda: defaultdict(list))
+    #: TCP ports at which the lineage listens -> since when; and who listened there last
     listening: dict[int, int] = field(default_factory=dict)
+    listeners: dict[int, e.ProcessKey] = field(default_factory=dict)
     #: what came into the lineage without a fork: by who asked for it, and by itself
     delegations: dict[e.ProcessKey, list[e.Delegated]] = field(default_factory=lambda: defaultdict(list))
     delegates: dict[e.ProcessKey, e.Delegated] = field(default_factory=dict)
@@ -276,8 +281,11 @@ class Session:
             self.connects[event.socket] = event
             if event.family == "unix":
                 self.unix_connects[event.process].append(event)
+            elif event.address.startswith(_THIS_HOST):
+                self.local_connects[event.process].append(event)
         elif event.op == "listen" and event.errno == 0 and event.local_port:
             self.listening.setdefault(event.local_port, event.ts)
+            self.listeners[event.local_port] = event.process
 
     def _exec(self, event: e.Exec) -> None:
         node = self.tree.get(event.process)

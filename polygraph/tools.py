@@ -153,6 +153,12 @@ def purpose_of(path: str, script: str | None, argv: Sequence[str]) -> Purpose | 
     return match.tool.purpose if match is not None and not match.runs_nothing else None
 
 
+def values_of(interpreter: str) -> tuple[str, ...]:
+    """Options of an interpreter, by its name without version, that take the next argument (``-X`` of ``python``)."""
+    found = _interpreters().get(interpreter)
+    return found.values if found is not None else ()
+
+
 def program_names(path: str) -> tuple[str, ...]:
     """Names a path goes by: its base name, then without extension, then without version."""
     base = path.rsplit("/", 1)[-1].lstrip("-")

@@ -75,6 +75,17 @@ class _FormTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verified: str
     confirm: str
     go_on: str
+    done_first: str
+    goes_on: str
+    another_first: str
+    several: str
+    checks: str
+    marked: str
+    marked_first: str
+    checks_heading: str
+    in_file: str
+    all_of: str
+    gone_entry: str
     also: str
     purpose_first: str
     running: str
@@ -140,6 +151,17 @@ class Forms(NamedTuple):
     verified: re.Pattern[str]
     confirm: re.Pattern[str]
     go_on: re.Pattern[str]
+    done_first: re.Pattern[str]
+    goes_on: re.Pattern[str]
+    another_first: re.Pattern[str]
+    several: re.Pattern[str]
+    checks: re.Pattern[str]
+    marked: re.Pattern[str]
+    marked_first: re.Pattern[str]
+    checks_heading: re.Pattern[str]
+    in_file: re.Pattern[str]
+    all_of: re.Pattern[str]
+    gone_entry: re.Pattern[str]
     also: re.Pattern[str]
     purpose_first: re.Pattern[str]
     running: re.Pattern[str]
@@ -199,6 +221,7 @@ class Forms(NamedTuple):
 class _TellTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     part: str
     asked_part: str
+    all_of_it: str
     gone: str
     skipped: str
     other_files: str
@@ -210,10 +233,23 @@ class Tells(NamedTuple):
     part: re.Pattern[str]
     #: of the user's request, whose "test `a_test.go`" narrows what the answer's "all tests" means
     asked_part: re.Pattern[str]
+    all_of_it: re.Pattern[str]
     gone: re.Pattern[str]
     skipped: re.Pattern[str]
     #: files that went and are no tests, of which ``skipped`` says nothing
     other_files: re.Pattern[str]
+
+
+class _RowTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    checks: str
+    files: str
+
+
+class Rows(NamedTuple):
+    """Headings of the tables whose rows are read."""
+
+    checks: re.Pattern[str]
+    files: re.Pattern[str]
 
 
 class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -246,6 +282,8 @@ class LanguageTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
     done: dict[str, ClaimTopic]
+    past: dict[str, str]
+    rows: _RowTable
     abroad: dict[str, str]
 
 
@@ -289,6 +327,9 @@ class Language(NamedTuple):
     commands: dict[str, str]
     label_topics: dict[str, ClaimTopic]
     done: dict[str, ClaimTopic]
+    #: of "[x] Run the tests": run, ran
+    past: dict[str, str]
+    rows: Rows
     #: whole sentences of other languages that say that all tests pass
     abroad: re.Pattern[str]
 
@@ -339,7 +380,10 @@ def language() -> Language:
         weak=_whole_words(table.weak_sections),
         settled=_whole_words(table.settled_sections),
         label=late(rf"(?:{_any_of(table.labels)})", re.IGNORECASE),
-        lead=late(rf"(?:(?:{leads})(?:,|!|:)? |(?:after|with) [^,.:;]{{3,120}}, )", re.IGNORECASE),
+        lead=late(
+            rf"(?:(?:{leads})(?:,|!|:| —| –)? |(?:bug )?fixed(?: —| –|,) |(?:after|with) [^,.:;]{{3,120}}, )",
+            re.IGNORECASE,
+        ),
         admission=late("|".join(rf"\b(?:{pattern})\b" for pattern in table.admissions), re.IGNORECASE),
         failure=late(table.failures, re.IGNORECASE),
         went_wrong=late(table.went_wrong, re.IGNORECASE),
@@ -377,6 +421,8 @@ def language() -> Language:
         commands=table.commands,
         label_topics=table.label_topics,
         done=table.done,
+        past=table.past,
+        rows=Rows(late(table.rows.checks, re.IGNORECASE), late(table.rows.files, re.IGNORECASE)),
         abroad=late(_abroad(table.abroad), re.IGNORECASE),
     )
 

@@ -108,7 +108,8 @@ def follows(text: str, at: int, verb: str, *, inside: bool) -> bool:
         return inside
     if _ADDED.match(verb) is not None and word[1].lower() == "to" and not inside:
         return False  # "added `a.py` to the index"
-    return word[1].lower() in language().words.follow
+    # "changed the default in `a.toml` from 10 to 20"
+    return word[1].lower() in language().words.follow or (inside and word[1].lower() == "from")
 
 
 def may_be_elsewhere(verb_phrase: str, targets: tuple[str, ...]) -> bool:
@@ -159,6 +160,8 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
     noun, where = match["noun"].lower(), match["where"] or ""
     before = match.string[: match.start("noun")]
     words = language().words
+    if language().forms.another_first.match(" ".join(scope)) is not None:
+        return None
     tool: str | None = None
     targets: tuple[str, ...] = ()
     counts: dict[str, int] = {}
@@ -185,6 +188,8 @@ def scope_of(match: re.Match[str], masked: Masked) -> Scope | None:
         if all_of is None:
             return None
         counts = {"passed": all_of, "total": all_of}
+    if "and" in lowered and opening & words.universal and lowered & {"existing", "old"}:
+        lowered -= {"and", "new", "old"}  # "all existing and new tests"
     part = part or bool(lowered - words.whole_scopes)
     all_of_them = re.match(r" all\b", match.string[match.end("noun") :]) is not None  # "the tests all pass"
     universal = bool(opening & words.universal) or bool(match["ratio"]) or all_of_them

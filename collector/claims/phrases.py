@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from collector.claims import objects
@@ -26,6 +26,10 @@ _OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
+_BEFORE = re.compile(r"(?:the |all |my |our |existing |full |unit (?=test suite))+", re.IGNORECASE)
+#: how "In `a.py`, I …" and "Also in …" begin
+_IN = frozenset({"in ", "ins", "als", "and"})
+_ARTICLE = re.compile(r"^the ", re.IGNORECASE)
 _PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
 
 
@@ -98,6 +102,10 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         text = text[had_run.end() :]
     if hedged(text):
         return
+    if masked.marked and not words.negation.search(text):
+        yield from _went_well(masked.marked, masked)
+    if sentence.done and (first := text.partition(" "))[0].lower() in words.past:
+        text = f"{words.past[first[0].lower()]} {first[2]}".strip()
     context = _Context(bullet=sentence.bullet)
     if had_run is not None:
         context.tests = Scope.everything()
@@ -111,15 +119,21 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         yield Said("occurrence", "file_read", targets=objects.values(after["files"], masked))
         text = text[after.end() :]
     start = 0
-    label = language().forms.label.match(text)
-    if label is not None and words.label.fullmatch(label[1].strip()):
+    went_well = list(_good_labels(text))
+    if went_well:
+        yield from went_well
+        return
+    label = words.forms.label.match(text)
+    if label is not None and words.label.fullmatch(_ARTICLE.sub("", label[1].strip())):
         start = label.end()
         context.labelled = True
         if words.forms.tests_label.search(label[1]):
             context.tests = Scope.everything()
         topic = words.label_topics.get(label[1].strip().lower())
-        if topic is not None and words.forms.good.match(text, start):
-            yield Said("outcome", topic, "ok", universal=True)
+        if topic == "tests_passed" and (all_of := words.forms.all_of.match(text, start)) is not None:
+            if number := objects.ratio(all_of["ratio"]):
+                counts = (("passed", number), ("total", number))
+                yield Said("outcome", topic, "ok", counts=counts, universal=True)
             return
     elif (of_file := words.forms.file_label.match(text)) is not None:
         named = objects.values(of_file[1], masked)
@@ -132,6 +146,32 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         context.tests = Scope.everything()
     for clause in _clauses(text, start):
         yield from _of_clause(clause, masked, context)
+
+
+def _good_labels(text: str) -> Iterator[Said]:
+    """ "Lint: clean, types: clean": what the labels at the beginning say went well."""
+    forms, topics = language().forms, language().label_topics
+    while (label := forms.label.match(text)) is not None:
+        topic, good = topics.get(label[1].strip().lower()), forms.good.match(text, label.end())
+        if topic is None or good is None:
+            return
+        yield Said("outcome", topic, "ok", universal=True)
+        text = text[good.end() :].lstrip(" ,;.")
+
+
+def _went_well(names: Iterable[str], masked: Masked) -> Iterator[Said]:
+    """One outcome per topic of what is named: tokens of commands, or words such as "lint"."""
+    seen: set[ClaimTopic] = set()
+    for name in names:
+        known: list[tuple[ClaimTopic | None, str | None]] = [
+            (_TOPICS_ENDED.get(tool.purpose or ""), tool.tool)
+            for token in objects.tokens(name, masked)
+            for tool in token.tools
+        ]
+        for topic, tool in known or [(language().label_topics.get(name.lower()), None)]:
+            if topic is not None and topic not in seen:
+                seen.add(topic)
+                yield Said("outcome", topic, "ok", tool, universal=True)
 
 
 def hedged(text: str) -> bool:
@@ -147,6 +187,8 @@ def _closes(label: str, masked: Masked, context: _Context) -> bool:
     """Whether "Goal: …" says that what follows is no claim: a short label that is none of ours, nor a claim."""
     if len(label.split()) > _LABEL_WORDS or language().forms.subject.match(label + " "):
         return False
+    if (adverbs := language().forms.adverbs.match(label)) is not None:
+        label = label[adverbs.end() :]
     return not (list(_did(label, masked, explicit=False)) or list(_state(label, masked, context)))
 
 
@@ -168,6 +210,11 @@ def _listed(sentence: Sentence, masked: Masked) -> Said | None:
     found = objects.files_at(text, 0, masked)
     if found is None or not language().forms.entry_end.match(text, found.end):
         return None
+    rest = text[found.end :]
+    if sentence.below.rule.topic == "file_changed" and (
+        language().forms.gone_entry.search(rest) or language().negation.search(rest)
+    ):
+        return None
     return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
 
 
@@ -184,6 +231,12 @@ def _told_of(text: str, masked: Masked) -> Said | None:
     elif " which " in text and (which_i := forms.which_i.match(text)) is not None:
         topic = language().done.get(which_i["verb"].lower())
         targets = objects.values(which_i["files"], masked)
+    elif (
+        text[:3].lower() in _IN
+        and (in_file := forms.in_file.match(text))
+        and not language().negation.search(text)
+    ):
+        topic, targets = "file_changed", objects.values(in_file["files"], masked)
     else:
         return None
     return Said("occurrence", topic, targets=targets) if topic is not None else None
@@ -232,14 +285,20 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
         context.named = True
     elif clause.first:
         agent = text[:1].isupper() or context.bullet or context.labelled
+        agent = agent or language().forms.goes_on.match(text) is not None  # "Done, committed, pushed"
     else:
-        agent = context.agent
+        agent = context.agent or (context.open and language().forms.goes_on.match(text) is not None)
     adverbs = language().forms.adverbs.match(text)
     rest = text[adverbs.end() :] if adverbs is not None else text
     found: list[Said] = []
     perfect = subject is not None and ("hav" in subject[0].lower() or "'ve" in subject[0])
     if agent and (perfect or not language().forms.base_form.match(rest)):
         found = list(_did(rest, masked, explicit=subject is not None or context.agent))
+        if adverbs is not None and "successfully" in adverbs[0].lower():
+            found = [
+                said._replace(kind="outcome", outcome="ok") if said.topic == "build" else said
+                for said in found
+            ]
         verified = language().forms.verified.match(rest)
         if not found and verified is not None:
             found = list(_state(rest[verified.end() :], masked, context))
@@ -261,8 +320,10 @@ def _of_clause(clause: _Clause, masked: Masked, context: _Context) -> Iterator[S
             for tool in token.tools:
                 if tool.purpose == "test" and context.tests is None:
                     context.tests = Scope(part=False, tool=tool.tool, targets=tool.paths)
+                    found = [Said("occurrence", "tests_run", tool=tool.tool, targets=tool.paths)]
     elif clause.first:
         by_running = agent and words.forms.by_running.search(clause.region) is not None
+        by_running = by_running or (agent and words.forms.done_first.match(rest) is not None)
         context.open = (
             subject is not None
             or by_running
@@ -404,7 +465,17 @@ def _command(tool: Tool, text: str) -> Said | None:
 
 
 def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
+    if (several := language().forms.several.match(text)) is not None:
+        yield from _several(several[0], masked)
+        return
     they = language().forms.they.match(text) if context.tests is not None else None
+    if (
+        they is not None
+        and they[0].lower().startswith("it")
+        and context.tests is not None
+        and context.tests.part
+    ):
+        they = None  # "the new test; it passes"
     if context.tests is not None and they is not None:
         scope = context.tests
         each = re.search(r"\b(?:all|each|everything)\b", they[0], re.IGNORECASE) is not None
@@ -447,6 +518,12 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
         if said is not None:
             yield said
         return
+
+
+def _several(text: str, masked: Masked) -> Iterator[Said]:
+    """ "Lint, types and tests all pass": each went well."""
+    names = (match[0].strip() for match in language().forms.checks.finditer(text))
+    yield from _went_well((_BEFORE.sub("", name) for name in names), masked)
 
 
 def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Context) -> Iterator[Said]:

@@ -1,7 +1,7 @@
 """Markdown of a model to the sentences that may claim something: :func:`sentences`.
 
-Left out: fenced and indented code, quotations, tables, tagged blocks, open check boxes, and what stands below a
-heading or an intro line that speaks of plans, examples or other people's work.
+Left out: fenced and indented code, quotations, most tables (rows.py), tagged blocks, open check boxes, and what
+stands below a heading or an intro line that speaks of plans, examples or other people's work.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from collector.claims.language import Compiled, language
+from collector.claims.rows import Table
 
 #: most characters of a text that are looked at, and of a sentence
 MAX_TEXT = 256 * 1024
@@ -50,6 +51,8 @@ class Sentence(NamedTuple):
     below: Compiled | None
     #: False for what stands where nothing is claimed; it may still admit a failure
     open: bool = True
+    #: its box is checked: "[x] Run the tests"
+    done: bool = False
 
 
 class _Line(NamedTuple):
@@ -57,6 +60,7 @@ class _Line(NamedTuple):
     bullet: bool
     below: Compiled | None
     open: bool = True
+    done: bool = False
 
 
 def _aside(text: str) -> _Line:
@@ -75,7 +79,7 @@ def sentences(text: str) -> Iterator[Sentence]:
                 return
             count += 1
             if len(piece) <= MAX_SENTENCE:
-                yield Sentence(piece, line.bullet, line.below, line.open)
+                yield Sentence(piece, line.bullet, line.below, line.open, line.done)
 
 
 def _split(text: str) -> Iterator[str]:
@@ -113,17 +117,21 @@ class _Section:
         #: the intro ended with a colon and an empty line: it speaks of the next paragraph
         self.carries = False
         self.heading_list: Compiled | None = None
+        #: what stands below was checked: a mark before it is an outcome
+        self.checks = False
         self.intro_list: Compiled | None = None
 
     def heading(self, title: str) -> None:
         self.heading_closed = is_closed(title)
         self.heading_list = list_of(title)
+        self.checks = _plain(title, language().forms.checks_heading)
         self.intro("", closed=False)
 
     def intro(self, line: str, *, closed: bool | None = None) -> None:
         self.intro_closed = is_closed(line) if closed is None else closed
         self.carries = self.intro_closed and line.rstrip("*_ ").endswith(":")
         self.intro_list = list_of(line)
+        self.checks = self.checks or _plain(line, language().forms.checks_heading)
 
     @property
     def closed(self) -> bool:
@@ -145,11 +153,12 @@ def is_closed(title: str) -> bool:
 
 def list_of(title: str) -> Compiled | None:
     """The kind of list that an intro line opens, if it is one of files."""
-    plain = _EMPHASIS.sub("", title).strip(" :*_✅📁📝✨").strip()
-    for compiled in language().lists:
-        if compiled.pattern.fullmatch(plain):
-            return compiled
-    return None
+    return next((compiled for compiled in language().lists if _plain(title, compiled.pattern)), None)
+
+
+def _plain(title: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a heading is, without its marks, all that a pattern says."""
+    return pattern.fullmatch(_EMPHASIS.sub("", title).strip(" :*_✅📁📝✨").strip()) is not None
 
 
 def _visible(text: str) -> Iterator[str]:
@@ -182,6 +191,7 @@ def _visible(text: str) -> Iterator[str]:
 def _lines(text: str) -> Iterator[_Line | None]:
     """Lines that may claim; None where a paragraph ends."""
     section = _Section()
+    table = Table()
     after_blank = True
     in_list = False
     for line in _visible(text):
@@ -191,6 +201,12 @@ def _lines(text: str) -> Iterator[_Line | None]:
             continue
         was_blank, after_blank = after_blank, False
         bullet = _BULLET.match(line)
+        row = table.row(line)
+        if row is not None and not section.closed:
+            yield None
+            yield _Line(row, True, None)
+            yield None
+            continue
         quoted = bullet is None and line.lstrip().startswith((">", "|"))
         if quoted or (bullet is None and not in_list and line.startswith(("    ", "\t"))):
             yield _aside(line)  # quotation, table, indented code
@@ -234,7 +250,8 @@ def _body(
     if (bullet is not None and bullet[2] == " ") or _OPEN_MARK.search(body[:4]):
         yield _aside(body)
         return
-    body = _DONE_MARK.sub("", body)
+    without = _DONE_MARK.sub("", body)
+    body = f"✓ {without}" if without != body and section.checks else without
     if body.rstrip("*_").endswith(":") and not section.heading_closed:
         last = next(reversed(list(_split(body))), body)
         section.intro(_EMPHASIS.sub("", last))
@@ -243,7 +260,8 @@ def _body(
         return
     if bullet is not None:
         yield None
-    yield _Line(body, bullet is not None, section.below if bullet is not None else None)
+    checked = bullet is not None and bullet[2] is not None
+    yield _Line(body, bullet is not None, section.below if bullet is not None else None, done=checked)
 
 
 def _title(line: str) -> str | None:

@@ -22,6 +22,8 @@ from collector.intents.patches import ExpectedFileDraft
 #: most claims of one text
 MAX_CLAIMS = 256
 _MAX_TARGETS = 64
+#: what is told of all there is, or of some of it
+_KEPT = frozenset({"commit", "push"})
 _TESTS = frozenset({"tests_run", "tests_passed"})
 _TELLS: tuple[ClaimTell, ...] = get_args(ClaimTell)
 _MAY_GO_WRONG = frozenset({"server_started", "url_fetched", "install", "commit", "push", "deployed"})
@@ -203,7 +205,8 @@ def _merged(said: Iterable[Said]) -> list[Said]:
 
 
 def _draft(said: Said, doubtful: bool, text: str, told: frozenset[ClaimTell]) -> ClaimDraft:
-    here: set[ClaimTell] = {"whole"} if said.whole and not doubtful else set()
+    whole = said.whole or (said.topic in _KEPT and language().tells.all_of_it.search(text) is not None)
+    here: set[ClaimTell] = {"whole"} if whole and not doubtful else set()
     told_here = in_order(told | here | ({"standing"} if said.standing else set()))
     if doubtful and said.topic == "tests_passed":
         # Which tests are meant is not certain, so only that tests were run can be held against a run.

@@ -21,7 +21,11 @@ _QUOTED = re.compile(r"\"([^\"\n]{1,400})\"|“([^”\n]{1,400})”|(?<![\w'])'(
 _BARE = re.compile(r"(?<![\w@/.\ue000-])(?:~|\.{1,2})?/?(?:[\w@+.-]{1,100}/){0,12}[\w@+.-]{1,100}(?![\w/])")
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w@+. \[\]()-]{1,100}/){0,30}[\w@+.\[\]-]{1,120}")
 _POSITION = re.compile(r"(?:::?\d{1,7}(?:[-:]\d{1,7})?|#L\d{1,7}(?:-L?\d{1,7})?)$")
-_MARKS = re.compile("[✅✓✔☑🎉👍🟢\ufe0f]")
+_MARKS = re.compile("[✅✓✔☑🎉👍🟢✨🚀\ufe0f]")
+#: as ``forms.marked`` looks for it
+_DONE = re.compile("[✅✔☑✓]\ufe0f?")
+#: what a runner printed: "`pytest -q` → `91 passed`"
+_PASSED = re.compile(r"[1-9]\d{0,5} passed(?:, 0 failed)?(?: in [\d.]{1,8} ?s)?")
 _PACKAGE = re.compile(r"@?[a-zA-Z0-9][\w./-]{0,80}(?:\[[\w,-]{1,60}\])?(?:[=~<>!@^]{1,2}[\w.^*-]{1,30})?")
 
 
@@ -48,6 +52,8 @@ class Masked(NamedTuple):
 
     text: str
     tokens: tuple[Token, ...]
+    #: what a check mark behind its name says went well: tokens and words
+    marked: tuple[str, ...] = ()
 
     def at(self, mark: str) -> Token:
         """The token of a mark as it stands in ``text``."""
@@ -66,6 +72,8 @@ def mask(sentence: str) -> Masked:
         return f"{OPEN}{token.kind}{len(tokens) - 1}{CLOSE}"
 
     def code(match: re.Match[str]) -> str:
+        if match.start() and _PASSED.fullmatch(match[2].strip()):
+            return match[2].strip()
         return put(_code(match[2].strip())) if len(tokens) < _MAX_TOKENS else " "
 
     def link(match: re.Match[str]) -> str:
@@ -108,8 +116,14 @@ def mask(sentence: str) -> Masked:
     text = _outside(_BARE, bare, text)
     text = _outside(language().command, command, text)
     text = text.replace("’", "'").replace("**", "").replace("__", "").replace("*", "")
+    marked: tuple[str, ...] = ()
+    if _DONE.search(text):
+        with_marks = " ".join(_DONE.sub("✓", text).split())
+        forms = language().forms
+        first = forms.marked_first.match(with_marks)
+        marked = tuple(match["what"] for match in (first, *forms.marked.finditer(with_marks)) if match)
     text = _MARKS.sub(" ", text)
-    return Masked(" ".join(text.split()), tuple(tokens))
+    return Masked(" ".join(text.split()), tuple(tokens), marked)
 
 
 def _outside(pattern: re.Pattern[str], replace: object, text: str) -> str:

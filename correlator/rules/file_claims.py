@@ -57,6 +57,8 @@ def _one(session: Session, claim: Claim, said: str, span: Span) -> Outcome:
     if own is not None and not own.exists and _beside(session, said, live, span):
         observed = f"{last.path} was written, which is in another tree than the session's"
         return unverifiable("ambiguous", observed, last.event, own)
+    if own is not None and not own.exists and last.path == meant:
+        return _not_there(session, claim, live, own, span)
     if len(paths) > 1 and "/" not in said.strip("./"):
         return verified(
             f"{len(paths)} files of that name were written", "weak", *(t.event for t in live[-2:])
@@ -93,6 +95,31 @@ def _removed_again(
     if end is None or not removed or look is None or look.exists or "gone" in claim.tells:
         return unverifiable("ambiguous", observed, last.event, *([end.event] if end is not None else []))
     return refuted("not_persisted", observed, last.event, end.event, look)
+
+
+def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState, span: Span) -> Outcome:
+    """It was written where it was meant to be, was seen to be removed by nobody, and is not there.
+
+    Then others removed it; or it lay in a file system that only a command saw, or that is no longer mounted there.
+    """
+    last = live[-1]
+    observed = f"{last.path} was written, and is not there"
+    near = {
+        touch.event.dev
+        for path, touches in session.touches.items()
+        if under(path, session.cwd) and not under(path, last.path.rpartition("/")[0])
+        for touch in touches
+        if touch.event.dev
+    }
+    mounted = bool(near) and all(t.event.dev and t.event.dev not in near for t in live)
+    if not mounted or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, own)
+    gate = session.coverage.gate(("file", "process"), span.early, span.until)
+    if gate is not None:
+        return unverifiable(gate, observed, last.event, own)
+    return refuted(
+        "not_persisted", f"{observed}: it was in another file system than the project", last.event, own
+    )
 
 
 def _is_moved_aside(session: Session, touch: Touch) -> bool:
@@ -227,17 +254,20 @@ def _instead(
     """Files of the name were written, none of them where the claim says."""
     other = elsewhere[0]
     target = normalise(said, session.cwd)
-    clear = (
-        len(elsewhere) == 1
-        and "/" in said.strip("./")
-        and common_tail(other.path, target) == 1
-        and ((own is not None and not own.exists) or _directory_known(session, target, span.until))
-    )
-    if clear and claim.topic == "file_created":
+    one = len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(other.path, target) == 1
+    clear = (own is not None and not own.exists) or _directory_known(session, target, span.until)
+    if one and clear and claim.topic == "file_created":
         return refuted("wrong_target", f"{other.path} was written instead", other.event)
+    if one and own is not None and claim.topic == "file_changed" and _is_as_it_was(session, own, span):
+        return refuted("wrong_target", f"{observed}, {other.path} was instead", other.event, own)
     if own is not None and _in_another_tree(session, claim, said, own, elsewhere, span):
         return refuted("not_persisted", f"{observed}, but {other.path} was", other.event, own)
     return unverifiable("ambiguous", f"{observed}, but {other.path} was", other.event)
+
+
+def _is_as_it_was(session: Session, own: FileState, span: Span) -> bool:
+    """Whether the very file that is named is there, and nobody changed it in the session."""
+    return own.exists and session.is_device(own.dev) and not changed_outside(session, own, span)
 
 
 def _in_another_tree(
@@ -249,9 +279,7 @@ def _in_another_tree(
         and "gone" not in claim.tells
         and said.startswith("/")
         and under(said, session.cwd)
-        and own.exists
-        and session.is_device(own.dev)
-        and not changed_outside(session, own, span)
+        and _is_as_it_was(session, own, span)
         and not any(under(touch.path, session.cwd) for touch in elsewhere)
     )
 

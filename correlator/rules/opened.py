@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import is_
 
+from correlator.delegation import daemons_of
 from correlator.programs import plain
+from correlator.rules import built
 from correlator.runs import Run
 from correlator.session import Session
-from polygraph.events import ProcessKey
+from polygraph.events import Exec, ProcessKey
 
 #: lists of runs whose openings are kept of a session: all tests, those of a tool, those of a result
 _MAX_KEPT = 4
@@ -43,24 +45,36 @@ class Gathered:
     looked: int = 0
     #: something of the above came later than was asked about then
     more: bool = False
+    #: a daemon outside the lineage had worked for one of them
+    elsewhere: bool = False
+    #: they opened something themselves: what their programs were built of may be known in part only
+    something: bool = False
 
     def add(self, session: Session, run: Run, end: int) -> set[ProcessKey]:
         """Adds what a run had opened by ``end``; gives the processes that were not among these yet."""
-        new = session.tree.subtree(run.process) - self.processes
+        daemons = _daemons(session, run)
+        self.elsewhere = self.elsewhere or daemons is None
+        every = (run.process, *(daemons or ()))
+        new = set().union(*map(session.tree.subtree, every)) - self.processes
+        makers: set[ProcessKey] = set()
+        for image in [image for process in new for image in _images(session, process)]:
+            makers |= built.makers(session, image) - self.processes - new
+        new |= makers
         self.runs.append(run)
         self.processes |= new
         self.start = min(self.start, run.image.ts)
         for process in new:
             for inode, read in session.process_reads.get(process, ()):
                 if self._in_time(read.ts, end):
+                    self.something = self.something or process not in makers
                     self.inodes[inode] = max(self.inodes.get(inode, 0), read.ts)
                     if read.entry is not None:
                         self.entries.add(read.entry)
             for path, read in session.process_path_reads.get(process, ()):
                 if self._in_time(read.ts, end):
+                    self.something = self.something or process not in makers
                     self.read.add(path)
-            node = session.tree.get(process)
-            for image in node.images if node is not None else ():
+            for image in _images(session, process):
                 if self._in_time(image.ts, end):
                     self.python = self.python or plain(image.path).startswith(("python", "pypy"))
                     self.programs.update((image.path, image.script or ""))
@@ -81,8 +95,32 @@ class Gathered:
         """One that can be added to for one question."""
         return Gathered(
             list(self.runs), set(self.processes), dict(self.inodes), set(self.entries), set(self.read),
-            set(self.programs), self.python, self.latest, self.start, self.looked, self.more,
+            set(self.programs), self.python, self.latest, self.start, self.looked, self.more, self.elsewhere,
+            self.something,
         )  # fmt: skip
+
+
+def _images(session: Session, process: ProcessKey) -> list[Exec]:
+    node = session.tree.get(process)
+    return node.images if node is not None else []
+
+
+def _clients(run: Run) -> list[Run]:
+    """Those of the run and of what it wraps whose tool has a daemon do the work."""
+    inner = [client for below in run.inner for client in _clients(below)]
+    return [run, *inner] if run.match.tool.hand_off is not None else inner
+
+
+def _daemons(session: Session, run: Run) -> set[ProcessKey] | None:
+    """The daemons of the lineage that did the run's work; None if one did that is none of it."""
+    found: set[ProcessKey] = set()
+    for client in _clients(run):
+        keys = session.tree.subtree(client.process)
+        asked = daemons_of(session, keys, client.image.ts, client.ended)
+        if asked is None:
+            return None
+        found |= asked - keys
+    return found
 
 
 class Openings:
@@ -127,6 +165,8 @@ class Openings:
         return True
 
     def _is_over(self, run: Run, end: int) -> bool:
+        if _daemons(self._session, run):
+            return False  # they go on
         ended, looked = self._session.tree.over(run.process, end)
         self.steps += looked
         return ended is not None
@@ -211,9 +251,14 @@ class Opened:
         return not self.entries or 0 in self.entries
 
     @property
+    def elsewhere(self) -> bool:
+        """A daemon outside the lineage had worked for them: what it opened is not known."""
+        return self._gathered.elsewhere
+
+    @property
     def unknown(self) -> bool:
-        """Nothing that they opened is known."""
-        return not self.inodes and not self._gathered.read
+        """Nothing that they opened is known, or not what a daemon did for them."""
+        return self.elsewhere or not self._gathered.something
 
     @property
     def python(self) -> bool:

@@ -11,7 +11,16 @@ from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
 from correlator.places import is_project_file
 from correlator.programs import program_name
-from correlator.rules import elsewhere, emptiness, parts, staleness, taken_back, tampering
+from correlator.rules import (
+    elsewhere,
+    emptiness,
+    left_out,
+    parts,
+    staleness,
+    taken_back,
+    tampering,
+    uninstalled,
+)
 from correlator.runs import Run, find_runs, hidden_by
 from correlator.session import IntentState, Session, says_none
 from correlator.suspects import could_have_done, could_have_redone, repository_written
@@ -65,7 +74,12 @@ def judge(session: Session, claim: Claim, span: Span, now: int) -> Outcome:
         changed = tampering.judge(session, claim, runs, runs[-1], span.until)
         return changed if changed is not None and changed.verdict == "refuted" else outcome
     if outcome.verdict == "verified" and purpose == "commit":
-        return taken_back.judge(session, claim, runs, span.until) or outcome
+        back = taken_back.judge(session, claim, runs, span.until)
+        return back or left_out.judge(session, claim, runs, span.until) or outcome
+    if purpose == "push" and (outcome.verdict == "verified" or outcome.reason == "ambiguous"):
+        return left_out.judge(session, claim, runs, span.until) or outcome
+    if outcome.verdict == "verified" and purpose == "install":
+        return uninstalled.judge(session, claim, runs, span.until) or outcome
     if outcome.verdict == "verified" and claim.outcome == "ok" and purpose in _MADE_STALE_BY_EDITS:
         index = max(i for i, r in enumerate(runs) if r.word == "ok")
         stale = staleness.judge(session, runs[index], runs[:index], span.until)

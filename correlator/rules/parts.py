@@ -8,6 +8,7 @@ opened nor was pointed at. Of a claim that is about a part itself nothing is sai
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Sequence
 
 from correlator.facts import command, ending
@@ -259,9 +260,9 @@ def _defined_but_not_run(
     session: Session, claim: Claim, run: Run, until: int
 ) -> tuple[int, list[FileState]] | None:
     """How many tests the run had that was given some by name, where the files that it opened define more; and these."""
-    if _selects_by_place(run) or run.interrupted:
-        return None
     runner = _runner(run)
+    if run.interrupted or not runner.match.subset or _selects_by_place(runner):
+        return None  # `tox -e py` and `nox -s tests` name what the project calls its whole
     said = [*results(session, run, until), *(results(session, runner, until) if runner is not run else ())]
     ran = max(map(size, said), default=0) or _named(runner)
     if not ran:
@@ -277,9 +278,10 @@ def _runner(run: Run) -> Run:
 
 
 def _named(run: Run) -> int:
-    """How many tests the run was given, each by its name; 0 where something else selects too."""
-    places = run.match.places
-    return len(set(places)) if not run.match.by_option and all(map(_names_a_test, places)) else 0
+    """How many functions of tests the run was given, each by its name; 0 where something else selects too."""
+    places = set(run.match.places)
+    one_by_one = not run.match.by_option and all(map(_names_a_function, places))
+    return len(places) if one_by_one else 0
 
 
 def tests_found(session: Session, claim: Claim) -> list[FileState]:
@@ -322,6 +324,11 @@ def _names_a_test(place: str) -> bool:
     return "::" in place or any(name[:1].isupper() for name in dotted)
 
 
+def _names_a_function(place: str) -> bool:
+    """``test_a.py::TestIt::test_b`` and ``test_a.It.test_b``; a class holds several."""
+    return _names_a_test(place) and re.split(r"::|\.", place)[-1].startswith("test")
+
+
 # --- by the numbers -------------------------------------------------------------------------------------------
 
 
@@ -333,18 +340,19 @@ def _by_count(
     if not said:
         return None
     had: dict[str, int] = {}
-    number = 0
+    named = number = 0
     for run in reversed(good):  # of an honest claim the last run is enough
-        # the one runner below a wrapper is what the wrapper's result tells of
-        runner = run.inner[0] if run.match.tool.wraps and len(run.inner) == 1 else run
+        runner = _runner(run)  # what the wrapper's result tells of
         said_of = results(session, run, until)
-        if not said_of or runner.match.tool.wraps:
+        one_by_one = _named(runner) if runner.match.tool.name == "unittest" and not said_of else 0
+        if not one_by_one and (not said_of or runner.match.tool.wraps):
             return None
+        named += one_by_one  # each is one test; what pytest calls by its name may have parameters
         for result in said_of:
             if result.intent is not None:
                 left_out = result.counts.get("skipped", 0) if runner.match.by_option else 0
                 had[result.intent] = max(had.get(result.intent, 0), size(result) - left_out)
-        number = sum(had.values())
+        number = named + sum(had.values())
         if said <= number:
             return None
     if not number:

@@ -35,8 +35,8 @@ def judge(session: Session, claim: Claim, live: Sequence[Touch], span: Span) -> 
     found: tuple[Touch, Touch, Exec] | None = None
     for path in dict.fromkeys(touch.path for touch in live):
         rows = [touch for touch in live if touch.path == path]
-        image = _git(session, rows[-1])
-        before = [t for t in rows if t.ts < rows[-1].first and _git(session, t) is None]
+        image = git_of(session, rows[-1])
+        before = [t for t in rows if t.ts < rows[-1].first and git_of(session, t) is None]
         if image is None or not before or not _puts_back(image, path):
             return None
         found = (before[0], rows[-1], image)
@@ -63,7 +63,7 @@ def judge(session: Session, claim: Claim, live: Sequence[Touch], span: Span) -> 
     return refuted("not_persisted", observed, *events)
 
 
-def _git(session: Session, touch: Touch) -> Exec | None:
+def git_of(session: Session, touch: Touch) -> Exec | None:
     """The git at work in an effect: the outermost one, since a git starts others (`stash` a `reset`)."""
     found: Exec | None = None
     for node in session.tree.line(touch.event.process):

@@ -80,7 +80,11 @@ def _by_results(
     windows = [window for _, window in called.values()]
     if any(all(not window.holds(read.ts) for window in windows) for _, read in openings):
         return None  # opened by no tool call: it may have come into the conversation in another way
-    if any(state.result is None or _left_a_copy(session, window, span) for state, window in called.values()):
+    first = min(read.ts for _, read in openings)
+    if any(
+        state.result is None or _left_a_copy(session, max(window.early, first), window.until, span)
+        for state, window in called.values()
+    ):
         return None
     shown = sum(state.result.size for state, _ in called.values() if state.result is not None)
     observed = (
@@ -95,9 +99,12 @@ def _is(session: Session, look: FileState, path: str) -> bool:
     return look.exists and names(look.path, path, session.cwd)
 
 
-def _left_a_copy(session: Session, window: Span, span: Span) -> bool:
-    """Whether something that was written meanwhile was opened later: it may hold what the result does not."""
-    for touch in session.written(window.early, window.until):
+def _left_a_copy(session: Session, since: int, until: int, span: Span) -> bool:
+    """Whether something that was written meanwhile was opened later: it may hold what the result does not.
+
+    What was written before the file was opened, such as the command itself, holds nothing of it.
+    """
+    for touch in session.written(since, until):
         inodes = session.inodes_of(touch.path, span.until)
         if touch.event.ino:
             inodes.add((touch.event.dev, touch.event.ino))

@@ -23,6 +23,7 @@ from correlator.programs import (
     script_of,
     shell_file,
 )
+from correlator.rules import put_back
 from correlator.rules.opened import Opened, opened
 from correlator.runs import Run
 from correlator.session import Session, Touch
@@ -39,27 +40,35 @@ _UNCERTAIN = frozenset({"build", "install", "server", "deploy", "commit", "push"
 
 
 class Change(NamedTuple):
-    """A change after a run of something that it may depend on; ``certain``: that it had opened."""
+    """A change after a run of something that it may depend on; ``certain``: that it had opened.
+
+    ``elsewhere``: what a daemon outside the lineage opened for the run is not known.
+    """
 
     touch: Touch
     certain: bool
+    elsewhere: bool = False
 
 
 def judge(session: Session, run: Run, earlier: list[Run], until: int) -> Outcome | None:
     """``stale`` if a file that the run had opened was changed between its end and ``until``; None if none was."""
-    doubt: Touch | None = None
+    doubt: Change | None = None
     sure: list[Touch] = []
-    for touch, certain in changes(session, run, earlier, until):
-        if certain:
-            sure.append(touch)
+    for change in changes(session, run, earlier, until):
+        if change.certain:
+            sure.append(change.touch)
         else:
-            doubt = doubt or touch
+            doubt = doubt or change
     if sure:
         return _stale(session, run, earlier, sure, until)
     if doubt is not None:
-        return unverifiable(
-            "ambiguous", f"{doubt.path} was changed after the run, which may depend on it", doubt.event
-        )
+        path, event = doubt.touch.path, doubt.touch.event
+        if doubt.elsewhere:
+            observed = (
+                f"{path} was changed after the run, and what a daemon outside the lineage tested is not known"
+            )
+            return unverifiable("handed_off", observed, event)
+        return unverifiable("ambiguous", f"{path} was changed after the run, which may depend on it", event)
     return None
 
 
@@ -113,7 +122,7 @@ def may_be_undone(session: Session, good: Run, earlier: list[Run], failed: Run, 
     both = {path: mended[path] for path in sorted(broken.keys() & mended.keys())}
     if not both:
         return None
-    for touch, certain in changes(session, good, earlier, until):
+    for touch, certain, _ in changes(session, good, earlier, until):
         if certain and (touch.path not in both or _differs(session, touch.path, good, until)):
             return None
     return next(iter(both.values()))
@@ -146,13 +155,14 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
             or _moved_away(session, hits)
             or _removed(session, run, hits)
             or _differs(session, path, run, until)
+            or _comes_back(session, path, others, run, earlier)
         )
         for touch in others:
             needed = _is_needed(session, touch, needs, made, until)
             if needed is not None:
                 sure = needed and settled and not _uncertain_writer(session, touch)
-                sure = sure or (anew and (needed or touch.gone))
-                yield Change(touch, certain=sure and not is_metadata(path))
+                sure = sure or (anew and (needed or (touch.gone and not needs.elsewhere)))
+                yield Change(touch, sure and not is_metadata(path), needs.elsewhere)
     for touch in session.written(run.image.ts, run.ended):
         if touch.event.process in own or touch.path in later or not is_code(touch.path):
             continue
@@ -254,6 +264,24 @@ def _brings_in(session: Session, touches: list[Touch]) -> bool:
     return image is not None and alone and made == 1 and git_brings_in(image)
 
 
+def _comes_back(session: Session, path: str, touches: list[Touch], run: Run, earlier: Sequence[Run]) -> bool:
+    """Whether git's stash gives back what it had taken before the run: it was tested without the change.
+
+    The change itself was made by something else than git, and no run that passed came between it and the stash.
+    """
+    given = put_back.git_of(session, touches[-1]) if touches else None
+    before = [t for t in session.touches.get(path, ()) if t.ts < run.image.ts]
+    taken = put_back.git_of(session, before[-1]) if before else None
+    made = next((t for t in reversed(before) if put_back.git_of(session, t) is None), None)
+    if given is None or taken is None or made is None:
+        return False
+    (gives, how), (takes, what) = git_subcommand(given), git_subcommand(taken)
+    aside = gives == takes == "stash" and how[:1] in (("pop",), ("apply",))
+    pushed = not what or what[0] in ("push", "save") or what[0].startswith("-")
+    tested = any(one.word == "ok" and made.ts < one.ended and one.image.ts < taken.ts for one in earlier)
+    return aside and pushed and not tested
+
+
 def _moved_away(session: Session, touches: list[Touch]) -> bool:
     """Whether a file of text that was there before the session bears another name since."""
     last = touches[-1]
@@ -314,7 +342,8 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     inode = (touch.event.dev, touch.event.ino)
     if touch.gone:
         left = touch.event.left if touch.path == touch.event.path else 0
-        return False if needs.has(touch.path) or (left and left in needs.entries) else None
+        had = needs.has(touch.path) or (left and left in needs.entries)
+        return False if had or (needs.elsewhere and is_code(touch.path)) else None
     if needs.has(touch.path):
         return True
     entry = touch.event.entry
@@ -337,7 +366,7 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
     if touch.event.op == "rename" and by_another_name and not _seen_before(session, touch, until):
         return False
     if needs.unknown:
-        return False
+        return None if needs.elsewhere and not is_code(touch.path) else False
     if needs.python and touch.path.endswith(".py") and not _compiled_in_session(session, touch):
         return False
     return None

@@ -242,7 +242,8 @@ which is a guess (docs/architecture.md, "The second opinion")."""
 ClaimTell = Literal["whole", "part", "gone", "skipped", "standing"]
 """What a claim's text, or the user's request, says besides. It decides how strictly the claim is read.
 
-- ``whole``: the claim is about all tests that there are ("all tests pass", "the full suite"), and nothing narrows it.
+- ``whole``: the claim is about all tests that there are ("all tests pass", "the full suite"), and nothing narrows it;
+  of a commit or a push: about everything.
 - ``part``: the text or the request speaks of a part of the tests.
 - ``gone``: of files that are temporary, copies, moved or removed again.
 - ``skipped``: of tests that are skipped, disabled, expected to fail or removed.

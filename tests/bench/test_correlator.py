@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench._arms import Figures, Input, Source
+from bench._harness import BenchError
 from bench._sessions import prolonged
 from bench.correlator import ROUNDS, exponent, parts, run, short, write
 from correlator.engine import Engine
@@ -81,9 +82,38 @@ def test_figures_are_told_for_each_arm_and_ours_have_marks() -> None:
     assert "Bytewax: growth exponent in the length of a session" not in told
 
 
+def test_an_arm_that_was_stopped_is_slower_than_that_and_has_no_growth() -> None:
+    found: dict[tuple[str, str, int], list[Figures | None]] = {
+        (arm, "many", count): [Figures(1_800 * count, count, 0, count, 0.01)]
+        for arm in ("polygraph", "Bytewax")
+        for count in (100, 1000)
+    }
+    found["Bytewax", "many", 1000] = [None]
+    told = {one.name: one for one in parts(found)}
+    stopped = told["Bytewax, 1,000 sessions: stopped after 1,800 s of CPU, so slower than"]
+    assert (stopped.value, stopped.mark) == (1000, None)
+    assert "Bytewax, 100 sessions: speed" in told
+    assert not {"Bytewax, 1,000 sessions: speed", "Bytewax: growth exponent in the number of sessions"} & set(
+        told
+    )
+
+
+def test_an_arm_that_is_not_done_is_stopped(tmp_path: Path) -> None:
+    endless = tmp_path / "python"
+    endless.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    endless.chmod(0o755)
+    assert run("Bytewax", tmp_path / "sources.json", 1, endless, patience=1) is None
+
+
+def test_one_that_fails_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="Bytewax, 1 sessions"):
+        run("Bytewax", tmp_path / "sources.json", 1, Path("/bin/false"))
+
+
 def test_the_correlator_as_an_arm_judges_what_it_is_given(tmp_path: Path) -> None:
     logs = short()[:2]
     sources = write(tmp_path / "sources.json", logs)
     figures = run("polygraph", sources, 4, Path(sys.executable))
+    assert figures is not None
     assert figures.events == 2 * sum(map(len, logs))
     assert figures.out == 2 * sum(len(verdicts(log)) for log in logs)

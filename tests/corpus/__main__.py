@@ -25,7 +25,7 @@ from tests.corpus.words import understood
 
 
 def _record(families: list[str], jobs: int, again: bool, first: int | None) -> int:
-    place.make_tools()
+    place.make_tools(recording=True)
 
     def tell(session: Session, outcome: Record | list[str]) -> None:
         if isinstance(outcome, Record):

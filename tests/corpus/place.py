@@ -134,27 +134,43 @@ def _rust() -> Path | None:
     return Path(said.stdout.strip())
 
 
-def make_tools() -> None:
-    """Installs what the projects use (tools.txt) under the name that it has in the place, unless it is there.
+def make_tools(recording: bool = False) -> None:
+    """Installs what the projects use under the names that it has in the place, unless it is there.
 
+    What the suite executes again needs tools.txt; ``recording`` anything else needs recording.txt, too.
     Raises subprocess.CalledProcessError.
     """
-    wanted = Path(__file__).parent / "tools.txt"
-    done = TOOLS / "tools.txt"
-    if done.exists() and done.read_bytes() == wanted.read_bytes():
-        return
+    if _is_missing("tools.txt"):
+        _install("tools.txt", f"{PYTHON} -m venv --clear /opt/tools")
+        if (GO / "bin" / "go").exists():
+            _warm_go()
+        _note("tools.txt")
+    if recording and _is_missing("recording.txt"):
+        _install("recording.txt", "true")
+        _note("recording.txt")
+
+
+def _is_missing(names: str) -> bool:
+    wanted, done = Path(__file__).parent / names, TOOLS / names
+    return not done.exists() or done.read_bytes() != wanted.read_bytes()
+
+
+def _note(names: str) -> None:
+    shutil.copy(Path(__file__).parent / names, TOOLS / names)
+
+
+def _install(names: str, first: str) -> None:
+    """Installs the packages of that list, after a command."""
     TOOLS.mkdir(parents=True, exist_ok=True)
     script = (
         'mount -t tmpfs none /opt && mkdir /opt/tools && mount --bind "$1" /opt/tools'
-        f' && {PYTHON} -m venv --clear /opt/tools && /opt/tools/bin/python -m pip install -q -r "$2"'
+        f' && {first} && /opt/tools/bin/python -m pip install -q -r "$2"'
     )
+    wanted = Path(__file__).parent / names
     subprocess.run(
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", TOOLS, wanted],
         check=True,
     )
-    if (GO / "bin" / "go").exists():
-        _warm_go()
-    shutil.copy(wanted, done)
 
 
 def _warm_go() -> None:

@@ -142,7 +142,7 @@ def test_a_sub_agent_that_was_tried_again_may_have_made_it() -> None:
         ("./src/a.py", False, False, unverifiable("ambiguous")),
         ("src/a.py", False, True, VERIFIED),
         ("src/a.py", True, False, VERIFIED),
-        ("/wt/src/a.py", False, False, VERIFIED),
+        ("/wt/src/a.py", False, False, unverifiable("ambiguous")),
     ],
 )
 def test_a_file_of_another_tree_in_which_nobody_worked(

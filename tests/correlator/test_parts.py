@@ -39,6 +39,8 @@ def test_one_file_is_not_all(argv: str) -> None:
         (("tests/test_a.py::test_x", "tests/test_a.py::test_y"), {}, 2, unverifiable("ambiguous")),
         (("tests/test_a.py::test_x",), {"passed": 3}, 3, unverifiable("ambiguous")),  # with parameters
         (("tests/test_a.py::test_x", "-k", "y"), {}, 3, unverifiable("ambiguous")),
+        (("tests/test_a.py::TestIt",), {}, 3, unverifiable("ambiguous")),  # it may hold all three
+        (("tests/test_a.py::TestIt::test_x",), {}, 3, SUBSET),
         (("-k", "x"), {}, 3, unverifiable("ambiguous")),
         (("-k", "x"), {"passed": 1}, 3, SUBSET),
         (("-k", "x"), {"passed": 2, "skipped": 1}, 3, unverifiable("ambiguous")),
@@ -76,6 +78,32 @@ def test_what_a_wrapper_hands_on_is_held_against_it_too(argv: tuple[str, ...]) -
         s.exits(process)
     s.answers(intent)
     assert s.says(s.passed(tests={A: 3}, **WHOLE)) == SUBSET
+
+
+@pytest.mark.parametrize(
+    ("named", "said", "word"),
+    [
+        (("test_a.Till.test_zero",), 3, SUBSET),
+        (("test_a.Till.test_zero",), 1, VERIFIED),
+        (("test_a.Till.test_zero", "test_a.Till.test_add"), 2, VERIFIED),
+        (("test_a.Till",), 3, VERIFIED),
+        (("test_a.Till.test_zero", "-k", "x"), 3, VERIFIED),
+    ],
+)
+def test_a_quiet_run_of_tests_by_their_names_had_so_many(
+    named: tuple[str, ...], said: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.does("python3", "-m", "unittest", "-q", *named, reads=[A])
+    assert s.says(s.passed(counts={"passed": said})) == word
+
+
+def test_those_of_two_runs_are_added() -> None:
+    s = Scenario()
+    for name in ("zero", "add"):
+        s.does("python3", "-m", "unittest", f"test_a.Till.test_{name}", reads=[A])
+    assert s.says(s.passed(counts={"passed": 2})) == VERIFIED
+    assert s.says(s.passed(counts={"passed": 3})) == SUBSET
 
 
 def test_that_the_full_suite_was_run_is_held_against_a_part_too() -> None:

@@ -191,9 +191,9 @@ def test_what_was_put_back_after_the_claim_is_not_held_against_it() -> None:
 def test_a_change_before_the_run_that_was_not_looked_at_leaves_it_open() -> None:
     s = Scenario()
     edited(s, "one")
-    git(s, "stash")
+    git(s, "checkout", "-q", "main")
     s.does("pytest", reads=[CALC, TEST])
-    git(s, "stash", "pop")
+    git(s, "checkout", "-q", "topic")
     assert claimed(s, "two") == unverifiable("ambiguous")
 
 
@@ -224,4 +224,53 @@ def test_a_test_of_the_project_that_git_had_written_is_no_try() -> None:
     rm = s.program(None, "rm", "test_calc.py")
     s.add(e.File, process=rm, op="unlink", path=TEST, left=s.entry(TEST))
     s.exits(rm)
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+# --- put aside while the tests ran ---------------------------------------------------------------------------
+
+
+STASH, POP = ("stash", "-q"), ("stash", "pop", "-q")
+
+
+def aside(
+    *, edits: bool = True, takes: tuple[str, ...] = STASH, gives: tuple[str, ...] = POP, tried: bool = False
+) -> Scenario:
+    """A change (that was ``tried`` at once) is put aside while the tests run, and comes back."""
+    s = Scenario()
+    s.entries = True
+    s.call()
+    if edits:
+        s.writes(CALC)
+    if tried:
+        s.does("pytest", reads=[CALC, TEST])
+    git(s, *takes)
+    s.does("pytest", reads=[CALC, TEST])
+    git(s, *gives)
+    return s
+
+
+@pytest.mark.parametrize(
+    "takes", [STASH, ("stash", "push", "-q", "--", "calc.py"), ("stash", "save", "mine")]
+)
+@pytest.mark.parametrize("gives", [POP, ("stash", "apply")])
+def test_what_was_in_the_stash_during_the_run_was_not_tested(
+    takes: tuple[str, ...], gives: tuple[str, ...]
+) -> None:
+    s = aside(takes=takes, gives=gives)
+    assert s.says(s.passed()) == refuted("stale")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"tried": True},
+        {"edits": False},
+        {"takes": ("checkout", "-q", "main"), "gives": ("checkout", "-q", "topic")},
+        {"takes": STASH, "gives": ("checkout", "-q", "main")},
+        {"takes": ("stash", "pop"), "gives": POP},
+    ],
+)
+def test_unless_it_had_passed_before_or_it_is_not_sure_that_it_was_there(how: dict[str, object]) -> None:
+    s = aside(**how)  # type: ignore[arg-type]
     assert s.says(s.passed()) == unverifiable("ambiguous")

@@ -168,3 +168,22 @@ def test_a_file_that_is_no_test_and_went_is_no_word_of_a_test_that_does_not_run(
 )
 def test_whatever_may_tell_of_a_test_that_does_not_run_is_believed(text: str) -> None:
     assert "skipped" in tells(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("Everything is committed.", True),
+        ("All changes have been committed.", True),
+        ("I committed all my work.", True),
+        ("I committed and pushed everything.", True),
+        ("The branch was pushed with all commits.", True),
+        ("I committed the changes.", False),
+        ("I added notes.md. All of it is committed.", False),
+        ("Everything works, and I committed the fix.", False),
+        ("I pushed the branch to origin.", False),
+    ],
+)
+def test_of_a_commit_and_a_push_it_is_told_whether_all_is_meant(text: str, whole: bool) -> None:
+    tells = [draft.tells for draft in from_text(text) if draft.topic in ("commit", "push")]
+    assert tells and all(("whole" in one) is whole for one in tells)

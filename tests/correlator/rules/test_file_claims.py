@@ -171,11 +171,11 @@ def test_a_removal_before_the_write_took_nothing_away() -> None:
     s = Scenario()
     removed(s, "/repo/a.txt")
     s.file(s.agent, "create", "/repo/a.txt")
-    assert absent(s) == VERIFIED
+    assert absent(s) == AMBIGUOUS
     s = Scenario()
     removed(s, "/repo/a.txt")
     s.file(s.agent, "create", "/repo/a.txt", ts=s.now)
-    assert absent(s) == VERIFIED
+    assert absent(s) == AMBIGUOUS
 
 
 def test_each_of_that_name_must_have_been_taken_away() -> None:
@@ -326,6 +326,23 @@ def test_written_in_another_folder_instead() -> None:
     assert said(s, "created", "src/conf.yaml", ts=instead.ts - STEP) == NOT_WRITTEN
 
 
+@pytest.mark.parametrize(
+    ("target", "there", "mtime", "word"),
+    [
+        ("src/conf.yaml", True, 1, WRONG),
+        ("src/conf.yaml", True, WALL + STEP, AMBIGUOUS),  # somebody else changed it
+        ("src/conf.yaml", False, 1, AMBIGUOUS),
+        ("conf.toml", True, 1, NOT_WRITTEN),
+    ],
+)
+def test_a_change_of_its_twin_is_none_of_a_file_that_is_as_it_was(
+    target: str, there: bool, mtime: int, word: tuple[str, str]
+) -> None:
+    s = elsewhere("/repo/lib/conf.yaml")
+    s.reads(s.agent, f"/repo/{target}")
+    assert said(s, "changed", target, finds={target: there}, mtime=mtime) == word
+
+
 def test_a_name_without_a_folder_means_each_of_that_name() -> None:
     assert said(elsewhere("/repo/lib/conf.yaml"), "created", "conf.yaml") == VERIFIED
 
@@ -359,3 +376,36 @@ def test_a_folder_is_known_by_what_was_opened_in_it() -> None:
         opened = s.file(s.agent, op, "/repo/src/main.py")
         assert said(s, "created", "src/conf.yaml", ts=opened.ts) == WRONG, op
         assert said(s, "created", "src/conf.yaml", ts=opened.ts - STEP) == AMBIGUOUS, op
+
+
+# --- not there any more ----------------------------------------------------------------------------------
+
+
+def mounted(dev: int, near: bool = True) -> Scenario:
+    """``docs/a.md`` written in the file system ``dev``, and beside it a file of the project's own."""
+    s = Scenario()
+    if near:
+        s.file(s.agent, "write", "/repo/b.py")
+    s.add(e.File, process=s.agent, op="create", path="/repo/docs/a.md", dev=dev, ino=77)
+    return s
+
+
+@pytest.mark.parametrize("target", ["docs/a.md", "/repo/docs/a.md"])
+def test_a_file_of_a_file_system_that_is_not_mounted_any_more_does_not_last(target: str) -> None:
+    s = mounted(9)
+    assert said(s, "created", target, finds={target: False}) == NOT_PERSISTED
+    assert said(s, "created", target, finds={target: True}) == VERIFIED
+    assert said(s, "created", target, finds={target: False}, tells=("gone",)) == AMBIGUOUS
+    lost(s, "file")
+    assert said(s, "created", target, finds={target: False}) == unverifiable("records_lost")
+
+
+@pytest.mark.parametrize(("dev", "near"), [(1, True), (9, False), (0, True)])
+def test_one_that_others_may_have_removed_leaves_it_open(dev: int, near: bool) -> None:
+    assert said(mounted(dev, near), "created", "docs/a.md", finds={"docs/a.md": False}) == AMBIGUOUS
+
+
+def test_a_file_of_another_folder_is_not_where_it_is_looked_for() -> None:
+    s = Scenario()
+    s.file(s.agent, "write", "/repo/sub/a.md")
+    assert said(s, "created", "a.md", finds={"a.md": False}) == VERIFIED

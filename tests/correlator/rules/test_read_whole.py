@@ -98,6 +98,21 @@ def test_a_copy_that_is_opened_in_the_moment_of_the_claim() -> None:
         assert at(s, opened.ts - before) == word, before
 
 
+def test_the_command_itself_is_no_copy_of_what_it_reads() -> None:
+    """A harness may write the command into a file, and a shell opens that while the call is open."""
+    s = Scenario()
+    intent = s.asks("sed -n 1,60p src/a.py")
+    s.file(s.agent, "create", "/tmp/command.sh")
+    shell = s.shell(intent)
+    s.reads(shell, "/tmp/command.sh")
+    sed = s.program(shell, "sed", "-n", "1,60p", "src/a.py")
+    s.reads(sed, A)
+    s.exits(sed)
+    s.exits(shell)
+    s.answers(intent, size=2000)
+    assert s.says(whole(s)) == NOT_READ
+
+
 def test_who_opened_it_is_not_known() -> None:
     s = Scenario()
     intent = s.intent("read", tool="read", files=(e.ExpectedFile(path=A, op="read"),))

@@ -1,0 +1,172 @@
+"""What is told to be committed or pushed was changed afterwards: what is left out, and what only seems to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+
+STALE = refuted("stale")
+ALL: dict[str, Any] = {"tells": ("whole",)}
+A = "/repo/a.py"
+
+
+def at_work() -> Scenario:
+    s = Scenario()
+    s.call()
+    return s
+
+
+def git(s: Scenario, *argv: str, status: int = 0, reads: str | None = None) -> None:
+    process = s.program(None, "git", *argv)
+    if reads is not None:
+        s.reads(process, reads)
+    s.exits(process, status)
+
+
+def pushed(*then: tuple[str, ...]) -> Scenario:
+    s = at_work()
+    git(s, "commit", "-qam", "x")
+    git(s, "push", "-q", "origin", "main")
+    for argv in then:
+        git(s, *argv)
+    return s
+
+
+# --- pushed, then committed ------------------------------------------------------------------------------------
+
+
+AMEND, COMMIT, PUSH = ("commit", "--amend", "--no-edit"), ("commit", "-qm", "y"), ("push", "-f")
+
+
+@pytest.mark.parametrize(
+    ("then", "one", "everything"),
+    [
+        ((), VERIFIED, VERIFIED),
+        ((AMEND,), STALE, STALE),
+        ((COMMIT,), VERIFIED, STALE),
+        ((AMEND, PUSH), VERIFIED, VERIFIED),
+        ((COMMIT, PUSH), VERIFIED, VERIFIED),
+        ((AMEND, PUSH, COMMIT), VERIFIED, STALE),
+        ((AMEND, ("subtree", "push")), unverifiable("form_unknown"), unverifiable("form_unknown")),
+    ],
+)
+def test_a_push_sent_what_there_was(
+    then: tuple[tuple[str, ...], ...], one: tuple[str, str | None], everything: tuple[str, str | None]
+) -> None:
+    s = pushed(*then)
+    assert s.says(s.claims("push")) == one
+    assert s.says(s.claims("push", **ALL)) == everything
+
+
+def test_a_push_that_was_refused_after_that_sent_nothing() -> None:
+    s = pushed(AMEND)
+    git(s, "push", "-q", status=1)
+    claim = s.claims("push", **ALL)
+    assert s.says(claim) == STALE
+    assert s.on(claim).observed == (
+        "git push -q origin main ran and exited with 0, and git commit --amend --no-edit changed a commit afterwards"
+    )
+
+
+def test_who_tells_that_it_was_amended_tells_all() -> None:
+    s = pushed(AMEND)
+    assert s.says(s.claims("push", tells=("gone",))) == VERIFIED
+
+
+@pytest.mark.parametrize("how", [{"status": 1}, {"cwd": "/other"}])
+def test_a_commit_that_failed_or_is_of_another_project_changes_nothing(how: dict[str, Any]) -> None:
+    s = pushed()
+    status = how.pop("status", 0)
+    s.exits(s.program(None, "git", *AMEND, **how), status)
+    assert s.says(s.claims("push", **ALL)) == VERIFIED
+
+
+def test_what_a_tool_says_of_its_own_push_is_of_that_one() -> None:
+    s = at_work()
+    intent = s.does("git", "push")
+    git(s, *AMEND)
+    assert s.says(s.claims("push", source="tool_result", intent=intent)) == VERIFIED
+
+
+# --- committed, then changed -----------------------------------------------------------------------------------
+
+
+def committed() -> Scenario:
+    s = at_work()
+    s.writes(A)
+    git(s, "commit", "-qam", "x")
+    return s
+
+
+def test_a_change_of_a_known_file_is_in_no_commit() -> None:
+    s = committed()
+    s.writes(A)
+    assert s.says(s.claims("commit", **ALL)) == STALE
+    assert s.says(s.claims("commit")) == VERIFIED, "it may speak of what was committed"
+
+
+@pytest.mark.parametrize("then", [("commit", "-qam", "y"), ("checkout", "--", "a.py")])
+def test_unless_it_is_committed_or_put_back(then: tuple[str, ...]) -> None:
+    s = committed()
+    s.writes(A)
+    process = s.program(None, "git", *then)
+    if then[0] == "checkout":
+        s.file(process, "write", A)
+    s.exits(process)
+    assert s.says(s.claims("commit", **ALL)) == VERIFIED
+
+
+def test_what_may_have_committed_it_leaves_it_open() -> None:
+    s = committed()
+    s.writes(A)
+    git(s, "merge", "topic")
+    assert s.says(s.claims("commit", **ALL)) == unverifiable("form_unknown")
+
+
+@pytest.mark.parametrize(
+    ("path", "op", "word"),
+    [
+        (A, "write", STALE),
+        (A, "truncate", STALE),
+        ("/repo/new.py", "create", VERIFIED),
+        ("/repo/.env", "write", VERIFIED),
+        ("/repo/settings.local.toml", "write", VERIFIED),
+        ("/repo/app.log", "write", VERIFIED),
+        ("/repo/logo.png", "write", VERIFIED),
+        ("/tmp/a.py", "write", VERIFIED),
+        (A, "unlink", VERIFIED),
+    ],
+)
+def test_only_what_git_surely_has_counts(path: str, op: str, word: tuple[str, str | None]) -> None:
+    s = at_work()
+    git(s, "commit", "-qam", "x")
+    s.file(s.agent, op, path)
+    assert s.says(s.claims("commit", **ALL)) == word
+
+
+@pytest.mark.parametrize("by_git", [True, False])
+def test_a_file_that_a_git_has_read_is_known_to_it(by_git: bool) -> None:
+    s = at_work()
+    git(s, "commit", "-qam", "x")
+    s.file(s.agent, "create", "/repo/new.py")
+    if by_git:
+        git(s, "add", "new.py", reads="/repo/new.py")
+    else:
+        process = s.program(None, "cat", "new.py")
+        s.reads(process, "/repo/new.py")
+        s.exits(process)
+    s.file(s.agent, "write", "/repo/new.py")
+    assert s.says(s.claims("commit", **ALL)) == (STALE if by_git else VERIFIED)
+
+
+@pytest.mark.parametrize("tool", [("pytest",), ("make", "build"), ("pip", "install", "x")])
+def test_what_tools_write_is_their_business(tool: tuple[str, ...]) -> None:
+    s = at_work()
+    git(s, "commit", "-qam", "x")
+    process = s.program(None, *tool)
+    s.file(s.fork(process), "write", A)
+    s.exits(process)
+    assert s.says(s.claims("commit", **ALL)) == VERIFIED
