@@ -38,6 +38,10 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     forks_nothing: frozenset[str]
     installed: frozenset[str]
     brought: frozenset[str]
+    taken_in: frozenset[str]
+    built_into: frozenset[str]
+    archives: frozenset[str]
+    assembles: frozenset[str]
     copy_input: frozenset[str]
     project_scripts: frozenset[str]
     places_are_paths: frozenset[str]
@@ -59,6 +63,7 @@ class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     only_parsed: dict[str, tuple[str, ...]]
     runs_what_is_in: dict[str, tuple[str, ...]]
     compares: dict[str, tuple[str, ...]]
+    sends: dict[str, tuple[str, ...]]
     names: dict[str, str]
     hand_off: dict[str, str]
     also: dict[str, frozenset[str]]
@@ -202,6 +207,12 @@ def compares(image: Exec) -> bool:
     """Whether it is an inert program whose status is the answer to a question: of a test it may be the whole."""
     flags = programs().compares.get(program_name(image))
     return flags is not None and (not flags or any(a.startswith(flags) for a in image.argv[1:]))
+
+
+def sends(image: Exec) -> bool:
+    """Whether it is an inert program that may send to a server what it is to keep (`curl -X PUT`)."""
+    flags = programs().sends.get(program_name(image), ())
+    return any(argument.startswith(flags) for argument in image.argv[1:] if flags)
 
 
 def names_work(image: Exec, purpose: str) -> bool:

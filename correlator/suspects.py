@@ -16,6 +16,7 @@ from correlator import idle_scripts, shell_scripts
 from correlator.delegation import given_away, handed_to, left_for_others, told_to_have_failed
 from correlator.facts import command
 from correlator.outcome import Outcome, unverifiable
+from correlator.paths import basename
 from correlator.processes import Node
 from correlator.programs import (
     compiles,
@@ -31,11 +32,15 @@ from correlator.programs import (
     plain,
     program_name,
     programs,
+    sends,
 )
+from correlator.put_there import put_there
 from correlator.session import IntentState, Session
-from polygraph.events import Exec, Intent, ProcessKey
+from polygraph.events import Exec, File, Intent, ProcessKey
 from polygraph.tools import telling_words
 
+#: modules of Python's own that install something
+_INSTALLING = frozenset({"ensurepip", "venv"})
 #: most scripts of which it is asked whether they did anything
 _MOST_SCRIPTS = 32
 #: tools of these purposes may do the work of that one as a part of theirs
@@ -104,6 +109,9 @@ def could_have_done(
             return unverifiable(
                 "form_unknown", f"{_named(node)} is a copy of the agent at work, without an exec"
             )
+    put = put_there(session, purpose, since, until) if of_intent is None else None
+    if put is not None:
+        return unverifiable("form_unknown", f"{put.path} was put where such work leaves its files", put.event)
     left = left_for_others(session, since, until) if of_intent is None else None
     if left is not None:
         return unverifiable("handed_off", f"{left.path} was left where others may take it up", left.event)
@@ -188,6 +196,14 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
             and (found := _by_intent(session, state, purpose, since, until, well=True)) is not None
         ):
             return found
+    committed = repository_written(session, since, until) if purpose == "commit" else None
+    if committed is not None:
+        return unverifiable(
+            "form_unknown", "the repository was written by another program than git", committed
+        )
+    put = put_there(session, purpose, since, until, also=lambda image: identify(image) is None)
+    if put is not None:
+        return unverifiable("form_unknown", f"{put.path} was put where such work leaves its files", put.event)
     for image in session.executed(since, until):
         if session.is_agent_image(image):
             continue
@@ -196,7 +212,12 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
             if target is not None:
                 return unverifiable("handed_off", f"{command(image)} hands work to {target}", image)
             continue  # what it asked for is looked at by itself
-        if identify(image) is not None or not is_suspect(session, image, purpose):
+        match = identify(image)
+        if match is not None and (
+            match.runs_nothing or not match.tool.wraps or match.tool.purpose == purpose
+        ):
+            continue
+        if not is_suspect(session, image, purpose):
             continue
         on_input = (plain(image.path) in programs().interpreters or is_shell(image)) and image.argv[1:] in (
             (),
@@ -238,6 +259,8 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     if match is None and purpose in ("commit", "push") and git_may_publish(image):
         return True
     if is_inert(image, session.roots):
+        if purpose == "push" and sends(image):
+            return True
         return shell_scripts.may_have_done(session, image, purpose)
     name = match.tool.name if match is not None else program_name(image)
     if purpose == "test" and (name in programs().tests_are_programs or compiles(image) or only_parses(image)):
@@ -251,11 +274,24 @@ def is_suspect(session: Session, image: Exec, purpose: str | None) -> bool:
     return purpose is None or match.tool.purpose in _MAY_INCLUDE.get(purpose, frozenset({match.tool.purpose}))
 
 
+def repository_written(session: Session, since: int, until: int) -> File | None:
+    """A write into a repository of git, in [since, until], by a program that is no git."""
+    for path, hits in sorted(session.touches.items()):
+        if "/.git/" not in path:
+            continue
+        for touch in hits:
+            image = session.tree.image(touch.event.process, touch.ts)
+            name = basename(image.path) if image is not None else ""
+            if since <= touch.ts <= until and not name.startswith("git"):
+                return touch.event
+    return None
+
+
 def _is_other_module(image: Exec, purpose: str) -> bool:
     """Whether Python runs a module of its own that runs nothing of a project; to some a compilation is a build."""
     module = next((after for word, after in pairwise(image.argv) if word == "-m"), None)
     named = plain(image.path) in ("python", "pypy") and module in programs().inert_modules
-    return named and purpose != "build"
+    return named and purpose != "build" and not (purpose == "install" and module in _INSTALLING)
 
 
 def says_other(session: Session, image: Exec, purpose: str) -> bool:

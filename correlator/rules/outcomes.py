@@ -23,7 +23,7 @@ from correlator.rules import (
 )
 from correlator.runs import Run, find_runs, hidden_by
 from correlator.session import IntentState, Session, says_none
-from correlator.suspects import could_have_done, could_have_redone
+from correlator.suspects import could_have_done, could_have_redone, repository_written
 from correlator.windows import Span, of_intent
 from polygraph.events import AnyEvent, Claim, Exec
 
@@ -506,7 +506,10 @@ def _no_run(
     suspect = could_have_done(session, purpose, span.early, span.until, well=well)
     if suspect is not None:
         return suspect
-    if purpose in ("commit", "push") and (other := _repository_written(session, span)) is not None:
+    if (
+        purpose in ("commit", "push")
+        and (other := repository_written(session, span.early, span.until)) is not None
+    ):
         return unverifiable("form_unknown", "the repository was written by another program than git", other)
     gate = session.coverage.gate(("process",), span.early, span.until)
     if gate is not None:
@@ -526,18 +529,6 @@ def _only(images: Sequence[Exec]) -> str:
     *some, last = [*names[:_SHOWN], f"{rest} more"] if rest > 0 else names
     listed = f"{', '.join(some)} and {last}" if some else last
     return f"only {listed} ran"
-
-
-def _repository_written(session: Session, span: Span) -> AnyEvent | None:
-    for path, hits in sorted(session.touches.items()):
-        if "/.git/" not in path:
-            continue
-        for touch in hits:
-            image = session.tree.image(touch.event.process, touch.ts)
-            name = basename(image.path) if image is not None else ""
-            if span.holds(touch.ts) and not name.startswith("git"):
-                return touch.event
-    return None
 
 
 def _command_began(session: Session, run: Run) -> int:

@@ -80,14 +80,14 @@ def _symlink(s: Scenario, process: str, old: str, new: str) -> None:
 
 
 def _connect(s: Scenario, process: str, host: str) -> None:
-    s.add(e.Name, process=process, name=host, addresses=("192.0.2.7",))
-    net = {"family": "ipv4", "protocol": "tcp", "address": "192.0.2.7", "port": 443, "socket": s.now}
+    s.add(e.Name, process=process, source="dns", name=host, addresses=("192.0.2.7",))
+    net = {"family": "inet", "protocol": "tcp", "address": "192.0.2.7", "port": 443, "socket": s.now}
     s.add(e.Net, process=process, op="connect", **net)
 
 
 def _listen(s: Scenario, process: str, port: str) -> None:
     net = {
-        "family": "ipv4",
+        "family": "inet",
         "protocol": "tcp",
         "address": "127.0.0.1",
         "local_port": int(port),

@@ -78,11 +78,18 @@ def test_one_that_only_prints_is_none(work: Work) -> None:
         ("bash", "/usr/bin/test.sh"),
         ("bash", "-c", "test.sh"),
         ("bash", "-s", "test.sh"),
-        ("bash", "-x"),
     ],
 )
 def test_neither_is_one_of_another_name_nor_of_the_system_nor_no_script(argv: tuple[str, ...]) -> None:
     assert said(ran(a_function, *argv), "tests_passed") == NONE
+
+
+@pytest.mark.parametrize(("work", "word"), [(a_function, OPEN), (nothing, NONE), (cat, NONE)])
+def test_a_shell_of_a_command_that_reads_from_its_input_is_one_of_any_name(
+    work: Work, word: tuple[str, str | None]
+) -> None:
+    """``cat test.sh | bash``"""
+    assert said(ran(work, "bash", "-x"), "tests_passed") == word
 
 
 def test_arguments_may_say_it_too() -> None:

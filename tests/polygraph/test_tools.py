@@ -120,8 +120,6 @@ def test_a_name_that_only_argv0_claims_is_not_believed() -> None:
         "make -n test",
         "go test -list . ./...",
         "cargo test --no-run",
-        "mvn -DskipTests package",
-        "gradle build -x test",
         "jest --listTests",
         "git push --dry-run",
         "npm publish --dry-run",
@@ -146,6 +144,14 @@ def test_arguments_with_which_nothing_runs(line: str) -> None:
     assert match is not None
     assert match.runs_nothing
     assert purpose_of(argv[0], None, argv) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["mvn -q package -DskipTests", "sh ./mvnw -DskipTests install", "gradle build -x test"]
+)
+def test_what_tests_nothing_builds(line: str) -> None:
+    argv = shlex.split(line)
+    assert purpose_of(argv[0], None, argv) == "build"
 
 
 @pytest.mark.parametrize(
