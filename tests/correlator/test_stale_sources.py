@@ -268,6 +268,18 @@ def test_what_a_linter_mends_in_its_run_is_what_it_has_passed() -> None:
     assert said(s, "lint") == VERIFIED
 
 
+def test_what_the_run_writes_itself_hides_no_change_by_others() -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    run = s.program(None, "jest")
+    s.reads(run, A, B)
+    s.file(run, "write", B)
+    s.file(s.agent, "write", A)
+    s.exits(run)
+    assert said(s) == STALE
+
+
 def test_one_that_it_opened_once_more_or_has_yet_to_open_is_what_was_tested() -> None:
     assert at_work(("agent",), again=True) == VERIFIED
     assert at_work(("agent",), opens=False) == VERIFIED
