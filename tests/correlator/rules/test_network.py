@@ -206,6 +206,15 @@ def test_where_the_model_is_asked_is_no_other_port_that_was_meant(port: int, wor
         assert s.says(claim) == said
 
 
+def test_a_name_that_tls_was_given_at_another_port_does_not_show_the_one_that_is_meant() -> None:
+    for port, word in ((8443, AMBIGUOUS), (443, VERIFIED)):
+        s = Scenario()
+        named(s)
+        s.add(e.Name, process=s.agent, source="sni", name="docs.test")
+        connect(s)
+        assert s.says(s.claims("url_fetched", targets=(f"https://docs.test:{port}/page",))) == word
+
+
 def test_a_socket_is_closed_from_the_moment_in_which_that_is_told() -> None:
     for early, word in ((0, NOT_CONNECTED), (STEP, AMBIGUOUS)):
         s = Scenario()
