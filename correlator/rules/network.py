@@ -156,7 +156,7 @@ def addresses_of(session: Session, host: str, until: int) -> tuple[set[str], lis
 
 
 def _model_hosts(session: Session, until: int) -> set[str]:
-    return {host_of(call.host.lower()) for call in session.calls.values() if call.request_ts <= until}
+    return {host_of(call.host) for call in session.calls.values() if call.request_ts <= until}
 
 
 def _model_ports(session: Session, until: int) -> set[tuple[str, int | None]]:
@@ -165,7 +165,7 @@ def _model_ports(session: Session, until: int) -> set[tuple[str, int | None]]:
         (address, port_of(call.host) or 443)
         for call in session.calls.values()
         if call.request_ts <= until
-        for address in addresses_of(session, host_of(call.host.lower()), until)[0]
+        for address in addresses_of(session, host_of(call.host), until)[0]
     }
 
 

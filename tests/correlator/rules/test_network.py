@@ -195,6 +195,35 @@ def test_a_host_that_the_model_is_asked_at_later_is_no_model_yet() -> None:
     assert fetched(s, ts=net.ts + STEP) == NOT_CONNECTED, "the moment at which it was asked"
 
 
+@pytest.mark.parametrize(("port", "word"), [(443, NOT_CONNECTED), (9000, AMBIGUOUS)])
+def test_where_the_model_is_asked_is_no_other_port_that_was_meant(port: int, word: tuple[str, str]) -> None:
+    s = Scenario()
+    named(s, "api.test", MODEL)
+    net = connect(s, MODEL, port=port)
+    s.call()
+    for at, said in ((net.ts, AMBIGUOUS), (net.ts + STEP, word)):
+        claim = s.claims("url_fetched", targets=("http://api.test:8080/docs",), ts=at)
+        assert s.says(claim) == said
+
+
+def test_a_name_that_tls_was_given_at_another_port_does_not_show_the_one_that_is_meant() -> None:
+    for port, word in ((8443, AMBIGUOUS), (443, VERIFIED)):
+        s = Scenario()
+        named(s)
+        s.add(e.Name, process=s.agent, source="sni", name="docs.test")
+        connect(s)
+        assert s.says(s.claims("url_fetched", targets=(f"https://docs.test:{port}/page",))) == word
+
+
+def test_a_socket_is_closed_from_the_moment_in_which_that_is_told() -> None:
+    for early, word in ((0, NOT_CONNECTED), (STEP, AMBIGUOUS)):
+        s = Scenario()
+        named(s)
+        connect(s, errno=115)
+        told = flow(s, established=False, received=0)
+        assert fetched(s, ts=told.ts - early) == word
+
+
 @pytest.mark.parametrize(
     ("family", "errno", "word"),
     [
@@ -465,6 +494,7 @@ def by_program(s: Scenario, *argv: str, status: int | None = 0) -> None:
         (("curl", URL), 0, VERIFIED),
         (("curl", URL), None, VERIFIED),
         (("python3", "fetch.py"), 1, VERIFIED),
+        (("pip", "install", "x"), 1, VERIFIED),
     ],
 )
 def test_a_fetch_that_failed_may_have_brought_nothing_of_use(
