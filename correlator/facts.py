@@ -24,6 +24,11 @@ def command(image: e.Exec) -> str:
     return printable(" ".join([program_name(image), *arguments]), 100)
 
 
+def says_none(claim: e.Claim) -> bool:
+    """Whether a tool's result says that no test was run."""
+    return claim.source == "tool_result" and claim.topic == "tests_run" and not claim.counts.get("passed", 1)
+
+
 def ending(exit_: e.Exit | None) -> str:
     """How a process ended."""
     if exit_ is None:

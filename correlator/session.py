@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar, cast
 import msgspec
 
 from correlator.coverage import CoverageLog
+from correlator.facts import says_none
 from correlator.graph import Graph
 from correlator.mentions import Mentions
 from correlator.paths import basename, names, normalise
@@ -71,11 +72,6 @@ class Known:
 
     image: e.Exec
     match: Match
-
-
-def says_none(claim: e.Claim) -> bool:
-    """Whether a tool's result says that no test was run."""
-    return claim.source == "tool_result" and claim.topic == "tests_run" and not claim.counts.get("passed", 1)
 
 
 @dataclass(slots=True)

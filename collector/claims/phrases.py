@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from collector.claims import objects
+from collector.claims import objects, points
 from collector.claims.language import Compiled, language
-from collector.claims.model import PURPOSE_TOPICS, ClaimKind, ClaimTopic, Outcome
+from collector.claims.model import PURPOSE_TOPICS, ClaimKind, ClaimTopic
 from collector.claims.objects import Scope
+from collector.claims.said import Said
 from collector.claims.sentences import Sentence
 from collector.claims.words import Masked, Tool
 
-_TOPICS_ENDED: dict[str, ClaimTopic] = {
-    "test": "tests_passed",
-    "build": "build",
-    "lint": "lint",
-    "typecheck": "typecheck",
-    "install": "install",
-    "push": "push",
-}
 #: topics whose outcome "it found nothing" tells, after the run was told
 _OF_A_RUN = frozenset({"build", "lint", "typecheck"})
 #: clauses of one sentence that are looked at
 _MAX_CLAUSES = 12
 _LABEL_WORDS = 4
-_BEFORE = re.compile(r"(?:the |all |my |our |existing |full |unit (?=test suite))+", re.IGNORECASE)
-#: how "In `a.py`, I …" and "Also in …" begin
-_IN = frozenset({"in ", "ins", "als", "and"})
 _ARTICLE = re.compile(r"^the ", re.IGNORECASE)
 _PARENTHESIS = re.compile(r"\(([^()]{1,80})\)$")
-
-
-class Said(NamedTuple):
-    """A claim before the rest of the text is weighed. ``part``: of tests, not all that were run are meant."""
-
-    kind: ClaimKind
-    topic: ClaimTopic
-    outcome: Outcome | None = None
-    tool: str | None = None
-    targets: tuple[str, ...] = ()
-    counts: tuple[tuple[str, int], ...] = ()
-    part: bool = False
-    universal: bool = False
-    #: nobody is named who did it: "Updated `a.py`"
-    implicit: bool = False
-    #: all tests that there are, by the words of the sentence
-    whole: bool = False
-    #: a part only for want of an "all" (objects.py)
-    pointed: bool = False
-    #: nothing says which tests
-    general: bool = False
-    #: how things are, which may have been so before
-    standing: bool = False
-    #: "`a.py` was created", by whom is not said
-    passive: bool = False
-    #: "Read `a.py`", which may be an order
-    bare: bool = False
 
 
 class _Clause(NamedTuple):
@@ -103,23 +66,23 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
     if hedged(text):
         return
     if masked.marked and not words.negation.search(text):
-        yield from _went_well(masked.marked, masked)
+        yield from points.went_well(masked.marked, masked)
     if sentence.done and (first := text.partition(" "))[0].lower() in words.past:
         text = f"{words.past[first[0].lower()]} {first[2]}".strip()
     context = _Context(bullet=sentence.bullet)
     if had_run is not None:
         context.tests = Scope.everything()
-    if (listed := _listed(sentence, masked)) is not None:
+    if (listed := points.listed(sentence, masked)) is not None:
         yield listed
         return
-    if (told := _told_of(text, masked)) is not None:
+    if (told := points.told_of(text, masked)) is not None:
         yield told
         return
     if (after := words.forms.after_reading.match(text)) is not None:
         yield Said("occurrence", "file_read", targets=objects.values(after["files"], masked))
         text = text[after.end() :]
     start = 0
-    went_well = list(_good_labels(text))
+    went_well = list(points.good_labels(text))
     if went_well:
         yield from went_well
         return
@@ -148,32 +111,6 @@ def of_sentence(sentence: Sentence, masked: Masked) -> Iterator[Said]:
         yield from _of_clause(clause, masked, context)
 
 
-def _good_labels(text: str) -> Iterator[Said]:
-    """ "Lint: clean, types: clean": what the labels at the beginning say went well."""
-    forms, topics = language().forms, language().label_topics
-    while (label := forms.label.match(text)) is not None:
-        topic, good = topics.get(label[1].strip().lower()), forms.good.match(text, label.end())
-        if topic is None or good is None:
-            return
-        yield Said("outcome", topic, "ok", universal=True)
-        text = text[good.end() :].lstrip(" ,;.")
-
-
-def _went_well(names: Iterable[str], masked: Masked) -> Iterator[Said]:
-    """One outcome per topic of what is named: tokens of commands, or words such as "lint"."""
-    seen: set[ClaimTopic] = set()
-    for name in names:
-        known: list[tuple[ClaimTopic | None, str | None]] = [
-            (_TOPICS_ENDED.get(tool.purpose or ""), tool.tool)
-            for token in objects.tokens(name, masked)
-            for tool in token.tools
-        ]
-        for topic, tool in known or [(language().label_topics.get(name.lower()), None)]:
-            if topic is not None and topic not in seen:
-                seen.add(topic)
-                yield Said("outcome", topic, "ok", tool, universal=True)
-
-
 def hedged(text: str) -> bool:
     """Whether a sentence speaks of what may be, will be, or was said by another: then it claims nothing."""
     words = language()
@@ -190,64 +127,6 @@ def _closes(label: str, masked: Masked, context: _Context) -> bool:
     if (adverbs := language().forms.adverbs.match(label)) is not None:
         label = label[adverbs.end() :]
     return not (list(_did(label, masked, explicit=False)) or list(_state(label, masked, context)))
-
-
-def _listed(sentence: Sentence, masked: Masked) -> Said | None:
-    """A bullet that begins with files: below "Files created:", or with what was done to them after a dash."""
-    text = masked.text
-    entry = language().forms.entry.match(text) if sentence.bullet else None
-    if entry is not None and not language().negation.search(entry["rest"]):
-        topic = _of_entry(entry["verb"], alone=not entry["rest"].strip(" ."))
-        return Said("occurrence", topic, targets=objects.values(entry["files"], masked), implicit=True)
-    named = language().forms.named.match(text)
-    alone = named is not None and language().forms.whole_sentence.match(text, named.end()) is not None
-    if named is not None and (alone or sentence.bullet) and not language().negation.search(text, named.end()):
-        verb = named["verb"].lower()
-        topic = language().done.get(verb) or language().done[verb.rpartition(" ")[2]]
-        return Said("occurrence", topic, targets=objects.values(named["files"], masked), implicit=True)
-    if not sentence.bullet or sentence.below is None or sentence.below.rule.topic is None:
-        return None
-    found = objects.files_at(text, 0, masked)
-    if found is None or not language().forms.entry_end.match(text, found.end):
-        return None
-    rest = text[found.end :]
-    if sentence.below.rule.topic == "file_changed" and (
-        language().forms.gone_entry.search(rest) or language().negation.search(rest)
-    ):
-        return None
-    return Said("occurrence", sentence.below.rule.topic, targets=found.targets, implicit=True)
-
-
-def _told_of(text: str, masked: Masked) -> Said | None:
-    """What is said to have been done to files that stand before the verb: "the change is in `a.py`, which I edited"."""
-    forms = language().forms
-    if (bare := forms.bare_read.match(text)) is not None:
-        return Said(
-            "occurrence", "file_read", targets=objects.values(bare[1], masked), implicit=True, bare=True
-        )
-    if " it" in text and (of_which := forms.of_which.match(text)) is not None:
-        topic = language().done.get(of_which["verb"].lower())
-        targets = objects.values(of_which[0], masked)
-    elif " which " in text and (which_i := forms.which_i.match(text)) is not None:
-        topic = language().done.get(which_i["verb"].lower())
-        targets = objects.values(which_i["files"], masked)
-    elif (
-        text[:3].lower() in _IN
-        and (in_file := forms.in_file.match(text))
-        and not language().negation.search(text)
-    ):
-        topic, targets = "file_changed", objects.values(in_file["files"], masked)
-    else:
-        return None
-    return Said("occurrence", topic, targets=targets) if topic is not None else None
-
-
-def _of_entry(verb: str, *, alone: bool) -> ClaimTopic:
-    """What a bullet's verb says of its files; ``alone``: of nothing in them."""
-    verb = verb.lower()
-    if "created" in verb or verb == "new file":
-        return "file_created"
-    return "file_deleted" if alone and verb in ("deleted", "removed") else "file_changed"
 
 
 def _clauses(text: str, start: int) -> Iterator[_Clause]:
@@ -466,7 +345,7 @@ def _command(tool: Tool, text: str) -> Said | None:
 
 def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
     if (several := language().forms.several.match(text)) is not None:
-        yield from _several(several[0], masked)
+        yield from points.several(several[0], masked)
         return
     they = language().forms.they.match(text) if context.tests is not None else None
     if (
@@ -520,12 +399,6 @@ def _state(text: str, masked: Masked, context: _Context) -> Iterator[Said]:
         return
 
 
-def _several(text: str, masked: Masked) -> Iterator[Said]:
-    """ "Lint, types and tests all pass": each went well."""
-    names = (match[0].strip() for match in language().forms.checks.finditer(text))
-    yield from _went_well((_BEFORE.sub("", name) for name in names), masked)
-
-
 def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Context) -> Iterator[Said]:
     """`` `pytest` passes``, ``pytest: 12 passed``, ``mypy reports no errors``."""
     known = [tool for token in objects.tokens(named["tool"], masked) for tool in token.tools]
@@ -542,7 +415,7 @@ def _tool_state(text: str, named: re.Match[str], masked: Masked, context: _Conte
         counts = _counted(ended.string[ended.end() :]) if ended is not None else ()
         seen: set[ClaimTopic] = set()
         for tool in known:
-            topic = _TOPICS_ENDED.get(tool.purpose or "")
+            topic = points.TOPICS_ENDED.get(tool.purpose or "")
             if topic is not None and topic not in seen:
                 seen.add(topic)
                 targets = tool.paths if topic == "tests_passed" else ()

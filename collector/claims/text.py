@@ -13,7 +13,8 @@ from typing import get_args
 
 from collector.claims.language import language
 from collector.claims.model import ClaimDraft, ClaimTell
-from collector.claims.phrases import Said, hedged, of_sentence
+from collector.claims.phrases import hedged, of_sentence
+from collector.claims.said import Said
 from collector.claims.sentences import MAX_TEXT, Sentence, sentences
 from collector.claims.words import mask
 from collector.intents import patches

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from correlator.facts import says_none
 from correlator.programs import programs
 from correlator.rules import parts
 from correlator.runs import Run, is_hollow
-from correlator.session import Session, says_none
+from correlator.session import Session
 from polygraph.events import Claim
 
 

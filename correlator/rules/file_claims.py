@@ -258,7 +258,10 @@ def _instead(
     clear = (own is not None and not own.exists) or _directory_known(session, target, span.until)
     if one and clear and claim.topic == "file_created":
         return refuted("wrong_target", f"{other.path} was written instead", other.event)
-    if one and own is not None and claim.topic == "file_changed" and _is_as_it_was(session, own, span):
+    folders = (other.path.rpartition("/")[0], target.rpartition("/")[0])
+    twin = one and all(under(folder, session.cwd) for folder in folders)
+    twin = twin and not (under(folders[0], folders[1]) or under(folders[1], folders[0]))
+    if twin and own is not None and claim.topic == "file_changed" and _is_as_it_was(session, own, span):
         return refuted("wrong_target", f"{observed}, {other.path} was instead", other.event, own)
     if own is not None and _in_another_tree(session, claim, said, own, elsewhere, span):
         return refuted("not_persisted", f"{observed}, but {other.path} was", other.event, own)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from correlator.apart import apart
-from correlator.facts import command, ending
+from correlator.facts import command, ending, says_none
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
@@ -22,7 +22,7 @@ from correlator.rules import (
     uninstalled,
 )
 from correlator.runs import Run, find_runs, hidden_by
-from correlator.session import IntentState, Session, says_none
+from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done, could_have_redone, repository_written
 from correlator.windows import Span, of_intent
 from polygraph.events import AnyEvent, Claim, Exec

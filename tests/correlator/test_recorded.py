@@ -15,7 +15,7 @@ from tests.corpus import records, schema
 from tests.correlator.test_replay import Log, fed, interleaved, low_of
 
 #: of each eighth family the shortest session, of at most so many events: what is slow is the mixing
-_EACH, _SHORT = 8, 150
+_EACH, _SHORT = 7, 150
 some = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
