@@ -87,7 +87,7 @@ def test_nobody_is_asked_about_what_the_rules_understand_or_what_claims_nothing(
     assert unread(text) == ()
 
 
-@pytest.mark.parametrize("text", [GREEN, WROTE, "Die Tests laufen alle durch."])
+@pytest.mark.parametrize("text", [GREEN, WROTE, "Rundum alles im grünen Bereich."])
 def test_what_they_do_not_understand_is_asked_about(text: str) -> None:
     assert from_text(text) == ()
     assert unread(f"All tests pass. {text} Shall I go on?") == (text,)
