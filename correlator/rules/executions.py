@@ -8,7 +8,7 @@ from correlator.join import Joined, join
 from correlator.matching import arguments_agree
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
-from correlator.programs import programs
+from correlator.programs import is_shell, programs
 from correlator.session import IntentState, Session
 from correlator.suspects import could_have_done
 from correlator.windows import Span
@@ -110,6 +110,13 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
             "a shell was at work in which the name may mean something else",
             *([unexplained] if unexplained is not None else []),
         )
+    shell = _shell_with_a_file(session, joined, span)
+    if shell is not None:
+        return unverifiable(
+            "form_unknown",
+            f"{command(shell)} ran, which may not have found {(known or plain)[0].program}",
+            shell,
+        )
     suspect = could_have_done(
         session,
         _purpose(known),
@@ -147,6 +154,22 @@ def _persistent_shell(session: Session, span: Span) -> bool:
             if name in table.shells and node.key != session.tree.root:
                 return True
     return False
+
+
+def _shell_with_a_file(session: Session, joined: Joined, span: Span) -> Exec | None:
+    """A shell of the window that takes its commands from a file or its input: it may have been given this one.
+
+    A shell looks for a program before it executes it, so of one that is not installed nothing is seen.
+    """
+    for image in session.executed(span.early, span.until):
+        if (
+            image.process not in joined.others
+            and is_shell(image)
+            and image.command_digest is None
+            and not session.is_agent_image(image)
+        ):
+            return image
+    return None
 
 
 def _unexplained(session: Session, joined: Joined, span: Span) -> Exec | None:

@@ -477,3 +477,25 @@ def test_of_two_shells_of_the_same_command_the_last_is_shown() -> None:
     s.answers(intent)
     cited = [one.id for one in s.on(intent).evidence]
     assert shells[1].id in cited and shells[0].id not in cited
+
+
+@pytest.mark.parametrize(
+    ("argv", "digest", "word"),
+    [
+        (("bash", "/tmp/command.sh"), None, FORM_UNKNOWN),
+        (("bash",), None, FORM_UNKNOWN),
+        (("bash", "-c", "TEXT"), "another", NO_EXECUTION),
+        (("ls",), None, NO_EXECUTION),
+        (None, None, NO_EXECUTION),
+    ],
+)
+def test_a_shell_that_was_given_a_file_may_not_have_found_the_program(
+    argv: tuple[str, ...] | None, digest: str | None, word: tuple[str, str | None]
+) -> None:
+    """It looks for a program before it executes it: nothing is seen of one that is not installed."""
+    s = Scenario()
+    intent = s.asks("pytest -q")
+    if argv is not None:
+        s.exits(s.program(None, *argv, digest=digest))
+    s.answers(intent)
+    assert s.says(intent) == word
