@@ -110,7 +110,7 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
             "a shell was at work in which the name may mean something else",
             *([unexplained] if unexplained is not None else []),
         )
-    shell = _shell_with_a_file(session, joined, span)
+    shell = _shell_of_its_own(session, joined, span)
     if shell is not None:
         return unverifiable(
             "form_unknown",
@@ -156,18 +156,13 @@ def _persistent_shell(session: Session, span: Span) -> bool:
     return False
 
 
-def _shell_with_a_file(session: Session, joined: Joined, span: Span) -> Exec | None:
-    """A shell of the window that takes its commands from a file or its input: it may have been given this one.
+def _shell_of_its_own(session: Session, joined: Joined, span: Span) -> Exec | None:
+    """A shell of the window that is no other call's: it may have been given this one, in words of the harness's own.
 
     A shell looks for a program before it executes it, so of one that is not installed nothing is seen.
     """
     for image in session.executed(span.early, span.until):
-        if (
-            image.process not in joined.others
-            and is_shell(image)
-            and image.command_digest is None
-            and not session.is_agent_image(image)
-        ):
+        if image.process not in joined.others and is_shell(image) and not session.is_agent_image(image):
             return image
     return None
 

@@ -484,12 +484,12 @@ def test_of_two_shells_of_the_same_command_the_last_is_shown() -> None:
     [
         (("bash", "/tmp/command.sh"), None, FORM_UNKNOWN),
         (("bash",), None, FORM_UNKNOWN),
-        (("bash", "-c", "TEXT"), "another", NO_EXECUTION),
+        (("bash", "-lc", "PATH=x; TEXT"), "another", FORM_UNKNOWN),
         (("ls",), None, NO_EXECUTION),
         (None, None, NO_EXECUTION),
     ],
 )
-def test_a_shell_that_was_given_a_file_may_not_have_found_the_program(
+def test_a_shell_that_was_given_a_file_or_other_words_may_not_have_found_the_program(
     argv: tuple[str, ...] | None, digest: str | None, word: tuple[str, str | None]
 ) -> None:
     """It looks for a program before it executes it: nothing is seen of one that is not installed."""
