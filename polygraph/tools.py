@@ -29,6 +29,8 @@ Meaning = Literal["ok", "failed", "empty", "error", "answer"]
 _MULTI_CALL = frozenset(
     {"busybox", "toybox", "coreutils", "rustup", "rustup-init", "volta-shim", "mise", "asdf"}
 )
+#: letters alone: a free text is told by a digest, which may have a "c" in it
+_BUNDLED_C = re.compile(r"-(?=[A-Za-z]{2})[A-Za-z]*c[A-Za-z]*")
 _VERSION = re.compile(r"[-.]?\d+(?:\.\d+)*$")
 _EXTENSIONS = (".js", ".mjs", ".cjs", ".py", ".rb", ".pl", ".sh", ".exe", ".phar", ".bat", ".cmd")
 #: beginnings of paths, and folders, where programs are installed
@@ -229,7 +231,7 @@ def _interpreted(interpreter: _Interpreter, args: Sequence[str]) -> _What | None
 
 def _bundled_c(argument: str) -> bool:
     """``-lc``, ``-ec``: short options that end the options with program text."""
-    return len(argument) > 2 and argument[0] == "-" and argument[1] != "-" and "c" in argument
+    return _BUNDLED_C.fullmatch(argument) is not None
 
 
 def _script(script: str, args: Sequence[str], *, given: bool = False) -> _What:

@@ -242,8 +242,8 @@ class _Looks:
         def tests(_process: ProcessKey) -> list[tuple[str, FileLook]]:
             found = self._tests[turn] if self._seen else ()
             looks = ((path, self._look(path, turn, ts)) for path in found)
-            # a test of the project is not opened for a look
-            return [(path, one._replace(content=None)) for path, one in looks if one is not None]
+            # a test of the project is not opened for a search
+            return [(path, one._replace(content=None, tests=0)) for path, one in looks if one is not None]
 
         return look, tests
 

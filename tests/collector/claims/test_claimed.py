@@ -88,4 +88,4 @@ def test_what_is_only_spoken_of_claims_nothing(family: str) -> None:
 def test_nine_of_ten_claims_are_read() -> None:
     claims = sum(len(family["texts"]) for family in CLAIMED.values())
     nothing = sum(len(family["texts"]) for family in UNCLAIMED.values())
-    assert (claims, nothing, len(NOT_READ)) == (1164, 771, 99)
+    assert (claims, nothing, len(NOT_READ)) == (1163, 773, 99)
