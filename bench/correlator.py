@@ -4,11 +4,9 @@
 
 Sessions are recorded ones of tests/corpus, the short ones for the sake of memory (bench/_sessions.py); all of them are
 open at once, and their events come in turn (bench/_arms.py, which also says what the others do). Every round runs every
-arm with every number of sessions, each in a process of its own; the largest numbers only in the first round. The growth
-An arm of the others that has
-taken _PATIENCE of CPU time is stopped, and told as slower than that. The growth
-exponent is the slope of CPU time over the number of sessions, or over the length of one, both as logarithms: 1 where
-the cost grows as the log does.
+arm with every number of sessions, each in a process of its own; the largest numbers only in the first round. An arm
+of the others that has taken _PATIENCE is stopped, and told as slower than that. The growth exponent is the slope of CPU
+time over the number of sessions, or over the length of one, both as logarithms: 1 where the cost grows as the log does.
 """
 
 from __future__ import annotations
@@ -131,16 +129,19 @@ def _single(value: float) -> Estimate:
     return Estimate(value, value, value, 0)
 
 
-def _of_count(arm: str, count: int, found: Sequence[Figures | None], events: int) -> Iterator[Part]:
+def _where(arm: str, count: int) -> str:
+    return f"{arm}, {count:,} session{'s' if count > 1 else ''}"
+
+
+def _stopped(arm: str, count: int, events: int) -> Part:
     """``events``: of that many sessions, as another arm had them."""
-    where = f"{arm}, {count:,} session{'s' if count > 1 else ''}"
+    slower = f"{_where(arm, count)}: stopped after {_PATIENCE:,} s of CPU, so slower than"
+    return part(slower, _single(events / _PATIENCE), "events/s", None)
+
+
+def _of_count(arm: str, count: int, found: Sequence[Figures]) -> Iterator[Part]:
+    where = _where(arm, count)
     ours = arm == OURS
-    done = [one for one in found if one is not None]
-    if len(done) < len(found):
-        slower = f"{where}: stopped after {_PATIENCE:,} s of CPU, so slower than"
-        yield part(slower, _single(events / _PATIENCE), "events/s", None)
-        return
-    found = done
     speed = estimate([one.events / one.cpu for one in found])
     yield part(f"{where}: speed", speed, "events/s", MARK_SPEED if ours else None, wants="more")
     if count >= _FROM:  # of a few, the allocator's steps are all that is seen
@@ -157,12 +158,14 @@ def parts(found: Mapping[Arm, Sequence[Figures | None]]) -> tuple[Part, ...]:
     costs: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for (arm, shape, size), tried in found.items():
         figures = [one for one in tried if one is not None]
-        if shape == "many":
-            events = max(one.events for other in ARMS for one in found.get((other, shape, size), ()) if one)
-            made += _of_count(arm, size, tried, events)
         if len(figures) < len(tried):
+            if shape == "many":
+                others = (one for other in ARMS for one in found.get((other, shape, size), ()))
+                made.append(_stopped(arm, size, max(one.events for one in others if one is not None)))
             continue
-        if shape == "long" and size == max(ROUNDS):
+        if shape == "many":
+            made += _of_count(arm, size, figures)
+        elif size == max(ROUNDS):
             speed = estimate([one.events / one.cpu for one in figures])
             made.append(
                 part(f"{arm}, one session of {figures[0].events:,} events: speed", speed, "events/s", None)

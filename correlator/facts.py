@@ -24,6 +24,11 @@ def command(image: e.Exec) -> str:
     return printable(" ".join([program_name(image), *arguments]), 100)
 
 
+def ran(image: e.Exec, exit_: e.Exit | None) -> str:
+    """What ran, and how it ended."""
+    return f"{command(image)} ran and {ending(exit_)}"
+
+
 def says_none(claim: e.Claim) -> bool:
     """Whether a tool's result says that no test was run."""
     return claim.source == "tool_result" and claim.topic == "tests_run" and not claim.counts.get("passed", 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from polygraph.events import Delegated, Exec, ExecFailed, Exit, Fork, ProcessKey
@@ -203,6 +203,10 @@ class ProcessTree:
             if node is not None:
                 todo.extend(node.children)
         return found
+
+    def subtrees(self, keys: Iterable[ProcessKey]) -> set[ProcessKey]:
+        """These processes and all their descendants."""
+        return set().union(*map(self.subtree, keys))
 
     def within(self, key: ProcessKey, top: ProcessKey) -> bool:
         """Whether ``key`` is ``top`` or descends from it."""

@@ -12,12 +12,11 @@ import msgspec
 
 from correlator.paths import basename, normalise
 from polygraph.events import Exec
-from polygraph.tools import Match, recognise, telling_words, values_of
+from polygraph.tools import HOME_OF_PROGRAMS, Match, recognise, telling_words, values_of
 
 _VERSION = re.compile(r"[-.]?\d[\d.]*$")
 #: bytes and words of a command line that is remembered with what it is: a bound for what a process can make us keep
 _SHORT, _FEW = 4096, 64
-_HOME_OF_PROGRAMS = ("/usr/", "/bin/", "/sbin/", "/opt/", "/nix/", "/snap/", "/lib/", "/lib64/")
 
 
 class Programs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,7 +194,7 @@ def is_inert(image: Exec, roots: tuple[str, ...]) -> bool:
 
 def _is_installed(path: str, roots: tuple[str, ...]) -> bool:
     """Whether a program of a known name that lies there is the known one."""
-    if path.startswith(_HOME_OF_PROGRAMS):
+    if path.startswith(HOME_OF_PROGRAMS):
         return True
     folders = path.split("/")[:-1]
     if any(path.startswith(root.rstrip("/") + "/") for root in (*roots, "/tmp", "/var/tmp")):
@@ -239,7 +238,7 @@ def compiles(image: Exec) -> bool:
     """Whether it is a compiler's or a linker's own program as it is installed, by any triple before its name."""
     name = plain(image.path)
     known = programs().compilers
-    installed = image.path.startswith(_HOME_OF_PROGRAMS)
+    installed = image.path.startswith(HOME_OF_PROGRAMS)
     return installed and image.script is None and (name in known or name.rpartition("-")[2] in known)
 
 

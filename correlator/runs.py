@@ -59,6 +59,11 @@ class Run:
         return self.word == "empty" or self.hollow or self.shadowed or self.told is not None
 
     @property
+    def good(self) -> bool:
+        """It ended well, and did something of what it is for."""
+        return self.word == "ok" and not self.nothing
+
+    @property
     def interrupted(self) -> bool:
         """It was ended from outside, or never came to run anything: a failure that is none of the work."""
         signal = self.exit.signal if self.exit is not None else None
@@ -243,7 +248,7 @@ def hidden_by(session: Session, run: Run, at: int) -> Exit | None:
 
 def is_hollow(session: Session, image: Exec, at: int, but: Sequence[Run] = ()) -> bool:
     """Whether only inert programs ran below the image, and the runs ``but``, and no copy of it that may do its work."""
-    known = set().union(*(session.tree.subtree(run.process) for run in but))
+    known = session.tree.subtrees(run.process for run in but)
     keys = session.tree.subtree(image.process) - {image.process} - known
     below = [node for node in map(session.tree.get, keys) if node is not None]
     for other in (other for node in below for other in node.images):

@@ -35,9 +35,13 @@ def is_one(session: Session, image: Exec, purpose: str | None) -> bool:
         return _takes_input(session, image)
     if not _is_ours(session, image, script):
         return False
+    return (purpose == "test" and opened_a_test(session, image)) or names_work(image, purpose)
+
+
+def opened_a_test(session: Session, image: Exec) -> bool:
+    """Whether the process itself opened one of the tests that are known."""
     opened = session.process_reads.get(image.process, ())
-    tests = purpose == "test" and any(inode in session.test_inodes for inode, _ in opened)
-    return tests or names_work(image, purpose)
+    return any(inode in session.test_inodes for inode, _ in opened)
 
 
 def may_have_done(session: Session, image: Exec, purpose: str | None) -> bool:

@@ -229,7 +229,7 @@ def could_have_redone(session: Session, purpose: str, since: int, until: int) ->
             unread
             or named
             or git_may_publish(image)
-            or (purpose == "test" and _opened_a_test(session, image))
+            or (purpose == "test" and shell_scripts.opened_a_test(session, image))
         ):
             return unverifiable(
                 "form_unknown", f"{command(image)} ran afterwards, and may have done it again", image
@@ -302,12 +302,7 @@ def says_other(session: Session, image: Exec, purpose: str) -> bool:
     words = telling_words().get(purpose)
     if words is None or not is_inline(image) or may_speak_of(image, words):
         return False
-    return purpose != "test" or not _opened_a_test(session, image)
-
-
-def _opened_a_test(session: Session, image: Exec) -> bool:
-    opened = session.process_reads.get(image.process, ())
-    return any(inode in session.test_inodes for inode, _ in opened)
+    return purpose != "test" or not shell_scripts.opened_a_test(session, image)
 
 
 def _by_intent(

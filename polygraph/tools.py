@@ -33,21 +33,22 @@ _MULTI_CALL = frozenset(
 _BUNDLED_C = re.compile(r"-(?=[A-Za-z]{2})[A-Za-z]*c[A-Za-z]*")
 _VERSION = re.compile(r"[-.]?\d+(?:\.\d+)*$")
 _EXTENSIONS = (".js", ".mjs", ".cjs", ".py", ".rb", ".pl", ".sh", ".exe", ".phar", ".bat", ".cmd")
-#: beginnings of paths, and folders, where programs are installed
-_SYSTEM = ("/usr/", "/bin/", "/sbin/", "/opt/", "/nix/", "/snap/")
+#: beginnings of paths below which a system has its programs
+HOME_OF_PROGRAMS = ("/usr/", "/bin/", "/sbin/", "/opt/", "/nix/", "/snap/", "/lib/", "/lib64/")
+#: folders in which scripts are installed
 _INSTALLED = frozenset(
-    {
-        "bin",
+    (
         ".bin",
+        "bin",
+        "dist",
+        "dist-packages",
         "lib",
         "libexec",
-        "share",
-        "dist",
         "node_modules",
+        "share",
         "site-packages",
-        "dist-packages",
         "vendor",
-    }
+    )
 )
 #: arguments looked at; a longer command line selects files, it does not change what the tool is
 _MAX_ARGS = 512
@@ -69,6 +70,7 @@ class Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     goals: tuple[str, ...] = ()
     goals_nothing: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    any_flag: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     nothing: tuple[str, ...] = ()
     letters: str = ""
@@ -287,7 +289,7 @@ def _is_another(what: _What, name: str, tool: Tool) -> bool:
     if what.script is None or what.column != "programs" or tool.purpose == "test":
         return False
     if tool.purpose == "query":
-        return what.given or ("/" in what.script and not what.script.startswith(_SYSTEM))
+        return what.given or ("/" in what.script and not what.script.startswith(HOME_OF_PROGRAMS))
     return what.given and name != what.names[0] and _INSTALLED.isdisjoint(what.script.split("/"))
 
 
@@ -324,7 +326,9 @@ def _fit(tool: Tool, name: str, words: list[str], args: Sequence[str]) -> tuple[
     """How specific a row that applies is (-1: it does not), and the positional words after its ``sub``."""
     if any(flag not in args for flag in tool.flags):
         return -1, words
-    score = 5 * len(tool.flags)
+    if tool.any_flag and not any(flag in args for flag in tool.any_flag):
+        return -1, words
+    score = 5 * (len(tool.flags) + bool(tool.any_flag))
     if words and words[0].startswith("+"):
         words = words[1:]  # cargo +nightly
     subs = tool.sub_of.get(name, tool.sub)

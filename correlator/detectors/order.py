@@ -111,7 +111,7 @@ def _at(session: Session, point: _Point, tests: list[Run], now: int) -> Finding 
     if not changed:
         return None
     first = min(touch.ts for touch in changed)
-    ours = set().union(*(session.tree.subtree(run.process) for run in tests))
+    ours = session.tree.subtrees(run.process for run in tests)
     if could_have_done(session, "test", first, now, explained=ours, well=False) is not None:
         return None
     if session.coverage.gate(("process", "file"), last.image.ts, now) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from correlator.delegation import given_away
-from correlator.facts import command, ending
+from correlator.facts import ran
 from correlator.matching import is_named
 from correlator.outcome import Outcome, combine, refuted, unverifiable, verified
 from correlator.programs import identify, programs
@@ -45,7 +45,7 @@ def judge_command(session: Session, claim: Claim, span: Span) -> Outcome:
 
 def _ended(session: Session, claim: Claim, image: Exec, span: Span) -> Outcome:
     exit_ = session.tree.end(image.process, span.until)
-    observed = f"{command(image)} ran and {ending(exit_)}"
+    observed = ran(image, exit_)
     if claim.outcome is None:
         return verified(observed, "strong", image, *([exit_] if exit_ else []))
     if exit_ is None:

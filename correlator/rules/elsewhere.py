@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from correlator.facts import command, ending
+from correlator.facts import ran
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import basename, names, normalise, under
 from correlator.programs import programs
@@ -21,7 +21,7 @@ def judge(session: Session, claim: Claim, full: list[Run], last: Run, until: int
         return None
     meant = [normalise(target, session.cwd) for target in claim.targets]
     name = basename(meant[0])
-    told = f"{command(last.image)} ran and {ending(last.exit)}, in {basename(last.image.cwd)}"
+    told = f"{ran(last.image, last.exit)}, in {basename(last.image.cwd)}"
     observed = f"{told}, and no run of the kind was where {name} is"
     had = opened(session, full, last, until)
     inodes = set().union(*(session.inodes_of(path, until) for path in meant))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from correlator.delegation import given_away
-from correlator.facts import command, ending, errno_name
+from correlator.facts import command, errno_name, ran
 from correlator.join import Joined, join
 from correlator.matching import arguments_agree
 from correlator.outcome import Outcome, refuted, unverifiable, verified
@@ -37,7 +37,7 @@ def _ran(
     session: Session, state: IntentState, joined: Joined, image: Exec, grade: Grade, span: Span
 ) -> Outcome:
     exit_ = session.tree.end(image.process, span.until)
-    observed = f"{command(image)} ran and {ending(exit_)}"
+    observed = ran(image, exit_)
     events = [*(s for s in joined.shells[-1:]), *(i for _, i in joined.found[:6])]
     result = state.result
     if exit_ is None:
@@ -104,13 +104,13 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
     known = [e for e in plain if e.tool is not None and not e.conditional]
     persistent = _persistent_shell(session, span)
     unexplained = _unexplained(session, joined, span)
-    if not known and (persistent or unexplained is not None):
+    if not known and (persistent or unexplained):
         return unverifiable(
-            "form_unknown",
-            "a shell was at work in which the name may mean something else",
-            *([unexplained] if unexplained is not None else []),
+            "form_unknown", "a shell was at work in which the name may mean something else", *unexplained[:1]
         )
-    shell = _shell_of_its_own(session, joined, span)
+    # It may have been given this call in words of the harness's own. It looks for a program before it executes it, so
+    # of one that is not installed nothing is seen.
+    shell = next(filter(is_shell, unexplained), None)
     if shell is not None:
         return unverifiable(
             "form_unknown",
@@ -156,20 +156,10 @@ def _persistent_shell(session: Session, span: Span) -> bool:
     return False
 
 
-def _shell_of_its_own(session: Session, joined: Joined, span: Span) -> Exec | None:
-    """A shell of the window that is no other call's: it may have been given this one, in words of the harness's own.
-
-    A shell looks for a program before it executes it, so of one that is not installed nothing is seen.
-    """
-    for image in session.executed(span.early, span.until):
-        if image.process not in joined.others and is_shell(image) and not session.is_agent_image(image):
-            return image
-    return None
-
-
-def _unexplained(session: Session, joined: Joined, span: Span) -> Exec | None:
-    """Something executed in the window that is neither another call's nor the agent's own."""
-    for image in session.executed(span.early, span.until):
-        if image.process not in joined.others and not session.is_agent_image(image):
-            return image
-    return None
+def _unexplained(session: Session, joined: Joined, span: Span) -> list[Exec]:
+    """What was executed in the window that is neither another call's nor the agent's own."""
+    return [
+        image
+        for image in session.executed(span.early, span.until)
+        if image.process not in joined.others and not session.is_agent_image(image)
+    ]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from correlator.facts import command, ending
+from correlator.facts import command, ran
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
 from correlator.places import is_project_file, is_text
 from correlator.programs import identify, program_name
+from correlator.rules.put_back import git_of
 from correlator.runs import Run, find_runs
 from correlator.session import Session, Touch
 from correlator.suspects import could_have_done
@@ -24,7 +25,7 @@ _CHANGES = frozenset({"write", "truncate", "rename"})
 
 def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Outcome | None:
     """``stale``, or why that cannot be told; None: nothing came later. ``runs`` are commits, or pushes."""
-    good = [run for run in runs if run.word == "ok" and not run.nothing]
+    good = [run for run in runs if run.good]
     if claim.source != "model" or claim.tool is not None or not good:
         return None
     last = good[-1]
@@ -39,18 +40,16 @@ def _not_sent(session: Session, claim: Claim, pushes: Sequence[Run], push: Run, 
     later = [
         run
         for run in find_runs(session, "commit", push.ended + 1, until)
-        if run.word == "ok" and not run.nothing and run.image.cwd == push.image.cwd
+        if run.good and run.image.cwd == push.image.cwd
     ]
     amended = [run for run in later if "--amend" in run.image.argv]
     if not later or not ("whole" in claim.tells or (amended and "gone" not in claim.tells)):
         return None
     made = (amended or later)[-1]
-    observed = (
-        f"{_told(push)}, and {command(made.image)} {'changed' if amended else 'made'} a commit afterwards"
-    )
-    suspect = could_have_done(
-        session, "push", made.image.ts, until, explained=_explained(session, [*pushes, *later]), well=True
-    )
+    what = "changed" if amended else "made"
+    observed = f"{ran(push.image, push.exit)}, and {command(made.image)} {what} a commit afterwards"
+    known = session.tree.subtrees(run.process for run in (*pushes, *later))
+    suspect = could_have_done(session, "push", made.image.ts, until, explained=known, well=True)
     if suspect is not None:
         return suspect
     return _refuted(session, observed, push, made.image, until)
@@ -62,7 +61,7 @@ def _not_taken(session: Session, claim: Claim, commit: Run, until: int) -> Outco
     touch = next(_changed(session, commit, until), None)
     if touch is None:
         return None
-    observed = f"{_told(commit)}, and {touch.path} was changed afterwards"
+    observed = f"{ran(commit.image, commit.exit)}, and {touch.path} was changed afterwards"
     suspect = could_have_done(session, "commit", touch.ts, until, well=True)
     if suspect is not None:
         return suspect
@@ -72,7 +71,7 @@ def _not_taken(session: Session, claim: Claim, commit: Run, until: int) -> Outco
 def _changed(session: Session, commit: Run, until: int) -> Iterator[Touch]:
     """Changes after a commit of files that git surely has, and that no git has put back."""
     later = list(session.written(commit.ended + 1, until))
-    by_git = {touch.path for touch in later if _of_a_tool(session, touch, git=True)}
+    by_git = {touch.path for touch in later if git_of(session, touch) is not None}
     for touch in later:
         if (
             touch.event.op in _CHANGES
@@ -86,13 +85,13 @@ def _changed(session: Session, commit: Run, until: int) -> Iterator[Touch]:
             yield touch
 
 
-def _of_a_tool(session: Session, touch: Touch, *, git: bool = False) -> bool:
-    """Whether a known tool wrote it: a test run, a build, an installation (``git``: only a git)."""
+def _of_a_tool(session: Session, touch: Touch) -> bool:
+    """Whether a known tool wrote it: a test run, a build, an installation."""
     for node in session.tree.line(touch.event.process):
         if session.is_agent(node.key, touch.first):
             return False
         image = node.image(touch.first)
-        if image is not None and (program_name(image) == "git" if git else identify(image) is not None):
+        if image is not None and identify(image) is not None:
             return True
     return False
 
@@ -110,14 +109,6 @@ def _is_tracked(session: Session, path: str, until: int) -> bool:
     rows = session.touches.get(path, ())
     first = min(rows, key=lambda touch: touch.first, default=None)
     return is_text(path) and first is not None and first.event.op in ("write", "truncate")
-
-
-def _explained(session: Session, runs: Sequence[Run]) -> set[str]:
-    return set().union(*(session.tree.subtree(run.process) for run in runs))
-
-
-def _told(run: Run) -> str:
-    return f"{command(run.image)} ran and {ending(run.exit)}"
 
 
 def _refuted(session: Session, observed: str, run: Run, later: Touch | Exec, until: int) -> Outcome:

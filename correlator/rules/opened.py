@@ -55,7 +55,7 @@ class Gathered:
         daemons = _daemons(session, run)
         self.elsewhere = self.elsewhere or daemons is None
         every = (run.process, *(daemons or ()))
-        new = set().union(*map(session.tree.subtree, every)) - self.processes
+        new = session.tree.subtrees(every) - self.processes
         makers: set[ProcessKey] = set()
         for image in [image for process in new for image in _images(session, process)]:
             makers |= built.makers(session, image) - self.processes - new

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from correlator.apart import apart
-from correlator.facts import command, ending, says_none
+from correlator.facts import command, ending, ran, says_none
 from correlator.join import join
 from correlator.outcome import Outcome, refuted, unverifiable, verified
 from correlator.paths import basename
@@ -101,7 +101,7 @@ def _forged(session: Session, claim: Claim, runs: list[Run], span: Span) -> Outc
     opens_none = parts.opened_no_test(session, claim, runs, span.until)
     if not all(run.alone or run.shadowed for run in runs) or opens_none is not True:
         return unverifiable("ambiguous", observed, *_events(last))
-    explained = set().union(*(session.tree.subtree(run.process) for run in runs))
+    explained = session.tree.subtrees(run.process for run in runs)
     purpose = last.match.tool.purpose
     suspect = could_have_done(
         session, purpose, span.early, span.until, explained=explained, well=claim.outcome == "ok"
@@ -119,7 +119,7 @@ def _of_result(session: Session, claim: Claim, purpose: str, state: IntentState,
     window = of_intent(session, state, now)
     joined = join(session, state, window)
     runs = find_runs(session, purpose, window.early, claim.ts)
-    below = set().union(*(session.tree.subtree(p) for p in joined.processes))
+    below = session.tree.subtrees(joined.processes)
     mine = [r for r in runs if (r.process in below if below else r.process not in joined.others)]
     if mine:
         named = _relevant(mine, claim)
@@ -245,7 +245,7 @@ def _occurrence(session: Session, claim: Claim, real: list[Run], since: int, unt
 
 def _not_deployed(session: Session, claim: Claim, real: list[Run], since: int, until: int) -> Outcome:
     """Every deployment that was seen failed. It has many forms: a request to a server is one too, and so is a push."""
-    explained = set().union(*(session.tree.subtree(run.process) for run in real))
+    explained = session.tree.subtrees(run.process for run in real)
     suspect = could_have_done(session, "deploy", since, until, explained=explained, well=True)
     if suspect is not None:
         return suspect
@@ -376,7 +376,7 @@ def _not_tried_again(
     changed = session.written(failed.ended + 1, until)
     if any(is_project_file(t.path, roots) and t.event.op not in ("mkdir", "rmdir") for t in changed):
         return None
-    explained = set().union(*(session.tree.subtree(run.process) for run in full))
+    explained = session.tree.subtrees(run.process for run in full)
     suspect = could_have_done(session, "test", failed.ended + 1, until, explained=explained, well=True)
     if suspect is not None:
         return suspect
@@ -471,7 +471,7 @@ def _nothing_run(session: Session, claim: Claim, runs: list[Run], since: int, un
 def _empty(session: Session, claim: Claim, runs: list[Run], since: int, until: int, observed: str) -> Outcome:
     """No run in [since, until] but such as ran nothing: a conclusion from silence on every other."""
     run = runs[-1]
-    explained = set().union(*(session.tree.subtree(r.process) for r in runs))
+    explained = session.tree.subtrees(r.process for r in runs)
     suspect = could_have_done(
         session,
         run.match.tool.purpose,
@@ -542,7 +542,7 @@ def _command_began(session: Session, run: Run) -> int:
 
 
 def _told(run: Run) -> str:
-    return f"{command(run.image)} ran and {ending(run.exit)}"
+    return ran(run.image, run.exit)
 
 
 def _events(run: Run) -> tuple[AnyEvent, ...]:

@@ -41,7 +41,7 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], since: int, until
     """
     if claim.source != "model":
         return None
-    good = [run for run in runs if run.word == "ok" and not run.nothing and not run.inner_failed]
+    good = [run for run in runs if run.good and not run.inner_failed]
     if not good:
         return None
     ended = [run for run in runs if run.word in _TELLS]
@@ -166,7 +166,7 @@ def still_fails(
     """
     if claim.topic != "tests_passed" or "whole" not in claim.tells:
         return None
-    good = [run for run in since if run.word == "ok" and not run.nothing]
+    good = [run for run in since if run.good]
     if failed.interrupted or not all(_selects_more(run, failed) for run in good):
         return None
     roots = (*session.roots, failed.image.cwd)
@@ -387,7 +387,7 @@ def _is_the_run_of(session: Session, state: IntentState, run: Run) -> bool:
     if not span.early <= run.image.ts <= span.until:
         return False
     joined = join(session, state, span)
-    below = set().union(*(session.tree.subtree(process) for process in joined.processes), set())
+    below = session.tree.subtrees(joined.processes)
     others = {
         known.image.process
         for known in session.known
@@ -398,7 +398,7 @@ def _is_the_run_of(session: Session, state: IntentState, run: Run) -> bool:
 
 
 def _explained(session: Session, runs: Sequence[Run]) -> set[str]:
-    return set().union(*(session.tree.subtree(run.process) for run in runs))
+    return session.tree.subtrees(run.process for run in runs)
 
 
 def _events(run: Run) -> tuple[AnyEvent, ...]:

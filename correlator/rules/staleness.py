@@ -95,7 +95,7 @@ def _stale(session: Session, run: Run, earlier: list[Run], sure: list[Touch], un
 def _passed_as_it_is(session: Session, path: str, run: Run, earlier: list[Run], until: int) -> Run | None:
     """An earlier run of the same that passed with what the file holds again, and of which nothing else is stale."""
     for before in reversed(earlier[-_TRIED:]):
-        passed = before.word == "ok" and not before.nothing and not before.inner_failed
+        passed = before.good and not before.inner_failed
         if passed and before.key == run.key and _restored(session, path, before, until):
             stale = judge(session, before, [], until)
             return None if stale is not None and stale.verdict == "refuted" else before

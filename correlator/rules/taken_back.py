@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from correlator.facts import command, ending
+from correlator.facts import command, ran
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.programs import git_may_publish, git_subcommand, programs
 from correlator.runs import Run, find_runs
@@ -57,7 +57,7 @@ class _Back(NamedTuple):
 
 def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Outcome | None:
     """``not_persisted``, or why that cannot be told; None: nothing took the commit back. ``runs`` are commits."""
-    good = [run for run in runs if run.word == "ok" and not run.nothing]
+    good = [run for run in runs if run.good]
     if claim.source != "model" or claim.tool is not None or "gone" in claim.tells or not good:
         return None
     last = good[-1]
@@ -68,11 +68,9 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
     exit_ = (last.exit,) if last.exit is not None else ()
     events = (last.image, *exit_, back.image, back.moved.event)
     if not back.commits:
-        observed = (
-            f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} moved the branch"
-        )
+        observed = f"{ran(last.image, last.exit)}, and {command(back.image)} moved the branch"
         return unverifiable("ambiguous", f"{observed}, whereto is not known", *events)
-    observed = f"{command(last.image)} ran and {ending(last.exit)}, and {command(back.image)} took it back"
+    observed = f"{ran(last.image, last.exit)}, and {command(back.image)} took it back"
     if back.commits == _ALL and _merged(session, last.ended, back.image.ts):
         return None
     if _kept(session, back, good[0].image.ts, until) or (

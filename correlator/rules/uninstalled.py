@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from correlator.facts import command, ending
+from correlator.facts import ran
 from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import normalise
 from correlator.runs import Run
@@ -24,24 +24,18 @@ _PUTS = frozenset({"create", "mkdir", "symlink", "link", "rename"})
 
 def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Outcome | None:
     """``not_persisted``, or why that cannot be told; None: something of what was installed is left, or may be."""
-    good = [run for run in runs if run.word == "ok" and not run.nothing]
+    good = [run for run in runs if run.good]
     if claim.source != "model" or "gone" in claim.tells or not good:
         return None
     puts = [_put(session, run) for run in good]
     if not all(puts):
         return None
-    ends = [_end(session, touch, until) for put in puts for touch in put.values()]
-    last: Touch | None = None
-    for end in ends:
-        if end is None:
-            return None
-        last = end if last is None or end.ts > last.ts else last
-    if last is None:
+    every = [touch for put in puts for touch in put.values()]
+    gone = [end for touch in every if (end := _end(session, touch, until)) is not None]
+    if len(gone) < len(every):
         return None
-    run = good[-1]
-    observed = (
-        f"{command(run.image)} ran and {ending(run.exit)}, and what it had put there was removed: {last.path}"
-    )
+    last, run = max(gone, key=lambda touch: touch.ts), good[-1]
+    observed = f"{ran(run.image, run.exit)}, and what it had put there was removed: {last.path}"
     suspect = could_have_done(session, "install", last.ts, until, well=True)
     if suspect is not None:
         return suspect

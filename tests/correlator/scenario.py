@@ -103,6 +103,7 @@ class Scenario:
         script: str | None = None,
         cwd: str | None = None,
         digest: str | None = None,
+        **more: Any,
     ) -> str:
         """``process`` executes argv; a Python console script runs in its interpreter."""
         where = path or (argv[0] if "/" in argv[0] else f"/usr/bin/{argv[0]}")
@@ -119,6 +120,7 @@ class Scenario:
             cwd=cwd or self.cwd,
             script=script,
             command_digest=digest,
+            **more,
         )
         return process
 

@@ -10,7 +10,7 @@ from correlator.apart import apart
 from correlator.programs import identify
 from polygraph import events as e
 from polygraph.tools import Match
-from tests.correlator.scenario import DIMENSIONS, PYTHON, VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import DIMENSIONS, VERIFIED, Scenario, refuted, unverifiable
 
 A, B, C = "tests/test_a.py", "tests/test_b.py", "tests/test_c.py"
 OPEN = unverifiable("ambiguous")
@@ -235,17 +235,7 @@ def test_a_success_of_the_same_before_the_failure_is_none_beside_it(
     shell = s.shell(s.asks(f"pytest {A}", f"pytest {B}"))
     first, second = s.program(shell, "pytest", A), s.fork(shell)
     passed = s.exits(first)
-    argv = (PYTHON, "/repo/.venv/bin/pytest", A)
-    s.add(
-        e.Exec,
-        process=second,
-        parent=shell,
-        path=PYTHON,
-        argv=argv,
-        script=argv[1],
-        cwd="/repo",
-        ts=passed.ts + earlier,
-    )
+    s.execs(second, "pytest", A, ts=passed.ts + earlier)
     s.exits(second, 1)
     s.runs(shell, "pytest", B)
     s.exits(shell)

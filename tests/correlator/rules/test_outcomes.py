@@ -387,17 +387,7 @@ def test_a_run_that_began_as_the_other_failed_makes_it_good(early: int, word: tu
     shell = s.shell(intent)
     first, second = s.program(shell, "pytest"), s.fork(shell)
     failed = s.exits(first, 1)
-    argv = (PYTHON, "/repo/.venv/bin/pytest")
-    s.add(
-        e.Exec,
-        process=second,
-        parent=shell,
-        path=PYTHON,
-        argv=argv,
-        script=argv[1],
-        cwd="/repo",
-        ts=failed.ts - early,
-    )
+    s.execs(second, "pytest", ts=failed.ts - early)
     s.exits(second)
     s.exits(shell)
     s.answers(intent)
