@@ -20,6 +20,45 @@
 #define SSL_CTRL_SET_TLSEXT_HOSTNAME 55 /* include/openssl/tls1.h */
 #define PG_SNI_MAX 255
 
+/*
+ * The programs here run on the task's own stack. Since Linux 6.13 (e00931c02568, "bpf: Enable private stack for
+ * eligible subprogs") the stack of a program of this type is memory of the CPU, once for each program: the kernel sees
+ * to it that a kprobe's is not run on a CPU twice at once. Of a uprobe's it does not, and another task's may preempt
+ * it: the two wrote over each other's notes, and bytes of a call were lost. One with a tail call, be it never taken,
+ * is left on the stack of the task (kernel/bpf/verifier.c, check_max_stack_depth()).
+ */
+const volatile bool pg_calls_another = false;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} no_program SEC(".maps");
+
+PG_INLINE void pg_stay_on_stack(struct pt_regs *ctx)
+{
+	if (pg_calls_another)
+		bpf_tail_call(ctx, &no_program, 0);
+}
+
+#define PG_PROBE(name, call, args...)                                                                                  \
+	name(struct pt_regs *ctx);                                                                                     \
+	PG_INLINE int name##_body(struct pt_regs *ctx, ##args);                                                        \
+	int name(struct pt_regs *ctx)                                                                                  \
+	{                                                                                                              \
+		pg_stay_on_stack(ctx);                                                                                 \
+		_Pragma("GCC diagnostic push")                                                                         \
+		_Pragma("GCC diagnostic ignored \"-Wint-conversion\"") /* registers are told as pointers */            \
+		return name##_body(call);                                                                              \
+		_Pragma("GCC diagnostic pop")                                                                          \
+	}                                                                                                              \
+	PG_INLINE int name##_body(struct pt_regs *ctx, ##args)
+
+/* As BPF_KPROBE and BPF_KRETPROBE: arguments of the function, or its result. */
+#define PG_UPROBE(name, args...) PG_PROBE(name, ___bpf_kprobe_args(args), ##args)
+#define PG_URETPROBE(name, args...) PG_PROBE(name, ___bpf_kretprobe_args(args), ##args)
+
 struct pg_tls_key {
 	__u64 start;
 	__u64 ssl;
@@ -189,37 +228,37 @@ PG_INLINE int pg_tls_gone(__u64 ssl, __u32 library)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_read, __u64 ssl, __u64 buffer)
+int PG_UPROBE(pg_on_ssl_read, __u64 ssl, __u64 buffer)
 {
 	return pg_tls_enter(ssl, buffer, 0, PG_TLS_RECEIVED);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_write, __u64 ssl, __u64 buffer)
+int PG_UPROBE(pg_on_ssl_write, __u64 ssl, __u64 buffer)
 {
 	return pg_tls_enter(ssl, buffer, 0, PG_TLS_SENT);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_read_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 moved)
+int PG_UPROBE(pg_on_ssl_read_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 moved)
 {
 	return pg_tls_enter(ssl, buffer, moved, PG_TLS_RECEIVED);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_write_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 moved)
+int PG_UPROBE(pg_on_ssl_write_ex, __u64 ssl, __u64 buffer, __u64 size, __u64 moved)
 {
 	return pg_tls_enter(ssl, buffer, moved, PG_TLS_SENT);
 }
 
 SEC("uretprobe")
-int BPF_KRETPROBE(pg_on_ssl_return, long result)
+int PG_URETPROBE(pg_on_ssl_return, long result)
 {
 	return pg_tls_return(result, bpf_get_attach_cookie(ctx));
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_free, __u64 ssl)
+int PG_UPROBE(pg_on_ssl_free, __u64 ssl)
 {
 	return pg_tls_gone(ssl, bpf_get_attach_cookie(ctx));
 }
@@ -258,13 +297,13 @@ PG_INLINE int pg_server_name(__u64 ssl, __u64 name, __u64 size)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_ctrl, __u64 ssl, int command, long larg, __u64 parg)
+int PG_UPROBE(pg_on_ssl_ctrl, __u64 ssl, int command, long larg, __u64 parg)
 {
 	return command == SSL_CTRL_SET_TLSEXT_HOSTNAME ? pg_server_name(ssl, parg, PG_SNI_MAX) : 0;
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_ssl_set_host, __u64 ssl, __u64 name)
+int PG_UPROBE(pg_on_ssl_set_host, __u64 ssl, __u64 name)
 {
 	return pg_server_name(ssl, name, PG_SNI_MAX);
 }

@@ -81,20 +81,20 @@ PG_INLINE int pg_go_enter(struct pt_regs *ctx, __u32 direction)
 }
 
 SEC("uprobe")
-int pg_on_go_read(struct pt_regs *ctx)
+int PG_UPROBE(pg_on_go_read)
 {
 	return pg_go_enter(ctx, PG_TLS_RECEIVED);
 }
 
 SEC("uprobe")
-int pg_on_go_write(struct pt_regs *ctx)
+int PG_UPROBE(pg_on_go_write)
 {
 	return pg_go_enter(ctx, PG_TLS_SENT);
 }
 
 /* At a RET of Read: RAX is how many bytes it moved, with an error or without. */
 SEC("uprobe")
-int pg_on_go_read_return(struct pt_regs *ctx)
+int PG_UPROBE(pg_on_go_read_return)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
@@ -132,7 +132,7 @@ int pg_on_go_read_return(struct pt_regs *ctx)
 
 /* At a RET of Write: what was told is true if all of it was written. */
 SEC("uprobe")
-int pg_on_go_write_return(struct pt_regs *ctx)
+int PG_UPROBE(pg_on_go_write_return)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
@@ -155,7 +155,7 @@ int pg_on_go_write_return(struct pt_regs *ctx)
 
 /* (*Conn).Close, and (*Conn).clientHandshake: whoever had this address before is gone. */
 SEC("uprobe")
-int pg_on_go_close(struct pt_regs *ctx)
+int PG_UPROBE(pg_on_go_close)
 {
 	return pg_tls_gone(ctx->ax, bpf_get_attach_cookie(ctx));
 }

@@ -12,7 +12,7 @@
  * be had any more. gnutls_record_uncork() does the same with what was gathered, and told, since gnutls_record_cork().
  */
 SEC("uprobe")
-int BPF_KPROBE(pg_on_gnutls_send, __u64 session, __u64 buffer)
+int PG_UPROBE(pg_on_gnutls_send, __u64 session, __u64 buffer)
 {
 	struct pg_lineage *mine = pg_current();
 
@@ -22,7 +22,7 @@ int BPF_KPROBE(pg_on_gnutls_send, __u64 session, __u64 buffer)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_gnutls_uncork)
+int PG_UPROBE(pg_on_gnutls_uncork)
 {
 	struct pg_lineage *mine = pg_current();
 
@@ -32,7 +32,7 @@ int BPF_KPROBE(pg_on_gnutls_uncork)
 }
 
 SEC("uretprobe")
-int pg_on_gnutls_uncorked(struct pt_regs *ctx)
+int PG_URETPROBE(pg_on_gnutls_uncorked)
 {
 	struct pg_lineage *mine = pg_current();
 
@@ -42,7 +42,7 @@ int pg_on_gnutls_uncorked(struct pt_regs *ctx)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_gnutls_server_name, __u64 session, int type, __u64 name, __u64 length)
+int PG_UPROBE(pg_on_gnutls_server_name, __u64 session, int type, __u64 name, __u64 length)
 {
 	return type == 1 /* GNUTLS_NAME_DNS */ ? pg_server_name(session, name, length) : 0;
 }
@@ -62,7 +62,7 @@ struct {
 } nss_descriptors SEC(".maps");
 
 SEC("uretprobe")
-int BPF_KRETPROBE(pg_on_nss_imported, __u64 descriptor)
+int PG_URETPROBE(pg_on_nss_imported, __u64 descriptor)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
@@ -94,7 +94,7 @@ PG_INLINE int pg_nss_enter(__u64 descriptor, __u64 buffer, __u64 direction)
 }
 
 SEC("uretprobe")
-int BPF_KRETPROBE(pg_on_nss_return, long result)
+int PG_URETPROBE(pg_on_nss_return, long result)
 {
 	struct pg_lineage *mine = pg_current();
 
@@ -106,32 +106,32 @@ int BPF_KRETPROBE(pg_on_nss_return, long result)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_pr_read, __u64 descriptor, __u64 buffer)
+int PG_UPROBE(pg_on_pr_read, __u64 descriptor, __u64 buffer)
 {
 	return pg_nss_enter(descriptor, buffer, PG_TLS_RECEIVED);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_pr_write, __u64 descriptor, __u64 buffer)
+int PG_UPROBE(pg_on_pr_write, __u64 descriptor, __u64 buffer)
 {
 	return pg_nss_enter(descriptor, buffer, PG_TLS_SENT);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_pr_recv, __u64 descriptor, __u64 buffer, int size, int flags)
+int PG_UPROBE(pg_on_pr_recv, __u64 descriptor, __u64 buffer, int size, int flags)
 {
 	return pg_nss_enter(descriptor, buffer, flags & PR_MSG_PEEK ? PG_NSS_UNTOLD : PG_TLS_RECEIVED);
 }
 
 /* Of what PR_Writev gathers only the number is told: a hole. */
 SEC("uprobe")
-int BPF_KPROBE(pg_on_pr_writev, __u64 descriptor)
+int PG_UPROBE(pg_on_pr_writev, __u64 descriptor)
 {
 	return pg_nss_enter(descriptor, 0, PG_TLS_SENT);
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_pr_close, __u64 descriptor)
+int PG_UPROBE(pg_on_pr_close, __u64 descriptor)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);

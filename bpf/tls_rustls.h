@@ -32,7 +32,7 @@ PG_INLINE int pg_rustls_implausible(struct pg_lineage *mine)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_rustls_write, __u64 self, __u64 chunks)
+int PG_UPROBE(pg_on_rustls_write, __u64 self, __u64 chunks)
 {
 	struct pg_lineage *mine = pg_current();
 	__u64 word[4];
@@ -94,7 +94,7 @@ static long pg_rustls_piece(__u32 index, struct pg_tls_copy *copy)
 }
 
 SEC("uretprobe")
-int BPF_KRETPROBE(pg_on_rustls_written, __u64 taken)
+int PG_URETPROBE(pg_on_rustls_written, __u64 taken)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);
@@ -122,7 +122,7 @@ int BPF_KRETPROBE(pg_on_rustls_written, __u64 taken)
 }
 
 SEC("uprobe")
-int BPF_KPROBE(pg_on_rustls_read, __u64 self, __u64 payload)
+int PG_UPROBE(pg_on_rustls_read, __u64 self, __u64 payload)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pg_lineage *mine = pg_lineage_of(task);

@@ -14,14 +14,16 @@ from tests.live.conftest import Observe
 from tests.live.terminator import answering, terminator
 from tests.live.tls_stacks import Records, talks
 
-ANSWER = b"".join(b"answer %06d\n" % number for number in range(9000))
-QUESTION = b"".join(b"question %06d\n" % number for number in range(4000))
+#: so much that either client is preempted in the midst of a probe by the other one, which runs on the same CPU
+LINES = 60_000
+ANSWER = b"".join(b"answer %06d\n" % number for number in range(LINES))
+QUESTION = b"".join(b"question %06d\n" % number for number in range(LINES))
 OTHERS = QUESTION.replace(b"question", b"nobody's")
 
 
 def gnutls(folder: Path, port: int) -> list[str]:
     """gnutls-cli, which says what stands in a file."""
-    client = f"exec gnutls-cli --no-ca-verification -p {port} 127.0.0.1"
+    client = f"exec taskset -c 0 gnutls-cli --no-ca-verification -p {port} 127.0.0.1"
     return ["sh", "-c", f"{client} < {folder / 'question'} > {folder / 'log'}"]
 
 
@@ -30,7 +32,7 @@ def nss(folder: Path, port: int) -> list[str]:
     return [
         "sh",
         "-c",
-        f"exec tstclnt -D -o -h 127.0.0.1 -p {port} < {folder / 'question'} > {folder / 'log'}",
+        f"exec taskset -c 0 tstclnt -D -o -h 127.0.0.1 -p {port} < {folder / 'question'} > {folder / 'log'}",
     ]
 
 
