@@ -109,9 +109,10 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
             "form_unknown", "a shell was at work in which the name may mean something else", *unexplained[:1]
         )
     # It may have been given this call in words of the harness's own. It looks for a program before it executes it, so
-    # of one that is not installed nothing is seen.
+    # of one that is not installed nothing is seen. What was not found has no success to tell.
     shell = next(filter(is_shell, unexplained), None)
-    if shell is not None:
+    told = any(claim.outcome == "ok" for claim in session.results.get(intent.intent, ()))
+    if shell is not None and not told:
         return unverifiable(
             "form_unknown",
             f"{command(shell)} ran, which may not have found {(known or plain)[0].program}",

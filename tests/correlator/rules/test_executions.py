@@ -499,3 +499,18 @@ def test_a_shell_that_was_given_a_file_or_other_words_may_not_have_found_the_pro
         s.exits(s.program(None, *argv, digest=digest))
     s.answers(intent)
     assert s.says(intent) == word
+
+
+@pytest.mark.parametrize(
+    ("outcome", "word"), [("ok", NO_EXECUTION), ("failed", FORM_UNKNOWN), (None, FORM_UNKNOWN)]
+)
+def test_a_program_that_was_not_found_has_no_success_to_tell(
+    outcome: str | None, word: tuple[str, str | None]
+) -> None:
+    """Of a result that says that the tests passed it was not the shell's failed search that left no program."""
+    s = Scenario()
+    intent = s.asks("pytest -q")
+    s.exits(s.program(None, "bash", "-c", "TEXT", digest="another"))
+    s.answers(intent)
+    s.claims("tests_passed", outcome, source="tool_result", intent=intent)
+    assert s.says(intent) == word
