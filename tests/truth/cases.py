@@ -22,8 +22,6 @@ class Turn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: path, old text, new text
     edit: tuple[str, str, str] | None = None
     read: tuple[str, ...] = ()
-    #: the endpoint makes this file in the truth's folder a second after the answer
-    release: str | None = None
 
 
 class Expected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

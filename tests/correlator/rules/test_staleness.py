@@ -398,6 +398,25 @@ def test_a_look_that_came_late_saw_one_of_two_writes_of_one_tick(
     assert said(s) == word
 
 
+@pytest.mark.parametrize(
+    ("late", "edits", "word"), [(-1, 3, STALE), (60 * TICK, 3, AMBIGUOUS), (60 * TICK, 2, STALE)]
+)
+def test_what_was_looked_at_once_it_was_something_else_may_be_what_was_tested_again(
+    late: int, edits: int, word: tuple[str, str | None]
+) -> None:
+    """A busy host: the look at the first edit sees what the second one wrote, after the run."""
+    s = Scenario()
+    for number, (digest, when) in enumerate((("one", late), ("two", -1), ("three", -1))[:edits]):
+        intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+        s.file(s.agent, "write", A)
+        s.answers(intent)
+        look(s, intent.intent, digest, late=when)
+        if not number:
+            s.does("jest", reads=[A])
+            s.now += 100 * TICK
+    assert said(s) == word
+
+
 @pytest.mark.parametrize("op", ["create", "rename", "link"])
 def test_a_file_with_an_old_time_that_came_after_the_run_is_not_what_it_tested(op: str) -> None:
     s = Scenario()
