@@ -61,5 +61,5 @@ def _put(session: Session, run: Run) -> dict[str, Touch]:
 
 def _end(session: Session, put: Touch, until: int) -> Touch | None:
     """The removal of what was put there, or None if it is there."""
-    rows = [touch for touch in session.touches.get(put.path, ()) if put.ts <= touch.ts <= until]
-    return rows[-1] if rows and rows[-1].gone else None
+    last = next(touch for touch in reversed(session.touches[put.path]) if touch.ts <= until)
+    return last if last.gone else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
 GONE = refuted("not_persisted")
@@ -92,3 +93,33 @@ def test_who_tells_it_or_may_have_done_it_again_is_spared() -> None:
     assert said(s, "gone") == VERIFIED
     s.does("./bootstrap")
     assert said(s) == unverifiable("form_unknown")
+
+
+def test_the_last_removal_is_the_one_that_counts() -> None:
+    two = ("/repo/node_modules/x", "/repo/node_modules/y")
+    for first, last in (two, two[::-1]):
+        s = removed(installed(*NPM, puts=two), first)
+        s.does("./bootstrap")
+        claim = removed(s, last).claims("install")
+        assert s.says(claim) == GONE
+        assert s.on(claim).observed.endswith(last)
+
+
+def test_what_has_not_begun_did_not_install_it_again() -> None:
+    s = removed(installed(*NPM), "/repo/node_modules/x")
+    s.fork(s.program(None, "bash"))
+    assert said(s) == GONE
+
+
+def test_a_removal_is_believed_where_all_was_seen() -> None:
+    s = installed(*NPM)
+    s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now)
+    assert said(removed(s, "/repo/node_modules/x")) == unverifiable("records_lost")
+
+
+def test_of_several_rows_the_last_one_up_to_the_claim_is_asked() -> None:
+    s = removed(installed(*NPM), "/repo/node_modules/x")
+    s.file(s.agent, "mkdir", "/repo/node_modules/x")
+    s.file(s.agent, "rmdir", "/repo/node_modules/x")
+    end = s.now
+    assert s.says(s.claims("install", ts=end)) == GONE
