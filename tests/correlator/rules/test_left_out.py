@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
 STALE = refuted("stale")
@@ -170,3 +171,26 @@ def test_what_tools_write_is_their_business(tool: tuple[str, ...]) -> None:
     s.file(s.fork(process), "write", A)
     s.exits(process)
     assert s.says(s.claims("commit", **ALL)) == VERIFIED
+
+
+# --- what it takes to say so -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("topic", ["push", "commit"])
+def test_a_later_change_is_believed_where_all_was_seen(topic: str) -> None:
+    s = pushed() if topic == "push" else committed()
+    s.add(e.Loss, dimension="file", cause="ring", count=1, since=s.now)
+    if topic == "push":
+        git(s, *AMEND)
+    else:
+        s.writes(A)
+    assert s.says(s.claims(topic, **ALL)) == unverifiable("records_lost")
+
+
+@pytest.mark.parametrize("topic", ["push", "commit"])
+def test_what_has_not_begun_took_nothing_along(topic: str) -> None:
+    s = pushed(AMEND) if topic == "push" else committed()
+    if topic == "commit":
+        s.writes(A)
+    s.fork(s.program(None, "bash"))
+    assert s.says(s.claims(topic, **ALL)) == STALE
