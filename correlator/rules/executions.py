@@ -111,8 +111,7 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
     # It may have been given this call in words of the harness's own. It looks for a program before it executes it, so
     # of one that is not installed nothing is seen. What was not found has no success to tell.
     shell = next(filter(is_shell, unexplained), None)
-    told = any(claim.outcome == "ok" for claim in session.results.get(intent.intent, ()))
-    if shell is not None and not told:
+    if shell is not None and not any(told.outcome == "ok" for told in session.results.get(intent.intent, ())):
         return unverifiable(
             "form_unknown",
             f"{command(shell)} ran, which may not have found {(known or plain)[0].program}",

@@ -156,13 +156,13 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
             or _differs(session, path, run, until)
             or _comes_back(session, path, others, run, earlier)
         )
-        unknown = _may_be_back(session, path, run, others)
+        known = not is_metadata(path) and not _may_be_back(session, path, run, others)
         for touch in others:
             needed = _is_needed(session, touch, needs, made, until)
             if needed is not None:
                 sure = needed and settled and not _uncertain_writer(session, touch)
                 sure = sure or (anew and (needed or (touch.gone and not needs.elsewhere)))
-                yield Change(touch, sure and not unknown and not is_metadata(path), needs.elsewhere)
+                yield Change(touch, sure and known, needs.elsewhere)
     for touch in session.written(run.image.ts, run.ended):
         if touch.event.process in own or touch.path in later or not is_code(touch.path):
             continue
@@ -238,9 +238,8 @@ def _tested(session: Session, path: str, run: Run) -> str | None:
 
 def _may_be_back(session: Session, path: str, run: Run, others: Sequence[Touch]) -> bool:
     """Whether a tool may have written one thing, another, and back, and the look at what was tested came too late."""
-    if session.start is None or len(others) < 2 or put_back.git_of(session, others[-1]) is not None:
-        return False
-    if _tested(session, path, run) is not None:
+    by_tool = len(others) > 1 and put_back.git_of(session, others[-1]) is None
+    if session.start is None or not by_tool or _tested(session, path, run) is not None:
         return False
     offset = session.start.wall_offset
     return any(look.ts <= run.image.ts < look.mtime - offset for look in _looks(session, path))
