@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -101,9 +102,12 @@ class Flooded:
         self.adrift = False
         source = collector.source
         drain = source.drain
+        #: until when all was told, as the last round says
+        self._told = 0
 
         def tap(timeout_ms: int, quiet_ms: int | None = None) -> tuple[list[bytes], int]:
             records, until = drain(timeout_ms, quiet_ms)
+            self._told = until
             for record in records:
                 _size, kind, _pad, _ts, handle, seq, *_process = wire.HDR.unpack_from(record)
                 if seq:  # plaintext has none: its offsets show what is missing
@@ -123,7 +127,9 @@ class Flooded:
         launched.release()
         while not gate.reached():
             self._round(20)
-        self._round(0)
+        reached = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        while self._told < reached:  # a round leaves its last millisecond to the next
+            self._round(1)
         return session
 
     def let_go(self, session: str, gate: Gate) -> None:
