@@ -23,6 +23,7 @@ jaeger: install
 
 test: install bpf jaeger
 	scripts/kernels.sh
+	scripts/kafka.sh
 	$(PYTHON) -m tests.agents.install
 	$(AS_ROOT) $(PYTHON) -m tests.corpus tools
 	$(AS_ROOT) $(PYTHON) -B -m pytest tests

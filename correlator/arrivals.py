@@ -17,8 +17,8 @@ from polygraph.reasons import Dimension
 #: events of one dimension that are kept of a session, rows of a list counted one by one: a hundred searches through
 #: 10,000 files. A bound for who floods, some 500 MB, and none for who works.
 MAX_KEPT = 1_000_000
-#: later than anything
-_FOREVER = (1 << 63) - 1
+#: later than anything, ns since boot
+FOREVER = (1 << 63) - 1
 #: whose record it is, and whether it has one moment and is told in the round in which that lies. What the agent says is
 #: told when it was understood, and looks and lists when they were taken.
 _KINDS: dict[type[e.AnyEvent], tuple[Dimension, bool]] = {
@@ -66,7 +66,7 @@ class Arrivals:
         if kept >= MAX_KEPT:
             if dimension not in self._full:  # from here on nothing is whole
                 self._full.add(dimension)
-                self._lost(dimension, "too_many", event.ts, _FOREVER)
+                self._lost(dimension, "too_many", event.ts, FOREVER)
             return False
         self._kept[dimension] = kept + 1 + (size_of(event.rows) if isinstance(event, e.Reads) else 0)
         if dated and not (
@@ -106,7 +106,7 @@ class Arrivals:
 
     def _fills(self, seq: int) -> bool:
         """Whether ``seq`` was missing, which it is no more then."""
-        at = bisect_right(self._holes, (seq, _FOREVER)) - 1
+        at = bisect_right(self._holes, (seq, FOREVER)) - 1
         if at < 0 or seq >= self._holes[at][1]:
             return False
         begin, end = self._holes[at]

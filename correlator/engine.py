@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from correlator import detectors, judge
-from correlator.arrivals import Arrivals
+from correlator.arrivals import FOREVER, Arrivals
 from correlator.detectors import Detector
 from correlator.session import IntentState, Session
-from polygraph.events import AnyEvent, Claim, SessionEnd, Tick
+from polygraph.events import AnyEvent, Claim, Loss, SessionEnd, Tick
 from polygraph.findings import Finding
+from polygraph.reasons import DIMENSIONS
 from polygraph.verdicts import Verdict
 
 #: sessions that are remembered to be over, so that what is delivered again is not judged again
@@ -92,6 +93,21 @@ class Engine:
     def open_sessions(self) -> int:
         """Sessions whose end was not seen yet."""
         return len(self._sessions)
+
+    def is_open(self, session: str) -> bool:
+        """Whether it began and has not ended."""
+        return session in self._sessions
+
+    def has_ended(self, session: str) -> bool:
+        """Whether it is one of the last MAX_ENDED sessions that ended."""
+        return session in self._ended
+
+    def lose(self, session: str, since: int, cause: str) -> None:
+        """Of an open session, nothing is known to be whole from ``since`` (ns since boot) on."""
+        for dimension in DIMENSIONS:
+            self._sessions[session].session.coverage.add(
+                Loss(session=session, ts=FOREVER, dimension=dimension, cause=cause, count=1, since=since)
+            )
 
 
 def _tell(opened: _Open, event: AnyEvent) -> None:

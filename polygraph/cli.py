@@ -15,7 +15,10 @@ import click
 from polygraph import __version__
 from polygraph.errors import PolygraphError
 
-COMMANDS = ("run", "watch", "sessions", "verdicts", "findings", "report", "content", "prune", "doctor")
+COMMANDS = (
+    *("run", "watch", "sessions", "verdicts", "findings", "report", "content", "prune", "doctor"),
+    *("correlator", "topics"),
+)
 
 EXIT_FAILED = 1
 EXIT_REFUTED = 3

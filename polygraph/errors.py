@@ -2,6 +2,9 @@
 
 PolygraphError
 ├── polygraph.log.store.StoreError      the store cannot be used
+├── polygraph.settings.SettingsError    a setting of a service is none
+├── polygraph.log.kafka…                the broker, or its settings
+├── polygraph.serving.ServingError      an address cannot be listened at
 └── collector.kernel…                   the kernel side cannot be used (no root, no BTF, no object)
 """
 
