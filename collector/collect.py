@@ -522,5 +522,9 @@ def _identity() -> tuple[str, str]:
         host = Path("/etc/machine-id").read_text("ascii").strip()
     except OSError:
         host = ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    return host or platform.node(), boot
+    return host or platform.node(), boot_id()
+
+
+def boot_id() -> str:
+    """The kernel's own name for this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()

@@ -38,12 +38,13 @@ class Took(NamedTuple):
 
 @dataclass(slots=True)
 class _Open:
-    """A session that has not ended: its first record, the watermark there, its last stamp and moment."""
+    """A session that has not ended: its first record, the watermark there, its last stamp, moment and number."""
 
     low: int
     watermark: int
     stamp: int
     ts: int
+    next: int
 
 
 class Partition:
@@ -59,8 +60,11 @@ class Partition:
         self._open: OrderedDict[str, _Open] = OrderedDict()
         self.ended_idle = 0
 
-    def take(self, offset: int, stamp: int, session: str, events: Sequence[AnyEvent]) -> Took:
-        """The record at ``offset``, which the broker had at ``stamp``. No events: it could not be read.
+    def take(
+        self, offset: int, stamp: int, session: str, events: Sequence[AnyEvent], first: int, following: int
+    ) -> Took:
+        """The record at ``offset``, which the broker had at ``stamp``; it holds what is numbered ``first`` to
+        ``following`` (not included). No events: it could not be read.
 
         Refused is a record of a session that has ended (``ended``: it was delivered again, or its collector came back
         after ``idle``), or whose beginning was not in the log (``headless``: delivered again, too, or the beginning
@@ -68,11 +72,12 @@ class Partition:
         """
         self._watermark = max(self._watermark, stamp)
         verdicts, findings = self._end_idle()
-        refused = None
         known = self._open.get(session)
+        refused = None
+        if known is not None and (not events or first > known.next):
+            self._engine.lose(session, known.ts, "missing")
         if not events:
-            if known is not None:
-                self._engine.lose(session, known.ts, "unreadable")
+            pass  # why is told by who could not read it
         elif self._engine.has_ended(session):
             if any(not isinstance(event, Tick) for event in events):  # a last Tick may come behind the end
                 refused = "ended"
@@ -80,7 +85,8 @@ class Partition:
             refused = "headless"
         else:
             if known is None:
-                known = self._open[session] = _Open(offset, self._watermark, stamp, events[0].ts)
+                known = self._open[session] = _Open(offset, self._watermark, stamp, events[0].ts, following)
+            known.next = max(known.next, following)
             for event in events:
                 said = self._engine.feed(event)
                 verdicts += said.verdicts

@@ -17,7 +17,7 @@ from polygraph.errors import PolygraphError
 
 COMMANDS = (
     *("run", "watch", "sessions", "verdicts", "findings", "report", "content", "prune", "doctor"),
-    *("correlator", "topics"),
+    *("collector", "correlator", "topics"),
 )
 
 EXIT_FAILED = 1

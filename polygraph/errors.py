@@ -2,6 +2,7 @@
 
 PolygraphError
 ├── polygraph.log.store.StoreError      the store cannot be used
+├── polygraph.log.spool.SpoolError      a spool cannot be used
 ├── polygraph.settings.SettingsError    a setting of a service is none
 ├── polygraph.log.kafka…                the broker, or its settings
 ├── polygraph.serving.ServingError      an address cannot be listened at

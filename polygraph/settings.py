@@ -54,6 +54,28 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = "polygraph."
 
 
+class Collector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`polygraph collector`."""
+
+    auto: Annotated[bool, Meta(description="observe every process that connects to a known LLM API")] = True
+    exe: Annotated[
+        tuple[str, ...],
+        Meta(description="observe every process that executes a file that matches one of these"),
+    ] = ()
+    cgroup: Annotated[
+        tuple[str, ...], Meta(description="observe the tasks of these cgroups (v2), now and later")
+    ] = ()
+    spool: Annotated[
+        str, Meta(min_length=1, description="folder in which records wait until the broker has them")
+    ] = "/var/lib/polygraph/spool"
+    spool_mb: Annotated[
+        int, Meta(ge=1, description="its room in megabytes (10^6 bytes); then the oldest records are dropped")
+    ] = 1000
+    listen: Annotated[
+        str, Meta(description="`host:port` of `/healthz`, `/readyz` and `/metrics`; empty: none")
+    ] = "127.0.0.1:9463"
+
+
 class Correlator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`polygraph correlator`."""
 
@@ -80,11 +102,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All of them, by section."""
 
     kafka: Kafka = Kafka()
+    collector: Collector = Collector()
     correlator: Correlator = Correlator()
 
 
 #: by the name that begins a section
-SECTIONS: Mapping[str, type[msgspec.Struct]] = {"kafka": Kafka, "correlator": Correlator}
+SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    "kafka": Kafka,
+    "collector": Collector,
+    "correlator": Correlator,
+}
 PREFIX = "POLYGRAPH_"
 
 
@@ -120,13 +147,15 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
 def _of_text(struct: type[msgspec.Struct], name: str, value: str) -> object:
     """What an environment variable says, in the type of its setting; msgspec tells what is wrong with it."""
     kind = get_type_hints(struct)[name]
-    if kind is float:
+    if kind in (int, float):
         try:
-            return float(value)
+            return kind(value)
         except ValueError:
             return value
+    if kind is bool:
+        return {"true": True, "false": False}.get(value.lower(), value)
     if getattr(kind, "__origin__", None) is tuple:
-        return [part.strip() for part in value.split(",")]
+        return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 

@@ -88,7 +88,7 @@ class Audited:
         self._words = level in ("redacted", "full") or second_opinion is not None
         self._note = note
         self._sessions: set[str] = set()
-        self._musts = {"level_changed", "capture_begin", *(["session_begin"] if by == "watch" else [])}
+        self._musts = {"level_changed", "capture_begin", *(["session_begin"] if by != "run" else [])}
 
     def __enter__(self) -> Self:
         """Before anything is captured. Applies the limits of the store. Raises AuditError, PolygraphError."""

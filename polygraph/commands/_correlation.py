@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from correlator.partition import Partition
 from polygraph import findings, verdicts
 from polygraph.events import AnyEvent
-from polygraph.log.batches import SCHEMA_HEADER, UnreadableError, schema_of, unpack
+from polygraph.log.batches import UnreadableError, numbers_of, unpack
 from polygraph.log.kafka.clients import Out
 from polygraph.log.kafka.group import Counted, Record
 from polygraph.log.kafka.topics import DEAD_LETTERS, VERDICTS
@@ -41,12 +41,14 @@ class Correlation:
         """The verdicts and findings that are due; what was not taken in goes to the dead letters, as it was."""
         why: UnreadableError | None = None
         events: Sequence[AnyEvent] = ()
+        first = following = 0
         try:
-            events = unpack(record.key, record.value, schema_of(record.headers.get(SCHEMA_HEADER)))
+            schema, first, following = numbers_of(record.headers)
+            events = unpack(record.key, record.value, schema)
         except UnreadableError as error:
             why = error
         ended = self.partition.ended_idle
-        took = self.partition.take(record.offset, record.stamp, record.key, events)
+        took = self.partition.take(record.offset, record.stamp, record.key, events, first, following)
         self._told.ended_idle += self.partition.ended_idle - ended
         topic = self._prefix + VERDICTS
         outs = [

@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -24,8 +24,8 @@ from polygraph.text import from_os
 if TYPE_CHECKING:
     from collector.auto import AutoEnrol
     from collector.collect import Collector
-    from polygraph.commands._record import Recorder
     from polygraph.content import ContentLevel
+    from polygraph.events import AnyEvent
 
 #: ns between two looks for files that match --exe and tasks that came into a cgroup
 _GLOB_INTERVAL = 2_000_000_000
@@ -94,11 +94,7 @@ def command(
         if held.told or held.why:
             recorder.note(f"second opinion: {state(held)}")
         collector.start()
-        for pid in pids:
-            _enrol(collector, recorder, pid)
-        for path in cgroups:
-            collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
-        _loop(collector, recorder, exes, auto=auto, forever=bool(exes or auto or cgroups))
+        observe(collector, recorder, pids, cgroups, exes, auto=auto)
         if asker is not None:
             asker.close()
             recorder.note(f"second opinion: {asker.summary()}")
@@ -112,9 +108,37 @@ def _scope(
     return (*named, *(f"exe {pattern}" for pattern in exes), *(["auto"] if auto else []))
 
 
-def _loop(
-    collector: Collector, recorder: Recorder, exes: tuple[str, ...], *, auto: bool, forever: bool
+class Taker(Protocol):
+    """Whom the rounds of a collector are given to."""
+
+    def take(self, events: Sequence[AnyEvent], /) -> None:
+        """What a round brought, which may be nothing."""
+
+    def end(self, session: str, ended: int, status: int | None) -> None:
+        """A session has ended, at ``ended`` (ns of Unix time)."""
+
+    def note(self, text: str) -> None:
+        """A line for a person."""
+
+
+def observe(
+    collector: Collector,
+    taker: Taker,
+    pids: tuple[int, ...],
+    cgroups: tuple[Path, ...],
+    exes: tuple[str, ...],
+    *,
+    auto: bool,
 ) -> None:
+    """Enrols, and goes round until the user interrupts or, when only pids are observed, the last session has ended."""
+    for pid in pids:
+        _enrol(collector, taker, pid)
+    for path in cgroups:
+        collector.enrol_cgroup(_cgroup_of(path), from_os(str(path)))
+    _loop(collector, taker, exes, auto=auto, forever=bool(exes or auto or cgroups))
+
+
+def _loop(collector: Collector, taker: Taker, exes: tuple[str, ...], *, auto: bool, forever: bool) -> None:
     """Rounds, until the user interrupts or, when only pids are watched, the last session has ended."""
     from collector.auto import AutoEnrol
 
@@ -123,7 +147,7 @@ def _loop(
     with _until_interrupted() as interrupted:
         for pattern in exes:
             _watch_files(collector, pattern)
-        recorder.note("watching; interrupt to end")
+        taker.note("watching; interrupt to end")
         while not interrupted:
             now = time.monotonic_ns()
             if now >= next_glob:
@@ -131,24 +155,24 @@ def _loop(
                 for pattern in exes:
                     _watch_files(collector, pattern)
                 collector.look_again()
-            _round(collector, recorder, strangers, POLL_MS)
+            _round(collector, taker, strangers, POLL_MS)
             for session in collector.sessions():
                 if collector.ended(session):
-                    _end(collector, recorder, session)
+                    _end(collector, taker, session)
             if not forever and not collector.sessions():
                 break
         # What had happened when the interrupt came; a record is open for a millisecond (KernelSource.drain).
         time.sleep(0.002)
-        _round(collector, recorder, strangers, 0)
+        _round(collector, taker, strangers, 0)
         while sessions := collector.sessions():  # to finish one may bring up the beginning of another
             for session in sessions:
-                _end(collector, recorder, session)
+                _end(collector, taker, session)
 
 
-def _round(collector: Collector, recorder: Recorder, strangers: AutoEnrol | None, timeout_ms: int) -> None:
+def _round(collector: Collector, taker: Taker, strangers: AutoEnrol | None, timeout_ms: int) -> None:
     from polygraph.events import Name
 
-    recorder.take(collector.round(timeout_ms))
+    taker.take(collector.round(timeout_ms))
     for stranger in collector.take_strangers():
         event = stranger.event
         if strangers is None or stranger.pid == os.getpid():  # who asks for a second opinion is no agent
@@ -159,24 +183,24 @@ def _round(collector: Collector, recorder: Recorder, strangers: AutoEnrol | None
         else:
             found = strangers.connected(stranger.process, event.address)
         if found:
-            _enrol(collector, recorder, stranger.pid)
+            _enrol(collector, taker, stranger.pid)
 
 
-def _enrol(collector: Collector, recorder: Recorder, pid: int) -> None:
+def _enrol(collector: Collector, taker: Taker, pid: int) -> None:
     from collector.collect import command_of
 
     argv, cwd = command_of(pid)
     try:
         session = collector.enrol(pid, "watch", argv, cwd)
     except PolygraphError as error:
-        recorder.note(str(error))
+        taker.note(str(error))
         return
-    recorder.note(f"session {session}: process {pid} {argv[0] if argv else ''}")  # arguments are content
+    taker.note(f"session {session}: process {pid} {argv[0] if argv else ''}")  # arguments are content
 
 
-def _end(collector: Collector, recorder: Recorder, session: str) -> None:
-    recorder.take(collector.finish(session))
-    recorder.end(session, time.time_ns(), None)
+def _end(collector: Collector, taker: Taker, session: str) -> None:
+    taker.take(collector.finish(session))
+    taker.end(session, time.time_ns(), None)
 
 
 def _watch_files(collector: Collector, pattern: str) -> None:

@@ -18,7 +18,18 @@ from tests.correlator.test_properties import many, steps_of, story
 
 #: ms
 IDLE = 1000
-Record = tuple[int, int, str, list[Any]]  # offset, stamp, session, events
+Record = tuple[int, int, str, list[Any], int, int]  # as Partition.take has them
+
+
+class Reader(Partition):
+    """One whose tests say no numbers: those of the events."""
+
+    def take(
+        self, offset: int, stamp: int, session: str, events: Any, first: int = -1, following: int = -1
+    ) -> Took:
+        if first < 0 and events:
+            first, following = events[0].seq, events[-1].seq + 1
+        return super().take(offset, stamp, session, events, first, following)
 
 
 def lines(took: Took) -> list[bytes]:
@@ -37,7 +48,7 @@ def records_of(logs: list[list[Any]], chance: Any, *, cut: bool = False) -> list
         batch, log[:] = log[:size], log[size:]
         offset += chance.choice([1, 1, 1, 3])  # a log has holes
         stamp += chance.choice([0, 1, IDLE // 2, IDLE + 1, -5])
-        rows.append((offset, max(stamp, 0), batch[0].session, batch))
+        rows.append((offset, max(stamp, 0), batch[0].session, batch, batch[0].seq, batch[-1].seq + 1))
     return rows
 
 
@@ -50,7 +61,7 @@ def again(progress: Progress) -> Progress:
 @given(st.lists(steps_of, min_size=1, max_size=3), st.randoms(use_true_random=False), st.booleans())
 def test_whoever_takes_over_anywhere_says_the_same(stories: list[list[int]], chance: Any, cut: bool) -> None:
     rows = records_of([story(steps, f"s{n}").log for n, steps in enumerate(stories)], chance, cut=cut)
-    first = Partition(idle=IDLE)
+    first = Reader(idle=IDLE)
     whole, progresses = [], [first.progress()]
     for row in rows:
         whole.append(first.take(*row))
@@ -58,7 +69,7 @@ def test_whoever_takes_over_anywhere_says_the_same(stories: list[list[int]], cha
     at = chance.randrange(len(rows) + 1)
     progress = again(progresses[at])
     assert progress.low <= progress.emit_from
-    second = Partition(progress, idle=IDLE)
+    second = Reader(progress, idle=IDLE)
     for place, row in enumerate(rows):
         if row[0] < progress.low:
             continue
@@ -78,7 +89,7 @@ def session(name: str = "s", steps: tuple[int, ...] = (0, 1, 2, 3)) -> list[Any]
 
 def test_a_session_of_which_nothing_comes_any_more_is_ended_by_the_brokers_clock() -> None:
     log = session()
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     partition.take(0, 0, "s", log[:-2])
     partition.take(1, IDLE, "other", session("other"))
     assert partition.open_sessions == 1 and partition.progress() == Progress(0, 2, 0)
@@ -90,7 +101,7 @@ def test_a_session_of_which_nothing_comes_any_more_is_ended_by_the_brokers_clock
 
 def test_whose_last_record_is_older_is_ended_first() -> None:
     first, second = session("first"), session("second")
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     partition.take(0, 0, "first", first[:2])
     partition.take(1, 10, "second", second[:2])
     partition.take(2, 900, "first", first[2:4])
@@ -119,23 +130,34 @@ def told_of(claim: str, took: Took) -> list[tuple[str, str | None]]:
 
 def test_what_was_not_done_is_refuted_where_all_could_be_read() -> None:
     before, then, claim = unwritten()
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     partition.take(0, 0, before[0].session, before)
     assert told_of(claim, partition.take(1, 0, before[0].session, then)) == [("refuted", "not_written")]
 
 
 def test_after_a_record_that_cannot_be_read_no_silence_counts() -> None:
     before, then, claim = unwritten()
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     partition.take(0, 0, before[0].session, before)
     partition.take(1, 0, before[0].session, [])
     took = partition.take(2, 0, before[0].session, then)
     assert told_of(claim, took) == [("unverifiable", "records_lost")]
 
 
+def test_where_a_batch_is_missing_no_silence_counts() -> None:
+    """It was dropped by a spool without room, or lay where a disk was damaged."""
+    before, then, claim = unwritten()
+    for hole, said in ((0, ("refuted", "not_written")), (1, ("unverifiable", "records_lost"))):
+        partition = Reader(idle=IDLE)
+        partition.take(0, 0, before[0].session, before)
+        number = then[0].seq + hole
+        took = partition.take(1, 0, before[0].session, then, number, number + len(then))
+        assert told_of(claim, took) == [said]
+
+
 def test_of_a_session_that_was_cut_off_no_silence_is_held_against_the_agent() -> None:
     before, then, claim = unwritten()
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     partition.take(0, 0, before[0].session, [*before, then[0]])
     took = partition.take(1, IDLE + 1, "other", session("other")[:1])
     assert told_of(claim, took) == [("unverifiable", "records_lost")]
@@ -143,31 +165,31 @@ def test_of_a_session_that_was_cut_off_no_silence_is_held_against_the_agent() ->
 
 def test_a_clock_of_a_host_that_runs_ahead_ends_nobody() -> None:
     far = [msgspec.structs.replace(event, ts=event.ts + (1 << 60)) for event in session("far")]
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     partition.take(0, 0, "s", session()[:-2])
     partition.take(1, 1, "far", far)
     assert partition.open_sessions == 1 and partition.ended_idle == 0
 
 
 def test_a_record_that_cannot_be_read_of_a_session_that_is_not_open_changes_nothing() -> None:
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     assert partition.take(0, 0, "s", []) == Took()
     assert partition.open_sessions == 0 and partition.progress() == Progress(1, 1, 0)
 
 
 def test_a_session_without_its_beginning_is_refused_and_says_nothing() -> None:
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     assert partition.take(0, 0, "s", session()[3:]) == Took(refused="headless")
 
 
 def test_what_is_delivered_again_after_the_end_is_refused_but_for_a_last_tick() -> None:
     log = session()
-    partition = Partition(idle=IDLE)
+    partition = Reader(idle=IDLE)
     assert partition.take(0, 0, "s", log).verdicts
     assert partition.take(1, 0, "s", log) == Took(refused="ended")
     assert partition.take(2, 0, "s", [e.Tick(session="s", ts=log[-1].ts + 1, seq=999)]) == Took()
 
 
 def test_offsets_that_were_set_by_hand_let_all_be_said() -> None:
-    partition = Partition(from_committed(7, ""))
+    partition = Reader(from_committed(7, ""))
     assert partition.take(7, 0, "s", session()).verdicts

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from correlator.engine import Engine
 from polygraph import findings, verdicts
 from polygraph.events import AnyEvent
-from polygraph.log.batches import HEADERS, pack
+from polygraph.log.batches import Batch, headers, pack
 from polygraph.log.kafka.clients import producer
 from polygraph.log.kafka.connect import arguments
 from polygraph.settings import Kafka
@@ -55,27 +55,30 @@ def expected() -> dict[str, bytes]:
     return said
 
 
-def batches() -> list[tuple[str, bytes]]:
-    """(session, batch) of all sessions in turn, each one's in its order."""
-    left = [[(session, batch) for batch in pack(log, FULL)] for session, log in logs().items()]
-    found = []
+def batches() -> list[Batch]:
+    """Of all sessions in turn, each one's in its order."""
+    left = [list(pack(log, 0, log[-1].seq + 1, FULL)) for log in logs().values()]
+    found: list[Batch] = []
     while any(left):
         found += [one.pop(0) for one in left if one]
     return found
 
 
-async def publish(
-    kafka: Kafka, rows: Iterable[tuple[str, bytes]], headers: Mapping[str, bytes] = HEADERS
-) -> None:
-    """Sends records of events, in order."""
+async def publish(kafka: Kafka, rows: Iterable[Batch], **other: bytes) -> None:
+    """Sends records of events, in order. ``other``: values of headers instead of the right ones."""
     client = producer(arguments(kafka))
     await client.start()
     try:
         sent = [
             await client.send(
-                f"{kafka.topic_prefix}events", key=key.encode(), value=value, headers=list(headers.items())
+                f"{kafka.topic_prefix}events",
+                key=row.session.encode(),
+                value=row.value,
+                headers=[
+                    *(headers(row.first, row.next) | {f"polygraph.{k}": v for k, v in other.items()}).items()
+                ],
             )
-            for key, value in rows
+            for row in rows
         ]
         await asyncio.gather(*sent)
     finally:
@@ -124,29 +127,28 @@ def said(rows: Iterable[Any]) -> tuple[dict[str, bytes], int]:
     return found, again
 
 
-class Correlator:
-    """``polygraph correlator`` as a process, which keeps its name in the group. Its log is ``folder/NAME.log``."""
+class Service:
+    """A command of polygraph's as a process. Its log is ``folder/NAME.log``."""
 
-    def __init__(self, kafka: Kafka, folder: Path, name: str = "one", **settings: str) -> None:
-        chosen = {
-            "group": kafka.topic_prefix + "group",
-            "instance": name,
-            "listen": "127.0.0.1:0",
-            **settings,
-        }
+    #: the command, which is the section of its settings
+    command = ""
+
+    def __init__(self, kafka: Kafka, folder: Path, name: str, **settings: str) -> None:
+        chosen = {"listen": "127.0.0.1:0", **settings}
         self._environment = {
             **os.environ,
             "POLYGRAPH_KAFKA_BOOTSTRAP": ",".join(kafka.bootstrap),
             "POLYGRAPH_KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
-            **{f"POLYGRAPH_CORRELATOR_{key.upper()}": value for key, value in chosen.items()},
+            "POLYGRAPH_HOME": str(folder / "home"),
+            **{f"POLYGRAPH_{self.command}_{key}".upper(): value for key, value in chosen.items()},
         }
         self.log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *program: str) -> Self:
-        """``program``: modules and arguments of another one than ``polygraph correlator``."""
-        arguments = program or ("polygraph", "correlator")
-        with self.log.open("ab") as log:
+        """``program``: modules and arguments of another one than ``polygraph COMMAND``."""
+        arguments = program or ("polygraph", self.command)
+        with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", *arguments], env=self._environment, stderr=log
             )
@@ -163,7 +165,7 @@ class Correlator:
 
     def asked(self, path: str) -> tuple[int, str]:
         """What it answers: status, text."""
-        address = self.told("correlator_started")[-1]["listen"]
+        address = self.told(f"{self.command}_started")[-1]["listen"]
         try:
             with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
@@ -186,3 +188,26 @@ class Correlator:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+
+
+class Correlator(Service):
+    """``polygraph correlator``, which keeps its name in the group."""
+
+    command = "correlator"
+
+    def __init__(self, kafka: Kafka, folder: Path, name: str = "one", **settings: str) -> None:
+        super().__init__(
+            kafka, folder, name, **{"group": kafka.topic_prefix + "group", "instance": name, **settings}
+        )
+
+
+class Collector(Service):
+    """``polygraph collector``, which observes whoever executes ``program``, if nothing else is said."""
+
+    command = "collector"
+
+    def __init__(self, kafka: Kafka, folder: Path, program: Path, **settings: str) -> None:
+        spool = str(folder / "spool")
+        super().__init__(
+            kafka, folder, "collector", **{"auto": "false", "exe": str(program), "spool": spool, **settings}
+        )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polygraph import events as e
-from polygraph.log.batches import HEADERS, SCHEMA_HEADER, UnreadableError, pack, schema_of, unpack
+from polygraph.log.batches import UnreadableError, headers, numbers_of, pack, unpack
 from polygraph.log.progress import Progress, from_committed, to_metadata
 
 #: an event of each type as schema 1 wrote it; a reader of any later version must take it
@@ -28,9 +28,13 @@ events_of = st.lists(
 
 @given(events_of, st.integers(1, 400))
 def test_what_was_packed_comes_out_in_its_order(events: list[e.AnyEvent], full: int) -> None:
-    batches = list(pack(events, full))
-    assert [event for batch in batches for event in unpack("s", batch)] == events
-    assert all(len(batch) <= full or b"\n" not in batch for batch in batches)
+    numbered = [msgspec.structs.replace(event, seq=7 + place) for place, event in enumerate(events)]
+    batches = list(pack(numbered, 5, 7 + len(numbered), full))
+    assert [event for batch in batches for event in unpack("s", batch.value, 1)] == numbered
+    assert all(len(batch.value) <= full or batch.events == 1 for batch in batches)
+    edges = [(batch.first, batch.next) for batch in batches]
+    assert [begin for begin, _ in edges] == [5, *(end for _, end in edges[:-1])][: len(edges)]
+    assert not edges or edges[-1][1] == 7 + len(numbered)
 
 
 def test_a_reader_takes_what_the_first_schema_wrote() -> None:
@@ -45,7 +49,7 @@ def test_a_reader_takes_what_the_first_schema_wrote() -> None:
 
 def test_an_old_reader_leaves_out_a_field_that_it_does_not_know() -> None:
     line = b'{"type":"tick","session":"s","ts":4,"seq":3,"a_field_of_later":{"x":[1]}}'
-    assert unpack("s", line) == [e.Tick(session="s", ts=4, seq=3)]
+    assert unpack("s", line, 1) == [e.Tick(session="s", ts=4, seq=3)]
 
 
 @pytest.mark.parametrize(
@@ -70,17 +74,25 @@ def test_what_is_no_batch_is_told_by_its_reason(session: str, value: bytes, sche
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_batch_or_unreadable(value: bytes) -> None:
     try:
-        assert unpack("s", value)
+        assert unpack("s", value, 1)
     except UnreadableError as error:
         assert error.reason
 
 
-def test_the_header_tells_the_schema() -> None:
-    assert schema_of(HEADERS[SCHEMA_HEADER]) == e.SCHEMA_VERSION
-    assert schema_of(None) == 1
-    for bad in (b"", b"x", b"-1", b"1" * 10):
-        with pytest.raises(UnreadableError):
-            schema_of(bad)
+@given(st.integers(0, 1 << 50), st.integers(0, 1 << 50))
+def test_headers_tell_what_a_record_covers(first: int, following: int) -> None:
+    assert numbers_of(headers(first, following)) == (e.SCHEMA_VERSION, first, following)
+
+
+@pytest.mark.parametrize("name", headers(0, 1))
+@pytest.mark.parametrize("bad", [None, b"", b"x", b"-1", "٣".encode(), b"1" * 19])
+def test_a_header_that_is_no_number_is_told(name: str, bad: bytes | None) -> None:
+    told = headers(0, 1)
+    del told[name]
+    if bad is not None:
+        told[name] = bad
+    with pytest.raises(UnreadableError, match="malformed"):
+        numbers_of(told)
 
 
 offsets = st.integers(0, 1 << 62)

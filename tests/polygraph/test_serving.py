@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from polygraph import serving as module
+from polygraph.commands._content import Audited
 from polygraph.commands._correlation import Told, read
+from polygraph.commands._forward import Forwarder
 from polygraph.log.kafka.group import Counted
+from polygraph.log.kafka.publisher import Publisher
+from polygraph.log.spool import Spool
+from polygraph.log.store import Store
 from polygraph.metrics import exposition, metrics
 from polygraph.serving import Pulse, ServingError, serving
 
@@ -47,9 +53,16 @@ def test_an_address_that_is_none_is_told(listen: str) -> None:
         pass
 
 
-def test_the_correlator_tells_every_row_of_its_and_no_other() -> None:
+def test_each_service_tells_every_row_of_its_and_no_other(tmp_path: Path) -> None:
     rows = read(Counted(), Told(), {})
     assert rows.keys() == {name for name in metrics() if name.startswith("correlator_")}
+    with Spool(tmp_path / "spool", 1 << 20) as spool:
+        publisher = Publisher({"bootstrap_servers": "127.0.0.1:1"}, "t", spool)
+        with Store(tmp_path / "store") as store, Audited(store, "collector", "metadata") as audited:
+            forwarder = Forwarder(publisher, spool, tmp_path / "notes", "boot", audited, Pulse())
+            rows = forwarder.rows()
+        publisher.close(0)
+    assert rows.keys() == {name for name in metrics() if name.startswith("collector_")}
 
 
 def test_what_prometheus_reads_is_well_formed() -> None:
