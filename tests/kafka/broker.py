@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import signal
 import socket
 import subprocess
 import time
+from ipaddress import ip_address
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[2]
 #: s; on a loaded machine it takes fifteen
@@ -50,10 +58,27 @@ Configuration:
 """
 
 
-class Broker:
-    """Its data are kept over :meth:`stop`, :meth:`kill` and :meth:`start`."""
+#: what is other where clients must use TLS and name a user; `INTERNAL` is the broker's own
+_SECURE = """
+listeners=SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},INTERNAL://127.0.0.1:{internal}
+advertised.listeners=SASL_SSL://127.0.0.1:{port},INTERNAL://127.0.0.1:{internal}
+listener.security.protocol.map=SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT
+inter.broker.listener.name=INTERNAL
+sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/broker.pem
+"""
+USER, PASSWORD = "polygraph", "of-this-test"
 
-    def __init__(self, folder: Path) -> None:
+
+class Broker:
+    """Its data are kept over :meth:`stop`, :meth:`kill` and :meth:`start`.
+
+    ``secure``: clients use TLS, with ``folder/ca.pem``, and are USER with PASSWORD.
+    """
+
+    def __init__(self, folder: Path, *, secure: bool = False) -> None:
         self.folder = folder
         got = subprocess.run([ROOT / "scripts" / "kafka.sh"], check=True, stdout=subprocess.PIPE, text=True)
         self.jars = Path(got.stdout.strip())
@@ -62,10 +87,19 @@ class Broker:
         self.bootstrap = f"127.0.0.1:{self._port}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "log4j2.yaml").write_text(_LOGGING)
-        settings = _SETTINGS.format(port=self._port, controller=controller, folder=folder)
-        (folder / "server.properties").write_text(settings)
-        made = self._java("kafka.tools.StorageTool", "random-uuid").stdout.split()[-1]
-        self._java("kafka.tools.StorageTool", "format", "--standalone", "-t", made, "-c", "server.properties")
+        settings = _SETTINGS
+        users: tuple[str, ...] = ()
+        if secure:
+            _certify(folder)
+            others = {line.split("=")[0] for line in _SECURE.splitlines()}
+            kept = [line for line in _SETTINGS.splitlines() if line.split("=")[0] not in others]
+            settings = "\n".join(kept) + _SECURE
+            users = ("--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]")
+        text = settings.format(port=self._port, controller=controller, internal=_free(), folder=folder)
+        (folder / "server.properties").write_text(text)
+        tool = "kafka.tools.StorageTool"
+        made = self._java(tool, "random-uuid").stdout.split()[-1]
+        self._java(tool, "format", "--standalone", "-t", made, "-c", "server.properties", *users)
         self._process: subprocess.Popen[bytes] | None = None
 
     def _java(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -125,6 +159,28 @@ class Broker:
         with socket.socket() as one:
             one.settimeout(1)
             return one.connect_ex(("127.0.0.1", self._port)) == 0
+
+
+def _certify(folder: Path) -> None:
+    """A certificate of its own for 127.0.0.1: ``broker.pem`` with its key, ``ca.pem`` without."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "ca.pem").write_bytes(certificate)
+    (folder / "broker.pem").write_bytes(secret + certificate)
 
 
 def _free() -> int:

@@ -27,7 +27,7 @@ from tests.live.test_watch import cgroup
 
 __all__ = ["cgroup"]  # a fixture
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 FILES = 20
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -156,6 +157,12 @@ async def _set_back(kafka: Kafka) -> None:
     consumer.assign(places)
     await consumer.commit(dict.fromkeys(places, 0))
     await consumer.stop()
+
+
+def test_without_its_topics_it_says_what_to_do(kafka: Kafka, correlators: Start) -> None:
+    correlator = correlators(msgspec.structs.replace(kafka, topic_prefix="none."))
+    assert correlator.ended() == 1
+    assert "there is no topic none.events\n  make it: polygraph topics apply" in correlator.log.read_text()
 
 
 def test_it_says_how_it_is(kafka: Kafka, correlators: Start) -> None:

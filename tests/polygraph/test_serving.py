@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import click
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -58,7 +59,11 @@ def test_each_service_tells_every_row_of_its_and_no_other(tmp_path: Path) -> Non
     assert rows.keys() == {name for name in metrics() if name.startswith("correlator_")}
     with Spool(tmp_path / "spool", 1 << 20) as spool:
         publisher = Publisher({"bootstrap_servers": "127.0.0.1:1"}, "t", spool)
-        with Store(tmp_path / "store") as store, Audited(store, "collector", "metadata") as audited:
+        with (
+            click.Context(click.Command("collector")).scope(),
+            Store(tmp_path / "store") as store,
+            Audited(store, "collector", "metadata") as audited,
+        ):
             forwarder = Forwarder(publisher, spool, tmp_path / "notes", "boot", audited, Pulse())
             rows = forwarder.rows()
         publisher.close(0)

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
+from polygraph.log.kafka.topics import needed
 from polygraph.log.progress import Progress, from_committed
 
 #: ms; the group takes a member for dead that was not heard of for so long: work between two heartbeats, and pauses of
@@ -32,10 +33,11 @@ class Out(NamedTuple):
 
 
 class Clients:
-    """Of one member of ``group``. Enters connected; raises KafkaError when it cannot be."""
+    """Of one member of ``group``, which reads ``topic``. Enters connected; raises KafkaError when it cannot be, and
+    TopicsError when there is no such topic."""
 
-    def __init__(self, client: Mapping[str, Any], group: str, instance: str | None) -> None:
-        self._group = group
+    def __init__(self, client: Mapping[str, Any], topic: str, group: str, instance: str | None) -> None:
+        self._topic, self._group = topic, group
         self.consumer = AIOKafkaConsumer(
             **client,
             group_id=group,
@@ -52,8 +54,10 @@ class Clients:
 
     async def __aenter__(self) -> Self:
         try:
-            for one in (self._admin, self._producer, self.consumer):
-                await one.start()
+            await self._admin.start()
+            await needed(self._admin, self._topic)
+            await self._producer.start()
+            await self.consumer.start()
         except BaseException:
             await self._close()
             raise

@@ -127,7 +127,7 @@ class Member(Generic[W]):
         self._stopping.set()
 
     async def run(self) -> None:
-        """Raises what is no error of the broker's: a mistake of ours, or of the settings'."""
+        """Raises what is no error of the broker's: TopicsError, or a mistake of ours."""
         wait = _WAIT
         while not self._stopping.is_set():
             before = self.counted.commits
@@ -144,7 +144,7 @@ class Member(Generic[W]):
                     await asyncio.wait_for(self._stopping.wait(), wait)
 
     async def _serve(self) -> None:
-        async with Clients(self._client, self._group, self._instance) as clients:
+        async with Clients(self._client, self._topic, self._group, self._instance) as clients:
             self._clients = clients
             clients.consumer.subscribe([self._topic], listener=_Listener(self, clients))
             due = asyncio.get_running_loop().time() + self._commit_every

@@ -54,7 +54,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class TopicsError(PolygraphError):
-    """The broker could not be asked."""
+    """The broker could not be asked, or a topic is missing."""
 
 
 @cache
@@ -76,6 +76,14 @@ def wanted(partitions: Mapping[str, int], replicas: int | None) -> dict[str, Top
             row, partitions=partitions.get(name, row.partitions), replicas=copies, settings=settings
         )
     return found
+
+
+async def needed(admin: AIOKafkaAdminClient, *names: str) -> None:
+    """Raises TopicsError for the first of these that is not there: nobody makes them by themselves."""
+    there = set(await admin.list_topics())
+    for name in names:
+        if name not in there:
+            raise TopicsError(f"there is no topic {name}", "make it: polygraph topics apply")
 
 
 async def check(client: Mapping[str, Any], prefix: str, rows: Mapping[str, Topic]) -> list[State]:
