@@ -78,11 +78,9 @@ class Partition:
             self._engine.lose(session, known.ts, "missing")
         if not events:
             pass  # why is told by who could not read it
-        elif self._engine.has_ended(session):
+        elif known is None and (self._engine.has_ended(session) or not isinstance(events[0], SessionStart)):
             if any(not isinstance(event, Tick) for event in events):  # a last Tick may come behind the end
-                refused = "ended"
-        elif known is None and not isinstance(events[0], SessionStart):
-            refused = "headless"
+                refused = "ended" if self._engine.has_ended(session) else "headless"
         else:
             if known is None:
                 known = self._open[session] = _Open(offset, self._watermark, stamp, events[0].ts, following)

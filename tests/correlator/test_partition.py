@@ -190,6 +190,12 @@ def test_what_is_delivered_again_after_the_end_is_refused_but_for_a_last_tick() 
     assert partition.take(2, 0, "s", [e.Tick(session="s", ts=log[-1].ts + 1, seq=999)]) == Took()
 
 
+def test_who_does_not_know_that_a_session_has_ended_refuses_no_last_tick_of_it() -> None:
+    partition = Reader(idle=IDLE)
+    assert partition.take(0, 0, "s", [e.Tick(session="s", ts=1, seq=999)]) == Took()
+    assert partition.open_sessions == 0
+
+
 def test_offsets_that_were_set_by_hand_let_all_be_said() -> None:
     partition = Reader(from_committed(7, ""))
     assert partition.take(7, 0, "s", session()).verdicts
