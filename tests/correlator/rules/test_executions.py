@@ -369,10 +369,13 @@ def test_a_program_that_ran_instead_may_be_what_the_name_means() -> None:
     s = Scenario()
     s.call()
     intent = s.asks("deploy_it")
-    s.runs(None, "ls")
+    s.program(None, "ls")
+    ran = s.log[-1].id
+    s.runs(None, "sort")
     s.answers(intent)
     verdict = s.on(intent)
-    assert (verdict.verdict, verdict.reason, len(verdict.evidence)) == (*FORM_UNKNOWN, 1)
+    assert (verdict.verdict, verdict.reason) == FORM_UNKNOWN
+    assert [one.id for one in verdict.evidence] == [ran]
 
 
 def test_what_other_tool_calls_and_the_agent_itself_ran_explains_nothing() -> None:

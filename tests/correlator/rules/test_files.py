@@ -95,6 +95,7 @@ def test_what_is_not_there_afterwards(again: bool) -> None:
     s.looks(intent, A, exists=False)
     verdict = s.on(intent)
     assert (verdict.verdict, verdict.reason) == (AMBIGUOUS if again else VERIFIED)
+    assert verdict.grade == (None if again else "strong")
     assert ("removed again" in verdict.observed) is again
 
 
