@@ -100,7 +100,8 @@ def _removed_again(
 def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState, span: Span) -> Outcome:
     """It was written where it was meant to be, was seen to be removed by nobody, and is not there.
 
-    Then others removed it; or it lay in a file system that only a command saw, or that is no longer mounted there.
+    Then others removed it; or it lay in a file system that only a command saw, or that is no longer mounted there. That
+    is told by its device, in the project alone: what lies elsewhere has another one as a rule (`/tmp`, a container).
     """
     last = live[-1]
     observed = f"{last.path} was written, and is not there"
@@ -112,7 +113,7 @@ def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState
         if touch.event.dev
     }
     mounted = bool(near) and all(t.event.dev and t.event.dev not in near for t in live)
-    if not mounted or "gone" in claim.tells:
+    if not mounted or not under(last.path, session.cwd) or "gone" in claim.tells:
         return unverifiable("ambiguous", observed, last.event, own)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
@@ -185,8 +186,6 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
 
 def _beside(session: Session, said: str, live: list[Touch], span: Span) -> bool:
     """Whether every write was in a tree that is none of the session's, and in which no program was at work."""
-    if said.startswith("/"):
-        return False
     trees = {touch.path.removesuffix("/" + said.removeprefix("./")) for touch in live}
     ours = {
         session.cwd,
@@ -254,11 +253,12 @@ def _instead(
     """Files of the name were written, none of them where the claim says."""
     other = elsewhere[0]
     target = normalise(said, session.cwd)
-    one = len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(other.path, target) == 1
+    folders = (other.path.rpartition("/")[0], target.rpartition("/")[0])
+    # Right below the root it may be the project as a tool shows it.
+    one = len(elsewhere) == 1 and folders[1] != "" and common_tail(other.path, target) == 1
     clear = (own is not None and not own.exists) or _directory_known(session, target, span.until)
     if one and clear and claim.topic == "file_created":
         return refuted("wrong_target", f"{other.path} was written instead", other.event)
-    folders = (other.path.rpartition("/")[0], target.rpartition("/")[0])
     twin = one and all(under(folder, session.cwd) for folder in folders)
     twin = twin and not (under(folders[0], folders[1]) or under(folders[1], folders[0]))
     if twin and own is not None and claim.topic == "file_changed" and _is_as_it_was(session, own, span):

@@ -148,6 +148,28 @@ def test_what_was_written_and_removed_is_shown_by_both_and_by_the_look() -> None
     assert (verdict.verdict, verdict.reason) == NOT_PERSISTED
     assert [one.id for one in verdict.evidence][:2] == [write.id, end.id]
     assert len(verdict.evidence) == 3
+    assert verdict.observed == "/repo/a.txt was written and removed again"
+
+
+def test_what_was_moved_out_of_the_project_is_told_as_that() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a.txt")
+    mv = s.program(None, "mv", "a.txt", "/tmp")
+    s.add(e.File, process=mv, op="rename", path="/repo/a.txt", new_path="/tmp/a.txt")
+    verdict = s.on(s.claims("file_created", targets=("a.txt",), finds={"a.txt": False}))
+    assert (verdict.verdict, verdict.reason) == NOT_PERSISTED
+    assert verdict.observed == "/repo/a.txt was written and moved away"
+
+
+@pytest.mark.parametrize(("later", "word"), [(0, VERIFIED), (1, AMBIGUOUS)])
+def test_what_was_replaced_in_one_moment_and_is_there_was_written(
+    later: int, word: tuple[str, str | None]
+) -> None:
+    """Of one moment it is not known which was first, and the file that was found tells."""
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a.txt")
+    removed(s, "/repo/a.txt", ts=s.now + later)
+    assert said(s, "created", "a.txt", finds={"a.txt": True}) == word
 
 
 @pytest.mark.parametrize("program", ["git", "jj", "hg", "sl"])
@@ -351,8 +373,25 @@ def test_a_change_of_its_twin_is_none_of_a_file_that_is_as_it_was(
     assert said(s, "changed", target, finds={target: there}, mtime=mtime) == word
 
 
+@pytest.mark.parametrize(
+    ("wrote", "target"),
+    [("/repo/src/old/conf.yaml", "src/conf.yaml"), ("/repo/src/conf.yaml", "src/old/conf.yaml")],
+)
+def test_one_that_lies_above_or_below_it_may_be_what_is_meant(wrote: str, target: str) -> None:
+    s = elsewhere(wrote)
+    s.reads(s.agent, f"/repo/{target}")
+    assert said(s, "changed", target, finds={target: True}) == AMBIGUOUS
+
+
 def test_a_name_without_a_folder_means_each_of_that_name() -> None:
     assert said(elsewhere("/repo/lib/conf.yaml"), "created", "conf.yaml") == VERIFIED
+
+
+@pytest.mark.parametrize("topic", ["created", "changed"])
+def test_a_name_right_below_the_root_may_be_that_of_the_project(topic: str) -> None:
+    """Some tools show the agent its project as `/`."""
+    s = elsewhere("/repo/lib/conf.yaml")
+    assert said(s, topic, "/conf.yaml", finds={"/conf.yaml": False}) == AMBIGUOUS
 
 
 def test_the_case_of_letters_may_be_a_slip() -> None:
@@ -406,6 +445,15 @@ def test_a_file_of_a_file_system_that_is_not_mounted_any_more_does_not_last(targ
     assert said(s, "created", target, finds={target: False}, tells=("gone",)) == AMBIGUOUS
     lost(s, "file")
     assert said(s, "created", target, finds={target: False}) == unverifiable("records_lost")
+
+
+@pytest.mark.parametrize("path", ["/tmp/a.md", "/srv/queue/a.md", "/workspace/docs/a.md"])
+def test_what_lies_outside_the_project_is_of_another_file_system_as_a_rule(path: str) -> None:
+    """Others take it away from there (a queue, who clears `/tmp`), or only a container has it there."""
+    s = Scenario()
+    s.file(s.agent, "write", "/repo/b.py")
+    s.add(e.File, process=s.program(None, "tee", cwd="/srv/queue"), op="create", path=path, dev=9, ino=77)
+    assert said(s, "created", path, finds={path: False}) == AMBIGUOUS
 
 
 @pytest.mark.parametrize(("dev", "near"), [(1, True), (9, False), (0, True)])
