@@ -41,6 +41,7 @@ def test_what_was_removed_and_made_again_is_not_deleted() -> None:
     s.file(s.agent, "unlink", "/repo/a.py")
     s.file(s.agent, "create", "/repo/a.py")
     assert said(s, "deleted", "a.py") == AMBIGUOUS
+    assert said(s, "deleted", "a.py", finds={"a.py": True}) == AMBIGUOUS, "that it was removed is true"
     s = Scenario()
     s.file(s.agent, "create", "/repo/a.py")
     s.file(s.agent, "unlink", "/repo/a.py")
@@ -189,6 +190,38 @@ def test_what_a_program_removed_whose_start_was_not_seen_may_be_kept() -> None:
     assert absent(s) == AMBIGUOUS
 
 
+def test_a_copy_that_was_removed_afterwards_is_not_what_was_written() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a.txt")
+    removed(s, "/repo/old/a.txt")
+    assert said(s, "created", "a.txt", finds={"a.txt": True}) == VERIFIED
+
+
+def test_what_was_moved_within_the_project_is_kept_though_another_was_written_and_removed() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/x/a.txt")
+    s.add(e.File, process=s.agent, op="rename", path="/repo/x/a.txt", new_path="/repo/y/a.txt")
+    s.file(s.agent, "create", "/repo/x/a.txt")
+    removed(s, "/repo/x/a.txt")
+    assert absent(s) == AMBIGUOUS
+
+
+def test_a_directory_that_was_renamed_to_where_is_not_told() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/src/a.txt")
+    s.add(e.File, process=s.agent, op="rename", path="/repo/src", resolved=False)
+    assert said(s, "created", "src/a.txt", finds={"src/a.txt": False}) == AMBIGUOUS
+
+
+def test_of_several_files_each_is_looked_for_by_itself() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/b.txt")
+    s.file(s.agent, "create", "/repo/a.txt")
+    removed(s, "/repo/a.txt")
+    claim = s.claims("file_created", targets=("b.txt", "a.txt"), finds={"b.txt": True, "a.txt": False})
+    assert s.says(claim) == NOT_PERSISTED
+
+
 def test_a_removal_before_the_write_took_nothing_away() -> None:
     s = Scenario()
     removed(s, "/repo/a.txt")
@@ -322,6 +355,12 @@ def test_what_is_there_may_have_been_made_unseen_or_before() -> None:
     assert said(Scenario(), "created", "a.py", finds={"a.py": False}) == NOT_WRITTEN
 
 
+def test_a_file_of_its_name_that_is_there_is_not_the_one_that_was_looked_for() -> None:
+    finds = {"src/a.py": False, "lib/a.py": True}
+    claim = (s := Scenario()).claims("file_created", targets=tuple(finds), finds=finds)
+    assert s.says(claim) == NOT_WRITTEN
+
+
 def test_a_file_of_that_name_that_was_looked_at_may_be_it() -> None:
     s = seen("/repo/d/a.py")
     look = s.log[-1]
@@ -387,6 +426,20 @@ def test_a_name_without_a_folder_means_each_of_that_name() -> None:
     assert said(elsewhere("/repo/lib/conf.yaml"), "created", "conf.yaml") == VERIFIED
 
 
+@pytest.mark.parametrize(
+    ("topic", "others", "there"),
+    [
+        ("created", ("lib", "docs"), False),  # which of the two, if any, was to be there?
+        ("changed", ("lib", "docs"), True),
+        ("created", ("lib",), True),  # it may have been made before
+    ],
+)
+def test_which_was_written_instead_must_be_certain(topic: str, others: tuple[str, ...], there: bool) -> None:
+    s = elsewhere(*(f"/repo/{folder}/conf.yaml" for folder in others))
+    s.reads(s.agent, "/repo/src/conf.yaml")
+    assert said(s, topic, "src/conf.yaml", finds={"src/conf.yaml": there}) == AMBIGUOUS
+
+
 @pytest.mark.parametrize("topic", ["created", "changed"])
 def test_a_name_right_below_the_root_may_be_that_of_the_project(topic: str) -> None:
     """Some tools show the agent its project as `/`."""
@@ -423,6 +476,9 @@ def test_a_folder_is_known_by_what_was_opened_in_it() -> None:
         opened = s.file(s.agent, op, "/repo/src/main.py")
         assert said(s, "created", "src/conf.yaml", ts=opened.ts) == WRONG, op
         assert said(s, "created", "src/conf.yaml", ts=opened.ts - STEP) == AMBIGUOUS, op
+        s = elsewhere("/repo/lib/conf.yaml")
+        s.file(s.agent, op, "/repo/docs/main.py")
+        assert said(s, "created", "src/conf.yaml") == AMBIGUOUS, f"{op} in another folder"
 
 
 # --- not there any more ----------------------------------------------------------------------------------
@@ -459,6 +515,12 @@ def test_what_lies_outside_the_project_is_of_another_file_system_as_a_rule(path:
 @pytest.mark.parametrize(("dev", "near"), [(1, True), (9, False), (0, True)])
 def test_one_that_others_may_have_removed_leaves_it_open(dev: int, near: bool) -> None:
     assert said(mounted(dev, near), "created", "docs/a.md", finds={"docs/a.md": False}) == AMBIGUOUS
+
+
+def test_what_file_system_the_project_is_in_is_not_told_by_temporary_files() -> None:
+    s = mounted(9, near=False)
+    s.file(s.agent, "write", "/tmp/x.md")
+    assert said(s, "created", "docs/a.md", finds={"docs/a.md": False}) == AMBIGUOUS
 
 
 def test_a_file_of_another_folder_is_not_where_it_is_looked_for() -> None:
