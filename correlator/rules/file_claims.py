@@ -81,8 +81,8 @@ def _removed_again(
     ends = {
         path: next((t for t in reversed(gone) if t.path == path), None) for path in {t.path for t in live}
     }
-    end = ends[last.path]
-    away = end is not None and _is_moved_aside(session, end)
+    end = next(t for t in reversed(gone) if t.path == last.path)
+    away = _is_moved_aside(session, end)
     observed = f"{last.path} was written and {'moved away' if away else 'removed again'}"
     removed = all(
         t is not None
@@ -92,8 +92,8 @@ def _removed_again(
         for path, t in ends.items()
     )
     look = _own_look(session, claim, said)
-    if end is None or not removed or look is None or look.exists or "gone" in claim.tells:
-        return unverifiable("ambiguous", observed, last.event, *([end.event] if end is not None else []))
+    if not removed or look is None or look.exists or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, end.event)
     return refuted("not_persisted", observed, last.event, end.event, look)
 
 
@@ -151,11 +151,11 @@ def _by_git(session: Session, touch: Touch, until: int) -> bool:
     """What git takes away is kept by it, on another branch or in the stash; what it cleans away or drops is gone."""
     image = session.tree.image(touch.event.process, touch.ts)
     line = (node.image(touch.ts) for node in session.tree.line(touch.event.process))
-    gits = [one for one in line if one is not None and git_subcommand(one)[0]]
-    stash = next((one for one in gits if git_subcommand(one)[0] == "stash"), None)
+    images = [one for one in line if one is not None]
+    stash = next((one for one in images if git_subcommand(one)[0] == "stash"), None)
     if stash is not None:  # it starts a `clean` for files that are new
         return put_back.dropped(session, stash, until) is None
-    if any(git_subcommand(one)[0] == "clean" for one in gits):
+    if any(git_subcommand(one)[0] == "clean" for one in images):
         return False
     return image is None or program_name(image) in ("git", "jj", "hg", "sl")
 
@@ -187,11 +187,7 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
 def _beside(session: Session, said: str, live: list[Touch], span: Span) -> bool:
     """Whether every write was in a tree that is none of the session's, and in which no program was at work."""
     trees = {touch.path.removesuffix("/" + said.removeprefix("./")) for touch in live}
-    ours = {
-        session.cwd,
-        *session.roots,
-        *(i.cwd for i in session.executed(session.began, span.until) if i.cwd),
-    }
+    ours = {session.cwd, *session.roots, *(i.cwd for i in session.executed(session.began, span.until))}
     return not any(
         tree == place or under(tree, place) or under(place, tree) for tree in trees for place in ours
     )
@@ -234,7 +230,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     elsewhere = _elsewhere(session, said, span)
     if elsewhere:
         return _instead(session, claim, said, own, elsewhere, span, observed)
-    if own is not None and own.exists and changed_outside(session, own, span):
+    if own is not None and changed_outside(session, own, span):
         return unverifiable("handed_off", f"{observed} by the lineage, but changed in the session", own)
     if claim.topic == "file_created" and look is not None and look.exists:
         return unverifiable("ambiguous", f"{observed}, but exists", look)
@@ -280,7 +276,6 @@ def _in_another_tree(
     return (
         claim.topic == "file_changed"
         and "gone" not in claim.tells
-        and said.startswith("/")
         and under(said, session.cwd)
         and _is_as_it_was(session, own, span)
         and not any(under(touch.path, session.cwd) for touch in elsewhere)
@@ -307,11 +302,9 @@ def _given_away(session: Session, span: Span, *, looked: bool) -> str | None:
 def _directory_known(session: Session, target: str, until: int) -> bool:
     """Whether the kernel resolved a path to the directory of ``target``, so that it is no link to another."""
     directory = target.rpartition("/")[0]
-    touched = any(
-        under(path, directory) and rows[0].ts <= until for path, rows in session.touches.items() if rows
-    )
+    touched = any(under(path, directory) and rows[0].ts <= until for path, rows in session.touches.items())
     return touched or any(
-        under(path, directory) and rows[0].ts <= until for path, rows in session.path_reads.items() if rows
+        under(path, directory) and rows[0].ts <= until for path, rows in session.path_reads.items()
     )
 
 
