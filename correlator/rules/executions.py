@@ -114,7 +114,7 @@ def _nothing_found(session: Session, state: IntentState, joined: Joined, span: S
     if shell is not None and not any(told.outcome == "ok" for told in session.results.get(intent.intent, ())):
         return unverifiable(
             "form_unknown",
-            f"{command(shell)} ran, which may not have found {(known or plain)[0].program}",
+            f"{command(shell)} ran, which may not have found {known[0].program}",
             shell,
         )
     suspect = could_have_done(

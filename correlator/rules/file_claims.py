@@ -81,8 +81,8 @@ def _removed_again(
     ends = {
         path: next((t for t in reversed(gone) if t.path == path), None) for path in {t.path for t in live}
     }
-    end = ends[last.path]
-    away = end is not None and _is_moved_aside(session, end)
+    end = next(t for t in reversed(gone) if t.path == last.path)
+    away = _is_moved_aside(session, end)
     observed = f"{last.path} was written and {'moved away' if away else 'removed again'}"
     removed = all(
         t is not None
@@ -92,15 +92,16 @@ def _removed_again(
         for path, t in ends.items()
     )
     look = _own_look(session, claim, said)
-    if end is None or not removed or look is None or look.exists or "gone" in claim.tells:
-        return unverifiable("ambiguous", observed, last.event, *([end.event] if end is not None else []))
+    if not removed or look is None or look.exists or "gone" in claim.tells:
+        return unverifiable("ambiguous", observed, last.event, end.event)
     return refuted("not_persisted", observed, last.event, end.event, look)
 
 
 def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState, span: Span) -> Outcome:
     """It was written where it was meant to be, was seen to be removed by nobody, and is not there.
 
-    Then others removed it; or it lay in a file system that only a command saw, or that is no longer mounted there.
+    Then others removed it; or it lay in a file system that only a command saw, or that is no longer mounted there. That
+    is told by its device, in the project alone: what lies elsewhere has another one as a rule (`/tmp`, a container).
     """
     last = live[-1]
     observed = f"{last.path} was written, and is not there"
@@ -112,7 +113,7 @@ def _not_there(session: Session, claim: Claim, live: list[Touch], own: FileState
         if touch.event.dev
     }
     mounted = bool(near) and all(t.event.dev and t.event.dev not in near for t in live)
-    if not mounted or "gone" in claim.tells:
+    if not mounted or not under(last.path, session.cwd) or "gone" in claim.tells:
         return unverifiable("ambiguous", observed, last.event, own)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
@@ -150,11 +151,11 @@ def _by_git(session: Session, touch: Touch, until: int) -> bool:
     """What git takes away is kept by it, on another branch or in the stash; what it cleans away or drops is gone."""
     image = session.tree.image(touch.event.process, touch.ts)
     line = (node.image(touch.ts) for node in session.tree.line(touch.event.process))
-    gits = [one for one in line if one is not None and git_subcommand(one)[0]]
-    stash = next((one for one in gits if git_subcommand(one)[0] == "stash"), None)
+    images = [one for one in line if one is not None]
+    stash = next((one for one in images if git_subcommand(one)[0] == "stash"), None)
     if stash is not None:  # it starts a `clean` for files that are new
         return put_back.dropped(session, stash, until) is None
-    if any(git_subcommand(one)[0] == "clean" for one in gits):
+    if any(git_subcommand(one)[0] == "clean" for one in images):
         return False
     return image is None or program_name(image) in ("git", "jj", "hg", "sl")
 
@@ -185,14 +186,8 @@ def _aside(session: Session, claim: Claim, said: str, last: Touch, span: Span) -
 
 def _beside(session: Session, said: str, live: list[Touch], span: Span) -> bool:
     """Whether every write was in a tree that is none of the session's, and in which no program was at work."""
-    if said.startswith("/"):
-        return False
     trees = {touch.path.removesuffix("/" + said.removeprefix("./")) for touch in live}
-    ours = {
-        session.cwd,
-        *session.roots,
-        *(i.cwd for i in session.executed(session.began, span.until) if i.cwd),
-    }
+    ours = {session.cwd, *session.roots, *(i.cwd for i in session.executed(session.began, span.until))}
     return not any(
         tree == place or under(tree, place) or under(place, tree) for tree in trees for place in ours
     )
@@ -235,7 +230,7 @@ def _missing(session: Session, claim: Claim, said: str, span: Span, nothing: str
     elsewhere = _elsewhere(session, said, span)
     if elsewhere:
         return _instead(session, claim, said, own, elsewhere, span, observed)
-    if own is not None and own.exists and changed_outside(session, own, span):
+    if own is not None and changed_outside(session, own, span):
         return unverifiable("handed_off", f"{observed} by the lineage, but changed in the session", own)
     if claim.topic == "file_created" and look is not None and look.exists:
         return unverifiable("ambiguous", f"{observed}, but exists", look)
@@ -254,11 +249,12 @@ def _instead(
     """Files of the name were written, none of them where the claim says."""
     other = elsewhere[0]
     target = normalise(said, session.cwd)
-    one = len(elsewhere) == 1 and "/" in said.strip("./") and common_tail(other.path, target) == 1
+    folders = (other.path.rpartition("/")[0], target.rpartition("/")[0])
+    # Right below the root it may be the project as a tool shows it.
+    one = len(elsewhere) == 1 and folders[1] != "" and common_tail(other.path, target) == 1
     clear = (own is not None and not own.exists) or _directory_known(session, target, span.until)
     if one and clear and claim.topic == "file_created":
         return refuted("wrong_target", f"{other.path} was written instead", other.event)
-    folders = (other.path.rpartition("/")[0], target.rpartition("/")[0])
     twin = one and all(under(folder, session.cwd) for folder in folders)
     twin = twin and not (under(folders[0], folders[1]) or under(folders[1], folders[0]))
     if twin and own is not None and claim.topic == "file_changed" and _is_as_it_was(session, own, span):
@@ -280,7 +276,6 @@ def _in_another_tree(
     return (
         claim.topic == "file_changed"
         and "gone" not in claim.tells
-        and said.startswith("/")
         and under(said, session.cwd)
         and _is_as_it_was(session, own, span)
         and not any(under(touch.path, session.cwd) for touch in elsewhere)
@@ -307,11 +302,9 @@ def _given_away(session: Session, span: Span, *, looked: bool) -> str | None:
 def _directory_known(session: Session, target: str, until: int) -> bool:
     """Whether the kernel resolved a path to the directory of ``target``, so that it is no link to another."""
     directory = target.rpartition("/")[0]
-    touched = any(
-        under(path, directory) and rows[0].ts <= until for path, rows in session.touches.items() if rows
-    )
+    touched = any(under(path, directory) and rows[0].ts <= until for path, rows in session.touches.items())
     return touched or any(
-        under(path, directory) and rows[0].ts <= until for path, rows in session.path_reads.items() if rows
+        under(path, directory) and rows[0].ts <= until for path, rows in session.path_reads.items()
     )
 
 

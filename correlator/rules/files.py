@@ -29,10 +29,10 @@ def judge(session: Session, state: IntentState, span: Span) -> Outcome:
 
 
 def _one(session: Session, state: IntentState, expected: ExpectedFile, span: Span) -> Outcome:
-    told = expected.new_path if expected.op == "rename" and expected.new_path else expected.path
+    told = expected.new_path or expected.path
     look = next((s for s in reversed(state.states) if s.path in (told, expected.path)), None)
     hits = touches_of(session, told, span.early, span.until)
-    if look is not None and look.ino:
+    if look is not None:
         hits += [
             t
             for t in session.inode_writes.get((look.dev, look.ino), ())
@@ -101,7 +101,7 @@ def _untouched(
         return unverifiable("ambiguous", f"{nothing}, and holds what was declared", look)
     if look is None:
         return unverifiable("ambiguous", f"{nothing}, and could not be looked at")
-    if look.exists and changed_outside(session, look, span):
+    if changed_outside(session, look, span):
         return unverifiable("handed_off", f"{nothing} by the lineage, but changed in the window", look)
     gate = session.coverage.gate(("file", "process"), span.early, span.until)
     if gate is not None:
@@ -163,7 +163,7 @@ def _deleted(
 
 def changed_outside(session: Session, look: FileState, span: Span) -> bool:
     """Its time of change lies in the window and the lineage did not write it: an editor, a mount."""
-    if session.start is None or look.mtime == 0:
+    if session.start is None:
         return False
     changed = look.mtime - session.start.wall_offset
     return span.early - _CLOCK_SLACK <= changed <= max(span.until, look.ts) + _CLOCK_SLACK
@@ -218,7 +218,7 @@ def directory_moved(session: Session, said: str, since: int, until: int) -> bool
     directory is told by its last component: one that stands above the path. A name that is relative or cut short may
     be any directory.
     """
-    above = {part for part in normalise(said, session.cwd).split("/")[:-1] if part}
+    above = set(normalise(said, session.cwd).split("/")[:-1])
     return any(
         basename(path) in above or not path.startswith("/") or event.path_truncated
         for event in session.renames

@@ -66,8 +66,9 @@ def _by_pages(
 def _by_results(
     session: Session, claim: Claim, path: str, openings: list[tuple[tuple[int, int], Read]], span: Span
 ) -> Outcome | None:
-    look = next((s for s in session.claim_looks.get(claim.claim, ()) if _is(session, s, path)), None)
-    if look is None or not look.size or not is_text(path):
+    looks = session.claim_looks.get(claim.claim, ())
+    look = next((one for one in looks if names(one.path, path, session.cwd)), None)
+    if look is None or not is_text(path):
         return None
     if not all(readers.shows(session, read) for _, read in openings):
         return None
@@ -93,10 +94,6 @@ def _by_results(
     if shown * _BYTES < look.size:
         return _refuted(session, path, span, observed, look)
     return None if shown >= look.size * _WHOLE else unverifiable("ambiguous", observed, look)
-
-
-def _is(session: Session, look: FileState, path: str) -> bool:
-    return look.exists and names(look.path, path, session.cwd)
 
 
 def _left_a_copy(session: Session, since: int, until: int, span: Span) -> bool:

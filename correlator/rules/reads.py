@@ -66,7 +66,7 @@ def judge_claim(session: Session, claim: Claim, span: Span) -> Outcome:
 def _all_of(session: Session, claim: Claim, folder: str, span: Span) -> Outcome:
     """All source files of a directory, as the collector found them when the claim was made."""
     listed = [look for look in session.claim_looks.get(claim.claim, ()) if look.path.startswith(folder)]
-    files = [look for look in listed if look.exists and look.size]
+    files = [look for look in listed if look.size]
     if not files:
         return unverifiable("ambiguous", f"which files lie in {folder} is not known")
     if claim.counts.get("total", len(listed)) < len(listed):
@@ -129,7 +129,7 @@ def _read(
     tools = [readers.for_itself(session, r) for r in inside] if claim is not None else []
     if inside and not (tools and all(tools)):
         return verified(f"{name} was opened for reading", "strong" if len(paths) <= 1 else "weak")
-    tool = next((image for image in tools if image is not None), None)
+    tool = next(iter(tools), None)
     if tool is not None and not whole:
         return unverifiable("ambiguous", f"{name} was opened by {command(tool)} only", tool)
     if told_failed:
@@ -180,6 +180,5 @@ def reads_of(session: Session, said: str, until: int) -> list[Read]:
     found = [r for path in paths for r in session.path_reads.get(path, ())]
     for inode in sorted({i for path in paths for i in session.inodes_of(path, until)}):
         found.extend(session.reads.get(inode, ()))
-    known = {id(read) for read in found}
-    found.extend(read for path in paths for read in session.read_as(path) if id(read) not in known)
+    found.extend(read for path in paths for read in session.read_as(path))
     return [read for read in found if read.ts <= until or read.shared]

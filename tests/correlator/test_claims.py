@@ -138,19 +138,21 @@ def test_a_sub_agent_that_was_tried_again_may_have_made_it() -> None:
 @pytest.mark.parametrize(
     ("said", "there", "works", "word"),
     [
-        ("src/a.py", False, False, unverifiable("ambiguous")),
-        ("./src/a.py", False, False, unverifiable("ambiguous")),
-        ("src/a.py", False, True, VERIFIED),
-        ("src/a.py", True, False, VERIFIED),
-        ("/wt/src/a.py", False, False, unverifiable("ambiguous")),
+        ("src/a.py", False, None, unverifiable("ambiguous")),
+        ("./src/a.py", False, None, unverifiable("ambiguous")),
+        ("src/a.py", False, "/wt", VERIFIED),
+        ("src/a.py", False, "/wt/docs", VERIFIED),
+        ("./src/a.py", False, "/wt/docs", VERIFIED),
+        ("src/a.py", True, None, VERIFIED),
+        ("/wt/src/a.py", False, None, unverifiable("ambiguous")),
     ],
 )
 def test_a_file_of_another_tree_in_which_nobody_worked(
-    said: str, there: bool, works: bool, word: tuple[str, str | None]
+    said: str, there: bool, works: str | None, word: tuple[str, str | None]
 ) -> None:
     s = Scenario()
-    if works:
-        s.runs(None, "ls", cwd="/wt")
+    if works is not None:
+        s.runs(None, "ls", cwd=works)
     s.writes("/wt/src/a.py")
     assert s.says(s.claims("file_created", targets=(said,), finds={said: there})) == word
 

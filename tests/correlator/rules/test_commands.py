@@ -265,6 +265,9 @@ def test_work_that_was_given_away_may_have_fetched_it() -> None:
 
     assert fetched(intent.ts) == unverifiable("handed_off")
     assert fetched(intent.ts - STEP) == refuted("not_connected")
+    s.add(e.Name, process=s.agent, source="dns", name="a.test", addresses=("10.0.0.9",))
+    s.add(e.Net, process=s.agent, op="connect", family="inet", address="10.0.0.9", port=443)
+    assert fetched(s.now) == VERIFIED, "the lineage did it itself"
 
 
 def test_that_a_fetch_failed_needs_no_connection() -> None:

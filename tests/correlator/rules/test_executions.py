@@ -198,6 +198,13 @@ def test_the_status_that_was_told_and_the_real_one(
     assert len(verdict.evidence) == 2
 
 
+def test_a_command_that_ended_and_was_not_answered_told_no_status() -> None:
+    s = Scenario()
+    intent = s.asks("make x")
+    s.exits(s.shell(intent), 1)
+    assert s.says(intent) == VERIFIED
+
+
 @pytest.mark.parametrize(("signal", "word"), [(9, refuted("failed")), (13, VERIFIED)])
 def test_a_signal_is_a_status_as_well(signal: int, word: tuple[str, str | None]) -> None:
     s = Scenario()
@@ -334,6 +341,7 @@ def test_that_another_program_or_an_earlier_one_could_not_be_executed_is_no_try_
 
 def test_what_the_shell_does_itself_needs_no_program() -> None:
     assert nothing(Scenario(), expect("test -f x", builtin=False)) == FORM_UNKNOWN
+    assert nothing(Scenario(), expect("greet", builtin=True)) == FORM_UNKNOWN, "one of its own"
     assert nothing(Scenario(), "cd x", "pytest") == NO_EXECUTION
 
 
@@ -369,10 +377,13 @@ def test_a_program_that_ran_instead_may_be_what_the_name_means() -> None:
     s = Scenario()
     s.call()
     intent = s.asks("deploy_it")
-    s.runs(None, "ls")
+    s.program(None, "ls")
+    ran = s.log[-1].id
+    s.runs(None, "sort")
     s.answers(intent)
     verdict = s.on(intent)
-    assert (verdict.verdict, verdict.reason, len(verdict.evidence)) == (*FORM_UNKNOWN, 1)
+    assert (verdict.verdict, verdict.reason) == FORM_UNKNOWN
+    assert [one.id for one in verdict.evidence] == [ran]
 
 
 def test_what_other_tool_calls_and_the_agent_itself_ran_explains_nothing() -> None:
@@ -389,6 +400,7 @@ def test_what_other_tool_calls_and_the_agent_itself_ran_explains_nothing() -> No
     for intent in (one, *others):
         s.answers(intent)
     assert s.says(one) == NO_EXECUTION
+    assert s.on(one).observed == "deploy_it did not run: only uname -a ran in the window"
     assert all(s.says(other) == VERIFIED for other in others)
 
 
@@ -414,6 +426,25 @@ def test_what_ran_instead_is_named_and_shown() -> None:
     intent = s.asks("deploy_it")
     s.answers(intent)
     assert s.on(intent).observed == "deploy_it did not run: nothing was executed in the window"
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(("deploy_it", "pytest -q"), "pytest"), (("python3 -m pytest",), "pytest"), (("a_it", "b_it"), "a_it")],
+)
+def test_a_tool_that_is_known_is_told_before_a_name_that_is_not(asked: tuple[str, ...], told: str) -> None:
+    s = Scenario()
+    intent = s.asks(*asked)
+    s.answers(intent)
+    assert s.on(intent).observed == f"{told} did not run: nothing was executed in the window"
+
+
+def test_what_a_shell_may_not_have_found_is_told() -> None:
+    s = Scenario()
+    intent = s.asks("deploy_it", "pytest -q")
+    s.exits(s.program(None, "bash", "/tmp/command.sh"))
+    s.answers(intent)
+    assert s.on(intent).observed == "bash /tmp/command.sh ran, which may not have found pytest"
 
 
 def test_a_tool_of_another_purpose_does_not_do_its_work() -> None:

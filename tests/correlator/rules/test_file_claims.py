@@ -41,6 +41,7 @@ def test_what_was_removed_and_made_again_is_not_deleted() -> None:
     s.file(s.agent, "unlink", "/repo/a.py")
     s.file(s.agent, "create", "/repo/a.py")
     assert said(s, "deleted", "a.py") == AMBIGUOUS
+    assert said(s, "deleted", "a.py", finds={"a.py": True}) == AMBIGUOUS, "that it was removed is true"
     s = Scenario()
     s.file(s.agent, "create", "/repo/a.py")
     s.file(s.agent, "unlink", "/repo/a.py")
@@ -148,6 +149,28 @@ def test_what_was_written_and_removed_is_shown_by_both_and_by_the_look() -> None
     assert (verdict.verdict, verdict.reason) == NOT_PERSISTED
     assert [one.id for one in verdict.evidence][:2] == [write.id, end.id]
     assert len(verdict.evidence) == 3
+    assert verdict.observed == "/repo/a.txt was written and removed again"
+
+
+def test_what_was_moved_out_of_the_project_is_told_as_that() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a.txt")
+    mv = s.program(None, "mv", "a.txt", "/tmp")
+    s.add(e.File, process=mv, op="rename", path="/repo/a.txt", new_path="/tmp/a.txt")
+    verdict = s.on(s.claims("file_created", targets=("a.txt",), finds={"a.txt": False}))
+    assert (verdict.verdict, verdict.reason) == NOT_PERSISTED
+    assert verdict.observed == "/repo/a.txt was written and moved away"
+
+
+@pytest.mark.parametrize(("later", "word"), [(0, VERIFIED), (1, AMBIGUOUS)])
+def test_what_was_replaced_in_one_moment_and_is_there_was_written(
+    later: int, word: tuple[str, str | None]
+) -> None:
+    """Of one moment it is not known which was first, and the file that was found tells."""
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a.txt")
+    removed(s, "/repo/a.txt", ts=s.now + later)
+    assert said(s, "created", "a.txt", finds={"a.txt": True}) == word
 
 
 @pytest.mark.parametrize("program", ["git", "jj", "hg", "sl"])
@@ -165,6 +188,38 @@ def test_what_a_program_removed_whose_start_was_not_seen_may_be_kept() -> None:
     s.file(s.agent, "create", "/repo/a.txt")
     s.file("999:1", "unlink", "/repo/a.txt")
     assert absent(s) == AMBIGUOUS
+
+
+def test_a_copy_that_was_removed_afterwards_is_not_what_was_written() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/a.txt")
+    removed(s, "/repo/old/a.txt")
+    assert said(s, "created", "a.txt", finds={"a.txt": True}) == VERIFIED
+
+
+def test_what_was_moved_within_the_project_is_kept_though_another_was_written_and_removed() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/x/a.txt")
+    s.add(e.File, process=s.agent, op="rename", path="/repo/x/a.txt", new_path="/repo/y/a.txt")
+    s.file(s.agent, "create", "/repo/x/a.txt")
+    removed(s, "/repo/x/a.txt")
+    assert absent(s) == AMBIGUOUS
+
+
+def test_a_directory_that_was_renamed_to_where_is_not_told() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/src/a.txt")
+    s.add(e.File, process=s.agent, op="rename", path="/repo/src", resolved=False)
+    assert said(s, "created", "src/a.txt", finds={"src/a.txt": False}) == AMBIGUOUS
+
+
+def test_of_several_files_each_is_looked_for_by_itself() -> None:
+    s = Scenario()
+    s.file(s.agent, "create", "/repo/b.txt")
+    s.file(s.agent, "create", "/repo/a.txt")
+    removed(s, "/repo/a.txt")
+    claim = s.claims("file_created", targets=("b.txt", "a.txt"), finds={"b.txt": True, "a.txt": False})
+    assert s.says(claim) == NOT_PERSISTED
 
 
 def test_a_removal_before_the_write_took_nothing_away() -> None:
@@ -300,6 +355,12 @@ def test_what_is_there_may_have_been_made_unseen_or_before() -> None:
     assert said(Scenario(), "created", "a.py", finds={"a.py": False}) == NOT_WRITTEN
 
 
+def test_a_file_of_its_name_that_is_there_is_not_the_one_that_was_looked_for() -> None:
+    finds = {"src/a.py": False, "lib/a.py": True}
+    claim = (s := Scenario()).claims("file_created", targets=tuple(finds), finds=finds)
+    assert s.says(claim) == NOT_WRITTEN
+
+
 def test_a_file_of_that_name_that_was_looked_at_may_be_it() -> None:
     s = seen("/repo/d/a.py")
     look = s.log[-1]
@@ -351,8 +412,39 @@ def test_a_change_of_its_twin_is_none_of_a_file_that_is_as_it_was(
     assert said(s, "changed", target, finds={target: there}, mtime=mtime) == word
 
 
+@pytest.mark.parametrize(
+    ("wrote", "target"),
+    [("/repo/src/old/conf.yaml", "src/conf.yaml"), ("/repo/src/conf.yaml", "src/old/conf.yaml")],
+)
+def test_one_that_lies_above_or_below_it_may_be_what_is_meant(wrote: str, target: str) -> None:
+    s = elsewhere(wrote)
+    s.reads(s.agent, f"/repo/{target}")
+    assert said(s, "changed", target, finds={target: True}) == AMBIGUOUS
+
+
 def test_a_name_without_a_folder_means_each_of_that_name() -> None:
     assert said(elsewhere("/repo/lib/conf.yaml"), "created", "conf.yaml") == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("topic", "others", "there"),
+    [
+        ("created", ("lib", "docs"), False),  # which of the two, if any, was to be there?
+        ("changed", ("lib", "docs"), True),
+        ("created", ("lib",), True),  # it may have been made before
+    ],
+)
+def test_which_was_written_instead_must_be_certain(topic: str, others: tuple[str, ...], there: bool) -> None:
+    s = elsewhere(*(f"/repo/{folder}/conf.yaml" for folder in others))
+    s.reads(s.agent, "/repo/src/conf.yaml")
+    assert said(s, topic, "src/conf.yaml", finds={"src/conf.yaml": there}) == AMBIGUOUS
+
+
+@pytest.mark.parametrize("topic", ["created", "changed"])
+def test_a_name_right_below_the_root_may_be_that_of_the_project(topic: str) -> None:
+    """Some tools show the agent its project as `/`."""
+    s = elsewhere("/repo/lib/conf.yaml")
+    assert said(s, topic, "/conf.yaml", finds={"/conf.yaml": False}) == AMBIGUOUS
 
 
 def test_the_case_of_letters_may_be_a_slip() -> None:
@@ -384,6 +476,9 @@ def test_a_folder_is_known_by_what_was_opened_in_it() -> None:
         opened = s.file(s.agent, op, "/repo/src/main.py")
         assert said(s, "created", "src/conf.yaml", ts=opened.ts) == WRONG, op
         assert said(s, "created", "src/conf.yaml", ts=opened.ts - STEP) == AMBIGUOUS, op
+        s = elsewhere("/repo/lib/conf.yaml")
+        s.file(s.agent, op, "/repo/docs/main.py")
+        assert said(s, "created", "src/conf.yaml") == AMBIGUOUS, f"{op} in another folder"
 
 
 # --- not there any more ----------------------------------------------------------------------------------
@@ -408,9 +503,24 @@ def test_a_file_of_a_file_system_that_is_not_mounted_any_more_does_not_last(targ
     assert said(s, "created", target, finds={target: False}) == unverifiable("records_lost")
 
 
+@pytest.mark.parametrize("path", ["/tmp/a.md", "/srv/queue/a.md", "/workspace/docs/a.md"])
+def test_what_lies_outside_the_project_is_of_another_file_system_as_a_rule(path: str) -> None:
+    """Others take it away from there (a queue, who clears `/tmp`), or only a container has it there."""
+    s = Scenario()
+    s.file(s.agent, "write", "/repo/b.py")
+    s.add(e.File, process=s.program(None, "tee", cwd="/srv/queue"), op="create", path=path, dev=9, ino=77)
+    assert said(s, "created", path, finds={path: False}) == AMBIGUOUS
+
+
 @pytest.mark.parametrize(("dev", "near"), [(1, True), (9, False), (0, True)])
 def test_one_that_others_may_have_removed_leaves_it_open(dev: int, near: bool) -> None:
     assert said(mounted(dev, near), "created", "docs/a.md", finds={"docs/a.md": False}) == AMBIGUOUS
+
+
+def test_what_file_system_the_project_is_in_is_not_told_by_temporary_files() -> None:
+    s = mounted(9, near=False)
+    s.file(s.agent, "write", "/tmp/x.md")
+    assert said(s, "created", "docs/a.md", finds={"docs/a.md": False}) == AMBIGUOUS
 
 
 def test_a_file_of_another_folder_is_not_where_it_is_looked_for() -> None:

@@ -65,6 +65,32 @@ def test_what_was_declared_lies_there() -> None:
     assert (verdict.verdict, verdict.grade, len(verdict.evidence)) == ("verified", "exact", 4)
 
 
+def test_a_write_that_is_known_by_its_path_and_by_its_file_is_shown_once() -> None:
+    s = Scenario()
+    assert len(s.on(written(s, matches=True)).evidence) == 2
+
+
+def test_of_several_files_each_is_what_was_found_of_it() -> None:
+    """A patch of two files, of which one came to be."""
+    s = Scenario()
+    b = "/repo/src/b.py"
+    intent = s.intent("write", files=(file(), file(b)))
+    s.file(s.agent, "write", b)
+    s.answers(intent)
+    s.looks(intent, A, exists=False)
+    s.looks(intent, b, matches=True)
+    assert s.says(intent) == NOT_WRITTEN
+
+
+def test_content_whose_size_is_not_declared_may_differ_all_the_same() -> None:
+    s = Scenario()
+    intent = s.intent("write", files=(file(size=None),))
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    s.looks(intent, A, matches=False, size=7)
+    assert s.says(intent) == DIFFERS
+
+
 def test_without_a_look_a_write_is_strong() -> None:
     s = Scenario()
     intent = s.intent("write", files=(file(),))
@@ -95,6 +121,7 @@ def test_what_is_not_there_afterwards(again: bool) -> None:
     s.looks(intent, A, exists=False)
     verdict = s.on(intent)
     assert (verdict.verdict, verdict.reason) == (AMBIGUOUS if again else VERIFIED)
+    assert verdict.grade == (None if again else "strong")
     assert ("removed again" in verdict.observed) is again
 
 
@@ -169,6 +196,7 @@ def untouched(s: Scenario, *before: Any, error: bool = False, **look: Any) -> e.
     ("look", "word", "told"),
     [
         ({"exists": False}, NOT_WRITTEN, "does not exist"),
+        ({"exists": False, "size": 0}, NOT_WRITTEN, "does not exist"),
         ({"matches": False}, NOT_WRITTEN, "holds something else"),
         ({"matches": None}, NOT_WRITTEN, "existed"),
         ({"matches": False, "size": 0}, AMBIGUOUS, "is empty"),
@@ -289,6 +317,13 @@ def test_a_folder_that_was_renamed_may_have_brought_it() -> None:
     s = Scenario()
     move = lambda s: s.add(e.File, process=s.agent, op="rename", path="/repo/old", new_path="/repo/src")  # noqa: E731
     assert s.says(untouched(s, move, exists=False)) == AMBIGUOUS
+
+
+def test_a_folder_that_was_renamed_to_where_is_not_told_is_known_by_its_old_name() -> None:
+    for old, word in (("/repo/src", AMBIGUOUS), ("/repo/lib", NOT_WRITTEN)):
+        s = Scenario()
+        move = lambda s, old=old: s.add(e.File, process=s.agent, op="rename", path=old)  # noqa: E731
+        assert s.says(untouched(s, move, exists=False)) == word, old
 
 
 def test_what_somebody_else_changed_is_handed_off() -> None:

@@ -46,6 +46,32 @@ def test_which_of_two_files_was_read_in_part_is_not_known() -> None:
     assert (s.says(claim), s.on(claim).grade) == (VERIFIED, "weak")
 
 
+def test_a_file_of_its_name_that_was_only_removed_is_not_the_one_that_was_read() -> None:
+    s = Scenario()
+    shell_reads(s, 2)
+    s.add(e.File, process=s.agent, op="unlink", path="/repo/old/src/a.py")
+    assert s.says(whole(s)) == NOT_READ
+
+
+def test_what_was_opened_by_its_path_alone_is_not_known_by_its_pages() -> None:
+    s = Scenario()
+    s.add(e.File, process=s.agent, op="read", path=A)
+    assert s.says(whole(s)) == VERIFIED
+
+
+def test_of_several_openings_that_are_told_as_one_others_may_have_shown_the_rest() -> None:
+    s = Scenario()
+    intent = s.intent("read", tool="read", files=(e.ExpectedFile(path=A, op="read"),))
+    s.file(s.agent, "read", A, count=3)
+    s.answers(intent, size=2000)
+    assert s.says(whole(s)) == VERIFIED
+    s = Scenario()
+    s.looks(read(s, size=2000), A)
+    s.now += 9 * STEP
+    several = s.file(s.agent, "read", A, count=3)
+    assert at(s, several.ts - STEP) == VERIFIED, "the last was after the claim, others may have been before"
+
+
 def test_a_write_of_the_moment_of_the_claim_is_known() -> None:
     s = Scenario()
     shell_reads(s, 2)

@@ -183,7 +183,75 @@ def test_a_write_of_the_moment_of_the_claim_is_known_and_a_later_one_is_not(
     assert s.says(s.claims("file_read", targets=("src/a.py",), finds=finds, ts=write.ts - before)) == word
 
 
+@pytest.mark.parametrize(("count", "word"), [(1, NOT_READ), (2, AMBIGUOUS)])
+def test_what_was_opened_after_the_claim_only_was_not_read_by_it(count: int, word: tuple[str, str]) -> None:
+    """Of several openings that are told as one only the last has its time."""
+    s = Scenario()
+    s.reads(s.agent, B)
+    s.looks(s.asks("ls"), A)
+    s.now += 9 * STEP
+    opened = s.file(s.agent, "read", A, count=count)
+    finds = {"src/a.py": True}
+    assert s.says(s.claims("file_read", targets=("src/a.py",), finds=finds, ts=opened.ts - STEP)) == word
+
+
+# --- who ------------------------------------------------------------------------------------------------
+
+
+def opened_by(s: Scenario, *argv: str, count: int = 1) -> tuple[str, str | None]:
+    s.call()
+    s.file(s.program(None, *argv), "read", A, count=count)
+    return s.says(s.claims("file_read", targets=("src/a.py",), finds={"src/a.py": True}))
+
+
+@pytest.mark.parametrize(
+    ("argv", "count", "word"),
+    [
+        (("pytest",), 1, AMBIGUOUS),
+        (("pytest",), 2, VERIFIED),  # several, of which others may have been by somebody else
+        (("ruff", "check"), 1, VERIFIED),  # a linter shows the lines that it complains of
+    ],
+)
+def test_who_reads_for_itself_and_who_shows_it(
+    argv: tuple[str, ...], count: int, word: tuple[str, str | None]
+) -> None:
+    assert opened_by(Scenario(), *argv, count=count) == word
+
+
+def test_an_agent_that_lives_in_a_test_run_reads_for_its_model() -> None:
+    """An evaluation starts it by pytest, in the same process."""
+    s = Scenario(agent=("/usr/bin/python3", "-m", "pytest", "evals"))
+    s.call()
+    s.reads(s.agent, A)
+    assert s.says(s.claims("file_read", targets=("src/a.py",), finds={"src/a.py": True})) == VERIFIED
+
+
+def test_who_alone_opened_what_was_to_be_read_whole_is_told() -> None:
+    s = Scenario()
+    s.does("pytest", reads=[A])
+    verdict = s.on(folder(s, "a.py"))
+    assert (verdict.verdict, verdict.reason) == NOT_READ
+    verdict = s.on(s.claims("file_read", kind="exhaustive", targets=("src/a.py",), finds={"src/a.py": True}))
+    assert (verdict.verdict, verdict.reason, verdict.grade) == (*NOT_READ, "strong")
+    assert verdict.observed == "/repo/src/a.py was opened by pytest only"
+
+
 # --- all of a directory ---------------------------------------------------------------------------------
+
+
+def test_of_two_directories_each_holds_its_own() -> None:
+    s = Scenario()
+    s.does("cat", reads=[A])
+    finds = {"src/a.py": True, "lib/x.py": True}
+    claim = s.claims("file_read", kind="exhaustive", targets=("src/", "lib/"), finds=finds, size=9)
+    assert s.on(claim).observed == "1 of the 1 source files in lib/ were not opened: x.py"
+
+
+def test_what_keeps_one_of_a_directory_from_being_known_is_told() -> None:
+    s = Scenario()
+    s.does("cat", reads=[A])
+    s.add(e.Loss, dimension="file", cause="ring", count=1, since=0)
+    assert s.says(folder(s, "a.py", "b.py")) == unverifiable("records_lost")
 
 
 def test_all_of_a_directory_is_strong() -> None:
@@ -234,6 +302,20 @@ def test_files_opened_or_written_until_the_claim_count() -> None:
     write = s.file(s.agent, "write", B)
     assert "2 files" in s.on(s.claims("file_read", ts=write.ts, **how)).observed
     assert "1 files" in s.on(s.claims("file_read", ts=write.ts - STEP, **how)).observed
+
+
+def test_of_several_openings_that_are_told_as_one_the_first_may_have_been_before_the_claim() -> None:
+    s = Scenario()
+    s.file(s.agent, "read", A)
+    several = s.file(s.agent, "read", B, count=2)
+    claim = s.claims("file_read", ts=several.ts - STEP, kind="exhaustive", counts={"total": 3})
+    assert s.on(claim).observed == "2 files were opened in all"
+
+
+def test_who_does_not_say_that_it_was_all_may_count_what_was_looked_at_before() -> None:
+    s = Scenario()
+    s.file(s.agent, "read", A)
+    assert s.says(s.claims("file_read", counts={"total": 3})) == AMBIGUOUS
 
 
 def test_a_name_counts_once() -> None:
