@@ -142,8 +142,9 @@ def _stopped(arm: str, count: int, events: int) -> Part:
 def _of_count(arm: str, count: int, found: Sequence[Figures]) -> Iterator[Part]:
     where = _where(arm, count)
     ours = arm == OURS
-    speed = estimate([one.events / one.cpu for one in found])
-    yield part(f"{where}: speed", speed, "events/s", MARK_SPEED if ours else None, wants="more")
+    if all(one.cpu > 0 for one in found):  # else a single session took less than can be told
+        speed = estimate([one.events / one.cpu for one in found])
+        yield part(f"{where}: speed", speed, "events/s", MARK_SPEED if ours else None, wants="more")
     if count >= _FROM:  # of a few, the allocator's steps are all that is seen
         yield part(
             f"{where}: memory of an open one", estimate([one.memory / count for one in found]), "bytes", None
