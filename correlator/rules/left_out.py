@@ -98,7 +98,8 @@ def _of_a_tool(session: Session, touch: Touch) -> bool:
 
 def _is_tracked(session: Session, path: str, until: int) -> bool:
     """Whether git has the file: it read what is in it, or it is a text that was there before the session."""
-    if any(part.startswith(".") or "local" in part for part in path.split("/")[1:]):
+    inside = path.removeprefix(session.cwd)  # where the project itself lies says nothing of it
+    if any(part.startswith(".") or "local" in part for part in inside.split("/")):
         return False
     for inode in session.inodes_of(path, until):
         for read in session.reads.get(inode, ()):
@@ -106,9 +107,8 @@ def _is_tracked(session: Session, path: str, until: int) -> bool:
             by_git = not read.shared and image is not None and program_name(image) == "git"
             if by_git and not session.given_away(inode, read.ts, until):
                 return True
-    rows = session.touches.get(path, ())
-    first = min(rows, key=lambda touch: touch.first, default=None)
-    return is_text(path) and first is not None and first.event.op in ("write", "truncate")
+    first = min(session.touches[path], key=lambda touch: touch.first)
+    return is_text(path) and first.event.op in ("write", "truncate")
 
 
 def _refuted(session: Session, observed: str, run: Run, later: Touch | Exec, until: int) -> Outcome:

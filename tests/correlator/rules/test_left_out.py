@@ -62,6 +62,18 @@ def test_a_push_sent_what_there_was(
     assert s.says(s.claims("push", **ALL)) == everything
 
 
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, STALE)])
+def test_a_commit_that_began_until_the_push_had_ended_may_have_been_sent(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_work()
+    commit = s.fork()
+    git(s, "push", "-q", "origin", "main")
+    s.execs(commit, "git", *COMMIT, ts=s.now + after)
+    s.exits(commit)
+    assert s.says(s.claims("push", **ALL)) == word
+
+
 def test_a_push_that_was_refused_after_that_sent_nothing() -> None:
     s = pushed(AMEND)
     git(s, "push", "-q", status=1)
@@ -120,6 +132,16 @@ def test_unless_it_is_committed_or_put_back(then: tuple[str, ...]) -> None:
     assert s.says(s.claims("commit", **ALL)) == VERIFIED
 
 
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, STALE)])
+def test_what_was_written_until_the_commit_had_ended_may_be_in_it(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = committed()
+    ended = s.now
+    s.file(s.agent, "write", A, ts=ended + after)
+    assert s.says(s.claims("commit", **ALL)) == word
+
+
 def test_what_may_have_committed_it_leaves_it_open() -> None:
     s = committed()
     s.writes(A)
@@ -134,6 +156,7 @@ def test_what_may_have_committed_it_leaves_it_open() -> None:
         (A, "truncate", STALE),
         ("/repo/new.py", "create", VERIFIED),
         ("/repo/.env", "write", VERIFIED),
+        ("/repo/.secrets.toml", "write", VERIFIED),
         ("/repo/settings.local.toml", "write", VERIFIED),
         ("/repo/app.log", "write", VERIFIED),
         ("/repo/logo.png", "write", VERIFIED),
@@ -146,6 +169,27 @@ def test_only_what_git_surely_has_counts(path: str, op: str, word: tuple[str, st
     git(s, "commit", "-qam", "x")
     s.file(s.agent, op, path)
     assert s.says(s.claims("commit", **ALL)) == word
+
+
+def test_where_the_project_itself_lies_says_nothing_of_its_files() -> None:
+    s = Scenario(cwd="/srv/local/.work/repo")
+    s.call()
+    git(s, "commit", "-qam", "x")
+    s.file(s.agent, "write", "/srv/local/.work/repo/a.py")
+    assert s.says(s.claims("commit", **ALL)) == STALE
+
+
+def test_a_file_that_was_there_is_known_though_it_was_made_anew_between_two_writes() -> None:
+    """The agent's writes are one record, which began before the file was patched."""
+    s = at_work()
+    began = s.now
+    process = s.program(None, "patch", "a.py")
+    s.file(process, "unlink", A)
+    s.file(process, "create", A)
+    s.exits(process)
+    git(s, "commit", "-qam", "x")
+    s.file(s.agent, "write", A, first_ts=began, count=2)
+    assert s.says(s.claims("commit", **ALL)) == STALE
 
 
 @pytest.mark.parametrize("by_git", [True, False])
@@ -171,6 +215,13 @@ def test_what_tools_write_is_their_business(tool: tuple[str, ...]) -> None:
     s.file(s.fork(process), "write", A)
     s.exits(process)
     assert s.says(s.claims("commit", **ALL)) == VERIFIED
+
+
+def test_who_changed_it_unseen_is_taken_for_no_tool() -> None:
+    s = committed()
+    s.add(e.Loss, dimension="process", cause="ring", count=1, since=s.now)
+    s.file("999:1", "write", A)
+    assert s.says(s.claims("commit", **ALL)) == unverifiable("records_lost")
 
 
 # --- what it takes to say so -----------------------------------------------------------------------------------

@@ -258,6 +258,17 @@ def test_a_module_of_python_that_was_not_opened_may_be_needed_in_its_compiled_fo
     assert said(s) == word
 
 
+def test_beside_the_sessions_own_directory_a_module_is_compiled_where_it_lies() -> None:
+    s = Scenario()
+    s.entries = True
+    s.file(s.program(None, "python3"), "create", "/side/__pycache__/x.cpython-311.pyc")
+    s.does("pytest", reads=["/side/test_a.py"], cwd="/side")
+    s.file(s.agent, "write", "/side/lib.py")
+    assert said(s) == VERIFIED
+    s.file(s.agent, "write", "/side/lib/core.py")
+    assert said(s) == AMBIGUOUS
+
+
 def test_only_modules_have_a_compiled_form() -> None:
     s = Scenario()
     s.entries = True
