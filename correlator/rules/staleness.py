@@ -384,10 +384,7 @@ def _directory_changed(session: Session, path: str, since: int, until: int) -> b
     """A directory above ``path`` was made, moved or removed meanwhile: its inode number may be another's by then."""
     above = path.rpartition("/")[0]
     while above:
-        if any(
-            touch.event.op in ("mkdir", "rmdir", "rename") and since <= touch.ts <= until
-            for touch in session.touches.get(above, ())
-        ):
+        if any(since <= touch.ts <= until for touch in session.touches.get(above, ())):
             return True
         above = above.rpartition("/")[0]
     return False

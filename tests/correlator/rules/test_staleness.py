@@ -280,6 +280,32 @@ def test_only_modules_have_a_compiled_form() -> None:
     assert said(s) == VERIFIED
 
 
+@pytest.mark.parametrize(
+    ("moment", "after", "word"),
+    [("run", -1, STALE), ("run", 0, AMBIGUOUS), ("change", 0, AMBIGUOUS), ("change", 1, STALE)],
+)
+def test_a_folder_that_is_made_anew_between_the_run_and_the_change_gives_its_number_away(
+    moment: str, after: int, word: tuple[str, str | None]
+) -> None:
+    source = "/repo/src/a.ts"
+    s = Scenario()
+    s.entries = True
+    s.call()
+    run = s.program(None, "jest")
+
+    def anew() -> None:
+        s.add(e.File, process=s.agent, op="mkdir", path="/repo/src", resolved=False, ts=s.now + after)
+
+    if moment == "run":
+        anew()
+    s.reads(run, source)
+    s.exits(run)
+    s.replaces(s.agent, source)
+    if moment == "change":
+        anew()
+    assert said(s) == word
+
+
 # --- that it is as it was -------------------------------------------------------------------------------
 
 
@@ -443,6 +469,23 @@ def test_a_file_with_an_old_time_that_came_after_the_run_is_not_what_it_tested(o
     last = s.asks("ls")
     s.answers(last)
     s.add(e.FileState, ts=s.now, intent=last.intent, mtime=old, **found)
+    assert said(s) == STALE
+
+
+def test_a_file_that_came_in_the_moment_in_which_the_run_began_is_what_it_tested() -> None:
+    s = Scenario()
+    intent = s.intent("write", files=(e.ExpectedFile(path=A, op="write"),))
+    run = s.fork()
+    at = s.answers(intent).ts
+    look(s, intent.intent, "one")
+    s.file(s.agent, "create", A, ts=at)
+    s.execs(run, "jest", ts=at)
+    s.reads(run, A)
+    s.exits(run)
+    s.file(s.program(None, "git", "checkout", "."), "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    look(s, last.intent, "two")
     assert said(s) == STALE
 
 
