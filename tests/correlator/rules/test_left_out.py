@@ -74,13 +74,20 @@ def test_a_commit_that_began_until_the_push_had_ended_may_have_been_sent(
     assert s.says(s.claims("push", **ALL)) == word
 
 
-def test_a_push_that_was_refused_after_that_sent_nothing() -> None:
-    s = pushed(AMEND)
-    git(s, "push", "-q", status=1)
+@pytest.mark.parametrize(("then", "told"), [(AMEND, "changed"), (COMMIT, "made")])
+@pytest.mark.parametrize("hook", [(), ("./scripts/check",)])
+def test_a_push_that_was_refused_after_that_sent_nothing(
+    then: tuple[str, ...], told: str, hook: tuple[str, ...]
+) -> None:
+    s = pushed(then)
+    again = s.program(None, "git", "push", "-q")
+    if hook:
+        s.runs(again, *hook)
+    s.exits(again, 1)
     claim = s.claims("push", **ALL)
     assert s.says(claim) == STALE
     assert s.on(claim).observed == (
-        "git push -q origin main ran and exited with 0, and git commit --amend --no-edit changed a commit afterwards"
+        f"git push -q origin main ran and exited with 0, and git {' '.join(then)} {told} a commit afterwards"
     )
 
 
@@ -89,12 +96,45 @@ def test_who_tells_that_it_was_amended_tells_all() -> None:
     assert s.says(s.claims("push", tells=("gone",))) == VERIFIED
 
 
-@pytest.mark.parametrize("how", [{"status": 1}, {"cwd": "/other"}])
-def test_a_commit_that_failed_or_is_of_another_project_changes_nothing(how: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("options", "how"),
+    [
+        ((), {"status": 1}),
+        ((), {"cwd": "/other"}),
+        (("-C", "/other"), {}),
+        (("-C", "../other", "-c", "user.name=x"), {}),
+        (("-C", "..", "-C", "other"), {}),
+        (("--git-dir=/other/.git",), {}),
+        (("--git-dir", "/other/.git", "--work-tree", "/other"), {}),
+    ],
+)
+def test_a_commit_that_failed_or_is_of_another_project_changes_nothing(
+    options: tuple[str, ...], how: dict[str, Any]
+) -> None:
     s = pushed()
-    status = how.pop("status", 0)
-    s.exits(s.program(None, "git", *AMEND, **how), status)
+    status = how.get("status", 0)
+    s.exits(s.program(None, "git", *options, *AMEND, cwd=how.get("cwd")), status)
+    assert s.says(s.claims("push")) == VERIFIED
     assert s.says(s.claims("push", **ALL)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("cwd", "first", "then"),
+    [
+        ("/", ("-C", "/repo"), ()),
+        ("/", ("-C", "repo"), ("-c", "user.name=x")),
+        ("/repo/lib", ("-C", ".."), ("-C", "/", "-C", "repo")),
+        ("/", ("--git-dir=/repo/.git",), ("--git-dir=/repo/.git",)),
+    ],
+)
+def test_a_git_may_be_told_where_its_project_is(
+    cwd: str, first: tuple[str, ...], then: tuple[str, ...]
+) -> None:
+    s = at_work()
+    s.exits(s.program(None, "git", *first, "push", cwd=cwd))
+    assert s.says(s.claims("push")) == VERIFIED
+    s.exits(s.program(None, "git", *then, "commit", "--amend", "-C", "HEAD"))
+    assert s.says(s.claims("push")) == STALE
 
 
 def test_what_a_tool_says_of_its_own_push_is_of_that_one() -> None:
@@ -119,6 +159,14 @@ def test_a_change_of_a_known_file_is_in_no_commit() -> None:
     s.writes(A)
     assert s.says(s.claims("commit", **ALL)) == STALE
     assert s.says(s.claims("commit")) == VERIFIED, "it may speak of what was committed"
+
+
+@pytest.mark.parametrize(("place", "word"), [("/repo", STALE), ("/repo/lib", VERIFIED), ("/other", VERIFIED)])
+def test_only_a_change_in_the_project_of_the_commit_counts(place: str, word: tuple[str, str | None]) -> None:
+    s = at_work()
+    s.exits(s.program(None, "git", "-C", place, "commit", "-qam", "x", cwd="/"))
+    s.writes(A)
+    assert s.says(s.claims("commit", **ALL)) == word
 
 
 @pytest.mark.parametrize("then", [("commit", "-qam", "y"), ("checkout", "--", "a.py")])

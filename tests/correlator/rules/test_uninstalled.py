@@ -105,6 +105,16 @@ def test_the_last_removal_is_the_one_that_counts() -> None:
         assert s.on(claim).observed.endswith(last)
 
 
+def test_all_may_be_removed_in_one_moment() -> None:
+    two = ("/repo/node_modules/x", "/repo/node_modules/y")
+    s = installed(*NPM, puts=two)
+    rm = s.program(None, "rm", "-rf", "node_modules")
+    at = s.now
+    for path in two:
+        s.file(rm, "rmdir", path, ts=at)
+    assert said(s) == GONE
+
+
 def test_what_has_not_begun_did_not_install_it_again() -> None:
     s = removed(installed(*NPM), "/repo/node_modules/x")
     s.fork(s.program(None, "bash"))
