@@ -8,14 +8,13 @@ the last commit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from correlator.facts import command, ran
 from correlator.outcome import Outcome, refuted, unverifiable
-from correlator.paths import normalise, under
+from correlator.paths import under
 from correlator.places import is_project_file, is_text
-from correlator.programs import git_subcommand, identify, program_name
-from correlator.rules.put_back import git_of
+from correlator.programs import identify, program_name
+from correlator.rules.put_back import git_of, place_of
 from correlator.runs import Run, find_runs
 from correlator.session import Session, Touch
 from correlator.suspects import could_have_done
@@ -38,11 +37,11 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
 
 
 def _not_sent(session: Session, claim: Claim, pushes: Sequence[Run], push: Run, until: int) -> Outcome | None:
-    place = _place(push.image)
+    place = place_of(push.image)
     later = [
         run
         for run in find_runs(session, "commit", push.ended + 1, until)
-        if run.good and _place(run.image) == place
+        if run.good and place_of(run.image) == place
     ]
     amended = [run for run in later if "--amend" in run.image.argv]
     if not later or not ("whole" in claim.tells or (amended and "gone" not in claim.tells)):
@@ -79,23 +78,12 @@ def _changed(session: Session, commit: Run, until: int) -> Iterator[Touch]:
             touch.event.op in _CHANGES
             and not touch.gone
             and touch.path not in by_git
-            and under(touch.path, _place(commit.image))
+            and under(touch.path, place_of(commit.image))
             and is_project_file(touch.path, session.roots)
             and not _of_a_tool(session, touch)
             and _is_tracked(session, touch.path, until)
         ):
             yield touch
-
-
-def _place(image: Exec) -> str:
-    """Where a git works: its directory, or that which ``-C`` says. One of a repository elsewhere: what says so."""
-    options = image.argv[1 : len(image.argv) - len(git_subcommand(image)[1]) - 1]
-    if any(option.startswith("--git-dir") for option in options):
-        return str(options)
-    place = image.cwd
-    for option, word in pairwise(options):
-        place = normalise(word, place) if option == "-C" else place
-    return place
 
 
 def _of_a_tool(session: Session, touch: Touch) -> bool:
