@@ -145,10 +145,12 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
             or _was_a_try(session, hits)
         ):
             continue
-        made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         others = [t for t in hits if t.event.process not in own and _changes_content(session, t)]
+        if not others:
+            continue
+        made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         # What git or a build wrote last may be what was tested, whatever was written in between.
-        settled = bool(others) and not _uncertain_writer(session, others[-1])
+        settled = not _uncertain_writer(session, others[-1])
         anew = (
             _brings_in(session, others)
             or _moved_away(session, hits)
@@ -267,7 +269,7 @@ def _brings_in(session: Session, touches: list[Touch]) -> bool:
 
     It writes only files that it changes, and does nothing where they are not as they were committed.
     """
-    image = session.tree.image(touches[0].event.process, touches[0].ts) if touches else None
+    image = session.tree.image(touches[0].event.process, touches[0].ts)
     made = sum(touch.event.count for touch in touches if not touch.gone)
     alone = len({touch.event.process for touch in touches}) == 1
     return image is not None and alone and made == 1 and git_brings_in(image)
@@ -278,11 +280,11 @@ def _comes_back(session: Session, path: str, touches: list[Touch], run: Run, ear
 
     The change itself was made by something else than git, and no run that passed came between it and the stash.
     """
-    given = put_back.git_of(session, touches[-1]) if touches else None
-    before = [t for t in session.touches.get(path, ()) if t.ts < run.image.ts]
-    taken = put_back.git_of(session, before[-1]) if before else None
+    before = [t for t in session.touches[path] if t.ts < run.image.ts]
     made = next((t for t in reversed(before) if put_back.git_of(session, t) is None), None)
-    if given is None or taken is None or made is None:
+    given = put_back.git_of(session, touches[-1])
+    taken = put_back.git_of(session, before[-1]) if made is not None else None
+    if made is None or given is None or taken is None:
         return False
     (gives, how), (takes, what) = git_subcommand(given), git_subcommand(taken)
     aside = gives == takes == "stash" and how[:1] in (("pop",), ("apply",))

@@ -142,6 +142,15 @@ def test_what_a_tool_says_of_its_own_push_is_of_that_one() -> None:
     intent = s.does("git", "push")
     git(s, *AMEND)
     assert s.says(s.claims("push", source="tool_result", intent=intent)) == VERIFIED
+    assert s.says(s.claims("push", source="tool_result")) == VERIFIED, "nor is it where its call was not seen"
+
+
+def test_that_a_command_was_run_says_nothing_of_what_came_later() -> None:
+    """ "I ran `git push`" and not: "it is pushed"."""
+    changed = committed()
+    changed.writes(A)
+    for s, topic in ((pushed(AMEND), "push"), (changed, "commit")):
+        assert s.says(s.claims(topic, tool=f"git-{topic}", **ALL)) == VERIFIED, topic
 
 
 # --- committed, then changed -----------------------------------------------------------------------------------
