@@ -183,6 +183,8 @@ def _changes_content(session: Session, touch: Touch) -> bool:
     """Whether the touch is one that may change what a run depends on: of a file, by other programs than tests."""
     if touch.event.op in ("mkdir", "rmdir"):
         return False
+    if touch.event.op == "link" and touch.path == touch.event.path:
+        return False  # it has one more name, and holds what it held
     image = session.tree.image(touch.event.process, touch.first)
     if image is not None and changes_no_content(image, session.roots):
         return False
@@ -200,7 +202,7 @@ def _restored(session: Session, path: str, run: Run, until: int) -> bool:
 def _differs(session: Session, path: str, run: Run, until: int) -> bool:
     """Whether the file was seen to hold one thing before the run, and another thing at the end."""
     after = _last_look(session, path, until)
-    if after is None or after.ts <= run.ended or _tested(session, path, run) in (None, after.digest):
+    if after is None or _tested(session, path, run) in (None, after.digest):
         return False
     if session.start is None or after.mtime - session.start.wall_offset > until:
         return False
@@ -361,16 +363,7 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
         return not _directory_changed(session, touch.path, needs.start, touch.ts)
     if made is not None and made <= touch.ts:
         return None
-    if (
-        touch.event.ino
-        and inode in needs.inodes
-        and not session.given_away(inode, needs.inodes[inode], touch.ts)
-    ):
-        known = session.names_of(inode, until)
-        return len(known) <= 1 or touch.path in known
     if touch.event.ino and inode in needs.possible:
-        return False
-    if entry and entry in needs.possible_entries:
         return False
     by_another_name = not entry or needs.entries_unknown
     if touch.event.op == "rename" and by_another_name and not _seen_before(session, touch, until):
