@@ -14,7 +14,7 @@ from correlator.outcome import Outcome, refuted, unverifiable
 from correlator.paths import under
 from correlator.places import is_project_file, is_text
 from correlator.programs import identify, program_name
-from correlator.rules.put_back import git_of
+from correlator.rules.put_back import git_of, place_of
 from correlator.runs import Run, find_runs
 from correlator.session import Session, Touch
 from correlator.suspects import could_have_done
@@ -37,10 +37,11 @@ def judge(session: Session, claim: Claim, runs: Sequence[Run], until: int) -> Ou
 
 
 def _not_sent(session: Session, claim: Claim, pushes: Sequence[Run], push: Run, until: int) -> Outcome | None:
+    place = place_of(push.image)
     later = [
         run
         for run in find_runs(session, "commit", push.ended + 1, until)
-        if run.good and run.image.cwd == push.image.cwd
+        if run.good and place_of(run.image) == place
     ]
     amended = [run for run in later if "--amend" in run.image.argv]
     if not later or not ("whole" in claim.tells or (amended and "gone" not in claim.tells)):
@@ -77,7 +78,7 @@ def _changed(session: Session, commit: Run, until: int) -> Iterator[Touch]:
             touch.event.op in _CHANGES
             and not touch.gone
             and touch.path not in by_git
-            and under(touch.path, commit.image.cwd)
+            and under(touch.path, place_of(commit.image))
             and is_project_file(touch.path, session.roots)
             and not _of_a_tool(session, touch)
             and _is_tracked(session, touch.path, until)
@@ -98,7 +99,8 @@ def _of_a_tool(session: Session, touch: Touch) -> bool:
 
 def _is_tracked(session: Session, path: str, until: int) -> bool:
     """Whether git has the file: it read what is in it, or it is a text that was there before the session."""
-    if any(part.startswith(".") or "local" in part for part in path.split("/")[1:]):
+    inside = path.removeprefix(session.cwd)  # where the project itself lies says nothing of it
+    if any(part.startswith(".") or "local" in part for part in inside.split("/")):
         return False
     for inode in session.inodes_of(path, until):
         for read in session.reads.get(inode, ()):
@@ -106,9 +108,8 @@ def _is_tracked(session: Session, path: str, until: int) -> bool:
             by_git = not read.shared and image is not None and program_name(image) == "git"
             if by_git and not session.given_away(inode, read.ts, until):
                 return True
-    rows = session.touches.get(path, ())
-    first = min(rows, key=lambda touch: touch.first, default=None)
-    return is_text(path) and first is not None and first.event.op in ("write", "truncate")
+    first = min(session.touches[path], key=lambda touch: touch.first)
+    return is_text(path) and first.event.op in ("write", "truncate")
 
 
 def _refuted(session: Session, observed: str, run: Run, later: Touch | Exec, until: int) -> Outcome:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from itertools import pairwise
 
 from correlator.facts import command
 from correlator.outcome import Outcome, refuted, unverifiable
@@ -72,6 +73,17 @@ def git_of(session: Session, touch: Touch) -> Exec | None:
     return found
 
 
+def place_of(image: Exec) -> str:
+    """Where a git works: its directory, or that which ``-C`` says. One of a repository elsewhere: what says so."""
+    options = image.argv[1 : len(image.argv) - len(git_subcommand(image)[1]) - 1]
+    if any(option.startswith("--git-dir") for option in options):
+        return str(options)
+    place = image.cwd
+    for option, word in pairwise(options):
+        place = normalise(word, place) if option == "-C" else place
+    return place
+
+
 def _puts_back(image: Exec, path: str) -> bool:
     """Whether a git takes what was written to ``path`` away, and brings in nothing from elsewhere."""
     subcommand, arguments = git_subcommand(image)
@@ -82,13 +94,13 @@ def _puts_back(image: Exec, path: str) -> bool:
             return "--hard" in options and all(word in _HERE for word in words)
         case "restore":
             source = any(option.startswith(("-s", "--source")) for option in options)
-            return not source and _names(words, path, image.cwd)
+            return not source and _names(words, path, place_of(image))
         case "checkout":
             paths = arguments[arguments.index("--") + 1 :] if "--" in arguments else ()
             words = words[1:] if words and words[0] in _HERE else words
             plain = all(option in _PLAIN for option in options)
             # `git checkout main -- a.py` and `git checkout main a.py` bring in what is elsewhere
-            return plain and len(words) == (len(paths) or 1) and _names(words, path, image.cwd)
+            return plain and len(words) == (len(paths) or 1) and _names(words, path, place_of(image))
         case "stash":
             return not words or words[0] in ("push", "save")
     return False

@@ -145,10 +145,12 @@ def changes(session: Session, run: Run, earlier: list[Run], until: int) -> Itera
             or _was_a_try(session, hits)
         ):
             continue
-        made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         others = [t for t in hits if t.event.process not in own and _changes_content(session, t)]
+        if not others:
+            continue
+        made = min((t.ts for t in hits if t.event.op == "create"), default=None)
         # What git or a build wrote last may be what was tested, whatever was written in between.
-        settled = bool(others) and not _uncertain_writer(session, others[-1])
+        settled = not _uncertain_writer(session, others[-1])
         anew = (
             _brings_in(session, others)
             or _moved_away(session, hits)
@@ -181,6 +183,8 @@ def _changes_content(session: Session, touch: Touch) -> bool:
     """Whether the touch is one that may change what a run depends on: of a file, by other programs than tests."""
     if touch.event.op in ("mkdir", "rmdir"):
         return False
+    if touch.event.op == "link" and touch.path == touch.event.path:
+        return False  # it has one more name, and holds what it held
     image = session.tree.image(touch.event.process, touch.first)
     if image is not None and changes_no_content(image, session.roots):
         return False
@@ -198,7 +202,7 @@ def _restored(session: Session, path: str, run: Run, until: int) -> bool:
 def _differs(session: Session, path: str, run: Run, until: int) -> bool:
     """Whether the file was seen to hold one thing before the run, and another thing at the end."""
     after = _last_look(session, path, until)
-    if after is None or after.ts <= run.ended or _tested(session, path, run) in (None, after.digest):
+    if after is None or _tested(session, path, run) in (None, after.digest):
         return False
     if session.start is None or after.mtime - session.start.wall_offset > until:
         return False
@@ -267,7 +271,7 @@ def _brings_in(session: Session, touches: list[Touch]) -> bool:
 
     It writes only files that it changes, and does nothing where they are not as they were committed.
     """
-    image = session.tree.image(touches[0].event.process, touches[0].ts) if touches else None
+    image = session.tree.image(touches[0].event.process, touches[0].ts)
     made = sum(touch.event.count for touch in touches if not touch.gone)
     alone = len({touch.event.process for touch in touches}) == 1
     return image is not None and alone and made == 1 and git_brings_in(image)
@@ -278,11 +282,11 @@ def _comes_back(session: Session, path: str, touches: list[Touch], run: Run, ear
 
     The change itself was made by something else than git, and no run that passed came between it and the stash.
     """
-    given = put_back.git_of(session, touches[-1]) if touches else None
-    before = [t for t in session.touches.get(path, ()) if t.ts < run.image.ts]
-    taken = put_back.git_of(session, before[-1]) if before else None
+    before = [t for t in session.touches[path] if t.ts < run.image.ts]
     made = next((t for t in reversed(before) if put_back.git_of(session, t) is None), None)
-    if given is None or taken is None or made is None:
+    given = put_back.git_of(session, touches[-1])
+    taken = put_back.git_of(session, before[-1]) if made is not None else None
+    if made is None or given is None or taken is None:
         return False
     (gives, how), (takes, what) = git_subcommand(given), git_subcommand(taken)
     aside = gives == takes == "stash" and how[:1] in (("pop",), ("apply",))
@@ -359,16 +363,7 @@ def _is_needed(session: Session, touch: Touch, needs: Opened, made: int | None, 
         return not _directory_changed(session, touch.path, needs.start, touch.ts)
     if made is not None and made <= touch.ts:
         return None
-    if (
-        touch.event.ino
-        and inode in needs.inodes
-        and not session.given_away(inode, needs.inodes[inode], touch.ts)
-    ):
-        known = session.names_of(inode, until)
-        return len(known) <= 1 or touch.path in known
     if touch.event.ino and inode in needs.possible:
-        return False
-    if entry and entry in needs.possible_entries:
         return False
     by_another_name = not entry or needs.entries_unknown
     if touch.event.op == "rename" and by_another_name and not _seen_before(session, touch, until):
@@ -384,10 +379,7 @@ def _directory_changed(session: Session, path: str, since: int, until: int) -> b
     """A directory above ``path`` was made, moved or removed meanwhile: its inode number may be another's by then."""
     above = path.rpartition("/")[0]
     while above:
-        if any(
-            touch.event.op in ("mkdir", "rmdir", "rename") and since <= touch.ts <= until
-            for touch in session.touches.get(above, ())
-        ):
+        if any(since <= touch.ts <= until for touch in session.touches.get(above, ())):
             return True
         above = above.rpartition("/")[0]
     return False

@@ -57,6 +57,26 @@ def test_what_git_put_back_is_not_changed(argv: tuple[str, ...], target: str) ->
 
 
 @pytest.mark.parametrize(
+    ("cwd", "argv", "word"),
+    [
+        ("/", ("-C", "/repo", "checkout", "--", "src/a.py"), GONE),
+        ("/repo", ("-C", "src", "restore", "a.py"), GONE),
+        ("/repo/lib", ("-C", "../src", "checkout", "a.py"), GONE),
+        ("/repo", ("-C", "src", "checkout", "--", "src/a.py"), VERIFIED),
+    ],
+)
+def test_what_git_puts_back_is_named_from_where_it_works(
+    cwd: str, argv: tuple[str, ...], word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.writes(FILE)
+    restore = s.program(None, "git", *argv, cwd=cwd)
+    s.file(restore, "create", FILE)
+    s.exits(restore)
+    assert told(s) == word
+
+
+@pytest.mark.parametrize(
     "argv",
     [
         ("checkout", "main"),

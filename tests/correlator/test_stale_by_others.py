@@ -76,10 +76,29 @@ def test_what_was_taken_in_and_removed_again_is_ambiguous() -> None:
     assert s.says(s.passed()) == unverifiable("ambiguous")
 
 
+def test_who_edits_what_the_stash_had_taken_before_the_run_changed_it() -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    s.writes(CALC)
+    git(s, "stash")
+    s.does("pytest", reads=[CALC, TEST])
+    s.writes(CALC)
+    assert s.says(s.passed()) == refuted("stale")
+
+
 def test_a_merge_of_what_no_run_had_opened_is_none_of_its_business() -> None:
     s = ran()
     git(s, "merge", "theirs", path="/repo/other.py")
     assert s.says(s.passed()) == VERIFIED
+
+
+def test_what_a_merge_removed_alone_may_come_back_with_another() -> None:
+    s = ran()
+    merge = s.program(None, "git", "merge", "theirs")
+    s.add(e.File, process=merge, op="unlink", path=CALC, left=s.entry(CALC))
+    s.exits(merge)
+    assert s.says(s.passed()) == unverifiable("ambiguous")
 
 
 def test_a_merge_before_the_run_is_what_was_tested() -> None:
@@ -280,9 +299,27 @@ def test_what_was_in_the_stash_during_the_run_was_not_tested(
         {"edits": False},
         {"takes": ("checkout", "-q", "main"), "gives": ("checkout", "-q", "topic")},
         {"takes": STASH, "gives": ("checkout", "-q", "main")},
+        {"takes": STASH, "gives": ("stash", "push", "-q")},
+        {"takes": ("reset", "--hard"), "gives": POP},
         {"takes": ("stash", "pop"), "gives": POP},
     ],
 )
 def test_unless_it_had_passed_before_or_it_is_not_sure_that_it_was_there(how: dict[str, object]) -> None:
     s = aside(**how)  # type: ignore[arg-type]
     assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
+def test_what_had_passed_or_failed_otherwise_before_it_was_put_aside_is_no_excuse() -> None:
+    for status, edited_after in ((0, True), (1, False)):
+        s = Scenario()
+        s.entries = True
+        s.call()
+        if not edited_after:
+            s.writes(CALC)
+        s.does("pytest", reads=[CALC, TEST], status=status)
+        if edited_after:
+            s.writes(CALC)
+        git(s, *STASH)
+        s.does("pytest", reads=[CALC, TEST])
+        git(s, *POP)
+        assert s.says(s.passed()) == refuted("stale"), status

@@ -158,6 +158,17 @@ def test_a_source_of_the_project_that_is_removed_makes_the_check_stale_but_no_li
     assert said(s, topic) == (AMBIGUOUS if topic == "lint" else STALE)
 
 
+@pytest.mark.parametrize("op", ["write", "truncate"])
+def test_so_does_one_that_the_agent_had_edited_before(op: str) -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    s.file(s.agent, op, B)
+    s.does("jest", reads=[A, B])
+    command(s, "rm", B, path=B, op="unlink")
+    assert said(s) == STALE
+
+
 @pytest.mark.parametrize(
     ("how", "below"),
     [

@@ -62,13 +62,32 @@ def test_a_push_sent_what_there_was(
     assert s.says(s.claims("push", **ALL)) == everything
 
 
-def test_a_push_that_was_refused_after_that_sent_nothing() -> None:
-    s = pushed(AMEND)
-    git(s, "push", "-q", status=1)
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, STALE)])
+def test_a_commit_that_began_until_the_push_had_ended_may_have_been_sent(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = at_work()
+    commit = s.fork()
+    git(s, "push", "-q", "origin", "main")
+    s.execs(commit, "git", *COMMIT, ts=s.now + after)
+    s.exits(commit)
+    assert s.says(s.claims("push", **ALL)) == word
+
+
+@pytest.mark.parametrize(("then", "told"), [(AMEND, "changed"), (COMMIT, "made")])
+@pytest.mark.parametrize("hook", [(), ("./scripts/check",)])
+def test_a_push_that_was_refused_after_that_sent_nothing(
+    then: tuple[str, ...], told: str, hook: tuple[str, ...]
+) -> None:
+    s = pushed(then)
+    again = s.program(None, "git", "push", "-q")
+    if hook:
+        s.runs(again, *hook)
+    s.exits(again, 1)
     claim = s.claims("push", **ALL)
     assert s.says(claim) == STALE
     assert s.on(claim).observed == (
-        "git push -q origin main ran and exited with 0, and git commit --amend --no-edit changed a commit afterwards"
+        f"git push -q origin main ran and exited with 0, and git {' '.join(then)} {told} a commit afterwards"
     )
 
 
@@ -77,12 +96,45 @@ def test_who_tells_that_it_was_amended_tells_all() -> None:
     assert s.says(s.claims("push", tells=("gone",))) == VERIFIED
 
 
-@pytest.mark.parametrize("how", [{"status": 1}, {"cwd": "/other"}])
-def test_a_commit_that_failed_or_is_of_another_project_changes_nothing(how: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("options", "how"),
+    [
+        ((), {"status": 1}),
+        ((), {"cwd": "/other"}),
+        (("-C", "/other"), {}),
+        (("-C", "../other", "-c", "user.name=x"), {}),
+        (("-C", "..", "-C", "other"), {}),
+        (("--git-dir=/other/.git",), {}),
+        (("--git-dir", "/other/.git", "--work-tree", "/other"), {}),
+    ],
+)
+def test_a_commit_that_failed_or_is_of_another_project_changes_nothing(
+    options: tuple[str, ...], how: dict[str, Any]
+) -> None:
     s = pushed()
-    status = how.pop("status", 0)
-    s.exits(s.program(None, "git", *AMEND, **how), status)
+    status = how.get("status", 0)
+    s.exits(s.program(None, "git", *options, *AMEND, cwd=how.get("cwd")), status)
+    assert s.says(s.claims("push")) == VERIFIED
     assert s.says(s.claims("push", **ALL)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("cwd", "first", "then"),
+    [
+        ("/", ("-C", "/repo"), ()),
+        ("/", ("-C", "repo"), ("-c", "user.name=x")),
+        ("/repo/lib", ("-C", ".."), ("-C", "/", "-C", "repo")),
+        ("/", ("--git-dir=/repo/.git",), ("--git-dir=/repo/.git",)),
+    ],
+)
+def test_a_git_may_be_told_where_its_project_is(
+    cwd: str, first: tuple[str, ...], then: tuple[str, ...]
+) -> None:
+    s = at_work()
+    s.exits(s.program(None, "git", *first, "push", cwd=cwd))
+    assert s.says(s.claims("push")) == VERIFIED
+    s.exits(s.program(None, "git", *then, "commit", "--amend", "-C", "HEAD"))
+    assert s.says(s.claims("push")) == STALE
 
 
 def test_what_a_tool_says_of_its_own_push_is_of_that_one() -> None:
@@ -90,6 +142,15 @@ def test_what_a_tool_says_of_its_own_push_is_of_that_one() -> None:
     intent = s.does("git", "push")
     git(s, *AMEND)
     assert s.says(s.claims("push", source="tool_result", intent=intent)) == VERIFIED
+    assert s.says(s.claims("push", source="tool_result")) == VERIFIED, "nor is it where its call was not seen"
+
+
+def test_that_a_command_was_run_says_nothing_of_what_came_later() -> None:
+    """ "I ran `git push`" and not: "it is pushed"."""
+    changed = committed()
+    changed.writes(A)
+    for s, topic in ((pushed(AMEND), "push"), (changed, "commit")):
+        assert s.says(s.claims(topic, tool=f"git-{topic}", **ALL)) == VERIFIED, topic
 
 
 # --- committed, then changed -----------------------------------------------------------------------------------
@@ -109,6 +170,14 @@ def test_a_change_of_a_known_file_is_in_no_commit() -> None:
     assert s.says(s.claims("commit")) == VERIFIED, "it may speak of what was committed"
 
 
+@pytest.mark.parametrize(("place", "word"), [("/repo", STALE), ("/repo/lib", VERIFIED), ("/other", VERIFIED)])
+def test_only_a_change_in_the_project_of_the_commit_counts(place: str, word: tuple[str, str | None]) -> None:
+    s = at_work()
+    s.exits(s.program(None, "git", "-C", place, "commit", "-qam", "x", cwd="/"))
+    s.writes(A)
+    assert s.says(s.claims("commit", **ALL)) == word
+
+
 @pytest.mark.parametrize("then", [("commit", "-qam", "y"), ("checkout", "--", "a.py")])
 def test_unless_it_is_committed_or_put_back(then: tuple[str, ...]) -> None:
     s = committed()
@@ -118,6 +187,16 @@ def test_unless_it_is_committed_or_put_back(then: tuple[str, ...]) -> None:
         s.file(process, "write", A)
     s.exits(process)
     assert s.says(s.claims("commit", **ALL)) == VERIFIED
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, VERIFIED), (1, STALE)])
+def test_what_was_written_until_the_commit_had_ended_may_be_in_it(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = committed()
+    ended = s.now
+    s.file(s.agent, "write", A, ts=ended + after)
+    assert s.says(s.claims("commit", **ALL)) == word
 
 
 def test_what_may_have_committed_it_leaves_it_open() -> None:
@@ -134,6 +213,7 @@ def test_what_may_have_committed_it_leaves_it_open() -> None:
         (A, "truncate", STALE),
         ("/repo/new.py", "create", VERIFIED),
         ("/repo/.env", "write", VERIFIED),
+        ("/repo/.secrets.toml", "write", VERIFIED),
         ("/repo/settings.local.toml", "write", VERIFIED),
         ("/repo/app.log", "write", VERIFIED),
         ("/repo/logo.png", "write", VERIFIED),
@@ -146,6 +226,27 @@ def test_only_what_git_surely_has_counts(path: str, op: str, word: tuple[str, st
     git(s, "commit", "-qam", "x")
     s.file(s.agent, op, path)
     assert s.says(s.claims("commit", **ALL)) == word
+
+
+def test_where_the_project_itself_lies_says_nothing_of_its_files() -> None:
+    s = Scenario(cwd="/srv/local/.work/repo")
+    s.call()
+    git(s, "commit", "-qam", "x")
+    s.file(s.agent, "write", "/srv/local/.work/repo/a.py")
+    assert s.says(s.claims("commit", **ALL)) == STALE
+
+
+def test_a_file_that_was_there_is_known_though_it_was_made_anew_between_two_writes() -> None:
+    """The agent's writes are one record, which began before the file was patched."""
+    s = at_work()
+    began = s.now
+    process = s.program(None, "patch", "a.py")
+    s.file(process, "unlink", A)
+    s.file(process, "create", A)
+    s.exits(process)
+    git(s, "commit", "-qam", "x")
+    s.file(s.agent, "write", A, first_ts=began, count=2)
+    assert s.says(s.claims("commit", **ALL)) == STALE
 
 
 @pytest.mark.parametrize("by_git", [True, False])
@@ -171,6 +272,13 @@ def test_what_tools_write_is_their_business(tool: tuple[str, ...]) -> None:
     s.file(s.fork(process), "write", A)
     s.exits(process)
     assert s.says(s.claims("commit", **ALL)) == VERIFIED
+
+
+def test_who_changed_it_unseen_is_taken_for_no_tool() -> None:
+    s = committed()
+    s.add(e.Loss, dimension="process", cause="ring", count=1, since=s.now)
+    s.file("999:1", "write", A)
+    assert s.says(s.claims("commit", **ALL)) == unverifiable("records_lost")
 
 
 # --- what it takes to say so -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from polygraph import events as e
 from tests.correlator.scenario import STEP, Scenario, refuted, unverifiable
-from tests.correlator.test_delegation import hands
+from tests.correlator.test_delegation import delegates, hands
 from tests.correlator.test_reads import B
 
 NOT_READ = refuted("not_read")
@@ -44,14 +44,25 @@ def test_a_later_call_does_not_hide_an_earlier_one() -> None:
     assert read(s) == HANDED_OFF
 
 
-@pytest.mark.parametrize("asked", [True, False])
-def test_a_container_that_was_followed_opens_files_by_paths_of_its_own(asked: bool) -> None:
+@pytest.mark.parametrize(
+    ("asked", "observed"),
+    [
+        (True, "work was given to docker, outside the lineage"),
+        (False, "docker run --rm image ls worked outside the lineage: docker"),
+    ],
+)
+def test_a_container_that_was_followed_opens_files_by_paths_of_its_own(asked: bool, observed: str) -> None:
     s = begun()
+    argv = ("docker", "run", "--rm", "image", "ls")
     if asked:
-        hands(s, ("docker", "run", "--rm", "image", "ls"), "docker", "ls")
-    else:
-        hands(s, ("docker", "run", "--rm", "image", "ls"), "docker", "ls", hand_off=None)
-    assert read(s) == HANDED_OFF
+        hands(s, argv, "docker", "ls")
+    else:  # by a script of which nothing tells that
+        client = s.program(None, *argv)
+        delegates(s, client, "docker", "ls")
+        s.exits(client)
+    verdict = s.on(s.claims("file_read", targets=("src/a.py",), finds={"src/a.py": True}))
+    assert (verdict.verdict, verdict.reason) == HANDED_OFF
+    assert verdict.observed == observed
 
 
 @pytest.mark.parametrize(

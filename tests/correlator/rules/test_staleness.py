@@ -205,6 +205,19 @@ def test_a_new_name_does_not_leave_the_entry_of_the_old_one() -> None:
     assert said(s)[0] != "refuted"
 
 
+@pytest.mark.parametrize("ino", [True, False])
+def test_who_gives_a_file_one_more_name_changes_nothing_of_it(ino: bool) -> None:
+    """`ln a.txt a.keep.txt`, as backups and stores of packages do it."""
+    s = Scenario()
+    s.file(s.agent, "write", A)
+    s.does("jest", reads=[A])
+    known = {"dev": 1, "ino": s.inode(A)} if ino else {}
+    s.add(e.File, process=s.program(None, "ln", A), op="link", path=A, new_path="/repo/a.keep.txt", **known)
+    assert said(s) == VERIFIED
+    s.file(s.agent, "write", A)
+    assert said(s) == STALE
+
+
 def test_a_file_that_is_made_after_the_run_was_not_opened_though_its_number_was() -> None:
     s = ran(A, entries=False)
     s._inodes[B] = s.inode(A)
@@ -258,6 +271,17 @@ def test_a_module_of_python_that_was_not_opened_may_be_needed_in_its_compiled_fo
     assert said(s) == word
 
 
+def test_beside_the_sessions_own_directory_a_module_is_compiled_where_it_lies() -> None:
+    s = Scenario()
+    s.entries = True
+    s.file(s.program(None, "python3"), "create", "/side/__pycache__/x.cpython-311.pyc")
+    s.does("pytest", reads=["/side/test_a.py"], cwd="/side")
+    s.file(s.agent, "write", "/side/lib.py")
+    assert said(s) == VERIFIED
+    s.file(s.agent, "write", "/side/lib/core.py")
+    assert said(s) == AMBIGUOUS
+
+
 def test_only_modules_have_a_compiled_form() -> None:
     s = Scenario()
     s.entries = True
@@ -267,6 +291,32 @@ def test_only_modules_have_a_compiled_form() -> None:
     s = ran(A)
     s.file(s.agent, "write", "/repo/lib.py")
     assert said(s) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("moment", "after", "word"),
+    [("run", -1, STALE), ("run", 0, AMBIGUOUS), ("change", 0, AMBIGUOUS), ("change", 1, STALE)],
+)
+def test_a_folder_that_is_made_anew_between_the_run_and_the_change_gives_its_number_away(
+    moment: str, after: int, word: tuple[str, str | None]
+) -> None:
+    source = "/repo/src/a.ts"
+    s = Scenario()
+    s.entries = True
+    s.call()
+    run = s.program(None, "jest")
+
+    def anew() -> None:
+        s.add(e.File, process=s.agent, op="mkdir", path="/repo/src", resolved=False, ts=s.now + after)
+
+    if moment == "run":
+        anew()
+    s.reads(run, source)
+    s.exits(run)
+    s.replaces(s.agent, source)
+    if moment == "change":
+        anew()
+    assert said(s) == word
 
 
 # --- that it is as it was -------------------------------------------------------------------------------
@@ -336,10 +386,19 @@ def test_a_file_that_was_looked_at_before_and_after(
 
 
 @pytest.mark.parametrize(
-    ("moment", "word"),
-    [("look", VERIFIED), ("end", AMBIGUOUS), ("last look", VERIFIED), ("claim", AMBIGUOUS)],
+    ("moment", "found", "word"),
+    [
+        ("look", "one", VERIFIED),
+        ("end", "one", AMBIGUOUS),
+        ("last look", "one", VERIFIED),
+        ("last look", "two", STALE),
+        ("claim", "one", AMBIGUOUS),
+        ("claim", "two", AMBIGUOUS),
+    ],
 )
-def test_a_write_in_the_moment_of_a_look_was_seen_by_it(moment: str, word: tuple[str, str | None]) -> None:
+def test_a_write_in_the_moment_of_a_look_was_seen_by_it(
+    moment: str, found: str, word: tuple[str, str | None]
+) -> None:
     s = Scenario()
     intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
     s.file(s.agent, "write", A)
@@ -356,11 +415,29 @@ def test_a_write_in_the_moment_of_a_look_was_seen_by_it(moment: str, word: tuple
     s.file(writer, "write", A)
     last = s.asks("ls")
     s.answers(last)
-    look(s, last.intent, "one")
+    look(s, last.intent, found)
     if moment == "last look":
         s.file(writer, "write", A, ts=s.log[-1].ts)
     told = {"ts": s.file(writer, "write", A).ts} if moment == "claim" else {}
     assert s.says(s.passed(**told)) == word
+
+
+@pytest.mark.parametrize(("late", "word"), [(STEP, STALE), (STEP + 1, AMBIGUOUS)])
+def test_what_a_late_look_found_counts_if_it_was_written_by_the_moment_of_the_claim(
+    late: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    look(s, intent.intent, "one")
+    s.does("jest", reads=[A])
+    s.file(s.program(None, "git", "checkout", "."), "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    at = s.now + STEP
+    look(s, last.intent, "two", late=late)
+    assert s.says(s.passed(ts=at)) == word
 
 
 TICK = 10 * STEP
@@ -417,6 +494,83 @@ def test_what_was_looked_at_once_it_was_something_else_may_be_what_was_tested_ag
     assert said(s) == word
 
 
+def test_what_was_written_in_the_moment_in_which_the_run_began_may_be_what_it_tested() -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    run = s.fork()
+    s.answers(intent)
+    at = s.now + 5 * STEP
+    look(s, intent.intent, "one", late=5 * STEP)
+    s.file(s.agent, "write", A, ts=at)
+    s.execs(run, "jest", ts=at)
+    s.now = at
+    s.reads(run, A)
+    s.exits(run)
+    s.now += 2 * TICK
+    s.file(s.program(None, "git", "checkout", "."), "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    look(s, last.intent, "two")
+    assert said(s) == STALE
+
+
+def test_a_look_in_the_moment_of_a_write_saw_that_one() -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    s.answers(intent)
+    s.file(s.agent, "write", A)
+    s.file(s.agent, "write", A)
+    look(s, intent.intent, "one", late=0)
+    s.does("jest", reads=[A])
+    s.file(s.program(None, "git", "checkout", "."), "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    look(s, last.intent, "two")
+    assert said(s) == STALE
+
+
+@pytest.mark.parametrize(
+    ("late", "between", "word"), [(True, True, AMBIGUOUS), (True, False, AMBIGUOUS), (False, True, STALE)]
+)
+def test_only_a_look_that_came_too_late_leaves_open_what_an_edit_made_of_a_file(
+    late: bool, between: bool, word: tuple[str, str | None]
+) -> None:
+    """Two edits after the run, a git ``between`` them or not; nobody looked at what the run tested."""
+    s = Scenario()
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    s.file(s.agent, "write", A)
+    s.answers(intent)
+    look(s, intent.intent, "one", late=60 * TICK if late else -1)
+    if not late:
+        s.file(s.agent, "write", A)
+    s.does("jest", reads=[A])
+    s.now += 100 * TICK
+    s.file(s.agent, "write", A)
+    if between:
+        s.file(s.program(None, "git", "checkout", "."), "write", A)
+    s.file(s.agent, "write", A)
+    assert said(s) == word
+
+
+@pytest.mark.parametrize(("late", "word"), [(1, AMBIGUOUS), (0, STALE)])
+def test_a_look_in_the_moment_in_which_the_run_began_came_too_late_if_it_saw_what_came_then(
+    late: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    intent = s.intent("edit", files=(e.ExpectedFile(path=A, op="write"),))
+    run = s.fork()
+    s.file(s.agent, "write", A)
+    at = s.answers(intent).ts
+    look(s, intent.intent, "one", late=late)
+    s.execs(run, "jest", ts=at)
+    s.file(s.agent, "write", A)
+    s.reads(run, A)
+    s.exits(run)
+    s.file(s.agent, "write", A)
+    s.file(s.agent, "write", A)
+    assert said(s) == word
+
+
 @pytest.mark.parametrize("op", ["create", "rename", "link"])
 def test_a_file_with_an_old_time_that_came_after_the_run_is_not_what_it_tested(op: str) -> None:
     s = Scenario()
@@ -432,6 +586,23 @@ def test_a_file_with_an_old_time_that_came_after_the_run_is_not_what_it_tested(o
     last = s.asks("ls")
     s.answers(last)
     s.add(e.FileState, ts=s.now, intent=last.intent, mtime=old, **found)
+    assert said(s) == STALE
+
+
+def test_a_file_that_came_in_the_moment_in_which_the_run_began_is_what_it_tested() -> None:
+    s = Scenario()
+    intent = s.intent("write", files=(e.ExpectedFile(path=A, op="write"),))
+    run = s.fork()
+    at = s.answers(intent).ts
+    look(s, intent.intent, "one")
+    s.file(s.agent, "create", A, ts=at)
+    s.execs(run, "jest", ts=at)
+    s.reads(run, A)
+    s.exits(run)
+    s.file(s.program(None, "git", "checkout", "."), "write", A)
+    last = s.asks("ls")
+    s.answers(last)
+    look(s, last.intent, "two")
     assert said(s) == STALE
 
 
@@ -490,6 +661,17 @@ def test_only_a_test_that_was_made_and_removed_was_a_try(
     left = {"left": s.entry(path)} if op == "unlink" else {}
     s.add(e.File, process=writer, op=op, path=path, dev=1, ino=s.inode(path), **left)
     assert said(s) == word
+
+
+def test_a_test_may_be_made_and_written_in_one_moment() -> None:
+    path = "/repo/try.test.js"
+    s = Scenario()
+    s.entries = True
+    at = s.file(s.agent, "create", path).ts
+    s.file(s.agent, "write", path, ts=at)
+    s.does("jest", reads=[path])
+    s.add(e.File, process=s.program(None, "rm", path), op="unlink", path=path, left=s.entry(path))
+    assert said(s) == VERIFIED
 
 
 @pytest.mark.parametrize(

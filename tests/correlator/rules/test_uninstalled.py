@@ -88,11 +88,22 @@ def test_one_of_two_installations_is_enough() -> None:
     assert said(removed(s, "/repo/node_modules/x")) == VERIFIED
 
 
-def test_who_tells_it_or_may_have_done_it_again_is_spared() -> None:
+@pytest.mark.parametrize(
+    ("then", "word"),
+    [
+        (("./bootstrap",), unverifiable("form_unknown")),
+        (("make", "build"), unverifiable("form_unknown")),
+        (("eslint", "."), GONE),
+        (("git", "commit", "-qam", "x"), GONE),
+    ],
+)
+def test_who_tells_it_or_may_have_done_it_again_is_spared(
+    then: tuple[str, ...], word: tuple[str, str]
+) -> None:
     s = removed(installed(*NPM), "/repo/node_modules/x")
     assert said(s, "gone") == VERIFIED
-    s.does("./bootstrap")
-    assert said(s) == unverifiable("form_unknown")
+    s.does(*then)
+    assert said(s) == word
 
 
 def test_the_last_removal_is_the_one_that_counts() -> None:
@@ -103,6 +114,16 @@ def test_the_last_removal_is_the_one_that_counts() -> None:
         claim = removed(s, last).claims("install")
         assert s.says(claim) == GONE
         assert s.on(claim).observed.endswith(last)
+
+
+def test_all_may_be_removed_in_one_moment() -> None:
+    two = ("/repo/node_modules/x", "/repo/node_modules/y")
+    s = installed(*NPM, puts=two)
+    rm = s.program(None, "rm", "-rf", "node_modules")
+    at = s.now
+    for path in two:
+        s.file(rm, "rmdir", path, ts=at)
+    assert said(s) == GONE
 
 
 def test_what_has_not_begun_did_not_install_it_again() -> None:
