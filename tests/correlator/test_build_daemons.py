@@ -7,7 +7,7 @@ import pytest
 from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
-SOURCE = "/repo/src/Till.java"
+SOURCE, OTHER = "/repo/src/Till.java", "/repo/src/Other.java"
 GRADLE = (
     "java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "-classpath", "/usr/share/gradle/launcher.jar",
     "org.gradle.launcher.GradleMain", "test",
@@ -130,7 +130,7 @@ def test_what_a_daemon_of_the_session_did_not_open_is_not(client: tuple[str, ...
     s = Scenario()
     daemon = serves(s, *(SERVER if client is BAZEL else DAEMON))
     works(s, client, daemon)
-    s.writes("/repo/src/Other.java")
+    s.writes(OTHER)
     assert s.says(s.passed()) == VERIFIED
 
 
@@ -161,6 +161,29 @@ def test_a_client_below_a_wrapper_is_one() -> None:
     assert s.says(s.passed()) == unverifiable("handed_off")
 
 
+@pytest.mark.parametrize("changed", [SOURCE, OTHER])
+def test_clients_of_two_daemons_below_a_wrapper_depend_on_what_both_opened(changed: str) -> None:
+    s = Scenario()
+    daemons = [s.program(None, *argv) for argv in (DAEMON, SERVER)]
+    for number, daemon in enumerate(daemons):
+        listens(s, daemon, PORT + number)
+    intent = s.asks("make test")
+    shell = s.shell(intent)
+    make = s.program(shell, "make", "test")
+    for number, (argv, source) in enumerate(((GRADLE, SOURCE), (BAZEL, OTHER))):
+        client = s.program(make, *argv)
+        connects(s, client, port=PORT + number)
+        s.reads(daemons[number], source)
+        s.exits(client)
+    for process in (make, shell):
+        s.exits(process)
+    s.answers(intent)
+    s.tick()
+    assert s.says(s.passed()) == VERIFIED
+    s.writes(changed)
+    assert s.says(s.passed()) == refuted("stale")
+
+
 def test_whom_a_client_asked_is_not_known_where_connections_are_not_seen() -> None:
     s = Scenario(covered=("process", "file"))
     intent = s.asks("gradle test")
@@ -182,7 +205,7 @@ def test_a_host_elsewhere_is_no_daemon() -> None:
     shell = s.shell(intent)
     client = s.program(shell, *GRADLE)
     connects(s, client, address="192.0.2.7", port=443)
-    s.reads(client, "/repo/src/Other.java")
+    s.reads(client, OTHER)
     s.exits(client)
     s.exits(shell)
     s.answers(intent)
