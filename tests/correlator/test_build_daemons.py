@@ -33,13 +33,15 @@ def connects(s: Scenario, client: str, address: str = "::1", port: int = PORT, *
     s.add(e.Net, process=client, op="connect", family="inet6", address=address, port=port, errno=115, **how)
 
 
-def works(s: Scenario, client: tuple[str, ...], daemon: str | None, *, status: int = 0) -> e.Intent:
+def works(
+    s: Scenario, client: tuple[str, ...], daemon: str | None, *, status: int = 0, port: int = PORT
+) -> e.Intent:
     """A tool call whose client asks the daemon, if it is one of the lineage, or one that is not."""
     intent = s.asks(" ".join(client))
     shell = s.shell(intent)
     process = s.program(shell, *client)
     s.reads(process, "/usr/share/launcher.jar")
-    connects(s, process)
+    connects(s, process, port=port)
     if daemon is not None:
         s.reads(daemon, SOURCE)
     s.exits(process, status)
@@ -144,6 +146,20 @@ def test_one_more_claim_is_judged_by_what_a_daemon_opened_since() -> None:
     works(s, GRADLE, daemon)
     assert s.says(stale) == refuted("stale")
     assert s.says(s.passed()) == VERIFIED
+
+
+def test_what_a_daemon_still_opens_after_its_client_has_ended_is_a_part_of_the_run() -> None:
+    """Its worker starts late, and the next run is one of another daemon."""
+    s = Scenario()
+    first, second = s.program(None, *DAEMON), s.program(None, *DAEMON)
+    listens(s, first)
+    works(s, GRADLE, first)
+    assert s.says(s.passed()) == VERIFIED
+    s.reads(s.program(first, "java", "worker.org.gradle.process.internal.worker.GradleWorkerMain"), OTHER)
+    listens(s, second, PORT + 1)
+    works(s, GRADLE, second, port=PORT + 1)
+    s.writes(OTHER)
+    assert s.says(s.passed()) == refuted("stale")
 
 
 def test_a_client_below_a_wrapper_is_one() -> None:
