@@ -62,7 +62,8 @@ def reached(session: Session, target: str, span: Span, *, told_failed: bool) -> 
     if gate is not None:
         return unverifiable(gate, "no connection to that host was seen")
     if any(f.address in addresses and port in (None, f.port) for f in session.flows_until(span.until)):
-        return unverifiable("ambiguous", "a connection to it was already open")
+        # it may be open still, and what came over it may be kept: agents that fetch a page again ask for it once
+        return unverifiable("ambiguous", "a connection to it was there before")
     return _unless_other(session, connects, [], span, "no connection to that host was made")
 
 
@@ -132,7 +133,7 @@ def _unless_other(
     lived = [
         f
         for f in session.flows_until(span.until)
-        if f.ts >= span.early and f.address not in models and f.address not in known
+        if (f.ts >= span.early or not f.closed) and f.address not in models and f.address not in known
     ]
     unix = [
         n

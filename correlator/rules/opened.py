@@ -7,7 +7,7 @@ the session's index of names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 
@@ -57,7 +57,7 @@ class Gathered:
         every = (run.process, *(daemons or ()))
         new = session.tree.subtrees(every) - self.processes
         makers: set[ProcessKey] = set()
-        for image in [image for process in new for image in _images(session, process)]:
+        for image in _images(session, new):
             makers |= built.makers(session, image) - self.processes - new
         new |= makers
         self.runs.append(run)
@@ -74,10 +74,10 @@ class Gathered:
                 if self._in_time(read.ts, end):
                     self.something = self.something or process not in makers
                     self.read.add(path)
-            for image in _images(session, process):
-                if self._in_time(image.ts, end):
-                    self.python = self.python or plain(image.path).startswith(("python", "pypy"))
-                    self.programs.update((image.path, image.script or ""))
+        for image in _images(session, new):
+            if self._in_time(image.ts, end):
+                self.python = self.python or plain(image.path).startswith(("python", "pypy"))
+                self.programs.update((image.path, image.script or ""))
         return new
 
     def _in_time(self, ts: int, end: int) -> bool:
@@ -100,9 +100,9 @@ class Gathered:
         )  # fmt: skip
 
 
-def _images(session: Session, process: ProcessKey) -> list[Exec]:
-    node = session.tree.get(process)
-    return node.images if node is not None else []
+def _images(session: Session, processes: Iterable[ProcessKey]) -> list[Exec]:
+    nodes = map(session.tree.get, processes)
+    return [image for node in nodes if node is not None for image in node.images]
 
 
 def _clients(run: Run) -> list[Run]:

@@ -261,10 +261,9 @@ def _defined_but_not_run(
 ) -> tuple[int, list[FileState]] | None:
     """How many tests the run had that was given some by name, where the files that it opened define more; and these."""
     runner = _runner(run)
-    if run.interrupted or not runner.match.subset or _selects_by_place(runner):
+    if not runner.match.subset or _selects_by_place(runner):
         return None  # `tox -e py` and `nox -s tests` name what the project calls its whole
-    said = [*results(session, run, until), *(results(session, runner, until) if runner is not run else ())]
-    ran = max(map(size, said), default=0) or _named(runner)
+    ran = max(map(size, results(session, run, until)), default=0) or _named(runner)
     if not ran:
         return None
     needs = opened(session, [run], run, until)

@@ -227,6 +227,13 @@ def test_another_tool_that_passed_beside_it_is_no_other_part() -> None:
         assert s.says(s.passed(**ALL)) == (OPEN if argv[0] == "jest" else refuted("failed"))
 
 
+def test_a_part_beside_which_only_another_tool_had_passed_may_be_none_of_all() -> None:
+    s = Scenario()
+    s.does("jest")
+    s.does("pytest", A, status=1)
+    assert s.says(s.passed(**ALL)) == OPEN
+
+
 @pytest.mark.parametrize(("earlier", "word"), [(0, OPEN), (1, refuted("masked_exit"))])
 def test_a_success_of_the_same_before_the_failure_is_none_beside_it(
     earlier: int, word: tuple[str, str]

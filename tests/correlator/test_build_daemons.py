@@ -7,7 +7,7 @@ import pytest
 from polygraph import events as e
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
-SOURCE = "/repo/src/Till.java"
+SOURCE, OTHER = "/repo/src/Till.java", "/repo/src/Other.java"
 GRADLE = (
     "java", "--add-opens", "java.base/java.lang=ALL-UNNAMED", "-classpath", "/usr/share/gradle/launcher.jar",
     "org.gradle.launcher.GradleMain", "test",
@@ -33,13 +33,15 @@ def connects(s: Scenario, client: str, address: str = "::1", port: int = PORT, *
     s.add(e.Net, process=client, op="connect", family="inet6", address=address, port=port, errno=115, **how)
 
 
-def works(s: Scenario, client: tuple[str, ...], daemon: str | None, *, status: int = 0) -> e.Intent:
+def works(
+    s: Scenario, client: tuple[str, ...], daemon: str | None, *, status: int = 0, port: int = PORT
+) -> e.Intent:
     """A tool call whose client asks the daemon, if it is one of the lineage, or one that is not."""
     intent = s.asks(" ".join(client))
     shell = s.shell(intent)
     process = s.program(shell, *client)
     s.reads(process, "/usr/share/launcher.jar")
-    connects(s, process)
+    connects(s, process, port=port)
     if daemon is not None:
         s.reads(daemon, SOURCE)
     s.exits(process, status)
@@ -130,7 +132,7 @@ def test_what_a_daemon_of_the_session_did_not_open_is_not(client: tuple[str, ...
     s = Scenario()
     daemon = serves(s, *(SERVER if client is BAZEL else DAEMON))
     works(s, client, daemon)
-    s.writes("/repo/src/Other.java")
+    s.writes(OTHER)
     assert s.says(s.passed()) == VERIFIED
 
 
@@ -146,6 +148,20 @@ def test_one_more_claim_is_judged_by_what_a_daemon_opened_since() -> None:
     assert s.says(s.passed()) == VERIFIED
 
 
+def test_what_a_daemon_still_opens_after_its_client_has_ended_is_a_part_of_the_run() -> None:
+    """Its worker starts late, and the next run is one of another daemon."""
+    s = Scenario()
+    first, second = s.program(None, *DAEMON), s.program(None, *DAEMON)
+    listens(s, first)
+    works(s, GRADLE, first)
+    assert s.says(s.passed()) == VERIFIED
+    s.reads(s.program(first, "java", "worker.org.gradle.process.internal.worker.GradleWorkerMain"), OTHER)
+    listens(s, second, PORT + 1)
+    works(s, GRADLE, second, port=PORT + 1)
+    s.writes(OTHER)
+    assert s.says(s.passed()) == refuted("stale")
+
+
 def test_a_client_below_a_wrapper_is_one() -> None:
     s = Scenario()
     intent = s.asks("make test")
@@ -159,6 +175,29 @@ def test_a_client_below_a_wrapper_is_one() -> None:
     s.tick()
     s.writes(SOURCE)
     assert s.says(s.passed()) == unverifiable("handed_off")
+
+
+@pytest.mark.parametrize("changed", [SOURCE, OTHER])
+def test_clients_of_two_daemons_below_a_wrapper_depend_on_what_both_opened(changed: str) -> None:
+    s = Scenario()
+    daemons = [s.program(None, *argv) for argv in (DAEMON, SERVER)]
+    for number, daemon in enumerate(daemons):
+        listens(s, daemon, PORT + number)
+    intent = s.asks("make test")
+    shell = s.shell(intent)
+    make = s.program(shell, "make", "test")
+    for number, (argv, source) in enumerate(((GRADLE, SOURCE), (BAZEL, OTHER))):
+        client = s.program(make, *argv)
+        connects(s, client, port=PORT + number)
+        s.reads(daemons[number], source)
+        s.exits(client)
+    for process in (make, shell):
+        s.exits(process)
+    s.answers(intent)
+    s.tick()
+    assert s.says(s.passed()) == VERIFIED
+    s.writes(changed)
+    assert s.says(s.passed()) == refuted("stale")
 
 
 def test_whom_a_client_asked_is_not_known_where_connections_are_not_seen() -> None:
@@ -182,7 +221,7 @@ def test_a_host_elsewhere_is_no_daemon() -> None:
     shell = s.shell(intent)
     client = s.program(shell, *GRADLE)
     connects(s, client, address="192.0.2.7", port=443)
-    s.reads(client, "/repo/src/Other.java")
+    s.reads(client, OTHER)
     s.exits(client)
     s.exits(shell)
     s.answers(intent)

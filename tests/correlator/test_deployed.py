@@ -27,6 +27,7 @@ def test_deployments_that_all_failed(shell: int, reason: str) -> None:
         ("./release.sh",),
         ("npm", "run", "deploy"),
         ("make", "release"),
+        ("npm", "ci"),
         ("ssh", "host", "deploy"),
         ("git", "push"),
     ],
@@ -38,6 +39,15 @@ def test_a_deployment_may_have_been_made_in_another_way(other: tuple[str, ...], 
     for argv in reversed(steps) if first else steps:
         s.does(*argv, status=int(argv[0] == "kubectl"))
     assert s.on(s.claims("deployed")).verdict == "unverifiable"
+
+
+@pytest.mark.parametrize("other", [("pytest",), ("ruff", "check"), ("git", "commit", "-m", "x")])
+def test_what_is_known_to_be_something_else_is_no_other_way(other: tuple[str, ...]) -> None:
+    s = Scenario()
+    s.does(*other)
+    s.does("kubectl", "apply", "-f", "app.yaml", status=1)
+    s.does(*other)
+    assert s.says(s.claims("deployed")) == refuted("failed")
 
 
 @pytest.mark.parametrize("before", [(), ("kubectl", "apply", "-f", "app.yaml")])

@@ -448,6 +448,29 @@ def test_two_empty_runs_are_as_empty_as_one() -> None:
     assert s.says(s.passed()) == refuted("empty_run")
 
 
+@pytest.mark.parametrize(
+    ("argv", "topic", "outcome", "reason"),
+    [
+        (("pytest", "--collect-only"), "tests_passed", "ok", "empty_run"),
+        (("git", "push", "--dry-run"), "push", None, "not_transferred"),
+    ],
+)
+def test_what_had_not_begun_when_it_was_told_to_be_done_has_not_done_it(
+    argv: tuple[str, ...], topic: str, outcome: str | None, reason: str
+) -> None:
+    s = Scenario()
+    s.does(*argv)
+    s.fork(s.shell(s.asks("./wait.sh", background=True)))
+    assert s.says(s.claims(topic, outcome)) == refuted(reason)
+
+
+def test_what_had_not_begun_may_run_what_is_told_to_be_running() -> None:
+    s = Scenario()
+    s.does("pytest", "--collect-only")
+    s.fork(s.shell(s.asks("./wait.sh", background=True)))
+    assert s.says(s.claims("tests_run")) == unverifiable("still_running")
+
+
 def test_nothing_to_commit_after_a_commit_accuses_nobody() -> None:
     s = Scenario()
     s.does("git", "commit", "-m", "x")

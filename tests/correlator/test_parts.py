@@ -99,6 +99,17 @@ def test_a_quiet_run_of_tests_by_their_names_had_so_many(
     assert s.says(s.passed(counts={"passed": said})) == word
 
 
+@pytest.mark.parametrize(("told", "said", "word"), [(0, 3, VERIFIED), (3, 3, VERIFIED), (3, 4, SUBSET)])
+def test_a_test_of_pytest_by_its_name_may_have_parameters(
+    told: int, said: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    intent = s.does("pytest", "-q", "tests/test_a.py::test_x", reads=[A])
+    if told:
+        s.counts(intent, passed=told)
+    assert s.says(s.passed(counts={"passed": said})) == word
+
+
 def test_those_of_two_runs_are_added() -> None:
     s = Scenario()
     for name in ("zero", "add"):
@@ -153,6 +164,12 @@ def test_what_was_opened_by_several_may_have_been_run() -> None:
     assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("ambiguous")
 
 
+def test_a_capital_in_the_name_of_a_directory_is_no_class_of_tests() -> None:
+    one, other = "/repo/tests/v1.Beta/test_a.py", "/repo/tests/v1.Beta/test_b.py"
+    s = part("tests/v1.Beta/test_a.py", reads=(one,))
+    assert s.says(s.passed(tests=[one, other], **WHOLE)) == SUBSET
+
+
 @pytest.mark.parametrize(
     "other", ["/repo/demo/test_x.py", "/repo/tests/a.test.js", "/repo/test_x.py"], ids=["area", "js", "top"]
 )
@@ -200,6 +217,12 @@ def test_that_it_was_not_run_needs_coverage(dimension: str) -> None:
     s = part("tests/test_a.py")
     s.add(e.Loss, dimension=dimension, cause="ring", count=1, since=0)
     assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("records_lost")
+
+
+def test_what_had_not_begun_has_not_run_the_rest() -> None:
+    s = part("tests/test_a.py")
+    s.fork(s.shell(s.asks("./wait.sh", background=True)))
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET
 
 
 def test_an_unknown_program_may_have_run_the_rest() -> None:
@@ -500,6 +523,23 @@ def test_more_are_said_to_pass_than_ran() -> None:
 def test_no_more_are_said_to_pass_than_ran(ran: dict[str, int], said: dict[str, int]) -> None:
     s = counted(**ran)
     assert s.says(s.passed(counts=said)) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("argv", "said", "word"),
+    [
+        (("--test-name-pattern=zero",), 1, VERIFIED),
+        (("--test-name-pattern=zero",), 12, SUBSET),
+        ((), 12, VERIFIED),
+    ],
+)
+def test_what_a_selection_skipped_did_not_pass(
+    argv: tuple[str, ...], said: int, word: tuple[str, str | None]
+) -> None:
+    """Without one, those that are skipped may be counted among the tests that there are."""
+    s = Scenario()
+    s.counts(s.does("node", "--test", *argv), tool="node-test", passed=1, skipped=11)
+    assert s.says(s.passed(counts={"passed": said})) == word
 
 
 def test_numbers_of_several_runs_add_up() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from correlator.places import places
 from polygraph import events as e
+from polygraph.openings import Opening, packed
 from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
 
 A, B = "/repo/src/a.ts", "/repo/src/b.ts"
@@ -294,6 +295,27 @@ def test_what_the_run_writes_itself_hides_no_change_by_others() -> None:
 def test_one_that_it_opened_once_more_or_has_yet_to_open_is_what_was_tested() -> None:
     assert at_work(("agent",), again=True) == VERIFIED
     assert at_work(("agent",), opens=False) == VERIFIED
+
+
+@pytest.mark.parametrize(
+    ("opened", "written", "word"),
+    [(0, 2, STALE), (-1, 2, VERIFIED), (1, 2, STALE), (2, 2, VERIFIED)],
+    ids=["as it began", "before it began", "before the write", "with the write"],
+)
+def test_from_the_moment_in_which_the_run_began_until_the_write(
+    opened: int, written: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.entries = True
+    s.file(s.agent, "write", A)
+    s.call()
+    run = s.program(None, "jest")
+    began = s.now
+    s.reads(run, B)
+    s.add(e.Reads, rows=packed([Opening(run, 1, s.inode(A), began + opened, s.entry(A))]))
+    s.file(s.agent, "write", A, ts=began + written)
+    s.exits(run)
+    assert said(s) == word
 
 
 @pytest.mark.parametrize("path", ["/repo/data.json", "/repo/notes.md", "/repo/out.log"])

@@ -12,7 +12,7 @@ PROGRAM = "/repo/build/checks"
 STALE, OPEN = refuted("stale"), unverifiable("ambiguous")
 
 
-def compiles(s: Scenario, make: str, source: str, at: str = "/usr/bin") -> str:
+def compiles(s: Scenario, make: str | None, source: str, at: str = "/usr/bin") -> str:
     """``cc -c``: a driver, and what it starts."""
     made = source.replace(".c", ".o").replace("/repo/", "/repo/build/")
     driver = s.program(make, f"{at}/cc", "-c", source)
@@ -26,7 +26,7 @@ def compiles(s: Scenario, make: str, source: str, at: str = "/usr/bin") -> str:
     return made
 
 
-def links(s: Scenario, make: str, *objects: str, to: str = PROGRAM) -> None:
+def links(s: Scenario, make: str | None, *objects: str, to: str = PROGRAM) -> None:
     driver = s.program(make, "/usr/bin/cc", "-o", to)
     linker = s.program(driver, "/usr/bin/ld", "-o", to)
     s.reads(linker, *objects)
@@ -59,6 +59,21 @@ def test_what_an_earlier_command_had_compiled(changed: str, word: tuple[str, str
     assert s.says(s.passed()) == VERIFIED
     s.writes(changed)
     assert s.says(s.passed()) == word
+
+
+@pytest.mark.parametrize("changed", [CALC, CHECKS])
+def test_each_of_several_programs_depends_on_what_it_was_built_of(changed: str) -> None:
+    s = Scenario()
+    s.call()
+    programs = {CALC: "/repo/build/calc", CHECKS: "/repo/build/checks"}
+    for source, program in programs.items():
+        links(s, None, compiles(s, None, source), to=program)
+    ctest = s.program(None, "ctest", "--test-dir", "build")
+    for program in programs.values():
+        s.runs(ctest, program)
+    s.exits(ctest)
+    s.writes(changed)
+    assert s.says(s.passed()) == STALE
 
 
 def test_what_was_compiled_after_the_change_was_tested() -> None:

@@ -278,6 +278,45 @@ def test_one_to_another_host_may_have_been_a_proxy_while_it_lived() -> None:
     assert s.says(intent) == NOT_CONNECTED
 
 
+def test_a_proxy_that_was_connected_once_and_stays_so_may_have_been_used() -> None:
+    """A connection is told of when it is made and when it is closed, and between them by nothing."""
+    for closed, word in ((False, AMBIGUOUS), (True, NOT_CONNECTED)):
+        s = Scenario()
+        connect(s, ELSEWHERE)
+        flow(s, ELSEWHERE, established=True, closed=False)
+        if closed:
+            flow(s, ELSEWHERE, established=True, received=900)
+        intent = s.intent("fetch", hosts=("docs.test",))
+        s.answers(intent)
+        assert s.says(intent) == word
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_page_that_was_fetched_before_may_have_been_kept(closed: bool) -> None:
+    s = Scenario()
+    named(s)
+    connect(s)
+    flow(s, established=True, received=900, closed=closed)
+    intent = s.intent("fetch", hosts=("docs.test",))
+    s.answers(intent)
+    assert s.says(intent) == AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("url", "word"), [("https://api.test/docs", AMBIGUOUS), ("http://api.test:8080/docs", NOT_CONNECTED)]
+)
+def test_over_the_models_own_connection_only_what_is_at_its_port_may_come(
+    url: str, word: tuple[str, str]
+) -> None:
+    s = Scenario()
+    named(s, "api.test", MODEL)
+    connect(s, MODEL)
+    flow(s, MODEL, established=True, closed=False)
+    intent = s.intent("fetch", hosts=(url,))
+    s.answers(intent)
+    assert s.says(intent) == word
+
+
 def test_bytes_of_the_first_moment_of_the_window_count() -> None:
     for early, word in ((0, AMBIGUOUS), (1, NOT_CONNECTED)):
         s = Scenario()

@@ -84,6 +84,20 @@ def test_a_run_that_left_something_behind_depends_on_what_it_opened() -> None:
     assert s.says(s.passed()) == STALE
 
 
+def test_whom_tests_ask_for_data_does_not_their_work() -> None:
+    """A database that was there before the session is no daemon that runs them."""
+    s = Scenario()
+    s.call()
+    run = s.program(None, "jest")
+    s.add(e.Net, process=run, op="connect", family="inet", address="127.0.0.1", port=5432)
+    s.reads(run, A)
+    s.exits(run)
+    s.writes("/repo/other.js")
+    assert s.says(s.passed()) == VERIFIED
+    s.writes(A)
+    assert s.says(s.passed()) == STALE
+
+
 @pytest.mark.parametrize(
     "how", [{"path": "/repo/tools/jest"}, {"path": "/usr/bin/node", "script": "/repo/tools/jest"}]
 )

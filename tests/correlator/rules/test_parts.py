@@ -147,6 +147,15 @@ def test_where_nothing_is_known_of_what_was_opened_any_test_may_have_been() -> N
     assert s.says(s.passed(tests=[A, B], **WHOLE)) == unverifiable("ambiguous")
 
 
+def test_what_was_opened_is_known_where_it_is_told_by_its_names_alone() -> None:
+    s = Scenario()
+    s.call()
+    run = s.program(None, "pytest", "tests/test_a.py")
+    s.add(e.File, process=run, op="read", path=A)
+    s.exits(run)
+    assert s.says(s.passed(tests=[A, B], **WHOLE)) == SUBSET
+
+
 def test_packages_below_one_that_is_named() -> None:
     s = Scenario()
     s.does("go", "test", "./a/...")
@@ -185,6 +194,28 @@ def test_a_part_that_began_as_the_whole_failed_makes_nothing_good(after: int) ->
     s.exits(shell)
     s.answers(intent)
     assert s.says(s.passed(**WHOLE)) == SUBSET
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, unverifiable("ambiguous")), (1, SUBSET)])
+def test_a_part_that_was_at_work_as_the_whole_failed_was_not_tried_after_it(
+    after: int, word: tuple[str, str]
+) -> None:
+    """And since something was changed meanwhile, what the whole said may be over."""
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    whole, part = s.program(shell, "pytest"), s.fork(shell)
+    s.reads(whole, A, B)
+    failed = s.exits(whole, 1)
+    s.file(s.agent, "write", "/repo/src/lib.py")
+    argv = ("/usr/bin/python3.11", "/repo/.venv/bin/pytest", "tests/test_a.py")
+    run: dict[str, Any] = {"path": argv[0], "argv": argv, "script": argv[1], "cwd": "/repo"}
+    s.add(e.Exec, process=part, parent=shell, **run, ts=failed.ts + after)
+    s.reads(part, A)
+    s.exits(part)
+    s.exits(shell)
+    s.answers(intent)
+    assert s.says(s.passed(**WHOLE)) == word
 
 
 JS, MORE_JS = "/repo/tests/unit/a.test.js", "/repo/tests/more/b.test.js"
@@ -263,6 +294,20 @@ def test_a_number_without_a_result_is_none() -> None:
 def test_a_number_of_another_runner_is_not_its() -> None:
     s = Scenario()
     s.counts(s.does("pytest"), tool="jest", passed=12)
+    assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
+
+
+def test_a_number_may_be_that_of_a_runner_below_the_runner() -> None:
+    """The tests of a plugin start a run of their own, and whose summary it is that the result has is not known."""
+    s = Scenario()
+    intent = s.asks("pytest")
+    shell = s.shell(intent)
+    outer = s.program(shell, "pytest")
+    s.runs(outer, "pytest", "examples")
+    s.exits(outer)
+    s.exits(shell)
+    s.answers(intent)
+    s.counts(intent, passed=3)
     assert s.says(s.passed(counts={"passed": 142})) == VERIFIED
 
 
