@@ -7,6 +7,9 @@ A make above these is not asked, since it builds other things as well.
 
 from __future__ import annotations
 
+from itertools import takewhile
+
+from correlator.processes import Node
 from correlator.programs import compiles
 from correlator.session import Session
 from polygraph.events import Exec, ProcessKey
@@ -22,7 +25,7 @@ def makers(session: Session, image: Exec) -> set[ProcessKey]:
     while todo and len(seen) <= _MAX_FILES:
         path, at = todo.pop()
         maker = _maker(session, path, at)
-        if maker is None or maker in found:
+        if maker is None:
             continue
         below = session.tree.subtree(maker)
         found |= below
@@ -40,10 +43,11 @@ def _maker(session: Session, path: str, at: int) -> ProcessKey | None:
     wrote = [touch for touch in session.touches.get(path, ()) if touch.first < at]
     if not wrote or wrote[-1].gone:
         return None
-    found: ProcessKey | None = None
-    for node in session.tree.line(wrote[-1].event.process):
-        image = node.image(wrote[-1].first)
-        if image is None or not compiles(image):
-            break
-        found = node.key
-    return found
+    at = wrote[-1].first
+    drivers = list(takewhile(lambda node: _compiles(node, at), session.tree.line(wrote[-1].event.process)))
+    return drivers[-1].key if drivers else None
+
+
+def _compiles(node: Node, at: int) -> bool:
+    image = node.image(at)
+    return image is not None and compiles(image)

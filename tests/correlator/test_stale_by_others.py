@@ -323,3 +323,56 @@ def test_what_had_passed_or_failed_otherwise_before_it_was_put_aside_is_no_excus
         s.does("pytest", reads=[CALC, TEST])
         git(s, *POP)
         assert s.says(s.passed()) == refuted("stale"), status
+
+
+@pytest.mark.parametrize(("after", "word"), [(0, refuted("stale")), (-1, unverifiable("ambiguous"))])
+def test_a_run_that_ended_in_the_moment_of_an_edit_had_not_tried_it(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    first = s.program(None, "pytest")
+    s.reads(first, CALC, TEST)
+    s.file(s.agent, "write", CALC, ts=s.exits(first).ts + after)
+    git(s, *STASH)
+    s.does("pytest", reads=[CALC, TEST])
+    git(s, *POP)
+    assert s.says(s.passed()) == word
+
+
+@pytest.mark.parametrize(("before", "word"), [(0, refuted("stale")), (1, unverifiable("ambiguous"))])
+def test_a_run_that_began_in_the_moment_in_which_the_edit_was_put_aside_had_not_tried_it(
+    before: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    s.writes(CALC)
+    first = s.fork()
+    git(s, *STASH)
+    began = next(x.ts for x in s.log if isinstance(x, e.Exec) and x.argv[:2] == ("git", "stash"))
+    s.execs(first, "pytest", ts=began - before)
+    s.reads(first, CALC, TEST)
+    s.exits(first)
+    s.does("pytest", reads=[CALC, TEST])
+    git(s, *POP)
+    assert s.says(s.passed()) == word
+
+
+@pytest.mark.parametrize(("after", "word"), [(1, refuted("stale")), (0, unverifiable("ambiguous"))])
+def test_what_was_put_aside_in_the_moment_in_which_the_run_began_may_have_been_there(
+    after: int, word: tuple[str, str | None]
+) -> None:
+    s = Scenario()
+    s.entries = True
+    s.call()
+    s.writes(CALC)
+    run = s.fork()
+    taker = s.program(None, "git", *STASH)
+    taken = s.file(taker, "write", CALC, entry=s.entry(CALC)).ts
+    s.execs(run, "pytest", ts=taken + after)
+    s.reads(run, CALC, TEST)
+    s.exits(run)
+    git(s, *POP)
+    assert s.says(s.passed()) == word

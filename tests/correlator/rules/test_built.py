@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polygraph import events as e
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
+from tests.correlator.scenario import STEP, VERIFIED, Scenario, refuted, unverifiable
 
 CALC, CHECKS, OTHER = "/repo/calc.c", "/repo/checks.c", "/repo/app.c"
 PROGRAM = "/repo/build/checks"
@@ -121,3 +121,41 @@ def test_a_long_chain_of_files_is_followed_so_far() -> None:
     s = ran(s)
     s.writes(CALC)
     assert s.says(s.passed()) == OPEN
+
+
+@pytest.mark.parametrize(("more", "word"), [(61, STALE), (62, OPEN)])
+def test_of_a_program_of_many_objects_so_many_are_followed(more: int, word: tuple[str, str]) -> None:
+    """The program and 63 objects: these, ``calc.o`` and ``checks.o``."""
+    s = ran(built(CALC, CHECKS, *(f"/repo/part{number}.c" for number in range(more))))
+    s.writes(CALC)
+    assert s.says(s.passed()) == word
+
+
+def test_an_object_that_nobody_compiled_hides_no_other() -> None:
+    s = Scenario()
+    s.call()
+    copied = "/repo/build/vendor.o"
+    cp = s.program(None, "cp", "/opt/vendor.o", copied)
+    s.file(cp, "create", copied)
+    s.exits(cp)
+    make = s.program(None, "make")
+    links(s, make, compiles(s, make, CALC), copied)
+    s.exits(make)
+    s = ran(s)
+    s.writes(CALC)
+    assert s.says(s.passed()) == STALE
+
+
+@pytest.mark.parametrize(("before", "word"), [(0, STALE), (1, OPEN)])
+def test_who_writes_a_program_in_the_moment_in_which_it_runs_did_not_make_it(
+    before: int, word: tuple[str, str]
+) -> None:
+    s = built(CALC, CHECKS)
+    ctest = s.program(None, "ctest", "--test-dir", "build")
+    program = s.fork(ctest)
+    s.file(s.agent, "write", PROGRAM, ts=s.now + STEP - before)
+    s.execs(program, PROGRAM, ts=s.now)
+    s.exits(program)
+    s.exits(ctest)
+    s.writes(CALC)
+    assert s.says(s.passed()) == word
