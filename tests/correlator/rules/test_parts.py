@@ -9,7 +9,7 @@ import pytest
 
 from polygraph import events as e
 from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
-from tests.correlator.test_parts import SUBSET, WHOLE, A, counted
+from tests.correlator.test_numbers import SUBSET, WHOLE, A, counted
 
 
 @pytest.mark.parametrize(("said", "word"), [(12, VERIFIED), (13, SUBSET)])
