@@ -39,7 +39,7 @@ def _may_cover(session: Session, run: Run, said: str) -> bool:
     path = normalise(said, session.cwd)
     cwd = run.image.cwd.rstrip("/")
     inside = cwd == session.cwd or under(cwd, session.cwd)
-    if not cwd.startswith("/") or not path.startswith("/") or not inside:
+    if not cwd.startswith("/") or not inside:
         return True
     here = path == cwd or under(path, cwd) or bool(run.targets)
     return (here and not _points_elsewhere(session, run, said)) or any(

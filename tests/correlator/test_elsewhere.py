@@ -140,6 +140,10 @@ def test_a_run_in_another_folder() -> None:
     assert passed_in(Scenario(), NAMED) == refuted("wrong_target")
 
 
+def test_a_copy_of_the_project_may_hold_the_named_tests() -> None:
+    assert passed_in(Scenario(), NAMED, cwd="/side/shop", opens=("/side/shop/test_shop.py",)) == VERIFIED
+
+
 @pytest.mark.parametrize("dimension", ["process", "file"])
 def test_that_no_run_was_there_needs_coverage(dimension: str) -> None:
     s = Scenario()
