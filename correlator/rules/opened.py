@@ -181,20 +181,18 @@ class Openings:
 class Opened:
     """Files that runs had opened when the last of them ended, by the names that were known at ``until``."""
 
-    __slots__ = ("_answers", "_gathered", "_session", "_until", "possible", "possible_entries")
+    __slots__ = ("_answers", "_gathered", "_session", "_until", "possible")
 
     def __init__(self, session: Session, gathered: Gathered, until: int) -> None:
         self._session = session
         self._gathered = gathered
         self._until = until
         self._answers: dict[str, bool] = {}
-        #: opened by several, the runs perhaps among them: inodes, and directory entries
+        #: inodes that were opened by several, the runs perhaps among them
         self.possible: set[tuple[int, int]] = set()
-        self.possible_entries: set[int | None] = set()
         for inode, read in session.shared_reads:
             if gathered.start <= read.ts <= until and read.process not in gathered.processes:
                 self.possible.add(inode)
-                self.possible_entries.add(read.entry)
 
     def has(self, path: str) -> bool:
         """Whether a file of that name was opened, or what was compiled of it."""
