@@ -56,8 +56,9 @@ class Partition:
         self._watermark = progress.watermark
         self._idle = idle
         self._engine = Engine()
-        #: in the order of their last records
+        #: the same, in the order of their last records and of their first ones
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._begun: OrderedDict[str, _Open] = OrderedDict()
         self.ended_idle = 0
 
     def take(
@@ -83,7 +84,8 @@ class Partition:
                 refused = "ended" if self._engine.has_ended(session) else "headless"
         else:
             if known is None:
-                known = self._open[session] = _Open(offset, self._watermark, stamp, events[0].ts, following)
+                known = _Open(offset, self._watermark, stamp, events[0].ts, following)
+                self._open[session] = self._begun[session] = known
             known.next = max(known.next, following)
             for event in events:
                 said = self._engine.feed(event)
@@ -97,7 +99,7 @@ class Partition:
 
     def _see(self, session: str, known: _Open, events: Sequence[AnyEvent]) -> None:
         if not self._engine.is_open(session):
-            del self._open[session]
+            del self._open[session], self._begun[session]
             return
         known.stamp = self._watermark
         known.ts = max([known.ts, *(event.ts for event in events if isinstance(event, Tick))])
@@ -111,7 +113,7 @@ class Partition:
             session, oldest = next(iter(self._open.items()))
             if oldest.stamp + self._idle >= self._watermark:
                 break
-            del self._open[session]
+            del self._open[session], self._begun[session]
             self.ended_idle += 1
             self._engine.lose(session, oldest.ts, "collector_gone")
             said = self._engine.feed(SessionEnd(session=session, ts=oldest.ts, live=1))
@@ -133,5 +135,5 @@ class Partition:
         """What the next reader needs in order to go on after the last record that was taken."""
         if not self._open:
             return Progress(self._next, self._next, self._watermark)
-        first = min(self._open.values(), key=lambda one: one.low)
+        first = next(iter(self._begun.values()))
         return Progress(first.low, self._next, first.watermark)
