@@ -6,6 +6,7 @@ Each agent is a copy of a shell that makes a known number of files; the verdicts
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import subprocess
 from collections import Counter, defaultdict
@@ -117,6 +118,10 @@ def test_each_session_is_in_the_topic_once_and_whole(
     made_of = sorted(sorted(files_of(events, "file").elements()) for events in logs)
     assert made_of == [sorted(f"{name}-{n}" for n in range(1, FILES + 1)) for name in names]
     assert list((tmp_path / "spool").glob("*.spool")) == []
+    noted = [json.loads(line) for line in (tmp_path / "home" / "audit.jsonl").read_text().splitlines()]
+    (begin,) = [row for row in noted if row["what"] == "capture_begin"]
+    assert (begin["by"], begin["exports"]) == ("collector", [f"kafka {kafka.bootstrap[0]}"])
+    assert sum(row["what"] == "session_begin" for row in noted) == len(names)
 
 
 def test_while_the_broker_is_away_it_waits_in_the_spool(
