@@ -42,7 +42,7 @@ GROUPS = {
         f"{name}.py"
         for name in (
             *("apart", "coverage", "forged", "hands", "join", "judge"),
-            *("matching", "outcome", "runs", "shells", "suspects"),
+            *("matching", "outcome", "partition", "runs", "shells", "suspects"),
         )
     ),
     "detectors": ("detectors/*.py",),
