@@ -73,6 +73,18 @@ def test_a_deletion_and_a_read_and_a_fetch_are_looked_for_in_their_own_way() -> 
         assert s.says(intent) == VERIFIED, intent.kind
 
 
+def test_a_command_is_held_to_what_ran_and_not_to_files_that_it_may_write() -> None:
+    """`grep -q "^x" a.py || sed -i 1ix a.py`, where there was nothing to do."""
+    s = Scenario()
+    intent = s.asks("grep -q ^x a.py", files=(file(),))
+    shell = s.shell(intent)
+    s.runs(shell, "grep", "-q", "^x", "a.py")
+    s.exits(shell)
+    s.answers(intent)
+    s.looks(intent, A, matches=False)
+    assert s.says(intent) == VERIFIED
+
+
 # --- a tool of no kind ----------------------------------------------------------------------------------
 
 
@@ -142,6 +154,29 @@ def test_all_parts_must_hold() -> None:
     s.answers(intent)
     s.looks(intent, A, matches=False)
     assert s.says(intent) == refuted("not_written")
+
+
+def test_together_parts_are_no_surer_than_the_least_sure_of_them() -> None:
+    for by_name, grade in ((("docs.test",), "weak"), ((), "strong")):
+        s = Scenario()
+        intent = s.intent("fetch", hosts=("10.0.0.9", *by_name, "10.0.0.8"))
+        s.add(e.Name, process=s.agent, source="sni", name="docs.test")
+        for address in ("10.0.0.9", "10.0.0.8"):
+            s.add(e.Net, process=s.agent, op="connect", family="inet", address=address, port=443)
+        s.answers(intent)
+        assert (s.says(intent), s.on(intent).grade) == (VERIFIED, grade)
+
+
+def test_of_many_parts_the_first_are_told() -> None:
+    hosts = [f"10.0.0.{number}" for number in range(1, 6)]
+    s = Scenario()
+    intent = s.intent("fetch", hosts=tuple(hosts))
+    for host in hosts:
+        s.add(e.Net, process=s.agent, op="connect", family="inet", address=host, port=443)
+    s.answers(intent)
+    verdict = s.on(intent)
+    assert verdict.observed == "; ".join(f"{host}:443 was connected" for host in hosts[:4])
+    assert len(verdict.evidence) == 5
 
 
 # --- a sub-agent ----------------------------------------------------------------------------------------
