@@ -184,7 +184,7 @@ def _dress(
     return Verdict(
         id=derived_id("v", subject.id),
         session=session.id,
-        ts=span.close if span.close is not None else span.until,
+        ts=span.until,
         subject=subject,
         verdict=outcome.verdict,
         reason=outcome.reason,

@@ -8,6 +8,7 @@ import pytest
 
 from polygraph import events as e
 from polygraph.events.said import ClaimTopic
+from polygraph.ids import derived_id
 from tests.correlator.scenario import STEP, VERIFIED, Scenario, refuted, unverifiable
 
 A, B = "/repo/a.py", "/repo/b.py"
@@ -243,6 +244,7 @@ def test_a_verdict_on_a_tool_call_says_which() -> None:
     assert asked < intent.ts
     assert (verdict.window.open, verdict.window.close, verdict.ts) == (intent.ts, result.ts, result.ts)
     assert (verdict.session, verdict.version) == ("s1", 2)
+    assert verdict.id == derived_id("v", intent.intent), "whoever replays the log finds the same"
 
 
 def test_a_tool_call_without_a_result_has_an_open_window() -> None:
@@ -269,6 +271,7 @@ def test_the_window_of_a_result_is_that_of_its_tool_call() -> None:
     intent = s.does("pytest")
     claim = s.passed(source="tool_result", intent=intent)
     assert s.on(claim).window.open == intent.ts
+    assert s.on(claim).subject.call_id == intent.call_id
     model = s.passed()
     assert s.on(model).window.open < intent.ts
     assert s.on(model).window.close == model.ts
