@@ -41,8 +41,7 @@ class CoverageLog:
 
     def effect(self, ts: int) -> None:
         """An effect was seen at ``ts``."""
-        if self.first_effect is None or ts < self.first_effect:
-            self.first_effect = ts
+        self.first_effect = ts if self.first_effect is None else min(self.first_effect, ts)
 
     def add(self, event: CoverageEvent | Loss | BlindSpot | StreamGap) -> None:
         """What the collector says of its sight."""
@@ -125,13 +124,12 @@ class CoverageLog:
 
     def _attached(self, dimension: Dimension, since: int, until: int, *, canary: bool) -> bool:
         rows = self.states.get(dimension, [])
-        alive = False
-        covered = False
+        alive = covered = False
         for row in rows:
             if row.ts > until:
                 break
             if row.state != "attached":
-                covered = alive = False
+                alive = covered = False
                 continue
             if not covered:
                 covered = row.ts <= since or (row is rows[0] and self._from_the_start(row.ts, since))

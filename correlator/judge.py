@@ -78,8 +78,6 @@ def _intent_rule(session: Session, state: IntentState, span: Span, now: int) -> 
             return "intent.files", files.judge(session, state, span)
         case "read":
             return "intent.read", reads.judge(session, state, span)
-        case "fetch":
-            return "intent.fetch", network.judge(session, state, span)
         case "delegate":
             return "intent.delegate", _delegated(session, state, span, now)
         case _:
@@ -166,7 +164,8 @@ def _through(session: Session, outcome: Outcome) -> Outcome:
     }
     if not found:
         return outcome
-    grade = max((outcome.grade or "strong", *(event.grade for event in found.values())), key=GRADES.index)
+    grades = [outcome.grade, *(event.grade for event in found.values())]
+    grade = max((grade for grade in grades if grade is not None), key=GRADES.index)
     services = " and ".join(sorted({event.through for event in found.values()}))
     evidence = (*outcome.evidence[: MAX_EVIDENCE - len(found)], *found.values())
     return replace(
@@ -185,7 +184,7 @@ def _dress(
     return Verdict(
         id=derived_id("v", subject.id),
         session=session.id,
-        ts=span.close if span.close is not None else span.until,
+        ts=span.until,
         subject=subject,
         verdict=outcome.verdict,
         reason=outcome.reason,

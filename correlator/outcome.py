@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from polygraph.events import AnyEvent
-from polygraph.reasons import Grade, VerdictWord, reasons
+from polygraph.reasons import GRADES, Grade, VerdictWord, reasons
 
 #: most events that a verdict shows
 MAX_EVIDENCE = 16
+#: most parts whose words it has
+_TOLD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,15 @@ def unverifiable(reason: str, observed: str, *evidence: AnyEvent, grade: Grade |
 
 
 def combine(parts: list[Outcome]) -> Outcome:
-    """Several parts that must all hold: the worst decides, the others add what was seen."""
+    """Several parts, one at least, that must all hold: the worst decides, the others add what was seen."""
     for word in ("refuted", "unverifiable"):
         for part in parts:
             if part.verdict == word:
                 return part
-    grades: tuple[Grade, ...] = ("weak", "strong", "exact")
-    grade: Grade = next((g for g in grades if any(part.grade == g for part in parts)), "weak")
+    grades = [part.grade for part in parts if part.grade is not None]
     evidence = [event for part in parts for event in part.evidence]
-    return verified("; ".join(part.observed for part in parts[:4]), grade, *evidence)
+    grade = max(grades, key=GRADES.index)
+    return verified("; ".join(part.observed for part in parts[:_TOLD]), grade, *evidence)
 
 
 def _check(reason: str, word: VerdictWord) -> None:

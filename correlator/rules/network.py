@@ -14,15 +14,12 @@ from polygraph.tools import Match
 
 
 def judge(session: Session, state: IntentState, span: Span) -> Outcome:
-    """The verdict on a tool call that is to reach hosts."""
-    intent = state.intent
+    """The verdict on a tool call that is to reach hosts, one at least."""
     given = given_away(session, state, span.until)
     if given is not None:
         return unverifiable("handed_off", f"the work was given to {given}, outside the lineage")
-    if not intent.hosts:
-        return unverifiable("form_unknown", "which host it would reach is not known")
     failed = state.result is None or state.result.is_error
-    return combine([reached(session, host, span, told_failed=failed) for host in intent.hosts])
+    return combine([reached(session, host, span, told_failed=failed) for host in state.intent.hosts])
 
 
 def reached(session: Session, target: str, span: Span, *, told_failed: bool) -> Outcome:

@@ -423,10 +423,7 @@ def _success(session: Session, claim: Claim, full: list[Run], last: Run, since: 
             continue
         if any(_makes_good(run, later) for later in reversed(full[index + 1 :])):
             continue
-        stands = (
-            parts.still_fails(session, claim, run, full[index + 1 :], until) if run.word == "failed" else None
-        )
-        return stands or unverifiable(
+        return parts.still_fails(session, claim, run, full[index + 1 :], until) or unverifiable(
             "ambiguous", f"{_told(last)}, but {command(run.image)} had failed", *_events(run), *_events(last)
         )
     return verified(_told(last), "strong", *_events(last))

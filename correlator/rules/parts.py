@@ -159,7 +159,7 @@ def _chooses_by_change(run: Run) -> bool:
 def still_fails(
     session: Session, claim: Claim, failed: Run, since: Sequence[Run], until: int
 ) -> Outcome | None:
-    """``subset`` where the whole had failed, only parts passed in ``since``, and nothing was changed meanwhile.
+    """``subset`` where the whole had failed, or hid that, only parts passed in ``since``, and nothing was changed.
 
     So what had failed fails still, below a wrapper as well (`npm test -- -t one`). A claim that does not speak of all
     may be of the part, which may be what had failed and was tried again.
@@ -167,7 +167,9 @@ def still_fails(
     if claim.topic != "tests_passed" or "whole" not in claim.tells:
         return None
     good = [run for run in since if run.good]
-    if failed.interrupted or not all(_selects_more(run, failed) for run in good):
+    if failed.word not in ("failed", "ok") or failed.interrupted:
+        return None
+    if not all(_selects_more(run, failed) for run in good):
         return None
     roots = (*session.roots, failed.image.cwd)
     changed = session.written(failed.ended + 1, until)
@@ -176,12 +178,11 @@ def still_fails(
     ):
         return None
     last = good[-1]
-    observed = (
-        f"{command(failed.image)} {ending(failed.exit)}, and since then only {command(last.image)} passed"
-    )
+    told = failed if failed.word == "failed" else failed.inner_failed[-1]  # which the wrapper hid
+    observed = f"{command(told.image)} {ending(told.exit)}, and since then only {command(last.image)} passed"
     return _unless_unseen(
         session, [failed, *since], failed.ended + 1, until, ("process", "file"), observed,
-        (*_events(failed), *_events(last)),
+        (*_events(told), *_events(last)),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from correlator.coverage import CoverageLog
@@ -170,6 +171,26 @@ def test_the_verdict_carries_what_was_covered() -> None:
     )
     assert coverage["file"].lost == 7
     assert coverage["network"].blind == ("io_uring",)
+
+
+def test_the_verdict_tells_that_a_probe_was_not_seen_to_work() -> None:
+    for seen in (True, False):
+        s = Scenario()
+        s.log = [msgspec.structs.replace(x, canary=seen) if isinstance(x, e.Coverage) else x for x in s.log]
+        process = s.on(s.passed()).coverage["process"]
+        assert (process.state, process.canary) == ("attached", seen)
+
+
+@pytest.mark.parametrize(("before", "state"), [(0, "attached"), (1, "attached"), (-1, "failed")])
+def test_a_probe_that_is_attached_again_as_the_window_opens_covers_it(before: int, state: str) -> None:
+    s = Scenario()
+    call = s.call()
+    opens = s.log[-1].request_ts - before
+    for word in ("failed", "attached"):
+        s.add(e.Coverage, dimension="network", state=word, canary=True, ts=opens)
+    intent = s.asks("ls", call=call)
+    s.answers(intent)
+    assert s.on(intent).coverage["network"].state == state
 
 
 def test_an_earlier_conversation_that_goes_on_may_speak_of_what_was_before() -> None:

@@ -143,6 +143,38 @@ def test_a_verdict_is_no_surer_than_the_delegation() -> None:
     assert (verdict.verdict, verdict.reason, verdict.grade) == ("refuted", "failed", "strong")
 
 
+def test_a_file_that_was_certainly_written_is_no_surer_either() -> None:
+    for delegated, grade in ((True, "strong"), (False, "exact")):
+        s = Scenario()
+        intent = s.intent(
+            "write", files=(e.ExpectedFile(path="/repo/a.py", op="write", digest="w", size=100),)
+        )
+        there = delegates(s, s.agent, "tmux", "-bash", status=None, grade="strong") if delegated else s.agent
+        s.file(there, "write", "/repo/a.py")
+        s.answers(intent)
+        s.looks(intent, "/repo/a.py", matches=True)
+        assert (s.says(intent), s.on(intent).grade) == (VERIFIED, grade)
+
+
+def test_of_many_facts_through_whom_is_shown_in_any_case() -> None:
+    s = Scenario()
+    there = delegates(s, s.agent, "tmux", "-bash", status=None)
+    names = [f"a{number}.py" for number in range(20)]
+    for name in names:
+        s.file(there, "write", f"/repo/{name}")
+    verdict = s.on(s.claims("file_changed", targets=tuple(names)))
+    assert (verdict.verdict, verdict.reason) == VERIFIED
+    assert len(verdict.evidence) == 16 and "was started through" in verdict.evidence[-1].fact
+
+
+def test_what_is_not_known_is_not_told_to_be_through_anybody() -> None:
+    s = Scenario()
+    hands(s, ("tmux", "new-window", "pytest"), "tmux", "pytest", status=None)
+    verdict = s.on(s.passed())
+    assert (verdict.verdict, verdict.reason) == unverifiable("still_running")
+    assert (verdict.observed, verdict.grade) == ("pytest had not ended", None)
+
+
 def test_an_edge_of_the_graph_is_no_surer_than_the_delegation() -> None:
     s = Scenario()
     intent = s.asks("tmux new-window", hand_off="tmux")

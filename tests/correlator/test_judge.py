@@ -8,6 +8,7 @@ import pytest
 
 from polygraph import events as e
 from polygraph.events.said import ClaimTopic
+from polygraph.ids import derived_id
 from tests.correlator.scenario import STEP, VERIFIED, Scenario, refuted, unverifiable
 
 A, B = "/repo/a.py", "/repo/b.py"
@@ -71,6 +72,18 @@ def test_a_deletion_and_a_read_and_a_fetch_are_looked_for_in_their_own_way() -> 
     s.answers(fetches)
     for intent in (deletes, reads, fetches):
         assert s.says(intent) == VERIFIED, intent.kind
+
+
+def test_a_command_is_held_to_what_ran_and_not_to_files_that_it_may_write() -> None:
+    """`grep -q "^x" a.py || sed -i 1ix a.py`, where there was nothing to do."""
+    s = Scenario()
+    intent = s.asks("grep -q ^x a.py", files=(file(),))
+    shell = s.shell(intent)
+    s.runs(shell, "grep", "-q", "^x", "a.py")
+    s.exits(shell)
+    s.answers(intent)
+    s.looks(intent, A, matches=False)
+    assert s.says(intent) == VERIFIED
 
 
 # --- a tool of no kind ----------------------------------------------------------------------------------
@@ -144,6 +157,29 @@ def test_all_parts_must_hold() -> None:
     assert s.says(intent) == refuted("not_written")
 
 
+def test_together_parts_are_no_surer_than_the_least_sure_of_them() -> None:
+    for by_name, grade in ((("docs.test",), "weak"), ((), "strong")):
+        s = Scenario()
+        intent = s.intent("fetch", hosts=("10.0.0.9", *by_name, "10.0.0.8"))
+        s.add(e.Name, process=s.agent, source="sni", name="docs.test")
+        for address in ("10.0.0.9", "10.0.0.8"):
+            s.add(e.Net, process=s.agent, op="connect", family="inet", address=address, port=443)
+        s.answers(intent)
+        assert (s.says(intent), s.on(intent).grade) == (VERIFIED, grade)
+
+
+def test_of_many_parts_the_first_are_told() -> None:
+    hosts = [f"10.0.0.{number}" for number in range(1, 6)]
+    s = Scenario()
+    intent = s.intent("fetch", hosts=tuple(hosts))
+    for host in hosts:
+        s.add(e.Net, process=s.agent, op="connect", family="inet", address=host, port=443)
+    s.answers(intent)
+    verdict = s.on(intent)
+    assert verdict.observed == "; ".join(f"{host}:443 was connected" for host in hosts[:4])
+    assert len(verdict.evidence) == 5
+
+
 # --- a sub-agent ----------------------------------------------------------------------------------------
 
 
@@ -208,6 +244,7 @@ def test_a_verdict_on_a_tool_call_says_which() -> None:
     assert asked < intent.ts
     assert (verdict.window.open, verdict.window.close, verdict.ts) == (intent.ts, result.ts, result.ts)
     assert (verdict.session, verdict.version) == ("s1", 2)
+    assert verdict.id == derived_id("v", intent.intent), "whoever replays the log finds the same"
 
 
 def test_a_tool_call_without_a_result_has_an_open_window() -> None:
@@ -234,6 +271,7 @@ def test_the_window_of_a_result_is_that_of_its_tool_call() -> None:
     intent = s.does("pytest")
     claim = s.passed(source="tool_result", intent=intent)
     assert s.on(claim).window.open == intent.ts
+    assert s.on(claim).subject.call_id == intent.call_id
     model = s.passed()
     assert s.on(model).window.open < intent.ts
     assert s.on(model).window.close == model.ts

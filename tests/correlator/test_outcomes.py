@@ -511,6 +511,13 @@ def test_a_commit_that_failed_is_none_though_git_ran() -> None:
         assert s.says(s.claims(topic)) == VERIFIED, topic
 
 
+def test_to_have_installed_it_is_to_say_that_it_was_done() -> None:
+    s = Scenario()
+    s.does("npm", "ci", status=1)
+    assert s.says(s.claims("install")) == refuted("failed")
+    assert s.says(s.claims("install", tool="npm-install")) == unverifiable("ambiguous")
+
+
 def test_an_unknown_script_of_a_telling_name_may_have_put_it_right() -> None:
     for again in (("python3", "run_tests.py"), ("./check.sh",), ("python3", "-"), ("docker", "run", "x")):
         s = Scenario()

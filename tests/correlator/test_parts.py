@@ -453,6 +453,37 @@ def test_what_had_failed_below_a_wrapper_fails_still_where_nothing_was_changed(
     assert s.says(s.claims("tests_run", **WHOLE))[0] != "refuted"
 
 
+@pytest.mark.parametrize(
+    ("change", "ended", "word"),
+    [
+        (None, True, SUBSET),
+        ("/repo/a.js", True, unverifiable("ambiguous")),
+        (None, False, unverifiable("ambiguous")),
+    ],
+    ids=["hidden", "changed", "going on"],
+)
+def test_what_a_wrapper_hid_fails_still(change: str | None, ended: bool, word: tuple[str, str]) -> None:
+    """One that goes on may try it again."""
+    s = Scenario()
+    intent = s.asks("npm test", background=not ended)
+    shell = s.shell(intent)
+    npm = s.program(shell, "npm", "test")
+    s.runs(npm, "node", "--test", status=1)
+    if ended:
+        s.exits(npm)
+        s.exits(shell)
+    s.answers(intent)
+    if change is not None:
+        s.writes(change)
+    npm_test(s, "--", "--test-name-pattern=zero")
+    claim = s.passed(**WHOLE)
+    assert s.says(claim) == word
+    if word == SUBSET:
+        told = "node --test exited with 1, and since then only npm test -- --test-name-pattern=zero passed"
+        assert s.on(claim).observed == told
+    assert s.says(s.passed()) == unverifiable("ambiguous")
+
+
 def test_what_passed_in_another_folder_is_no_part_of_what_had_failed() -> None:
     s = Scenario()
     npm_test(s, status=1)

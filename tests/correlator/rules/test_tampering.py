@@ -175,6 +175,31 @@ def test_of_several_runs_the_last_before_it_counts() -> None:
     assert said(s) == TAMPERED
 
 
+def test_what_made_it_pass_is_known_whatever_another_runner_says() -> None:
+    for step, word, told in ((removes(), TAMPERED, "was removed"), (writes(CODE), AMBIGUOUS, "had failed")):
+        s = Scenario()
+        s.does("cargo", "test", status=101)
+        s.does("pytest", status=1)
+        step(s)
+        s.does("pytest")
+        claim = s.passed()
+        assert s.says(claim) == word
+        assert told in s.on(claim).observed
+        assert s.says(s.claims("tests_run", "ok")) == AMBIGUOUS
+
+
+def test_other_changes_leave_it_at_what_another_runner_says() -> None:
+    s = Scenario()
+    s.does("cargo", "test", status=101)
+    s.does("pytest", status=1)
+    removes()(s)
+    writes(CODE)(s)
+    s.does("pytest")
+    claim = s.passed()
+    assert s.says(claim) == AMBIGUOUS
+    assert s.on(claim).observed == "pytest ran and exited with 0, but cargo test had failed"
+
+
 def test_one_that_was_interrupted_had_not_failed() -> None:
     s = Scenario()
     intent = s.asks("pytest")
