@@ -10,7 +10,16 @@ import msgspec
 from bench._harness import ROOT
 from bench._result import Result, table, with_table
 
-BENCHMARKS = ("completeness", "startup", "latency", "capture", "overhead", "accuracy", "correlator")
+BENCHMARKS = (
+    "completeness",
+    "startup",
+    "latency",
+    "capture",
+    "overhead",
+    "accuracy",
+    "correlator",
+    "pipeline",
+)
 
 
 def main() -> int:

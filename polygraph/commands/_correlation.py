@@ -16,8 +16,8 @@ from polygraph.log.kafka.topics import DEAD_LETTERS, VERDICTS
 from polygraph.log.progress import Progress
 from polygraph.metrics import Values
 
-#: header that tells what a record of the verdicts' topic is: ``verdict`` or ``finding``
-TYPE_HEADER = "polygraph.type"
+#: headers of a record of the verdicts' topic: ``verdict`` or ``finding``; the record of events with which it came due
+TYPE_HEADER, OFFSET_HEADER = "polygraph.type", "polygraph.offset"
 
 
 @dataclass(slots=True)
@@ -50,13 +50,9 @@ class Correlation:
         ended = self.partition.ended_idle
         took = self.partition.take(record.offset, record.stamp, record.key, events, first, following)
         self._told.ended_idle += self.partition.ended_idle - ended
-        topic = self._prefix + VERDICTS
-        outs = [
-            Out(topic, one.session, verdicts.encode(one), {TYPE_HEADER: b"verdict"}) for one in took.verdicts
-        ]
-        outs += [
-            Out(topic, one.session, findings.encode(one), {TYPE_HEADER: b"finding"}) for one in took.findings
-        ]
+        said = [("verdict", one.session, verdicts.encode(one)) for one in took.verdicts]
+        said += [("finding", one.session, findings.encode(one)) for one in took.findings]
+        outs = [self._out(record, *one) for one in said]
         self._told.verdicts.update(one.verdict for one in took.verdicts)
         self._told.findings.update(one.detector for one in took.findings)
         reason = why.reason if why is not None and not took.again else took.refused
@@ -64,6 +60,10 @@ class Correlation:
             self._told.refused[reason] += 1
             outs.append(self._dead(record, reason, str(why or "")))
         return outs
+
+    def _out(self, record: Record, kind: str, session: str, line: bytes) -> Out:
+        headers = {TYPE_HEADER: kind.encode(), OFFSET_HEADER: b"%d" % record.offset}
+        return Out(self._prefix + VERDICTS, session, line, headers)
 
     def _dead(self, record: Record, reason: str, error: str) -> Out:
         headers = {
