@@ -218,6 +218,8 @@ def test_what_was_generated_was_delivered_or_counted(
     )
     got["process"] += arrived.count(IDLE)
     missed = flooded.missed(noisy)
+    # An exit that was left out takes the record of the session's end with it: the kernel counts one more as living.
+    missed["process"] += bool(missed["process"]) and IDLE not in arrived
     if flooded.adrift:
         assert got + lost <= GENERATED
     else:
