@@ -19,8 +19,8 @@ from polygraph.findings import Finding
 from polygraph.log.progress import Progress
 from polygraph.verdicts import Verdict
 
-#: ms; a session of which nothing came for so long is over: its collector sends a Tick every ten seconds, and keeps what
-#: it cannot send for hours
+#: ms; a session of which nothing came for so long is over: its collector tells a Tick every ten minutes
+#: (polygraph/log/outgoing.py), and keeps what it cannot send for hours
 IDLE = 24 * 3_600_000
 
 
@@ -125,11 +125,6 @@ class Partition:
     def open_sessions(self) -> int:
         """Sessions whose end was not seen yet."""
         return len(self._open)
-
-    @property
-    def rebuilding(self) -> bool:
-        """Whether what comes next was said already."""
-        return self._next < self._emit_from
 
     def progress(self) -> Progress:
         """What the next reader needs in order to go on after the last record that was taken."""

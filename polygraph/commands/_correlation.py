@@ -16,7 +16,8 @@ from polygraph.log.kafka.topics import DEAD_LETTERS, VERDICTS
 from polygraph.log.progress import Progress
 from polygraph.metrics import Values
 
-#: headers of a record of the verdicts' topic: ``verdict`` or ``finding``; the record of events with which it came due
+#: headers of a record of the verdicts' topic: ``verdict`` or ``finding``; the record of events with which it came due.
+#: The second is one of a dead letter's, too.
 TYPE_HEADER, OFFSET_HEADER = "polygraph.type", "polygraph.offset"
 
 
@@ -71,7 +72,7 @@ class Correlation:
             "polygraph.reason": reason.encode(),
             "polygraph.error": error.encode()[:500],
             "polygraph.partition": str(self._number).encode(),
-            "polygraph.offset": str(record.offset).encode(),
+            OFFSET_HEADER: b"%d" % record.offset,
         }
         return Out(self._prefix + DEAD_LETTERS, record.key, record.value, headers)
 

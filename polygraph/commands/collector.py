@@ -42,7 +42,7 @@ def _serve(settings: Settings, content: ContentLevel) -> None:
     from collector.collect import Collector, boot_id
     from collector.kernel.source import Loading, SourceSettings
     from polygraph.commands._forward import Forwarder
-    from polygraph.commands.watch import observe
+    from polygraph.commands.watch import observe, scope_of
     from polygraph.log.kafka.connect import arguments, told
     from polygraph.log.kafka.publisher import Publisher
     from polygraph.log.kafka.topics import EVENTS
@@ -63,7 +63,7 @@ def _serve(settings: Settings, content: ContentLevel) -> None:
                 store,
                 "collector",
                 content,
-                scope=_scope(settings),
+                scope=scope_of((), cgroups, chosen.exe, auto=chosen.auto),
                 exports=(f"kafka {told(kafka)['bootstrap']}",),
             )
         )
@@ -82,10 +82,3 @@ def _serve(settings: Settings, content: ContentLevel) -> None:
         finally:
             sent = publisher.close(_PATIENCE)
             log.info("collector_stopped", all_sent=sent, spool_bytes=spool.size)
-
-
-def _scope(settings: Settings) -> tuple[str, ...]:
-    """What is observed, as the audit log says it."""
-    chosen = settings.collector
-    named = [f"cgroup {path}" for path in chosen.cgroup] + [f"exe {pattern}" for pattern in chosen.exe]
-    return (*named, *(["auto"] if chosen.auto else []))

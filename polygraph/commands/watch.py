@@ -83,7 +83,7 @@ def command(
             store,
             "watch",
             content,
-            scope=_scope(pids, cgroups, exes, auto=auto),
+            scope=scope_of(pids, cgroups, exes, auto=auto),
             exports=exports_of(json=json_path),
             second_opinion=held.told,
         ) as audited,
@@ -100,7 +100,7 @@ def command(
             recorder.note(f"second opinion: {asker.summary()}")
 
 
-def _scope(
+def scope_of(
     pids: tuple[int, ...], cgroups: tuple[Path, ...], exes: tuple[str, ...], *, auto: bool
 ) -> tuple[str, ...]:
     """What is watched, as the audit log says it. Always lineages: nothing is captured of the host as a whole."""

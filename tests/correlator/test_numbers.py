@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.correlator.scenario import VERIFIED, Scenario, refuted, unverifiable
-
-A, B = "/repo/tests/test_a.py", "/repo/tests/test_b.py"
-WHOLE: dict[str, Any] = {"tells": ("whole",)}
-SUBSET = refuted("subset")
-
-
-def part(*argv: str, reads: tuple[str, ...] = (A,), **how: Any) -> Scenario:
-    s = Scenario()
-    s.does("pytest", *argv, reads=reads, **how)
-    return s
+from tests.correlator.scenario import VERIFIED, Scenario, unverifiable
+from tests.correlator.test_parts import SUBSET, WHOLE, A, B, part
 
 
 def counted(*argv: str, **counts: int) -> Scenario:

@@ -20,7 +20,22 @@ from polygraph.log.progress import Progress, from_committed
 SESSION_TIMEOUT = 45_000
 #: bytes of one record, compressed; a batch is a quarter of that before it is (polygraph/log/batches.py)
 MAX_RECORD = 1024 * 1024
+#: s; the first and the longest wait before one begins again
+_WAIT, _LONGEST = 0.5, 30.0
 _log = structlog.get_logger()
+
+
+class Backoff:
+    """How long to wait until one begins again after an error of the broker's: longer while nothing comes of it."""
+
+    def __init__(self) -> None:
+        self._wait = _WAIT
+
+    def after(self, error: Exception, *, moved: bool) -> float:
+        """The next wait in s, which is logged. ``moved``: something had come of the last try."""
+        self._wait = _WAIT if moved else min(2 * self._wait, _LONGEST)
+        _log.warning("broker_failed", error=str(error) or type(error).__name__, again_in_s=self._wait)
+        return self._wait
 
 
 class Out(NamedTuple):

@@ -25,13 +25,11 @@ import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from polygraph.log.kafka.clients import Clients, Out
+from polygraph.log.kafka.clients import Backoff, Clients, Out
 from polygraph.log.progress import Progress, to_metadata
 
 #: records of a partition that are worked on between two looks at the heartbeat
 CHUNK = 16
-#: s; the first and the longest wait before it begins again
-_WAIT, _LONGEST = 0.5, 30.0
 _log = structlog.get_logger()
 
 
@@ -128,7 +126,7 @@ class Member(Generic[W]):
 
     async def run(self) -> None:
         """Raises what is no error of the broker's: TopicsError, or a mistake of ours."""
-        wait = _WAIT
+        backoff = Backoff()
         while not self._stopping.is_set():
             before = self.counted.commits
             try:
@@ -138,8 +136,7 @@ class Member(Generic[W]):
                 self._slots.clear()
                 self._ready.clear()
                 self.counted.restarts += 1
-                wait = _WAIT if self.counted.commits > before else min(2 * wait, _LONGEST)
-                _log.warning("broker_failed", error=str(error) or type(error).__name__, again_in_s=wait)
+                wait = backoff.after(error, moved=self.counted.commits > before)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), wait)
 

@@ -19,13 +19,11 @@ import structlog
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from polygraph.log.batches import Batch, headers
-from polygraph.log.kafka.clients import producer
+from polygraph.log.kafka.clients import Backoff, producer
 from polygraph.log.spool import Entry, Spool
 
 #: records that are under way at once
 _AT_ONCE = 200
-#: s; the first and the longest wait before it begins again
-_WAIT, _LONGEST = 0.5, 30.0
 _log = structlog.get_logger()
 
 
@@ -92,7 +90,7 @@ class Publisher:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        wait = _WAIT
+        backoff = Backoff()
         with suppress(asyncio.CancelledError):
             while True:
                 before = self.published.records
@@ -101,9 +99,7 @@ class Publisher:
                 except KafkaError as error:
                     self._connected = False
                     self.published.failures += 1
-                    wait = _WAIT if self.published.records > before else min(2 * wait, _LONGEST)
-                    _log.warning("broker_failed", error=str(error) or type(error).__name__, again_in_s=wait)
-                    await asyncio.sleep(wait)
+                    await asyncio.sleep(backoff.after(error, moved=self.published.records > before))
                 else:
                     return
 

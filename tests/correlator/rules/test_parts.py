@@ -9,7 +9,8 @@ import pytest
 
 from polygraph import events as e
 from tests.correlator.scenario import STEP, VERIFIED, Scenario, unverifiable
-from tests.correlator.test_numbers import SUBSET, WHOLE, A, counted
+from tests.correlator.test_numbers import counted
+from tests.correlator.test_parts import SUBSET, WHOLE, A
 
 
 @pytest.mark.parametrize(("said", "word"), [(12, VERIFIED), (13, SUBSET)])
